@@ -1,0 +1,293 @@
+"""The settings: a YAML file, checked by trafaret, becomes one frozen Config, or every fault in it at once."""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import trafaret as t
+import yaml
+
+from polls import paths
+
+_Key = tuple[str, ...]  # where a setting stands: ("postgres", "minsize")
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """Which PostgreSQL, and how many connections to it.
+
+    `embedded` is the data folder of a private server, None where a server is named.
+    What is None is left to libpq: its environment variables, ~/.pgpass and defaults.
+    """
+
+    embedded: Path | None = None
+    host: str | None = None
+    port: int | None = None
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    passfile: str | None = None
+    sslmode: str | None = None
+    sslrootcert: str | None = None
+    sslcert: str | None = None
+    sslkey: str | None = None
+    database: str | None = None
+    minsize: int = 5
+    maxsize: int = 5
+    migrate: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the site is called, and its public address (None: what each request says)."""
+
+    name: str = "Polls"
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """How much is logged (`level`), in which `format` (text or json), and whether each request is."""
+
+    level: str = "info"
+    format: str = "text"
+    access: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings of a running polls.
+
+    `path` is a UNIX socket that is served instead of `host` and `port`; `templates` a folder whose templates win
+    over ours; `development` shows tracebacks and reloads templates. `path` and `development` come from the
+    command line only.
+    """
+
+    postgres: Postgres
+    host: str = "127.0.0.1"
+    port: int = 8080
+    path: Path | None = None
+    site: Site = Site()
+    log: Log = Log()
+    templates: Path | None = None
+    development: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong in a configuration file; `key` is empty where the whole file is meant."""
+
+    file: str
+    line: int
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}: "
+        return f"{place}{self.key}: {self.message}" if self.key else f"{place}{self.message}"
+
+
+class ConfigError(Exception):
+    """The configuration can't be used; `faults` tells everything that is wrong with it, in the order of its lines."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = sorted(faults, key=lambda fault: fault.line)
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+def find(named: str | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """The configuration file: `named`, else $POLLS_CONFIG, else config/polls.yaml here, else the one we come with."""
+    if chosen := named or environ.get("POLLS_CONFIG"):
+        return Path(chosen)
+    here = Path("config/polls.yaml")
+    return here if here.exists() else paths.CONFIG / "polls.yaml"
+
+
+def load(file: Path, **overrides: object) -> Config:
+    """Read `file`, check it and put `overrides` (fields of Config) above what it says.
+
+    Raises ConfigError with every fault: file, line, key and what is wrong.
+    """
+    settings, lines = _read(file)
+    try:
+        checked = _SETTINGS.check(settings)
+    except t.DataError as error:
+        faults = [
+            Fault(str(file), _line(lines, key), ".".join(key), message) for key, message in _flat(error.to_struct())
+        ]
+        raise ConfigError(faults) from None
+    config = Config(
+        **{
+            **checked,
+            "postgres": Postgres(**checked["postgres"]),
+            "site": Site(**checked["site"]),
+            "log": Log(**checked["log"]),
+        }
+    )
+    return replace(config, **overrides)  # type: ignore[arg-type]
+
+
+def _read(file: Path) -> tuple[object, dict[_Key, int]]:
+    """What the YAML in `file` says, and on which line each of its keys stands."""
+    try:
+        loader = yaml.SafeLoader(file.read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+        if node is None:
+            raise ConfigError([Fault(str(file), 1, "", "the file is empty; it needs at least postgres:")])
+        lines: dict[_Key, int] = {}
+        repeated = []
+        for key, line in _places(node):
+            if key in lines:
+                repeated.append(Fault(str(file), line, ".".join(key), f"stands on line {lines[key]} already"))
+            lines[key] = line
+        if repeated:
+            raise ConfigError(repeated)
+        return loader.construct_document(node), lines
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError([Fault(str(file), 1, "", f"can't read this file: {reason}")]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([Fault(str(file), 1, "", "this file is not UTF-8 text")]) from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError([Fault(str(file), line, "", f"this is not YAML: {error.problem}")]) from None
+    except yaml.YAMLError as error:
+        raise ConfigError([Fault(str(file), 1, "", f"this is not YAML: {str(error).splitlines()[0]}")]) from None
+
+
+def _places(node: yaml.Node, above: _Key = ()) -> Iterator[tuple[_Key, int]]:
+    """Each key below `node` with its line. Two levels are all that settings have."""
+    if isinstance(node, yaml.MappingNode) and len(above) < _DEPTH:
+        for name, value in node.value:
+            key = (*above, str(name.value))
+            yield key, name.start_mark.line + 1
+            yield from _places(value, key)
+
+
+def _line(lines: Mapping[_Key, int], key: _Key) -> int:
+    """The line of `key`, or of the nearest thing around it that is in the file."""
+    while key and key not in lines:
+        key = key[:-1]
+    return lines.get(key, 1)
+
+
+def _flat(error: Mapping[str, Any], above: _Key = ()) -> Iterator[tuple[_Key, str]]:
+    """Each fault of a nested trafaret error: its key and what is wrong."""
+    if error["code"] == "nothing_match":
+        # The first alternative is always "null"; the second is the one that the reader meant.
+        yield from _flat(error["nested"][1], above)
+    elif "nested" in error:
+        for name, nested in error["nested"].items():
+            yield from _flat(nested, (*above, str(name)))
+    elif error["code"] == "not_allowed":
+        yield above, _unknown(above)
+    elif error["code"] == "is_not_a_dict":
+        yield above, "needs keys of its own below it"
+    else:
+        yield above, error["message"]
+
+
+def _unknown(key: _Key) -> str:
+    """Say that `key` means nothing here, and which known one looks like it."""
+    owner = {"postgres": Postgres, "site": Site, "log": Log}.get(key[0], Config) if len(key) > 1 else Config
+    known = {field.name for field in fields(owner)} - {"path", "development"}
+    nearest = difflib.get_close_matches(key[-1], known, n=1)
+    return f"unknown key; did you mean {nearest[0]}?" if nearest else "unknown key"
+
+
+def _whole_number(value: object) -> object:
+    # trafaret's own Int takes "80" and true for numbers.
+    return value if type(value) is int else t.DataError("value is not a whole number", value=value)
+
+
+def _between(lowest: int, highest: int) -> t.Trafaret:
+    return t.Call(_whole_number) & t.Int(gte=lowest, lte=highest)
+
+
+def _one_of(*words: str) -> t.Trafaret:
+    def check(value: object) -> object:
+        return value if value in words else t.DataError(f"value is none of {', '.join(words)}", value=value)
+
+    return t.Call(check)
+
+
+def _public_address(value: str) -> object:
+    try:
+        parts = urlsplit(value)
+        # A port that is not a number raises only when it is looked at.
+        sound = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        sound = None
+    if not sound or parts.query or parts.fragment or parts.username is not None:
+        return t.DataError("value is not an address like https://polls.example.org", value=value)
+    return value.rstrip("/")
+
+
+def _folder(value: str) -> object:
+    return Path(value) if Path(value).is_dir() else t.DataError(f"there is no folder {value}", value=value)
+
+
+def _or_nothing(check: t.Trafaret) -> t.Trafaret:
+    return t.Null() | check
+
+
+def _keys(**checks: t.Trafaret) -> dict[t.Key, t.Trafaret]:
+    return {t.Key(name, optional=True): check for name, check in checks.items()}
+
+
+def _agreement(postgres: Mapping[str, object]) -> Iterator[tuple[str, object, tuple[str, ...]]]:
+    """What no key shows by itself. A `key` of trafaret's Dict, so that its faults are told along with all others."""
+    if postgres.get("embedded") is not None:
+        for key in _SERVER:
+            if postgres.get(key) is not None:
+                yield key, t.DataError("can't stand beside embedded: a private server needs no address"), ()
+    minsize, maxsize = (postgres.get(key, getattr(Postgres(), key)) for key in ("minsize", "maxsize"))
+    if type(minsize) is int and type(maxsize) is int and minsize > maxsize:
+        if "minsize" in postgres:
+            yield "minsize", t.DataError("value can't be greater than maxsize"), ()
+        else:
+            yield "maxsize", t.DataError(f"value can't be less than minsize, which is {minsize} by default"), ()
+
+
+_DEPTH = 2
+_SERVER = ("host", "port", "user", "password", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey")
+_TEXT = t.String()
+_TEXT_OR_NOTHING = _or_nothing(_TEXT)
+_POSTGRES = t.Dict(
+    _keys(
+        embedded=_or_nothing(_TEXT & Path),
+        host=_TEXT_OR_NOTHING,
+        port=_or_nothing(_between(1, 65535)),
+        user=_TEXT_OR_NOTHING,
+        password=_TEXT_OR_NOTHING,
+        passfile=_TEXT_OR_NOTHING,
+        sslmode=_or_nothing(_one_of("disable", "allow", "prefer", "require", "verify-ca", "verify-full")),
+        sslrootcert=_TEXT_OR_NOTHING,
+        sslcert=_TEXT_OR_NOTHING,
+        sslkey=_TEXT_OR_NOTHING,
+        database=_TEXT_OR_NOTHING,
+        minsize=_between(1, 1000),
+        maxsize=_between(1, 1000),
+        migrate=t.Bool(),
+    ),
+    _agreement,
+)
+_SITE = t.Dict(_keys(name=_TEXT, url=_or_nothing(_TEXT & t.Call(_public_address))))
+_LOG = t.Dict(
+    _keys(
+        level=_one_of("debug", "info", "warning", "error", "critical"),
+        format=_one_of("text", "json"),
+        access=t.Bool(),
+    )
+)
+_SETTINGS = t.Dict(
+    {
+        t.Key("postgres"): _POSTGRES,
+        t.Key("site", default=dict): _SITE,
+        t.Key("log", default=dict): _LOG,
+        **_keys(host=_TEXT, port=_between(0, 65535), templates=_or_nothing(_TEXT & t.Call(_folder))),
+    }
+)

@@ -1,0 +1,25 @@
+"""What can go wrong with polls, as types with fields; `polls.web.errors` words them for people."""
+
+from dataclasses import dataclass
+
+
+class PollsError(Exception):
+    """Any refusal that the rules of polls know."""
+
+
+@dataclass(eq=False)
+class PollNotFound(PollsError):
+    """There is no such poll for the public: unknown, not yet published, or without choices."""
+
+    question_id: int
+
+
+@dataclass(eq=False)
+class NothingChosen(PollsError):
+    """A vote that names no choice of its poll; nothing was counted."""
+
+    question_id: int
+
+
+class PollsUnavailable(PollsError):
+    """Polls can be neither read nor written just now; the same request may work in a few seconds."""

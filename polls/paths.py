@@ -1,0 +1,18 @@
+"""Where the folders that are not Python stand: beside the package in a checkout, inside it in a wheel."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def asset(name: str) -> Path:
+    """The folder `name` of polls (`templates`, `static`, `config` or `sql`)."""
+    installed = _PACKAGE / "assets" / name
+    return installed if installed.is_dir() else _PACKAGE.parent / name
+
+
+TEMPLATES = asset("templates")
+STATIC = asset("static")
+CONFIG = asset("config")
+SQL = asset("sql")
+LOCALE = _PACKAGE / "locale"
