@@ -1,0 +1,1 @@
+"""What polls keeps, in PostgreSQL: the only place with SQL."""

