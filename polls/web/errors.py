@@ -1,0 +1,131 @@
+"""What can go wrong, as a page for people and as JSON (RFC 9457) for programs, in one place."""
+
+import json
+import logging
+import traceback
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from aiohttp import web
+
+from polls.domain.errors import NothingChosen, PollNotFound, PollsUnavailable
+from polls.web.forms import MalformedForm
+from polls.web.keys import CONFIG
+from polls.web.language import Language
+from polls.web.negotiation import preferences
+from polls.web.templating import language_of, render
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER = 3  # seconds until a database that is away may be back
+
+
+class CrossSiteRequest(Exception):
+    """A page of another site tried to change something here in a visitor's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong, in words for the visitor: a headline and a sentence that says what to do next."""
+
+    status: int
+    title: str
+    detail: str
+
+
+def respond(request: web.Request, error: Exception) -> web.Response:
+    """Answer a request that failed with `error`. What is our own fault is logged, and never shown."""
+    if isinstance(error, web.HTTPException) and error.status < HTTPStatus.BAD_REQUEST:
+        raise error
+    problem = wording(error, language_of(request))
+    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("%s %s failed", request.method, request.rel_url.raw_path, exc_info=error)
+    elif problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        logger.warning(
+            "the database can't be used: %s", " ".join(str(error.__cause__).split()) or repr(error.__cause__)
+        )
+    response = _json(problem) if _wants_json(request) else _page(request, problem, error)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers.add("Vary", "Accept")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        response.headers["Allow"] = error.headers["Allow"]
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(RETRY_AFTER)
+    return response
+
+
+def wording(error: Exception, language: Language) -> Problem:
+    """Word `error` for a visitor who reads `language`."""
+    _ = language.gettext
+    match error:
+        case PollNotFound():
+            return Problem(404, _("No such poll"), _("There is no poll at this address, or it isn't published yet."))
+        case NothingChosen():
+            return Problem(400, _("Nothing chosen"), _("You didn't select a choice."))
+        case MalformedForm():
+            return Problem(
+                400,
+                _("This form can't be read"),
+                _("What arrived here is not what the form sends. Nothing was counted. Open the page again and retry."),
+            )
+        case CrossSiteRequest():
+            return Problem(
+                403,
+                _("Refused"),
+                _("This came from a page of another site. Nothing was counted. Open the poll here and vote again."),
+            )
+        case PollsUnavailable():
+            return Problem(
+                503,
+                _("Not available just now"),
+                _("The polls can't be reached. Try again in a few seconds."),
+            )
+        case web.HTTPException() as refusal:
+            return _wording_of_status(refusal.status, language)
+    return _wording_of_status(500, language)
+
+
+def _wording_of_status(status: int, language: Language) -> Problem:
+    _ = language.gettext
+    match status:
+        case 403:
+            return Problem(status, _("Refused"), _("You may not see this."))
+        case 404:
+            return Problem(status, _("Page not found"), _("There is nothing at this address."))
+        case 405:
+            return Problem(status, _("Not possible here"), _("This address can't be used in this way."))
+        case 413:
+            return Problem(status, _("Too large"), _("This is more than a form here sends. Nothing was counted."))
+        case _ if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return Problem(status, _("Not understood"), _("This request can't be answered as it is."))
+    return Problem(
+        status,
+        _("Something went wrong"),
+        _("The fault is ours, and it has been logged. Try again in a moment."),
+    )
+
+
+def _wants_json(request: web.Request) -> bool:
+    weights = preferences(request.headers.get("Accept", ""))
+    json_weight = max(weights.get("application/json", 0), weights.get("application/problem+json", 0))
+    return json_weight > weights.get("text/html", 0)
+
+
+def _json(problem: Problem) -> web.Response:
+    members = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": problem.detail}
+    return web.Response(
+        status=problem.status,
+        body=json.dumps(members, ensure_ascii=False).encode(),
+        content_type="application/problem+json",
+    )
+
+
+def _page(request: web.Request, problem: Problem, error: Exception) -> web.Response:
+    shown = "".join(traceback.format_exception(error)) if request.app[CONFIG].development else None
+    back = {} if request.method in {"GET", "HEAD"} else {"here": str(request.app.router["index"].url_for())}
+    try:
+        return render(request, "error.html", status=problem.status, problem=problem, traceback=shown, **back)
+    except Exception:
+        # A template of the operator's own may be broken; its visitors still get an answer.
+        logger.exception("the error page can't be rendered")
+        return web.Response(status=problem.status, text=f"{problem.title}\n\n{problem.detail}\n")

@@ -1,0 +1,70 @@
+"""Which language a visitor reads, and the words in it."""
+
+import gettext
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from babel import Locale
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+
+from polls import paths
+from polls.web.negotiation import preferences
+
+# Each language by its tag (BCP 47), in the name that its readers give it. The first is the one that the code is
+# written in, and the one for whoever reads none of them.
+NAMES = {"en": "English", "zh-Hans": "简体中文"}
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language that polls speaks: its tag, its own name, its rules for dates and numbers, and its words."""
+
+    tag: str
+    name: str
+    locale: Locale
+    words: gettext.NullTranslations
+
+    def gettext(self, message: str) -> str:
+        """`message` in this language."""
+        return self.words.gettext(message)
+
+    def ngettext(self, singular: str, plural: str, number: int) -> str:
+        """The form that fits `number`, in this language."""
+        return self.words.ngettext(singular, plural, number)
+
+
+def load_languages() -> Mapping[str, Language]:
+    """All languages by tag, their words read from the catalogues in polls/locale/."""
+    return {
+        tag: Language(tag, name, Locale.parse(tag, sep="-"), _words(tag.replace("-", "_")))
+        for tag, name in NAMES.items()
+    }
+
+
+def negotiate(chosen: str | None, accept_language: str, languages: Mapping[str, Language]) -> Language:
+    """The language that the visitor has `chosen`, else the best match for their browser's Accept-Language.
+
+    A range matches a language that it begins with or that begins with it (`zh-CN` finds `zh-Hans` by way of `zh`,
+    as in the lookup of RFC 4647).
+    """
+    if chosen is not None and chosen in languages:
+        return languages[chosen]
+    for wanted in preferences(accept_language):
+        for tag, language in languages.items():
+            if wanted.split("-")[0] == tag.split("-")[0]:
+                return language
+    return next(iter(languages.values()))
+
+
+def _words(locale: str) -> gettext.NullTranslations:
+    """The catalogue of `locale`, compiled in memory: there is no compiled file that could be older than its source."""
+    file = paths.LOCALE / locale / "LC_MESSAGES" / "polls.po"
+    if not file.exists():  # the language that the messages themselves are written in
+        return gettext.NullTranslations()
+    compiled = io.BytesIO()
+    with file.open("rb") as source:
+        write_mo(compiled, read_po(source, locale=locale))
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)

@@ -1,0 +1,54 @@
+"""The public pages: the list of polls, a poll, its results."""
+
+import re
+
+from aiohttp import web
+
+from polls.domain.tally import tally
+from polls.storage import questions
+from polls.web.forms import NUMBER
+from polls.web.keys import ENGINE
+from polls.web.templating import render
+from polls.web.view import View
+
+PAGE_SIZE = 5
+
+
+class IndexView(View):
+    """The latest polls, newest first, five at a time."""
+
+    async def get(self) -> web.Response:
+        page = self._page()
+        # One more than fits tells whether there are older ones.
+        found = await questions.latest(self.request.app[ENGINE], skip=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1)
+        if page > 1 and not found:
+            raise web.HTTPNotFound
+        return render(
+            self.request,
+            "index.html",
+            questions=found[:PAGE_SIZE],
+            page=page,
+            has_older=len(found) > PAGE_SIZE,
+        )
+
+    def _page(self) -> int:
+        number = self.request.query.get("page", "1")
+        if not re.fullmatch(NUMBER, number):
+            raise web.HTTPNotFound
+        return int(number)
+
+
+class DetailView(View):
+    """A poll, as a form to vote with."""
+
+    async def get(self) -> web.Response:
+        poll = await questions.find(self.request.app[ENGINE], self.question_id)
+        return render(self.request, "detail.html", poll=poll, error=None)
+
+
+class ResultsView(View):
+    """How a poll stands."""
+
+    async def get(self) -> web.Response:
+        poll = await questions.find(self.request.app[ENGINE], self.question_id)
+        return render(self.request, "results.html", poll=poll, tally=tally(poll.choices))
