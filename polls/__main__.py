@@ -1,0 +1,102 @@
+"""The command line of polls."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from polls import __version__, commands, config
+from polls.listening import CannotListen
+from polls.storage.engine import UnusableDatabase
+
+_DEVELOPMENT_HOST = "127.0.0.1"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the command line says and return the exit status: 1 where it can't be done, 2 where it is mistaken."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until aiohttp takes over: ends what was started
+    options = _parser().parse_args(arguments)
+    file = config.find(getattr(options, "config", None))
+    try:
+        return _run(options, file)
+    except config.ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (CannotListen, UnusableDatabase) as error:
+        print(f"polls: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130  # what shells expect of a program ended by Ctrl-C
+
+
+def _run(options: argparse.Namespace, file: Path) -> int:
+    overrides = {
+        name: value for name in ("host", "port", "path") if (value := getattr(options, name, None)) is not None
+    }
+    if getattr(options, "development", False):
+        overrides |= {"development": True, "host": _DEVELOPMENT_HOST}
+    settings = config.load(file, **overrides)
+    match options.command:
+        case "check":
+            print(f"{file}: no faults")
+            return 0
+        case "migrate":
+            return commands.migrate(settings, plan=options.plan, show=options.list)
+        case "sample":
+            return commands.sample(settings)
+        case "psql":
+            return commands.psql(settings, options.arguments)
+    return commands.serve(settings)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    common.add_argument(
+        "--config",
+        metavar="FILE",
+        help="the YAML file with the settings (default: $POLLS_CONFIG, else config/polls.yaml, else the one inside)",
+    )
+    common.add_argument("--host", metavar="H", help="the address to listen on")
+    common.add_argument("--port", metavar="P", type=_port, help="the port to listen on; 0 takes a free one")
+    common.add_argument("--path", metavar="SOCKET", type=Path, help="a UNIX socket to listen on instead")
+    common.add_argument(
+        "--development",
+        action="store_true",
+        help=f"reload templates, show tracebacks, log SQL; on {_DEVELOPMENT_HOST} only",
+    )
+    parser = argparse.ArgumentParser(
+        prog="polls",
+        description="Put a question to a crowd, collect the votes, see where it stands.",
+        epilog="Without a command, polls serves. `polls COMMAND --help` tells more about each.",
+        parents=[common],
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"polls {__version__}")
+    parser.set_defaults(command="serve")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=False)
+
+    def command(name: str, what_for: str) -> argparse.ArgumentParser:
+        return subparsers.add_parser(name, help=what_for, description=what_for, parents=[common], allow_abbrev=False)
+
+    command("serve", "Serve polls until Ctrl-C or SIGTERM (the default).")
+    command("check", "Check the configuration alone: exit status 0, or 2 with every fault in it.")
+    migrate = command("migrate", "Bring the database's schema up to date.")
+    shown = migrate.add_mutually_exclusive_group()
+    shown.add_argument("--plan", action="store_true", help="print the SQL that would run, and run nothing")
+    shown.add_argument("--list", action="store_true", help="tell what is applied and what is pending")
+    command("sample", "Load the sample polls; those that are there already stay as they are.")
+    psql = command("psql", "Open PostgreSQL's shell on the configured database.")
+    psql.add_argument("arguments", nargs="*", metavar="-- ARGUMENT", help="what psql gets, such as -- -c 'SELECT 1'")
+    return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise ValueError
+    return port
+
+
+if __name__ == "__main__":
+    sys.exit(main())

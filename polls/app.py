@@ -1,0 +1,49 @@
+"""The application: every part plugged in, in the order in which it starts."""
+
+import asyncio
+
+from aiohttp import web
+
+from polls.config import Config, Postgres
+from polls.storage import migrations
+from polls.storage.engine import close_engine, connect, open_engine
+from polls.web.forms import MAX_BODY
+from polls.web.keys import CONFIG, ENGINE, LANGUAGES
+from polls.web.language import load_languages
+from polls.web.middlewares import MIDDLEWARES
+from polls.web.routes import setup_routes
+from polls.web.templating import setup_templates
+
+
+def create_app(config: Config) -> web.Application:
+    """Assemble polls. Nothing is opened yet: that happens when the application starts."""
+    app = web.Application(middlewares=MIDDLEWARES, client_max_size=MAX_BODY)
+    app[CONFIG] = config
+    app[LANGUAGES] = load_languages()
+    setup_templates(app)
+    setup_routes(app)
+    app.on_startup.append(prepare_schema)
+    app.on_startup.append(init_pg)
+    app.on_cleanup.append(close_pg)
+    return app
+
+
+async def prepare_schema(app: web.Application) -> None:
+    """Bring the database up to this version, or refuse to serve one that is behind. Raises UnusableDatabase."""
+    await asyncio.to_thread(_prepare_schema, app[CONFIG].postgres)
+
+
+async def init_pg(app: web.Application) -> None:
+    """Open the pool of connections. Raises UnusableDatabase."""
+    app[ENGINE] = await open_engine(app[CONFIG].postgres, echo=app[CONFIG].development)
+
+
+async def close_pg(app: web.Application) -> None:
+    """Close the pool; a start that failed half-way has none."""
+    if engine := app.get(ENGINE):
+        await close_engine(engine)
+
+
+def _prepare_schema(postgres: Postgres) -> None:
+    with connect(postgres) as connection:
+        migrations.prepare(postgres, connection)
