@@ -31,7 +31,7 @@ format: .venv/develops ## put the code in its format, and mend what can be mende
 
 messages: .venv/develops ## bring the catalogues in polls/locale up to date with the sentences in the code
 	$(BIN)/pybabel -q extract -F pyproject.toml -o .venv/polls.pot --project polls --no-location --sort-output .
-	$(BIN)/pybabel -q update -i .venv/polls.pot -d polls/locale -D polls --no-fuzzy-matching --ignore-obsolete --width 110
+	$(BIN)/pybabel -q update -i .venv/polls.pot -d polls/locale -D polls --omit-header --no-fuzzy-matching --ignore-obsolete --width 110
 
 picture: .venv/develops programs ## take the README's picture anew
 	$(BIN)/python -m tests.journeys.picture .readme/polls.png

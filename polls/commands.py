@@ -47,8 +47,8 @@ def migrate(config: Config, *, plan: bool = False, show: bool = False) -> int:
             for name in sorted({migration.name for migration in migrations.migrations()} | done.keys()):
                 print(f"{name}  {f'applied {done[name].at:%Y-%m-%d %H:%M:%S %Z}' if name in done else 'pending'}")
         else:
-            for name in migrations.migrate(postgres, connection) or ["nothing: the schema is up to date"]:
-                print(f"applied {name}")
+            names = migrations.migrate(postgres, connection)
+            print("\n".join(f"applied {name}" for name in names) or "nothing to apply: the schema is up to date")
     return 0
 
 

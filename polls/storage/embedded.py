@@ -99,17 +99,14 @@ class PrivateServer:
         except OSError as error:
             raise UnusableDatabase(f"can't write to {self.folder.parent}: {error.strerror}") from error
         with users:
-            with self._gate():
-                fcntl.flock(users, fcntl.LOCK_SH)
-                self._ensure_running()
-            leaving = threading.Event()
-            keeper = threading.Thread(target=self._keep_alive, args=[leaving], name="keeper of PostgreSQL", daemon=True)
-            keeper.start()
             try:
-                yield
+                with self._gate():
+                    fcntl.flock(users, fcntl.LOCK_SH)
+                    self._ensure_running()
+                with self._kept_alive():
+                    yield
             finally:
-                leaving.set()
-                keeper.join()
+                # Also when starting was interrupted: the server may be half-way up.
                 with self._gate():
                     self._stop_if_last(users)
 
@@ -212,24 +209,50 @@ class PrivateServer:
         try:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if self._process is not None:
+                # Whoever leaves last ends it; Python would complain that we don't.
+                self._process.returncode = 0
             return
-        pid = self.pid
-        if pid is None:
+        if self._process is not None and self._process.poll() is None:
+            pid: int | None = self._process.pid  # it may not have written its number down yet
+        else:
+            pid = self.pid
+        if pid is not None and not (self._ended(pid, signal.SIGINT) or self._ended(pid, signal.SIGQUIT)):
+            logger.error("the private PostgreSQL (process %d) does not stop", pid)
             return
-        for how in (signal.SIGINT, signal.SIGQUIT):  # fast, then immediate shutdown
-            with suppress(ProcessLookupError):
-                os.kill(pid, how)
-            deadline = time.monotonic() + STOP_TIMEOUT
-            while time.monotonic() < deadline:
-                if self._process is not None:
-                    self._process.poll()
-                if not _works_in(pid, self.folder):
-                    return
-                time.sleep(_POLL)
-        logger.error("the private PostgreSQL (process %d) does not stop", pid)
+        self._process = None
+        with suppress(OSError):
+            _socket_folder(self.folder).rmdir()
+
+    def _ended(self, pid: int, how: signal.Signals) -> bool:
+        """Tell the server to end, fast (SIGINT) or at once (SIGQUIT), and say whether it did in time."""
+        with suppress(ProcessLookupError):
+            os.kill(pid, how)
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while self._is_alive(pid):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL)
+        return True
+
+    def _is_alive(self, pid: int) -> bool:
+        if self._process is not None and self._process.pid == pid:
+            return self._process.poll() is None
+        return _works_in(pid, self.folder)
+
+    @contextmanager
+    def _kept_alive(self) -> Iterator[None]:
+        """Start the server again whenever it ends meanwhile."""
+        leaving = threading.Event()
+        keeper = threading.Thread(target=self._keep_alive, args=[leaving], name="keeper of PostgreSQL", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            leaving.set()
+            keeper.join()
 
     def _keep_alive(self, leaving: threading.Event) -> None:
-        """Start the server again whenever it ends while it is in use."""
         while not leaving.wait(_WATCH):
             if self._process is not None:
                 self._process.poll()

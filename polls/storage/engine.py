@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import re
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import TypeAlias
 
 import aiopg.sa
 import psycopg2
@@ -13,8 +15,8 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from polls.config import Postgres
 from polls.domain.errors import PollsUnavailable
 
-Engine = aiopg.sa.Engine
-Connection = psycopg2.extensions.connection
+Engine: TypeAlias = aiopg.sa.Engine
+Connection: TypeAlias = psycopg2.extensions.connection
 
 CONNECT_TIMEOUT = 5  # seconds until a server that doesn't answer counts as away
 ACQUIRE_TIMEOUT = 2  # seconds that a request waits for a free connection
@@ -27,17 +29,23 @@ class UnusableDatabase(Exception):
 
 async def open_engine(postgres: Postgres, *, echo: bool = False) -> Engine:
     """A pool of `minsize` to `maxsize` connections, which log their statements if `echo`. Raises UnusableDatabase."""
-    return await aiopg.sa.create_engine(
-        await asyncio.to_thread(_answering, postgres),
-        minsize=postgres.minsize,
-        maxsize=postgres.maxsize,
-        timeout=CONNECT_TIMEOUT,
-        echo=echo,
-        enable_json=False,
-        enable_hstore=False,
-        enable_uuid=False,
-        options=f"-c statement_timeout={STATEMENT_TIMEOUT}s -c idle_in_transaction_session_timeout=10s",
-    )
+    dsn = await asyncio.to_thread(_answering, postgres)
+    try:
+        engine = await aiopg.sa.create_engine(
+            dsn,
+            minsize=1,
+            maxsize=postgres.maxsize,
+            timeout=CONNECT_TIMEOUT,
+            echo=echo,
+            enable_json=False,
+            enable_hstore=False,
+            enable_uuid=False,
+            options=f"-c statement_timeout={STATEMENT_TIMEOUT}s -c idle_in_transaction_session_timeout=10s",
+        )
+        await _fill(engine, postgres.minsize)
+    except (psycopg2.Error, TimeoutError) as error:
+        raise UnusableDatabase(_advice(postgres, str(error))) from error
+    return engine
 
 
 async def close_engine(engine: Engine) -> None:
@@ -115,6 +123,20 @@ def database(postgres: Postgres) -> str:
     return postgres.database or os.environ.get("PGDATABASE") or "polls"
 
 
+async def _fill(engine: Engine, size: int) -> None:
+    """Open `size` connections, or none: asked for as many, aiopg would leave a half-filled pool behind."""
+    connections = []
+    try:
+        for _ in range(size):
+            connections.append(await engine.acquire())
+    except BaseException:
+        engine.terminate()
+        await engine.wait_closed()
+        raise
+    for connection in connections:
+        await engine.release(connection)
+
+
 def _answering(postgres: Postgres) -> str:
     """The connection string, narrowed to the address that answers where a name has several.
 
@@ -143,7 +165,5 @@ def _advice(postgres: Postgres, refusal: str) -> str:
             "PostgreSQL refused the password. "
             "Set postgres.user and postgres.password in the configuration, or use ~/.pgpass."
         )
-    reason = " ".join(refusal.split()).removesuffix(
-        "Is the server running on that host and accepting TCP/IP connections?"
-    )
-    return f"can't reach PostgreSQL: {reason.strip()} Check the keys below postgres: in the configuration."
+    reason = re.sub(r" Is the server running .*\?$", "", " ".join(refusal.split())).rstrip(".")
+    return f"can't reach PostgreSQL: {reason}. Check what stands below postgres: in the configuration."

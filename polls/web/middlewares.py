@@ -1,5 +1,6 @@
 """What every request passes on its way in, and every response on its way out."""
 
+import errno
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
@@ -63,9 +64,15 @@ async def same_site_only(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 @web.middleware
-async def static_caching(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def static_files(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let browsers keep a static file for a year, if its address names the very content that it gets."""
-    response = await handler(request)
+    try:
+        response = await handler(request)
+    except OSError as error:
+        # aiohttp asks the file system about any name; one that is too long for a file is no file's.
+        if error.errno == errno.ENAMETOOLONG:
+            raise web.HTTPNotFound from error
+        raise
     resource = request.match_info.route.resource
     if isinstance(resource, web.StaticResource) and isinstance(response, web.FileResponse):
         current = resource.url_for(filename=request.match_info["filename"], append_version=True)
@@ -76,7 +83,7 @@ async def static_caching(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 # The outermost first: headers go on error pages too, and the errors of everything further in become pages.
-MIDDLEWARES = (security_headers, error_pages, same_site_only, static_caching)
+MIDDLEWARES = (security_headers, error_pages, same_site_only, static_files)
 
 
 def _default(response: web.StreamResponse, headers: dict[str, str]) -> None:

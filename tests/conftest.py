@@ -1,0 +1,117 @@
+"""What tests stand on: a real PostgreSQL, the real application, and a few polls in it."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from polls.app import create_app
+from polls.config import Config, Postgres, Site
+from polls.domain.poll import Choice, Poll, Question
+from polls.storage import embedded, migrations
+from polls.storage.embedded import PrivateServer
+from polls.storage.engine import Connection, connect
+
+# A test database may be lost with the machine; then it need not wait for the disk.
+CARELESS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """Where nothing may be skipped (.ci/run), what is skipped has failed."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("POLLS_SKIP_NOTHING"):
+        report.outcome = "failed"
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Postgres]:
+    """One private server for the run, a database of it for each worker."""
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent
+    server = PrivateServer(folder / "postgres", CARELESS)
+    with server.in_use(), embedded.running(Postgres(embedded=server.folder, database=f"test_{worker_id}")) as address:
+        # From here on it is a server like any other, and starts without sample polls.
+        named = replace(address, embedded=None)
+        with connect(named) as connection:
+            migrations.migrate(named, connection)
+        yield named
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> Iterator[Connection]:
+    """The empty database, with everything committed at once."""
+    with connect(postgres) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("TRUNCATE question RESTART IDENTITY CASCADE")
+        yield connection
+
+
+Ask = Callable[..., Poll]
+
+
+@pytest.fixture
+def ask(database: Connection) -> Ask:
+    """Put a question: `ask("Tea?", "Yes", "No", ago=timedelta(hours=1))`."""
+
+    def ask(text: str, *choices: str, ago: timedelta = timedelta(hours=1), votes: tuple[int, ...] = ()) -> Poll:
+        with database.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO question (question_text, pub_date) VALUES (%s, now() - %s) RETURNING id, pub_date",
+                (text, ago),
+            )
+            question_id, pub_date = cursor.fetchone() or ()
+            added = []
+            for position, choice in enumerate(choices):
+                count = votes[position] if votes else 0
+                cursor.execute(
+                    "INSERT INTO choice (question_id, choice_text, position, votes) VALUES (%s, %s, %s, %s) RETURNING id",
+                    (question_id, choice, position, count),
+                )
+                added.append(Choice((cursor.fetchone() or ())[0], choice, count))
+        return Poll(Question(question_id, text, pub_date.astimezone(UTC)), tuple(added))
+
+    return ask
+
+
+@pytest.fixture
+def votes(database: Connection) -> Callable[[], list[int]]:
+    """The votes of all choices, in the order in which the choices were made."""
+
+    def votes() -> list[int]:
+        with database.cursor() as cursor:
+            cursor.execute("SELECT votes FROM choice ORDER BY id")
+            return [count for (count,) in cursor.fetchall()]
+
+    return votes
+
+
+@pytest.fixture
+def config(postgres: Postgres, database: Connection) -> Config:  # noqa: ARG001 - it is emptied
+    return Config(postgres=replace(postgres, minsize=2, maxsize=4), site=Site(name="Village hall"))
+
+
+@pytest.fixture
+async def client(config: Config, aiohttp_client: Any) -> TestClient[Any, Any]:
+    """A client of the running application that doesn't follow redirects by itself where a test looks at them."""
+    return await aiohttp_client(create_app(config))
+
+
+@pytest.fixture
+def now() -> datetime:
+    return datetime(2026, 5, 3, 18, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, in which the test stands."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -1,0 +1,35 @@
+"""A crowd that votes at once, over two processes."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import aiohttp
+
+from polls.config import Postgres
+from tests.conftest import Ask
+from tests.processes import serving
+
+
+def test_200_concurrent_votes_over_two_processes_raise_the_count_by_exactly_200(
+    tmp_path: Path, postgres: Postgres, ask: Ask, votes: Callable[[], list[int]]
+) -> None:
+    ask("Tea?", "Yes", "No", votes=(5, 0))
+    config = {"postgres": {key: value for key, value in asdict(postgres).items() if value is not None}}
+
+    async def crowd(*urls: str) -> Counter[int]:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+            async def vote(url: str) -> int:
+                answer = await session.post(f"{url}/poll/1/vote", data={"choice": "1"}, allow_redirects=False)
+                return answer.status
+
+            return Counter(await asyncio.gather(*(vote(urls[number % len(urls)]) for number in range(200))))
+
+    with serving(tmp_path, config=config) as one, serving(tmp_path, config=config) as other:
+        answers = asyncio.run(crowd(one.url, other.url))
+
+    assert answers == {303: 200}
+    assert votes() == [205, 0]

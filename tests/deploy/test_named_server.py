@@ -1,0 +1,126 @@
+"""polls with a PostgreSQL that somebody else looks after: on the network, with a password."""
+
+import subprocess
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from polls.storage.embedded import PrivateServer, _as_ordinary_user
+from tests.processes import command, eventually, free_port, serving, write
+
+PASSWORD = r"p@ss:w/rd %'\ ="
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
+    """A server on 127.0.0.1 alone, not on ::1, that asks for a password; its settings for polls."""
+    folder = tmp_path_factory.mktemp("named")
+    binaries = PrivateServer(folder / "data").binaries()
+    (folder / "password").write_text(PASSWORD)
+    subprocess.run(
+        [
+            *_as_ordinary_user(),
+            binaries / "initdb",
+            *(f"--pgdata={folder / 'data'}", "--username=keeper", "--encoding=UTF8", "--locale=C"),
+            *("--auth=scram-sha-256", f"--pwfile={folder / 'password'}"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    port = free_port()
+    settings = ["listen_addresses=127.0.0.1", f"port={port}", f"unix_socket_directories={folder}", "fsync=off"]
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(
+            [
+                *_as_ordinary_user(),
+                binaries / "postgres",
+                *("-D", folder / "data"),
+                *(word for setting in settings for word in ("-c", setting)),
+            ],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        ) as process,
+    ):
+        address = {"host": "127.0.0.1", "port": port, "user": "keeper", "password": PASSWORD}
+
+        def makes_a_database() -> bool:
+            try:
+                connection = psycopg2.connect(dbname="postgres", **address)
+            except psycopg2.OperationalError:
+                return False
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute("CREATE DATABASE polls")
+            connection.close()
+            return True
+
+        try:
+            assert eventually(makes_a_database), (folder / "log").read_text()
+            yield address
+        finally:
+            process.terminate()
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return str(response.read().decode())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_it_serves_and_counts(tmp_path: Path, server: dict[str, object], host: str) -> None:
+    file = write(tmp_path, {"postgres": server | {"host": host}})
+    with serving(tmp_path, f"--config={file}") as polls:
+        assert command(tmp_path, "sample", f"--config={file}").returncode == 0
+        before = get(f"{polls.url}/poll/1/results")
+        form = urllib.parse.urlencode({"choice": 1}).encode()
+        with urllib.request.urlopen(f"{polls.url}/poll/1/vote", form, timeout=10) as response:
+            after = response.read().decode()
+    assert before != after
+    assert "vote" in after
+
+
+def test_a_named_server_starts_without_sample_polls(tmp_path: Path, server: dict[str, object]) -> None:
+    command(tmp_path, "psql", f"--config={write(tmp_path, {'postgres': server})}", "--", "-c", "CREATE DATABASE empty")
+
+    with serving(tmp_path, config={"postgres": server | {"database": "empty"}}) as polls:
+        assert "No polls are available." in get(polls.url)
+
+
+def test_the_settings_may_come_from_libpqs_environment(tmp_path: Path, server: dict[str, object]) -> None:
+    environ = {f"PG{key.upper()}": str(value) for key, value in server.items()}
+
+    with serving(tmp_path, config={"postgres": {}}, environ=environ) as polls:
+        assert get(polls.url)
+
+
+def test_a_password_file_counts_too(tmp_path: Path, server: dict[str, object]) -> None:
+    escaped = PASSWORD.replace("\\", r"\\").replace(":", r"\:")
+    passfile = tmp_path / "pgpass"
+    passfile.write_text(f"*:*:*:keeper:{escaped}\n")
+    passfile.chmod(0o600)
+    settings = {key: value for key, value in server.items() if key != "password"} | {"passfile": str(passfile)}
+
+    with serving(tmp_path, config={"postgres": settings}) as polls:
+        assert get(polls.url)
+
+
+@pytest.mark.parametrize("arguments", [["--port=0"], ["migrate"]])
+@pytest.mark.parametrize("password", ["wrong", None])
+def test_a_wrong_password_is_said_in_one_line_without_the_password(
+    tmp_path: Path, server: dict[str, object], password: str | None, arguments: list[str]
+) -> None:
+    file = write(tmp_path, {"postgres": server | {"password": password}})
+
+    done = command(tmp_path, *arguments, f"--config={file}")
+
+    assert (done.returncode, done.stderr) == (
+        1,
+        "polls: PostgreSQL refused the password. "
+        "Set postgres.user and postgres.password in the configuration, or use ~/.pgpass.\n",
+    )

@@ -1,0 +1,166 @@
+"""polls with its private PostgreSQL, killed and started again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from polls.storage.embedded import PrivateServer
+from tests.processes import command, eventually, serving, write
+
+CONFIG = {"postgres": {"embedded": "var/postgres"}}
+
+
+def server(folder: Path) -> PrivateServer:
+    return PrivateServer(folder / "var/postgres")
+
+
+def postmasters(folder: Path) -> int:
+    """How many PostgreSQL servers work in the data folder; their children have the same folder, and a parent there."""
+    data = folder / "var/postgres"
+    there = [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if works_in(entry, data)]
+    return sum(parent(pid) not in there for pid in there)
+
+
+def works_in(process: Path, folder: Path) -> bool:
+    try:
+        return (process / "cwd").samefile(folder)
+    except OSError:
+        return False
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return str(response.read().decode())
+
+
+def vote(url: str, choice: int) -> None:
+    form = urllib.parse.urlencode({"choice": choice}).encode()
+    with urllib.request.urlopen(f"{url}/poll/1/vote", form, timeout=10) as response:
+        assert response.status == 200
+
+
+def test_the_first_start_makes_everything_and_brings_sample_polls(tmp_path: Path) -> None:
+    with serving(tmp_path) as polls:
+        page = get(polls.url)
+
+        for text in ("What&#39;s new?", "Where should the next meet-up", "Which framework"):
+            assert text in page
+        assert "0 votes in all" in get(f"{polls.url}/poll/1/results")
+
+
+def test_after_ctrl_c_no_postgresql_is_running(tmp_path: Path) -> None:
+    with serving(tmp_path, config=CONFIG) as polls:
+        assert postmasters(tmp_path) == 1
+
+        assert polls.end(signal.SIGINT) == 0
+
+    assert postmasters(tmp_path) == 0
+
+
+def test_ctrl_c_in_the_terminal_does_not_reach_postgresql(tmp_path: Path) -> None:
+    with serving(tmp_path, config=CONFIG) as polls:
+        assert os.getsid(server(tmp_path).pid or 0) != os.getsid(polls.process.pid)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("delay", [0, 0.02, 0.1])
+def test_the_end_may_come_while_it_still_starts(tmp_path: Path, how: signal.Signals, delay: float) -> None:
+    file = write(tmp_path, CONFIG)
+    with subprocess.Popen(
+        [sys.executable, "-m", "polls", f"--config={file}", "--port=0"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as starting:
+        assert eventually(lambda: server(tmp_path).pid)
+        time.sleep(delay)
+
+        starting.send_signal(how)
+
+        _, errors = starting.communicate(timeout=20)
+    assert "Traceback" not in errors
+    assert postmasters(tmp_path) == 0
+
+
+def test_nothing_is_lost_by_kill_9_and_one_postgresql_is_running_afterwards(tmp_path: Path) -> None:
+    with serving(tmp_path, config=CONFIG) as polls:
+        for _ in range(7):
+            vote(polls.url, 1)
+        polls.end(signal.SIGKILL)
+    left = server(tmp_path).pid
+    assert left is not None
+
+    with serving(tmp_path, config=CONFIG) as polls:
+        assert "7 votes in all" in get(f"{polls.url}/poll/1/results")
+        assert server(tmp_path).pid == left
+        assert postmasters(tmp_path) == 1
+        polls.end()
+
+    assert postmasters(tmp_path) == 0
+
+
+def test_nothing_is_lost_when_everything_is_killed(tmp_path: Path) -> None:
+    with serving(tmp_path, config=CONFIG) as polls:
+        for _ in range(7):
+            vote(polls.url, 1)
+        postmaster = server(tmp_path).pid
+        polls.end(signal.SIGKILL)
+        os.kill(postmaster or 0, signal.SIGKILL)
+
+    with serving(tmp_path, config=CONFIG) as polls:
+        assert "7 votes in all" in get(f"{polls.url}/poll/1/results")
+        assert postmasters(tmp_path) == 1
+
+
+def test_it_goes_on_when_postgresql_dies(tmp_path: Path) -> None:
+    with serving(tmp_path, config=CONFIG) as polls:
+        vote(polls.url, 1)
+        os.kill(server(tmp_path).pid or 0, signal.SIGKILL)
+
+        def answers() -> bool:
+            try:
+                return "1 vote in all" in get(f"{polls.url}/poll/1/results")
+            except OSError:  # 503 for a moment
+                return False
+
+        assert eventually(answers)
+        assert postmasters(tmp_path) == 1
+
+
+def test_two_processes_share_it_and_the_last_one_stops_it(tmp_path: Path) -> None:
+    with serving(tmp_path, config=CONFIG) as first:
+        with serving(tmp_path, config=CONFIG) as second:
+            vote(first.url, 1)
+            vote(second.url, 1)
+            assert postmasters(tmp_path) == 1
+            first.end()
+            assert "2 votes in all" in get(f"{second.url}/poll/1/results")
+            second.end()
+    assert postmasters(tmp_path) == 0
+
+
+def test_commands_share_it(tmp_path: Path) -> None:
+    with serving(tmp_path, config=CONFIG) as polls:
+        done = command(tmp_path, "psql", "--config=polls.yaml", "--", "-tAc", "SELECT count(*) FROM question")
+        assert done.stdout == "3\n"
+        assert "What" in get(polls.url)
+
+
+def test_polls_that_were_removed_do_not_come_back(tmp_path: Path) -> None:
+    with serving(tmp_path, config=CONFIG):
+        command(tmp_path, "psql", "--config=polls.yaml", "--", "-c", "DELETE FROM question")
+
+    with serving(tmp_path, config=CONFIG) as polls:
+        assert "No polls are available." in get(polls.url)

@@ -1,0 +1,41 @@
+from datetime import datetime, timedelta
+
+import pytest
+
+from polls.domain.poll import Choice, Poll, Question
+
+
+@pytest.mark.parametrize(
+    ("ago", "recent"),
+    [
+        (timedelta(0), True),
+        (timedelta(hours=23, minutes=59), True),
+        (timedelta(days=1), True),
+        (timedelta(days=1, seconds=1), False),
+        (timedelta(seconds=-1), False),
+        (timedelta(days=-30), False),
+    ],
+)
+def test_recently_is_within_the_last_day_and_not_in_the_future(ago: timedelta, recent: bool, now: datetime) -> None:
+    assert Question(1, "Tea?", now - ago).was_published_recently(now) is recent
+
+
+@pytest.mark.parametrize(
+    ("ago", "choices", "published"),
+    [
+        (timedelta(0), 1, True),
+        (timedelta(days=1), 2, True),
+        (timedelta(seconds=-1), 2, False),
+        (timedelta(days=1), 0, False),
+    ],
+)
+def test_a_poll_is_published_when_its_hour_has_come_and_there_is_something_to_choose(
+    ago: timedelta, choices: int, published: bool, now: datetime
+) -> None:
+    poll = Poll(Question(1, "Tea?", now - ago), tuple(Choice(number, "Yes") for number in range(choices)))
+
+    assert poll.is_published(now) is published
+
+
+def test_a_question_is_addressed_by_its_number(now: datetime) -> None:
+    assert Question(17, "Tea?", now).address == "17"

@@ -1,0 +1,36 @@
+"""Reading a page as a browser does: parsed strictly, so that a page that isn't HTML fails."""
+
+from xml.etree.ElementTree import Element
+
+import html5lib
+
+XHTML = "{http://www.w3.org/1999/xhtml}"
+
+
+def parse(text: str) -> Element:
+    """The document, without namespaces on HTML's own elements. Raises html5lib's ParseError for what isn't valid."""
+    document: Element = html5lib.HTMLParser(strict=True).parse(text)
+    for element in document.iter():
+        if isinstance(element.tag, str):
+            element.tag = element.tag.removeprefix(XHTML)
+    return document
+
+
+def words(element: Element) -> str:
+    """All text below `element`, with single spaces."""
+    return " ".join("".join(element.itertext()).split())
+
+
+def find(document: Element, tag: str, **attributes: str) -> list[Element]:
+    """The elements `tag` with these attributes (`class_` for class), in the order of the page."""
+    wanted = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
+    return [
+        element
+        for element in document.iter(tag)
+        if all(value in element.get(name, "").split() for name, value in wanted.items())
+    ]
+
+
+def links(document: Element) -> dict[str, str]:
+    """{words of the link: its address}."""
+    return {words(link): link.get("href", "") for link in document.iter("a")}

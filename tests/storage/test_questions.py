@@ -1,0 +1,83 @@
+from datetime import timedelta
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from polls.domain.errors import PollNotFound
+from polls.domain.poll import Choice
+from polls.storage import questions
+from polls.storage.engine import Connection, Engine
+from polls.web.keys import ENGINE
+from tests.conftest import Ask
+
+# The corners of "published": its moment, and whether there is something to choose.
+CORNERS = [
+    (timedelta(days=400), 2),
+    (timedelta(seconds=1), 1),
+    (timedelta(seconds=1), 0),
+    (timedelta(seconds=-60), 2),
+    (timedelta(days=-400), 2),
+    (timedelta(days=400), 0),
+]
+
+
+@pytest.fixture
+def engine(client: TestClient) -> Engine:
+    return client.app[ENGINE]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("ago", "choices"), CORNERS)
+async def test_published_means_the_same_in_sql_and_in_the_domain(
+    engine: Engine, ask: Ask, database: Connection, ago: timedelta, choices: int
+) -> None:
+    poll = ask("Tea?", *["Yes", "No"][:choices], ago=ago)
+    with database.cursor() as cursor:
+        cursor.execute("SELECT now()")
+        ((now,),) = cursor.fetchall()
+
+    listed = await questions.latest(engine, skip=0, limit=5)
+
+    assert (poll.question in listed) is poll.is_published(now)
+    if poll.is_published(now):
+        assert await questions.find(engine, poll.question.id) == poll
+    else:
+        with pytest.raises(PollNotFound):
+            await questions.find(engine, poll.question.id)
+
+
+async def test_the_latest_come_first_and_of_equals_the_one_added_last(engine: Engine, ask: Ask) -> None:
+    for text, days in [("second", 2), ("third", 3), ("first", 1)]:
+        ask(text, "Yes", ago=timedelta(days=days))
+
+    assert [question.text for question in await questions.latest(engine, skip=0, limit=5)] == ["first", "second", "third"]
+
+
+async def test_some_can_be_skipped_and_not_all_are_read(engine: Engine, ask: Ask) -> None:
+    for days in range(1, 6):
+        ask(f"{days} days ago", "Yes", ago=timedelta(days=days))
+
+    found = await questions.latest(engine, skip=1, limit=2)
+
+    assert [question.text for question in found] == ["2 days ago", "3 days ago"]
+
+
+async def test_choices_stand_in_the_order_of_their_positions(
+    engine: Engine, ask: Ask, database: Connection
+) -> None:
+    poll = ask("Tea?", "Yes", "No", "Perhaps")
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE choice SET position = 9 - position")
+
+    found = await questions.find(engine, poll.question.id)
+
+    assert [choice.text for choice in found.choices] == ["Perhaps", "No", "Yes"]
+
+
+async def test_any_text_comes_back_as_it_was_written(engine: Engine, ask: Ask) -> None:
+    poll = ask("100 % %s {x} 'quoted' <b>\u202e ☕", "是", "\\")
+
+    found = await questions.find(engine, poll.question.id)
+
+    assert found.question.text == "100 % %s {x} 'quoted' <b>\u202e ☕"
+    assert [choice.text for choice in found.choices] == ["是", "\\"]
+    assert found.choices[0] == Choice(poll.choices[0].id, "是", 0)

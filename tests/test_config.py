@@ -1,0 +1,134 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from polls import config
+from polls.config import Config, ConfigError, Postgres, load
+
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def write(folder: Path) -> Write:
+    def write(text: str) -> Path:
+        file = folder / "my.yaml"
+        file.write_text(text, encoding="utf-8")
+        return Path(file.name)
+
+    return write
+
+
+def faults(file: Path) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    return str(caught.value).splitlines()
+
+
+def test_only_postgres_is_required(write: Write) -> None:
+    assert load(write("postgres: {}")) == Config(postgres=Postgres())
+
+
+def test_the_shipped_file_shows_the_defaults() -> None:
+    shipped = load(Path("config/polls.yaml"))
+
+    assert shipped == Config(postgres=Postgres(embedded=Path("var/postgres"), database="polls"))
+
+
+def test_every_fault_is_told_at_once_with_file_line_and_key(write: Write) -> None:
+    file = write(
+        """\
+host: 1
+port: "8080"
+prt: 8080
+postgres:
+  embedded: var/postgres
+  host: db.example.org
+  minsize: 7
+  maxsize: 3
+  sslmode: sometimes
+  minsiz: 2
+site: {name: "", url: "polls.example.org"}
+log: []
+templates: nowhere
+""",
+    )
+
+    assert faults(file) == [
+        "my.yaml:1: host: value is not a string",
+        "my.yaml:2: port: value is not a whole number",
+        "my.yaml:3: prt: unknown key; did you mean port?",
+        "my.yaml:6: postgres.host: can't stand beside embedded: a private server needs no address",
+        "my.yaml:7: postgres.minsize: value can't be greater than maxsize",
+        "my.yaml:9: postgres.sslmode: value is none of disable, allow, prefer, require, verify-ca, verify-full",
+        "my.yaml:10: postgres.minsiz: unknown key; did you mean minsize?",
+        "my.yaml:11: site.name: blank value is not allowed",
+        "my.yaml:11: site.url: value is not an address like https://polls.example.org",
+        "my.yaml:12: log: needs keys of its own below it",
+        "my.yaml:13: templates: there is no folder nowhere",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "my.yaml:1: the file is empty; it needs at least postgres:"),
+        ("port: 80", "my.yaml:1: postgres: is required"),
+        ("- postgres", "my.yaml:1: needs keys of its own below it"),
+        ("postgres:", "my.yaml:1: postgres: needs keys of its own below it"),
+        ("postgres: {", "my.yaml:1: this is not YAML: expected the node content, but found '<stream end>'"),
+        ("postgres: {}\nport: 1\nport: 2", "my.yaml:3: port: stands on line 2 already"),
+        ("postgres: {}\nport: true", "my.yaml:2: port: value is not a whole number"),
+        ("postgres: {}\nport: 70000", "my.yaml:2: port: value is greater than 65535"),
+        ("postgres: {maxsize: 3}", "my.yaml:1: postgres.maxsize: value can't be less than minsize, which is 5 by default"),
+        ("postgres: {}\n1: 2", "my.yaml:2: 1: unknown key"),
+        ("postgres: {}\nsite: {url: 'https://host:port'}", "my.yaml:2: site.url: value is not an address like https://polls.example.org"),
+        ("postgres: {}\nlog: {format: xml}", "my.yaml:2: log.format: value is none of text, json"),
+        ("postgres: !!python/object:os.system x", "my.yaml:1: this is not YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/object:os.system'"),
+        ("postgres: \0", "my.yaml:1: this is not YAML: unacceptable character #x0000: special characters are not allowed"),
+        ("? [postgres]\n: {}", "my.yaml:1: this is not YAML: found unhashable key"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_where_it_stands(write: Write, text: str, fault: str) -> None:
+    assert faults(write(text)) == [fault]
+
+
+def test_a_file_that_is_not_there_is_a_fault(folder: Path) -> None:  # noqa: ARG001
+    assert faults(Path("gone.yaml")) == ["gone.yaml:1: can't read this file: No such file or directory"]
+
+
+def test_a_folder_is_no_configuration(folder: Path) -> None:
+    assert faults(folder) == [f"{folder}:1: can't read this file: Is a directory"]
+
+
+def test_a_file_that_is_not_utf8_is_a_fault(folder: Path) -> None:
+    (folder / "my.yaml").write_bytes(b"postgres: \xff\xfe")
+
+    assert faults(Path("my.yaml")) == ["my.yaml:1: this file is not UTF-8 text"]
+
+
+def test_the_command_line_stands_above_the_file(write: Write) -> None:
+    loaded = load(write("postgres: {}\nport: 1"), port=2, path=Path("polls.sock"))
+
+    assert (loaded.port, loaded.path) == (2, Path("polls.sock"))
+
+
+def test_a_public_address_loses_its_last_slash(write: Write) -> None:
+    assert load(write("postgres: {}\nsite: {url: 'https://polls.example.org/'}")).site.url == "https://polls.example.org"
+
+
+def test_a_password_is_not_shown_with_the_settings(write: Write) -> None:
+    assert "s3cret" not in repr(load(write("postgres: {password: s3cret}")))
+
+
+def test_the_configuration_is_the_named_file_then_the_environments_then_the_one_here_then_ours(folder: Path) -> None:
+    environ = {"POLLS_CONFIG": "environment.yaml"}
+
+    assert config.find("named.yaml", environ) == Path("named.yaml")
+    assert config.find(None, environ) == Path("environment.yaml")
+    assert config.find(None, {}).is_file()
+    assert config.find(None, {}) != Path("config/polls.yaml")
+
+    (folder / "config").mkdir()
+    (folder / "config/polls.yaml").touch()
+    assert config.find(None, {}) == Path("config/polls.yaml")

@@ -1,0 +1,120 @@
+"""The application as a whole: built, mounted elsewhere, overridden, logged."""
+
+import json
+import logging
+import socket
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+
+from polls.app import create_app
+from polls.config import Config, Log, Postgres
+from polls.logs import configure_logging
+from polls.storage.engine import UnusableDatabase
+from polls.web.access_log import AccessLogger
+from tests.conftest import Ask
+from tests.pages import links, parse
+
+
+def test_it_is_built_without_touching_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("the network was touched")
+
+    monkeypatch.setattr(socket, "socket", forbidden)
+
+    assert isinstance(create_app(Config(postgres=Postgres(host="db.example.org"))), web.Application)
+
+
+async def test_a_start_without_a_database_says_so_and_leaves_nothing_open() -> None:
+    runner = web.AppRunner(create_app(Config(postgres=Postgres(host="/nowhere"))))
+
+    with pytest.raises(UnusableDatabase):
+        await runner.setup()
+    await runner.cleanup()
+
+
+async def test_it_works_mounted_under_a_prefix(config: Config, aiohttp_client: Any, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+    outer = web.Application()
+    outer.add_subapp("/polls/", create_app(config))
+    client = await aiohttp_client(outer)
+
+    index = parse(await (await client.get("/polls/")).text())
+    poll = parse(await (await client.get("/polls/poll/1")).text())
+    vote = await client.post("/polls/poll/1/vote", data={"choice": "1"}, allow_redirects=False)
+    missing = await client.get("/polls/nowhere")
+    language = await client.get(links(index)["简体中文"], allow_redirects=False)
+
+    addresses = [
+        *links(index).values(),
+        *links(poll).values(),
+        *(link.get("href", "") for link in index.iter("link")),
+        *(form.get("action", "") for form in poll.iter("form")),
+        vote.headers["Location"],
+        language.headers["Location"],
+    ]
+    assert [address for address in addresses if not address.startswith(("/polls/", "#"))] == []
+    assert missing.status == 404
+    assert links(parse(await missing.text()))["See the latest polls"] == "/polls/"
+    assert language.cookies["language"]["path"] == "/polls/"
+    for link in index.iter("link"):
+        assert (await client.get(link.get("href", ""))).status == 200
+
+
+async def test_a_folder_of_templates_wins_over_ours_file_by_file(
+    config: Config, aiohttp_client: Any, tmp_path: Path, ask: Ask
+) -> None:
+    ask("Tea?", "Yes")
+    (tmp_path / "index.html").write_text("{{ questions[0].text }} at {{ site.name }}")
+    client = await aiohttp_client(create_app(replace(config, templates=tmp_path)))
+
+    assert await (await client.get("/")).text() == "Tea? at Village hall"
+    assert "<fieldset" in await (await client.get("/poll/1")).text()
+
+
+async def test_the_site_has_the_name_that_it_was_given(client: TestClient) -> None:
+    page = parse(await (await client.get("/")).text())
+
+    assert "Village hall" in "".join(page.find("head/title").itertext())  # type: ignore[union-attr]
+    assert "Village hall" in links(page)
+
+
+async def test_the_access_log_tells_no_query_no_cookie_and_no_address(
+    config: Config, aiohttp_server: Any, caplog: pytest.LogCaptureFixture, ask: Ask
+) -> None:
+    ask("Tea?", "Yes")
+    caplog.set_level(logging.INFO, "aiohttp.access")
+    server = await aiohttp_server(create_app(config), access_log_class=AccessLogger)
+    async with TestClient(server) as client:
+        await client.get("/poll/1?secret=1", headers={"Cookie": "voter=secret"})
+        await client.get("/%0Afake%20line")
+
+    lines = [record.getMessage() for record in caplog.records if record.name == "aiohttp.access"]
+    assert [line.split()[:3] for line in lines] == [["GET", "/poll/1", "200"], ["GET", "/%0Afake%20line", "404"]]
+    assert "secret" not in "".join(lines)
+    assert "127.0.0.1" not in "".join(lines)
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_logs_are_text_for_people_and_json_for_machines(
+    log_format: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        configure_logging(Log(level="warning", format=log_format))
+        logging.getLogger("polls").info("too quiet")
+        logging.getLogger("polls").warning("喂 %s", 1, extra={"status": 200})
+    finally:
+        root.handlers, root.level = before
+
+    line = capfd.readouterr().err.strip()
+    if log_format == "text":
+        assert line.endswith("WARNING polls: 喂 1")
+    else:
+        entry = json.loads(line)
+        assert (entry["level"], entry["logger"], entry["message"], entry["status"]) == ("WARNING", "polls", "喂 1", 200)

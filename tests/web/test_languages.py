@@ -1,0 +1,249 @@
+import gettext
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import pytest
+from aiohttp.test_utils import TestClient
+from babel import Locale
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+from yarl import URL
+
+from polls import paths
+from polls.app import create_app
+from polls.config import Config, Site
+from polls.storage import questions
+from polls.web.keys import LANGUAGES
+from polls.web.language import NAMES, Language, load_languages, negotiate
+from tests.conftest import Ask
+from tests.pages import links, parse, words
+
+
+@pytest.mark.parametrize(
+    ("accept", "tag"),
+    [
+        ("", "en"),
+        ("*", "en"),
+        ("de", "en"),
+        ("en-GB,en;q=0.9", "en"),
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh-Hans"),
+        ("zh", "zh-Hans"),
+        ("zh-Hans-SG", "zh-Hans"),
+        ("ZH-hans", "zh-Hans"),
+        ("en;q=0.5, zh;q=0.6", "zh-Hans"),
+        ("de, zh;q=0.2, en;q=0.1", "zh-Hans"),
+        ("zh;q=0, en", "en"),
+        ("zh;q=nonsense, en;q=0.1", "en"),
+        ("zh;q=7", "en"),
+        (",;=", "en"),
+    ],
+)
+def test_the_language_is_the_best_that_the_browser_asks_for(accept: str, tag: str) -> None:
+    assert negotiate(None, accept, load_languages()).tag == tag
+
+
+def test_a_language_chosen_by_hand_stands_above_the_browsers() -> None:
+    assert negotiate("zh-Hans", "en", load_languages()).tag == "zh-Hans"
+
+
+def test_a_choice_that_is_none_is_as_good_as_none() -> None:
+    assert negotiate("klingon", "zh", load_languages()).tag == "zh-Hans"
+
+
+async def test_a_page_says_which_language_it_is_in_and_what_that_hangs_on(client: TestClient, ask: Ask) -> None:
+    ask("Tea?", "Yes", votes=(2,))
+
+    response = await client.get("/poll/1/results", headers={"Accept-Language": "zh-CN"})
+
+    page = parse(await response.text())
+    assert page.get("lang") == response.headers["Content-Language"] == "zh-Hans"
+    assert response.headers["Vary"] == "Accept-Language, Cookie"
+    assert "共 2 票" in words(page)
+
+
+async def test_dates_are_written_as_the_reader_writes_them(client: TestClient, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+
+    page = parse(await (await client.get("/", headers={"Accept-Language": "zh"})).text())
+
+    (date,) = page.iter("time")
+    assert re.fullmatch(r"\d+年\d+月\d+日", words(date))
+
+
+async def test_a_link_in_the_footer_changes_the_language_and_comes_back(client: TestClient, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+    link = links(parse(await (await client.get("/poll/1?from=a&to=b")).text()))["简体中文"]
+
+    answer = await client.get(link, allow_redirects=False)
+    assert (answer.status, answer.headers["Location"]) == (303, "/poll/1?from=a&to=b")
+
+    chosen = parse(await (await client.get("/", headers={"Accept-Language": "en"})).text())
+    assert chosen.get("lang") == "zh-Hans"
+    await client.get(links(chosen)["English"])
+    assert parse(await (await client.get("/", headers={"Accept-Language": "zh"})).text()).get("lang") == "en"
+
+
+async def test_the_choice_is_remembered_for_a_year_by_this_site_alone(client: TestClient) -> None:
+    answer = await client.get("/language/zh-Hans", allow_redirects=False)
+
+    cookie = answer.cookies["language"]
+    assert (cookie["max-age"], cookie["path"], cookie["samesite"], cookie["httponly"]) == (
+        str(365 * 24 * 60 * 60),
+        "/",
+        "Lax",
+        True,
+    )
+
+
+async def test_after_a_refused_ballot_the_language_link_leads_to_the_poll(client: TestClient, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+
+    page = parse(await (await client.post("/poll/1/vote")).text())
+
+    assert links(page)["简体中文"] == "/language/zh-Hans?next=/poll/1"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "evil.example",
+        "javascript:alert(1)",
+        "/\r\nSet-Cookie: a=b",
+        "/\t/evil.example",
+        "",
+        "/投票",
+    ],
+)
+async def test_it_leads_to_our_own_addresses_only(client: TestClient, address: str) -> None:
+    answer = await client.get(URL("/language/en").with_query(next=address), allow_redirects=False)
+
+    assert answer.headers["Location"] == "/"
+    assert set(answer.cookies) == {"language"}
+
+
+async def test_a_language_that_nobody_speaks_here_is_not_found(client: TestClient) -> None:
+    assert (await client.get("/language/klingon")).status == 404
+
+
+def catalogue(tag: str) -> Catalog:
+    with (paths.LOCALE / tag.replace("-", "_") / "LC_MESSAGES/polls.po").open("rb") as file:
+        return read_po(file)
+
+
+@pytest.mark.parametrize("tag", list(NAMES)[1:])
+def test_every_sentence_in_the_code_is_translated_and_no_other(tag: str) -> None:
+    trimmed = {"trim_blocks": "true", "lstrip_blocks": "true"}
+    in_templates = extract_from_dir(paths.TEMPLATES, [("**.html", "jinja2")], {"**.html": trimmed})
+    in_code = extract_from_dir(paths.LOCALE.parent, [("**.py", "python")])
+    found = {message for _, _, message, _, _ in [*in_templates, *in_code]}
+
+    translated = {message.id: message.string for message in catalogue(tag) if message.id}
+
+    assert set(translated) == found
+    assert [source for source, translation in translated.items() if not all(as_tuple(translation))] == []
+
+
+@pytest.mark.parametrize("tag", list(NAMES)[1:])
+def test_translations_keep_the_placeholders(tag: str) -> None:
+    for message in catalogue(tag):
+        wanted = set(re.findall(r"%\(\w+\)s", str(message.id)))
+        for translation in as_tuple(message.string) if message.id else ():
+            assert set(re.findall(r"%\(\w+\)s", translation)) == wanted, message.id
+
+
+def as_tuple(text: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text)
+
+
+class Marked(gettext.NullTranslations):
+    """A language that only tests speak: every sentence stands between marks."""
+
+    def gettext(self, message: str) -> str:
+        return f"⟦{message}⟧"
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        return f"⟦{msgid1 if n == 1 else msgid2}⟧"
+
+
+SHOWN_ATTRIBUTES = {"alt", "aria-label", "placeholder", "title", "value", "content"}
+
+
+def shown(element: Element) -> Iterator[str]:
+    """What a person gets to read or hear of an element and all below it."""
+    if element.tag in {"time", "style", "script"} or element.get("lang") in NAMES:
+        return
+    if element.tag != "meta":
+        yield from (value for name, value in element.attrib.items() if name in SHOWN_ATTRIBUTES)
+    yield element.text or ""
+    for child in element:
+        yield from shown(child)
+        yield child.tail or ""
+
+
+PAGES = {
+    "/": ("GET", 200),
+    "/?page=2": ("GET", 200),
+    "/poll/1": ("GET", 200),
+    "/poll/1/results": ("GET", 200),
+    "/poll/1/vote": ("POST", 400),
+    "/poll/999": ("GET", 404),
+    "/nowhere": ("GET", 404),
+    "/static/css": ("GET", 403),
+    "/poll/2/vote": ("GET", 405),
+}
+
+
+async def check_pseudo(client: TestClient, method: str, address: str, status: int, **fields: Any) -> None:
+    response = await client.request(method, address, **fields)
+    assert response.status == status
+    for text in shown(parse(await response.text())):
+        bare = re.sub(r"⟦.*?⟧", "", text, flags=re.DOTALL)
+        assert not re.search(r"[^\W\d_]", bare), f"a bare sentence at {address}: {bare!r}"
+
+
+@pytest.fixture
+async def pseudo(config: Config, aiohttp_client: Any) -> TestClient[Any, Any]:
+    """Polls in a language of marked sentences; all that is data has no letters."""
+    app = create_app(replace(config, site=Site(name="4711")))
+    app[LANGUAGES] = {"x-marked": Language("x-marked", "×", Locale.parse("en"), Marked())}
+    return await aiohttp_client(app)
+
+
+@pytest.mark.parametrize(("address", "expected"), PAGES.items())
+async def test_no_sentence_stands_outside_the_catalogues(
+    pseudo: TestClient, ask: Ask, address: str, expected: tuple[str, int]
+) -> None:
+    for number in range(7):
+        ask(f"{number}?", "1", "2", votes=(1, 2), ago=timedelta(hours=number))
+
+    await check_pseudo(pseudo, expected[0], address, expected[1])
+
+
+async def test_no_sentence_of_an_empty_site_stands_outside_the_catalogues(pseudo: TestClient) -> None:
+    await check_pseudo(pseudo, "GET", "/", 200)
+
+
+async def test_no_sentence_of_a_refusal_stands_outside_the_catalogues(pseudo: TestClient) -> None:
+    await check_pseudo(pseudo, "POST", "/poll/1/vote", 403, headers={"Sec-Fetch-Site": "cross-site"})
+    await check_pseudo(pseudo, "POST", "/poll/1/vote", 413, data={"choice": "1" * 70_000})
+    await check_pseudo(pseudo, "POST", "/poll/1/vote", 400, data=b"x", headers={"Content-Type": "multipart/form-data"})
+
+
+async def test_no_sentence_of_a_fault_stands_outside_the_catalogues(
+    pseudo: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(questions, "latest", broken)
+
+    await check_pseudo(pseudo, "GET", "/", 500)

@@ -1,0 +1,117 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+
+from polls.app import create_app
+from polls.config import Config, Site
+from polls.web.middlewares import SECURITY_HEADERS
+from tests.conftest import Ask
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "status"),
+    [
+        ("GET", "/", 200),
+        ("GET", "/nowhere", 404),
+        ("DELETE", "/", 405),
+        ("POST", "/poll/1/vote", 400),
+        ("GET", "/language/en", 303),
+        ("GET", "/static/css/base.css", 200),
+        ("GET", "/static/nothing.css", 404),
+    ],
+)
+async def test_every_answer_carries_the_security_headers(
+    client: TestClient, ask: Ask, method: str, address: str, status: int
+) -> None:
+    ask("Tea?", "Yes")
+
+    response = await client.request(method, address, allow_redirects=False)
+
+    assert response.status == status
+    assert {name: response.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+
+
+def test_nothing_inline_is_allowed() -> None:
+    assert "unsafe" not in SECURITY_HEADERS["Content-Security-Policy"]
+
+
+async def test_a_response_may_say_otherwise_itself(config: Config, aiohttp_client: Any) -> None:
+    app = create_app(config)
+
+    async def framed(_: web.Request) -> web.Response:
+        return web.Response(headers={"X-Frame-Options": "SAMEORIGIN"})
+
+    async def moved(_: web.Request) -> web.Response:
+        raise web.HTTPSeeOther("/", headers={"Referrer-Policy": "origin"})
+
+    app.router.add_get("/framed", framed)
+    app.router.add_get("/moved", moved)
+    client = await aiohttp_client(app)
+
+    assert (await client.get("/framed")).headers["X-Frame-Options"] == "SAMEORIGIN"
+    redirect = await client.get("/moved", allow_redirects=False)
+    assert redirect.headers["Referrer-Policy"] == "origin"
+    assert redirect.headers["X-Content-Type-Options"] == "nosniff"
+
+
+CROSS_SITE = [
+    # where the request comes from; whether the vote counts
+    ({}, True),
+    ({"Sec-Fetch-Site": "same-origin"}, True),
+    ({"Sec-Fetch-Site": "none"}, True),
+    ({"Sec-Fetch-Site": "cross-site"}, False),
+    ({"Sec-Fetch-Site": "same-site"}, False),
+    ({"Sec-Fetch-Site": "nonsense"}, False),
+    ({"Origin": "http://{host}"}, True),
+    ({"Origin": "HTTP://{HOST}"}, True),
+    ({"Origin": "http://{host}:1"}, False),
+    ({"Origin": "http://{host}.evil.example"}, False),
+    ({"Origin": "https://evil.example"}, False),
+    ({"Origin": "null"}, False),
+    ({"Origin": ""}, False),
+    ({"Origin": "http://[::1"}, False),
+    ({"Origin": "http://{host}", "Sec-Fetch-Site": "cross-site"}, False),
+    ({"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"}, True),
+]
+
+
+@pytest.mark.parametrize(("headers", "counts"), CROSS_SITE)
+async def test_a_vote_counts_only_from_our_own_pages(
+    client: TestClient, ask: Ask, headers: dict[str, str], counts: bool
+) -> None:
+    ask("Tea?", "Yes")
+    host = f"{client.host}:{client.port}"
+
+    response = await client.post(
+        "/poll/1/vote",
+        data={"choice": "1"},
+        headers={name: value.replace("{host}", host).replace("{HOST}", host.upper()) for name, value in headers.items()},
+        allow_redirects=False,
+    )
+
+    assert response.status == (303 if counts else 403)
+    if not counts:
+        assert "another site" in await response.text()
+
+
+async def test_the_public_address_is_our_own_behind_a_proxy_that_changes_the_host(
+    config: Config, aiohttp_client: Any, ask: Ask
+) -> None:
+    ask("Tea?", "Yes")
+    client = await aiohttp_client(create_app(replace(config, site=Site(url="https://polls.example.org"))))
+
+    async def status(origin: str) -> int:
+        answer = await client.post(
+            "/poll/1/vote", data={"choice": "1"}, headers={"Origin": origin}, allow_redirects=False
+        )
+        return int(answer.status)
+
+    assert await status("https://polls.example.org") == 303
+    assert await status("https://evil.example") == 403
+
+
+async def test_looking_is_allowed_from_everywhere(client: TestClient) -> None:
+    assert (await client.get("/", headers={"Sec-Fetch-Site": "cross-site"})).status == 200

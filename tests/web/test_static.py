@@ -1,0 +1,73 @@
+import re
+
+import pytest
+from aiohttp.test_utils import TestClient
+from yarl import URL
+
+from polls import paths
+
+
+async def test_pages_name_static_files_by_their_content(client: TestClient) -> None:
+    addresses = re.findall(r'"(/static/[^"]+)"', await (await client.get("/")).text())
+
+    assert len(addresses) > 5
+    for address in addresses:
+        assert "?v=" in address
+        response = await client.get(address)
+        assert response.status == 200
+        assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+
+
+@pytest.mark.parametrize("query", ["", "?v=", "?v=of-another-version"])
+async def test_another_version_is_not_kept(client: TestClient, query: str) -> None:
+    response = await client.get(f"/static/css/base.css{query}")
+
+    assert response.status == 200
+    assert response.headers["Cache-Control"] == "no-cache"
+
+
+async def test_an_unchanged_file_is_not_sent_again(client: TestClient) -> None:
+    first = await client.get("/static/css/base.css")
+
+    second = await client.get("/static/css/base.css", headers={"If-None-Match": first.headers["ETag"]})
+
+    assert (second.status, await second.read()) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../setup.py",
+        "..%2fsetup.py",
+        "%2e%2e/setup.py",
+        "%2e%2e%2fsetup.py",
+        "css/../../setup.py",
+        "css/%2e%2e/%2e%2e/setup.py",
+        "..%5csetup.py",
+        "....//setup.py",
+        "/etc/passwd",
+        "%2fetc%2fpasswd",
+        "css/base.css%00",
+        "css",
+        "",
+        "nothing",
+        "a" * 300,
+    ],
+)
+async def test_nothing_outside_the_folder_is_served(client: TestClient, path: str) -> None:
+    response = await client.session.get(URL(f"http://{client.host}:{client.port}/static/{path}", encoded=True))
+
+    assert response.status in {403, 404}
+    assert "setuptools" not in await response.text()
+
+
+async def test_there_is_a_picture_of_our_own(client: TestClient) -> None:
+    response = await client.get("/static/img/polls.svg")
+
+    assert response.content_type == "image/svg+xml"
+
+
+def test_every_style_sheet_is_linked() -> None:
+    linked = set(re.search(r"for sheet in \[(.+?)\]", (paths.TEMPLATES / "base.html").read_text())[1].split(", "))  # type: ignore[index]
+
+    assert linked == {f'"{sheet.stem}"' for sheet in (paths.STATIC / "css").iterdir()}
