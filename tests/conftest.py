@@ -73,7 +73,8 @@ def ask(database: Connection) -> Ask:
             for position, choice in enumerate(choices):
                 count = votes[position] if votes else 0
                 cursor.execute(
-                    "INSERT INTO choice (question_id, choice_text, position, votes) VALUES (%s, %s, %s, %s) RETURNING id",
+                    "INSERT INTO choice (question_id, choice_text, position, votes) "
+                    "VALUES (%s, %s, %s, %s) RETURNING id",
                     (question_id, choice, position, count),
                 )
                 added.append(Choice((cursor.fetchone() or ())[0], choice, count))

@@ -80,15 +80,27 @@ templates: nowhere
         ("postgres: {}\nport: 1\nport: 2", "my.yaml:3: port: stands on line 2 already"),
         ("postgres: {}\nport: true", "my.yaml:2: port: value is not a whole number"),
         ("postgres: {}\nport: 70000", "my.yaml:2: port: value is greater than 65535"),
-        ("postgres: {maxsize: 3}", "my.yaml:1: postgres.maxsize: value can't be less than minsize, which is 5 by default"),
+        (
+            "postgres: {maxsize: 3}",
+            "my.yaml:1: postgres.maxsize: value can't be less than minsize, which is 5 by default",
+        ),
         ("postgres: {}\n1: 2", "my.yaml:2: 1: unknown key"),
-        ("postgres: {}\nsite: {url: 'https://host:port'}", "my.yaml:2: site.url: value is not an address like https://polls.example.org"),
+        (
+            "postgres: {}\nsite: {url: 'https://host:port'}",
+            "my.yaml:2: site.url: value is not an address like https://polls.example.org",
+        ),
         ("postgres: {}\nlog: {format: xml}", "my.yaml:2: log.format: value is none of text, json"),
-        ("postgres: !!python/object:os.system x", "my.yaml:1: this is not YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/object:os.system'"),
-        ("postgres: \0", "my.yaml:1: this is not YAML: unacceptable character #x0000: special characters are not allowed"),
+        (
+            "postgres: !!os.system x",
+            "my.yaml:1: this is not YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:os.system'",
+        ),
+        (
+            "postgres: \0",
+            "my.yaml:1: this is not YAML: unacceptable character #x0000: special characters are not allowed",
+        ),
         ("? [postgres]\n: {}", "my.yaml:1: this is not YAML: found unhashable key"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_told_where_it_stands(write: Write, text: str, fault: str) -> None:
     assert faults(write(text)) == [fault]
 
@@ -114,7 +126,9 @@ def test_the_command_line_stands_above_the_file(write: Write) -> None:
 
 
 def test_a_public_address_loses_its_last_slash(write: Write) -> None:
-    assert load(write("postgres: {}\nsite: {url: 'https://polls.example.org/'}")).site.url == "https://polls.example.org"
+    assert (
+        load(write("postgres: {}\nsite: {url: 'https://polls.example.org/'}")).site.url == "https://polls.example.org"
+    )
 
 
 def test_a_password_is_not_shown_with_the_settings(write: Write) -> None:

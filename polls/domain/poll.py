@@ -46,6 +46,6 @@ class Poll:
     def is_published(self, now: datetime) -> bool:
         """Whether the public may see it at `now`: its hour has come, and there is something to choose.
 
-        `storage.questions.published` says the same in SQL.
+        `storage.questions.PUBLISHED` says the same in SQL.
         """
         return self.question.pub_date <= now and bool(self.choices)

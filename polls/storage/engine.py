@@ -6,16 +6,18 @@ import re
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import aiopg.sa
 import psycopg2
+import sqlalchemy as sa
 from psycopg2.extensions import make_dsn, parse_dsn
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from polls.config import Postgres
 from polls.domain.errors import PollsUnavailable
 
-Engine: TypeAlias = aiopg.sa.Engine
 Connection: TypeAlias = psycopg2.extensions.connection
 
 CONNECT_TIMEOUT = 5  # seconds until a server that doesn't answer counts as away
@@ -27,11 +29,19 @@ class UnusableDatabase(Exception):
     """The configured database can't serve polls; the message tells an operator why and what to do, in one line."""
 
 
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """aiopg's engine, with a queue before its pool: by itself it lets latecomers overtake, until some wait in vain."""
+
+    pool: aiopg.sa.Engine
+    turns: asyncio.Semaphore
+
+
 async def open_engine(postgres: Postgres, *, echo: bool = False) -> Engine:
     """A pool of `minsize` to `maxsize` connections, which log their statements if `echo`. Raises UnusableDatabase."""
     dsn = await asyncio.to_thread(_answering, postgres)
     try:
-        engine = await aiopg.sa.create_engine(
+        pool = await aiopg.sa.create_engine(
             dsn,
             minsize=1,
             maxsize=postgres.maxsize,
@@ -42,16 +52,16 @@ async def open_engine(postgres: Postgres, *, echo: bool = False) -> Engine:
             enable_uuid=False,
             options=f"-c statement_timeout={STATEMENT_TIMEOUT}s -c idle_in_transaction_session_timeout=10s",
         )
-        await _fill(engine, postgres.minsize)
+        await _fill(pool, postgres.minsize)
     except (psycopg2.Error, TimeoutError) as error:
         raise UnusableDatabase(_advice(postgres, str(error))) from error
-    return engine
+    return Engine(pool, asyncio.Semaphore(postgres.maxsize))
 
 
 async def close_engine(engine: Engine) -> None:
     """Close every connection, those that are still in use as soon as they come back."""
-    engine.close()
-    await engine.wait_closed()
+    engine.pool.close()
+    await engine.pool.wait_closed()
 
 
 @asynccontextmanager
@@ -59,11 +69,16 @@ async def acquired(engine: Engine) -> AsyncIterator[aiopg.sa.SAConnection]:
     """A connection of the pool for a few statements. Raises PollsUnavailable when the database can't serve them."""
     try:
         async with asyncio.timeout(ACQUIRE_TIMEOUT):
-            connection = await engine.acquire()
-    except (psycopg2.Error, TimeoutError) as error:
+            await engine.turns.acquire()
+    except TimeoutError as error:
         raise PollsUnavailable from error
     try:
-        yield connection
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            connection = await engine.pool.acquire()
+        try:
+            yield connection
+        finally:
+            await engine.pool.release(connection)
     except (psycopg2.OperationalError, psycopg2.InterfaceError, TimeoutError) as error:
         raise PollsUnavailable from error
     except asyncio.CancelledError as error:
@@ -73,7 +88,12 @@ async def acquired(engine: Engine) -> AsyncIterator[aiopg.sa.SAConnection]:
             raise
         raise PollsUnavailable from error
     finally:
-        await engine.release(connection)
+        engine.turns.release()
+
+
+def compiled(statement: sa.sql.ClauseElement) -> str:
+    """The SQL of a statement whose values are bind parameters, made once: aiopg would make it at every call."""
+    return str(statement.compile(dialect=PGDialect_psycopg2()))
 
 
 @contextmanager
@@ -123,18 +143,16 @@ def database(postgres: Postgres) -> str:
     return postgres.database or os.environ.get("PGDATABASE") or "polls"
 
 
-async def _fill(engine: Engine, size: int) -> None:
+async def _fill(pool: aiopg.sa.Engine, size: int) -> None:
     """Open `size` connections, or none: asked for as many, aiopg would leave a half-filled pool behind."""
-    connections = []
     try:
-        for _ in range(size):
-            connections.append(await engine.acquire())
+        connections = [await pool.acquire() for _ in range(size)]
     except BaseException:
-        engine.terminate()
-        await engine.wait_closed()
+        pool.terminate()
+        await pool.wait_closed()
         raise
     for connection in connections:
-        await engine.release(connection)
+        await pool.release(connection)
 
 
 def _answering(postgres: Postgres) -> str:

@@ -12,9 +12,10 @@ from babel.messages.pofile import read_po
 from polls import paths
 from polls.web.negotiation import preferences
 
-# Each language by its tag (BCP 47), in the name that its readers give it. The first is the one that the code is
-# written in, and the one for whoever reads none of them.
-NAMES = {"en": "English", "zh-Hans": "简体中文"}
+# Each language by its tag (BCP 47): the name that its readers give it, and the locale of its dates and numbers
+# (en_001 is the English of no country: 3 May 2026). The first is the one that the code is written in, and the one
+# for whoever reads none of them.
+SPOKEN = {"en": ("English", "en_001"), "zh-Hans": ("简体中文", "zh_Hans")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,7 @@ class Language:
 
 def load_languages() -> Mapping[str, Language]:
     """All languages by tag, their words read from the catalogues in polls/locale/."""
-    return {
-        tag: Language(tag, name, Locale.parse(tag, sep="-"), _words(tag.replace("-", "_")))
-        for tag, name in NAMES.items()
-    }
+    return {tag: Language(tag, name, Locale.parse(locale), _words(locale)) for tag, (name, locale) in SPOKEN.items()}
 
 
 def negotiate(chosen: str | None, accept_language: str, languages: Mapping[str, Language]) -> Language:

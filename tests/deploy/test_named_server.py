@@ -121,6 +121,8 @@ def test_a_wrong_password_is_said_in_one_line_without_the_password(
 
     assert (done.returncode, done.stderr) == (
         1,
-        "polls: PostgreSQL refused the password. "
-        "Set postgres.user and postgres.password in the configuration, or use ~/.pgpass.\n",
+        (
+            "polls: PostgreSQL refused the password. "
+            "Set postgres.user and postgres.password in the configuration, or use ~/.pgpass.\n"
+        ),
     )

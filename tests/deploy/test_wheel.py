@@ -33,7 +33,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stale.parent.mkdir(parents=True)
     stale.touch()
     subprocess.run(
-        [sys.executable, "-m", "pip", "-q", "wheel", "--no-deps", "--no-build-isolation", f"--wheel-dir={folder}", source],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "-q",
+            "wheel",
+            "--no-deps",
+            "--no-build-isolation",
+            f"--wheel-dir={folder}",
+            source,
+        ],
         check=True,
     )
     (wheel,) = folder.glob("polls-*.whl")
@@ -48,11 +58,7 @@ def test_everything_that_it_needs_is_inside_and_nothing_else(wheel: Path) -> Non
         for folder in (paths.TEMPLATES, paths.STATIC, paths.CONFIG, paths.SQL)
         for file in folder.rglob("*")
         if file.is_file()
-    } | {
-        str(file.relative_to(CHECKOUT))
-        for file in (CHECKOUT / "polls").rglob("*")
-        if file.suffix in {".py", ".po"}
-    }
+    } | {str(file.relative_to(CHECKOUT)) for file in (CHECKOUT / "polls").rglob("*") if file.suffix in {".py", ".po"}}
     assert inside == wanted
 
 

@@ -26,19 +26,17 @@ async def connections(database: Connection) -> int:
         return (cursor.fetchone() or ())[0]
 
 
-async def test_the_pool_keeps_its_least_size_and_never_passes_its_largest(
-    engine: Engine, database: Connection
-) -> None:
+async def test_the_pool_keeps_its_least_size_and_never_passes_its_largest(engine: Engine, database: Connection) -> None:
     assert await connections(database) == 2
 
-    held = [await engine.acquire() for _ in range(3)]
+    held = [await engine.pool.acquire() for _ in range(3)]
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
-            await engine.acquire()
+            await engine.pool.acquire()
 
     assert await connections(database) == 3
     for connection in held:
-        await engine.release(connection)
+        await engine.pool.release(connection)
 
 
 async def test_nothing_stays_open_when_the_pool_is_closed(postgres: Postgres, database: Connection) -> None:
@@ -73,14 +71,26 @@ async def test_a_pool_without_a_free_connection_makes_polls_unavailable(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage, "ACQUIRE_TIMEOUT", 0.1)
-    held = [await engine.acquire() for _ in range(3)]
+    async with acquired(engine), acquired(engine), acquired(engine):
+        with pytest.raises(PollsUnavailable):
+            async with acquired(engine):
+                pass
 
-    with pytest.raises(PollsUnavailable):
-        async with acquired(engine):
-            pass
+    async with acquired(engine), acquired(engine), acquired(engine):
+        pass
 
-    for connection in held:
-        await engine.release(connection)
+
+async def test_nobody_who_waits_for_a_connection_is_overtaken(engine: Engine) -> None:
+    served: list[int] = []
+
+    async def visit(number: int) -> None:
+        async with acquired(engine) as connection:
+            served.append(number)
+            await connection.execute("SELECT pg_sleep(0.001)")
+
+    await asyncio.gather(*(visit(number) for number in range(100)))
+
+    assert served == list(range(100))
 
 
 async def test_connections_that_the_server_has_ended_are_replaced(engine: Engine, database: Connection) -> None:

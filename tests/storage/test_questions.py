@@ -49,7 +49,11 @@ async def test_the_latest_come_first_and_of_equals_the_one_added_last(engine: En
     for text, days in [("second", 2), ("third", 3), ("first", 1)]:
         ask(text, "Yes", ago=timedelta(days=days))
 
-    assert [question.text for question in await questions.latest(engine, skip=0, limit=5)] == ["first", "second", "third"]
+    assert [question.text for question in await questions.latest(engine, skip=0, limit=5)] == [
+        "first",
+        "second",
+        "third",
+    ]
 
 
 async def test_some_can_be_skipped_and_not_all_are_read(engine: Engine, ask: Ask) -> None:
@@ -61,9 +65,7 @@ async def test_some_can_be_skipped_and_not_all_are_read(engine: Engine, ask: Ask
     assert [question.text for question in found] == ["2 days ago", "3 days ago"]
 
 
-async def test_choices_stand_in_the_order_of_their_positions(
-    engine: Engine, ask: Ask, database: Connection
-) -> None:
+async def test_choices_stand_in_the_order_of_their_positions(engine: Engine, ask: Ask, database: Connection) -> None:
     poll = ask("Tea?", "Yes", "No", "Perhaps")
     with database.cursor() as cursor:
         cursor.execute("UPDATE choice SET position = 9 - position")

@@ -100,9 +100,7 @@ async def test_the_access_log_tells_no_query_no_cookie_and_no_address(
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_logs_are_text_for_people_and_json_for_machines(
-    log_format: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_logs_are_text_for_people_and_json_for_machines(log_format: str, capfd: pytest.CaptureFixture[str]) -> None:
     root = logging.getLogger()
     before = root.handlers[:], root.level
     try:

@@ -178,12 +178,23 @@ async def raw(client: TestClient, request: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     "host",
-    [b"", b"[", b"[::1", b"a b", b"<script>", b"host:port", b"host:99999999", b"\xff\xfe", b"a" * 5000, b"..", b"@", b"/"],
+    [
+        b"",
+        b"[",
+        b"[::1",
+        b"a b",
+        b"<script>",
+        b"host:port",
+        b"host:99999999",
+        b"\xff\xfe",
+        b"a" * 5000,
+        b"..",
+        b"@",
+        b"/",
+    ],
 )
 @pytest.mark.parametrize("target", [b"GET /", b"GET /nowhere", b"POST /poll/1/vote", b"GET /static/css/base.css"])
-async def test_a_nonsensical_host_is_no_fault_of_ours(
-    client: TestClient, ask: Ask, host: bytes, target: bytes
-) -> None:
+async def test_a_nonsensical_host_is_no_fault_of_ours(client: TestClient, ask: Ask, host: bytes, target: bytes) -> None:
     ask("Tea?", "Yes")
 
     status = await raw(client, target + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
@@ -226,7 +237,7 @@ async def test_a_nonsensical_request_is_no_fault_of_ours(client: TestClient, lin
         b"Sec-Fetch-Site: \xff",
         b"Range: bytes=9-1",
         b"If-Modified-Since: yesterday",
-        b"If-None-Match: \"",
+        b'If-None-Match: "',
         b"Expect: the impossible",
         b"Content-Length: 99999999999999999999",
         b"Content-Length: -1",

@@ -19,7 +19,7 @@ from polls.app import create_app
 from polls.config import Config, Site
 from polls.storage import questions
 from polls.web.keys import LANGUAGES
-from polls.web.language import NAMES, Language, load_languages, negotiate
+from polls.web.language import SPOKEN, Language, load_languages, negotiate
 from tests.conftest import Ask
 from tests.pages import links, parse, words
 
@@ -66,13 +66,16 @@ async def test_a_page_says_which_language_it_is_in_and_what_that_hangs_on(client
     assert "共 2 票" in words(page)
 
 
-async def test_dates_are_written_as_the_reader_writes_them(client: TestClient, ask: Ask) -> None:
+@pytest.mark.parametrize(("accept", "written"), [("en", r"\d+ [A-Z][a-z]+ \d+"), ("zh", r"\d+年\d+月\d+日")])
+async def test_dates_are_written_as_the_reader_writes_them(
+    client: TestClient, ask: Ask, accept: str, written: str
+) -> None:
     ask("Tea?", "Yes")
 
-    page = parse(await (await client.get("/", headers={"Accept-Language": "zh"})).text())
+    page = parse(await (await client.get("/", headers={"Accept-Language": accept})).text())
 
     (date,) = page.iter("time")
-    assert re.fullmatch(r"\d+年\d+月\d+日", words(date))
+    assert re.fullmatch(written, words(date))
 
 
 async def test_a_link_in_the_footer_changes_the_language_and_comes_back(client: TestClient, ask: Ask) -> None:
@@ -139,7 +142,7 @@ def catalogue(tag: str) -> Catalog:
         return read_po(file)
 
 
-@pytest.mark.parametrize("tag", list(NAMES)[1:])
+@pytest.mark.parametrize("tag", list(SPOKEN)[1:])
 def test_every_sentence_in_the_code_is_translated_and_no_other(tag: str) -> None:
     trimmed = {"trim_blocks": "true", "lstrip_blocks": "true"}
     in_templates = extract_from_dir(paths.TEMPLATES, [("**.html", "jinja2")], {"**.html": trimmed})
@@ -152,7 +155,7 @@ def test_every_sentence_in_the_code_is_translated_and_no_other(tag: str) -> None
     assert [source for source, translation in translated.items() if not all(as_tuple(translation))] == []
 
 
-@pytest.mark.parametrize("tag", list(NAMES)[1:])
+@pytest.mark.parametrize("tag", list(SPOKEN)[1:])
 def test_translations_keep_the_placeholders(tag: str) -> None:
     for message in catalogue(tag):
         wanted = set(re.findall(r"%\(\w+\)s", str(message.id)))
@@ -179,7 +182,7 @@ SHOWN_ATTRIBUTES = {"alt", "aria-label", "placeholder", "title", "value", "conte
 
 def shown(element: Element) -> Iterator[str]:
     """What a person gets to read or hear of an element and all below it."""
-    if element.tag in {"time", "style", "script"} or element.get("lang") in NAMES:
+    if element.tag in {"time", "style", "script"} or element.get("lang") in SPOKEN:
         return
     if element.tag != "meta":
         yield from (value for name, value in element.attrib.items() if name in SHOWN_ATTRIBUTES)

@@ -88,7 +88,9 @@ async def test_a_vote_counts_only_from_our_own_pages(
     response = await client.post(
         "/poll/1/vote",
         data={"choice": "1"},
-        headers={name: value.replace("{host}", host).replace("{HOST}", host.upper()) for name, value in headers.items()},
+        headers={
+            name: value.replace("{host}", host).replace("{HOST}", host.upper()) for name, value in headers.items()
+        },
         allow_redirects=False,
     )
 

@@ -90,10 +90,29 @@ async def test_an_unknown_poll_is_not_found_and_the_page_leads_back(client: Test
 
 @pytest.mark.parametrize(
     "number",
-    ["0", "-1", "+1", "01", "1.0", "1x", "x", "9" * 10, "9" * 22, "%D9%A1", "%201", "1%20", "%20%201", "1%00", "1/", ""],
+    [
+        "0",
+        "-1",
+        "+1",
+        "01",
+        "1.0",
+        "1x",
+        "x",
+        "9" * 10,
+        "9" * 22,
+        "%D9%A1",
+        "%201",
+        "1%20",
+        "%20%201",
+        "1%00",
+        "1/",
+        "",
+    ],
 )
 @pytest.mark.parametrize("address", ["/poll/{}", "/poll/{}/results", "/poll/{}/vote"])
-async def test_what_is_no_number_of_a_poll_is_not_found(client: TestClient, ask: Ask, address: str, number: str) -> None:
+async def test_what_is_no_number_of_a_poll_is_not_found(
+    client: TestClient, ask: Ask, address: str, number: str
+) -> None:
     ask("Tea?", "Yes")
 
     assert (await client.get(address.format(number))).status == 404

@@ -1,0 +1,147 @@
+"""How fast polls is beside a bare aiohttp server on the same machine in the same minute.
+
+`make bench` runs it. Each page is measured in turns, ours and the bare server's, several rounds of it; what is printed
+are medians, and the ratios are what counts: the machine is as noisy as it likes to be.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from tests.processes import free_port, serving
+
+HERE = Path(__file__).parent
+CHECKOUT = HERE.parents[1]
+PAGES = ("/", "/poll/1", "/poll/1/results")
+VOTE = "/poll/1/vote"
+CONFIG = {"postgres": {"embedded": "var/postgres"}, "log": {"access": False, "level": "warning"}}
+TICK = 1_000_000 / os.sysconf("SC_CLK_TCK")  # microseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What one run showed: requests a second, and microseconds of CPU a request of the server and of PostgreSQL."""
+
+    rate: float
+    cpu: float
+    postgres: float
+
+
+def main() -> None:
+    """Measure every page and the vote, and print a line for each."""
+    options = _options()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving(Path(folder), config=CONFIG) as polls,
+        _bare({page: _size(polls.url + page) for page in PAGES}) as (bare_url, bare_pid),
+    ):
+        postgres = _postgres(Path(folder, "var/postgres"))
+        print(
+            f"{options.connections} connections, {options.seconds} s a run, medians of {options.rounds} rounds; "
+            "CPU in µs a request"
+        )
+        print(
+            f"{'':22}{'requests a second':^30}{'CPU of the server':^30}{'of PostgreSQL':>15}\n"
+            f"{'':22}{'polls':>10}{'bare':>10}{'ratio':>10}{'polls':>10}{'bare':>10}{'ratio':>10}{'polls':>15}"
+        )
+        for address in (*PAGES, VOTE):
+            ours, theirs = [], []
+            for _ in range(options.rounds):
+                ours.append(_measure(polls.url + address, polls.process.pid, postgres, options))
+                theirs.append(_measure(bare_url + address, bare_pid, lambda: 0, options))
+            _print(f"{'POST' if address == VOTE else 'GET'} {address}", ours, theirs)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=5, help="how long a run takes")
+    parser.add_argument("--connections", type=int, default=64)
+    return parser.parse_args()
+
+
+@contextmanager
+def _bare(sizes: dict[str, int]) -> Iterator[tuple[str, int]]:
+    """The bare server's address and process."""
+    port = free_port()
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.bare", str(port)],
+        cwd=CHECKOUT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(sizes))
+        process.stdin.close()
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield f"http://127.0.0.1:{port}", process.pid
+        finally:
+            process.terminate()
+
+
+def _size(url: str) -> int:
+    with urllib.request.urlopen(url) as response:
+        return len(response.read())
+
+
+def _measure(url: str, pid: int, postgres: Callable[[], float], options: argparse.Namespace) -> Measure:
+    script = ["-s", str(HERE / "vote.lua")] if url.endswith(VOTE) else []
+    before = _cpu(pid), postgres()
+    done = subprocess.run(
+        ["wrk", "-t1", f"-c{options.connections}", f"-d{options.seconds}s", *script, url],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    after = _cpu(pid), postgres()
+    if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
+        sys.exit(f"{url} did not answer every request:\n{done.stdout}")
+    requests = int(re.search(r"(\d+) requests in", done.stdout)[1])  # type: ignore[index]
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)[1])  # type: ignore[index]
+    return Measure(rate, (after[0] - before[0]) / requests, (after[1] - before[1]) / requests)
+
+
+def _cpu(pid: int) -> float:
+    """Microseconds of CPU that the process has used, in user and kernel."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * TICK
+
+
+def _postgres(data: Path) -> Callable[[], float]:
+    """A clock of the CPU that all processes of the server in `data` have used."""
+
+    def works_there(process: Path) -> bool:
+        try:
+            return (process / "cwd").samefile(data)
+        except OSError:
+            return False
+
+    return lambda: sum(_cpu(int(process.name)) for process in Path("/proc").glob("[0-9]*") if works_there(process))
+
+
+def _print(what: str, ours: list[Measure], theirs: list[Measure]) -> None:
+    rate, bare_rate = (median(measure.rate for measure in measures) for measures in (ours, theirs))
+    cpu, bare_cpu = (median(measure.cpu for measure in measures) for measures in (ours, theirs))
+    postgres = median(measure.postgres for measure in ours)
+    print(
+        f"{what:22}{rate:10,.0f}{bare_rate:10,.0f}{rate / bare_rate:10.2f}"
+        f"{cpu:10.0f}{bare_cpu:10.0f}{cpu / bare_cpu:10.2f}{postgres:15.0f}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

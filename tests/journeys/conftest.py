@@ -1,0 +1,81 @@
+"""A real browser, and polls as `make run` starts it."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+from tests.processes import Polls, serving
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NAME = "polls.test"  # a name that is not loopback, to a browser's eyes, and leads there all the same
+
+Open = Callable[..., Page]
+
+
+def program() -> str | None:
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def launch(playwright: Playwright) -> Browser:
+    """The machine's own browser, which speaks to nobody but us."""
+    return playwright.chromium.launch(
+        executable_path=program(),
+        args=[
+            f"--host-resolver-rules=MAP {NAME} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            *(["--no-sandbox"] if os.geteuid() == 0 else []),
+        ],
+    )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    # Not for the whole session: while Playwright runs, no other test in this process can have an event loop.
+    if program() is None:
+        pytest.skip(f"there is no browser: none of {', '.join(BROWSERS)} is installed")
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def polls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Polls]:
+    """The sample polls, on the private PostgreSQL."""
+    with serving(tmp_path_factory.mktemp("journeys")) as polls:
+        yield polls
+
+
+@pytest.fixture
+def open_page(browser: Browser, polls: Polls) -> Iterator[Open]:
+    """Open a page: `open_page("/", width=360, java_script_enabled=False)`.
+
+    Fails at the end if the browser complained about anything.
+    """
+    contexts = []
+    complaints: list[str] = []
+
+    def open_page(address: str, *, width: int = 1280, url: str = polls.url, **options: object) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 800}, **{"locale": "en-GB", **options})  # type: ignore[arg-type]
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
+        page.goto(f"{url}{address}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    # A page answered with 400 is said on the console too, and is meant.
+    assert [complaint for complaint in complaints if "status of 40" not in complaint] == []
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds wrong with the page, in words."""
+    found = Axe().run(page).response["violations"]
+    return [f"{page.url}: {rule['help']}: {[node['target'] for node in rule['nodes']]}" for rule in found]
