@@ -16,6 +16,8 @@ _DEVELOPMENT_HOST = "127.0.0.1"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line says and return the exit status: 1 where it can't be done, 2 where it is mistaken."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until aiohttp takes over: ends what was started
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # not under nohup: a terminal that is closed ends us, too
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     options = _parser().parse_args(arguments)
     file = config.find(getattr(options, "config", None))
     try:

@@ -1,5 +1,6 @@
 """The commands of `python -m polls`: each gets the configuration and returns an exit status."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -31,6 +32,7 @@ def serve(config: Config) -> int:
             access_log=logging.getLogger("aiohttp.access") if config.log.access else None,
             access_log_class=AccessLogger,
             shutdown_timeout=_SHUTDOWN_TIMEOUT,
+            loop=_EndingLoop(),
             print=lambda _: print(announcement(config, sockets), flush=True),
         )
     return 0
@@ -71,3 +73,15 @@ def psql(config: Config, arguments: Sequence[str] = ()) -> int:
             return subprocess.run(shell, env=os.environ | environment(postgres), check=False).returncode
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+class _EndingLoop(asyncio.SelectorEventLoop):
+    """An event loop after which Ctrl-C and SIGTERM have been heard.
+
+    asyncio would let them end the process at once again, before the private PostgreSQL is stopped.
+    """
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        removed = super().remove_signal_handler(sig)
+        signal.signal(sig, signal.SIG_IGN)
+        return removed

@@ -99,16 +99,22 @@ class PrivateServer:
         except OSError as error:
             raise UnusableDatabase(f"can't write to {self.folder.parent}: {error.strerror}") from error
         with users:
+            leaving = threading.Event()
+            keeper = threading.Thread(target=self._keep_alive, args=[leaving], name="keeper of PostgreSQL", daemon=True)
             try:
                 with self._gate():
                     fcntl.flock(users, fcntl.LOCK_SH)
                     self._ensure_running()
-                with self._kept_alive():
-                    yield
+                keeper.start()
+                yield
             finally:
                 # Also when starting was interrupted: the server may be half-way up.
-                with self._gate():
-                    self._stop_if_last(users)
+                with _undisturbed():
+                    leaving.set()
+                    if keeper.is_alive():
+                        keeper.join()
+                    with self._gate():
+                        self._stop_if_last(users)
 
     def binaries(self) -> Path:
         """The folder of PostgreSQL's programs that fit the data folder, the newest we have for a new folder."""
@@ -240,19 +246,8 @@ class PrivateServer:
             return self._process.poll() is None
         return _works_in(pid, self.folder)
 
-    @contextmanager
-    def _kept_alive(self) -> Iterator[None]:
-        """Start the server again whenever it ends meanwhile."""
-        leaving = threading.Event()
-        keeper = threading.Thread(target=self._keep_alive, args=[leaving], name="keeper of PostgreSQL", daemon=True)
-        keeper.start()
-        try:
-            yield
-        finally:
-            leaving.set()
-            keeper.join()
-
     def _keep_alive(self, leaving: threading.Event) -> None:
+        """Start the server again whenever it ends while it is in use."""
         while not leaving.wait(_WATCH):
             if self._process is not None:
                 self._process.poll()
@@ -372,6 +367,20 @@ def _works_in(pid: int, folder: Path) -> bool:
         return Path(f"/proc/{pid}/cwd").samefile(folder)
     except OSError:
         return False
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No second Ctrl-C gets in between: whoever is impatient would leave the server running."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _may_pass(last_words: str) -> bool:

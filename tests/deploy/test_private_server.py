@@ -59,11 +59,12 @@ def test_the_first_start_makes_everything_and_brings_sample_polls(tmp_path: Path
         assert "0 votes in all" in get(f"{polls.url}/poll/1/results")
 
 
-def test_after_ctrl_c_no_postgresql_is_running(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_after_the_end_no_postgresql_is_running(tmp_path: Path, how: signal.Signals) -> None:
     with serving(tmp_path, config=CONFIG) as polls:
         assert postmasters(tmp_path) == 1
 
-        assert polls.end(signal.SIGINT) == 0
+        assert polls.end(how) == 0
 
     assert postmasters(tmp_path) == 0
 
@@ -92,6 +93,17 @@ def test_the_end_may_come_while_it_still_starts(tmp_path: Path, how: signal.Sign
         _, errors = starting.communicate(timeout=20)
     assert "Traceback" not in errors
     assert postmasters(tmp_path) == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_an_impatient_operator_leaves_no_postgresql_running(tmp_path: Path, how: signal.Signals) -> None:
+    with serving(tmp_path, config=CONFIG) as polls:
+        while polls.process.poll() is None:
+            polls.process.send_signal(how)
+            time.sleep(0.01)
+
+    assert postmasters(tmp_path) == 0
+    assert "Traceback" not in polls.log.read_text()
 
 
 def test_nothing_is_lost_by_kill_9_and_one_postgresql_is_running_afterwards(tmp_path: Path) -> None:
