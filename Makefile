@@ -30,8 +30,8 @@ format: .venv/develops ## put the code in its format, and mend what can be mende
 	$(BIN)/ruff check --fix .
 
 messages: .venv/develops ## bring the catalogues in polls/locale up to date with the sentences in the code
-	$(BIN)/pybabel -q extract -F pyproject.toml -o .venv/polls.pot --project polls --no-location --sort-output .
-	$(BIN)/pybabel -q update -i .venv/polls.pot -d polls/locale -D polls --omit-header --no-fuzzy-matching --ignore-obsolete --width 110
+	$(BIN)/pybabel -q extract -F pyproject.toml -o .venv/polls.pot --project polls --msgid-bugs-address "" --no-location --sort-output .
+	$(BIN)/pybabel -q update -i .venv/polls.pot -d polls/locale -D polls --ignore-pot-creation-date --no-fuzzy-matching --ignore-obsolete --width 110
 
 picture: .venv/develops programs ## take the README's picture anew
 	$(BIN)/python -m tests.journeys.picture .readme/polls.png
@@ -40,7 +40,7 @@ bench: .venv/develops ## measure requests a second and CPU a request beside a ba
 	@command -v wrk >/dev/null || { $(call install,wrk); }
 	$(BIN)/python -m tests.bench $(ARGS)
 
-dist: .venv/develops ## build the wheel into dist/
+dist: .venv/serves ## build the wheel into dist/
 	rm -rf dist
 	$(BIN)/pip -q wheel --no-deps --wheel-dir dist .
 
@@ -57,13 +57,15 @@ programs:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo 'polls needs Python 3.11 or later, for example: make run PYTHON=python3.12' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call install,python3-venv); }
-	rm -rf .venv
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip -q --disable-pip-version-check install --editable .
+	@echo 'Setting up .venv; the first time this takes a minute or two.'
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip -q --disable-pip-version-check install --editable .
 	@touch $@
 
 .venv/develops: .venv/serves
-	$(BIN)/pip -q --disable-pip-version-check install --editable '.[test,dev]'
+	@echo 'Adding what tests and checks need.'
+	@$(BIN)/pip -q --disable-pip-version-check install --editable '.[test,dev]'
 	@touch $@
 
 # Debian's package $(1), where we may install it. Where not, say so; the tests that need it are skipped with the reason.

@@ -6,50 +6,58 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from polls import __version__, commands, config
-from polls.listening import CannotListen
-from polls.storage.engine import UnusableDatabase
+from polls import __version__
 
 _DEVELOPMENT_HOST = "127.0.0.1"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line says and return the exit status: 1 where it can't be done, 2 where it is mistaken."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until aiohttp takes over: ends what was started
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # while serving, aiohttp takes over
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # not under nohup: a terminal that is closed ends us, too
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
-    options = _parser().parse_args(arguments)
-    file = config.find(getattr(options, "config", None))
     try:
-        return _run(options, file)
+        parser = _parser()
+        unsaid = argparse.Namespace(config=None, host=None, port=None, path=None, development=False)
+        options = parser.parse_args(arguments, unsaid)
+        if options.development and options.host not in {None, _DEVELOPMENT_HOST}:
+            parser.error(f"--development serves on {_DEVELOPMENT_HOST} only")
+        return _run(options)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _run(options: argparse.Namespace) -> int:
+    # Not at the top of the file: all this takes half a second to import, and Ctrl-C may come meanwhile.
+    from polls import commands, config  # noqa: PLC0415
+    from polls.listening import CannotListen  # noqa: PLC0415
+    from polls.storage.engine import UnusableDatabase  # noqa: PLC0415
+
+    file = config.find(options.config)
+    overrides = {
+        name: getattr(options, name) for name in ("host", "port", "path") if getattr(options, name) is not None
+    }
+    if options.development:
+        overrides |= {"development": True, "host": _DEVELOPMENT_HOST}
+    try:
+        settings = config.load(file, **overrides)
+        match options.command:
+            case "check":
+                print(f"{file}: no faults")
+                return 0
+            case "migrate":
+                return commands.migrate(settings, plan=options.plan, show=options.list)
+            case "sample":
+                return commands.sample(settings)
+            case "psql":
+                return commands.psql(settings, options.arguments)
+        return commands.serve(settings)
     except config.ConfigError as error:
         print(error, file=sys.stderr)
         return 2
     except (CannotListen, UnusableDatabase) as error:
         print(f"polls: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130  # what shells expect of a program ended by Ctrl-C
-
-
-def _run(options: argparse.Namespace, file: Path) -> int:
-    overrides = {
-        name: value for name in ("host", "port", "path") if (value := getattr(options, name, None)) is not None
-    }
-    if getattr(options, "development", False):
-        overrides |= {"development": True, "host": _DEVELOPMENT_HOST}
-    settings = config.load(file, **overrides)
-    match options.command:
-        case "check":
-            print(f"{file}: no faults")
-            return 0
-        case "migrate":
-            return commands.migrate(settings, plan=options.plan, show=options.list)
-        case "sample":
-            return commands.sample(settings)
-        case "psql":
-            return commands.psql(settings, options.arguments)
-    return commands.serve(settings)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,10 +102,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise ValueError
-    return port
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text} is no port: a number from 0 to 65535")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The application: every part plugged in, in the order in which it starts."""
 
 import asyncio
+import threading
 
 from aiohttp import web
 
@@ -8,7 +9,7 @@ from polls.config import Config, Postgres
 from polls.storage import migrations
 from polls.storage.engine import close_engine, connect, open_engine
 from polls.web.forms import MAX_BODY
-from polls.web.keys import CONFIG, ENGINE, LANGUAGES
+from polls.web.keys import CONFIG, ENGINE, LANGUAGES, STATIC_ADDRESSES
 from polls.web.language import load_languages
 from polls.web.middlewares import MIDDLEWARES
 from polls.web.routes import setup_routes
@@ -20,6 +21,7 @@ def create_app(config: Config) -> web.Application:
     app = web.Application(middlewares=MIDDLEWARES, client_max_size=MAX_BODY)
     app[CONFIG] = config
     app[LANGUAGES] = load_languages()
+    app[STATIC_ADDRESSES] = {}
     setup_templates(app)
     setup_routes(app)
     app.on_startup.append(prepare_schema)
@@ -30,7 +32,11 @@ def create_app(config: Config) -> web.Application:
 
 async def prepare_schema(app: web.Application) -> None:
     """Bring the database up to this version, or refuse to serve one that is behind. Raises UnusableDatabase."""
-    await asyncio.to_thread(_prepare_schema, app[CONFIG].postgres)
+    given_up = threading.Event()
+    try:
+        await asyncio.to_thread(_prepare_schema, app[CONFIG].postgres, given_up)
+    finally:
+        given_up.set()  # a thread can't be cancelled, only told
 
 
 async def init_pg(app: web.Application) -> None:
@@ -44,6 +50,6 @@ async def close_pg(app: web.Application) -> None:
         await close_engine(engine)
 
 
-def _prepare_schema(postgres: Postgres) -> None:
+def _prepare_schema(postgres: Postgres, given_up: threading.Event) -> None:
     with connect(postgres) as connection:
-        migrations.prepare(postgres, connection)
+        migrations.prepare(postgres, connection, given_up)

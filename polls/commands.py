@@ -5,34 +5,39 @@ import logging
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVarTuple
 
 from aiohttp import web
 
 from polls.app import create_app
 from polls.config import Config
-from polls.listening import announcement, bound
+from polls.listening import announcement, listening
 from polls.logs import configure_logging
 from polls.storage import embedded, migrations
 from polls.storage.engine import connect, environment
 from polls.web.access_log import AccessLogger
 
-_SHUTDOWN_TIMEOUT = 5  # seconds for requests in flight; aiohttp counts it twice
+_Args = TypeVarTuple("_Args")
+
+# Seconds for requests in flight at the end; aiohttp counts them twice.
+_PATIENT = 5
+_IMPATIENT = 0.5
 
 
 def serve(config: Config) -> int:
     """Serve polls until Ctrl-C or SIGTERM."""
     configure_logging(config.log)
     # The private server ends here and not in on_cleanup: that doesn't run when a start fails.
-    with bound(config) as sockets, embedded.running(config.postgres) as postgres:
+    with listening(config) as sockets, embedded.running(config.postgres) as postgres:
         web.run_app(
             create_app(replace(config, postgres=postgres)),
             sock=sockets,
             access_log=logging.getLogger("aiohttp.access") if config.log.access else None,
             access_log_class=AccessLogger,
-            shutdown_timeout=_SHUTDOWN_TIMEOUT,
-            loop=_EndingLoop(),
+            shutdown_timeout=_IMPATIENT if config.development else _PATIENT,
+            loop=_OrderlyLoop(),
             print=lambda _: print(announcement(config, sockets), flush=True),
         )
     return 0
@@ -66,6 +71,8 @@ def sample(config: Config) -> int:
 def psql(config: Config, arguments: Sequence[str] = ()) -> int:
     """Open PostgreSQL's shell on the configured database; `arguments` are psql's own."""
     with embedded.running(config.postgres) as postgres:
+        with connect(postgres):
+            pass  # what is wrong is said in our words
         # Ctrl-C is for the shell: it cancels a statement there.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
@@ -75,11 +82,21 @@ def psql(config: Config, arguments: Sequence[str] = ()) -> int:
             signal.signal(signal.SIGINT, before)
 
 
-class _EndingLoop(asyncio.SelectorEventLoop):
-    """An event loop after which Ctrl-C and SIGTERM have been heard.
+class _OrderlyLoop(asyncio.SelectorEventLoop):
+    """An event loop that hears the first Ctrl-C or SIGTERM alone: what is ending in order ends in order.
 
-    asyncio would let them end the process at once again, before the private PostgreSQL is stopped.
+    Otherwise a second one would cut off requests in flight, or end the process before its private PostgreSQL.
     """
+
+    def add_signal_handler(self, sig: int, callback: Callable[[*_Args], object], *args: *_Args) -> None:
+        self._heard = False
+
+        def hear() -> None:
+            if not self._heard:
+                self._heard = True
+                callback(*args)
+
+        super().add_signal_handler(sig, hear)
 
     def remove_signal_handler(self, sig: int) -> bool:
         removed = super().remove_signal_handler(sig)

@@ -100,7 +100,9 @@ class ConfigError(Exception):
 
 def find(named: str | None, environ: Mapping[str, str] = os.environ) -> Path:
     """The configuration file: `named`, else $POLLS_CONFIG, else config/polls.yaml here, else the one we come with."""
-    if chosen := named or environ.get("POLLS_CONFIG"):
+    if named is not None:
+        return Path(named)
+    if chosen := environ.get("POLLS_CONFIG"):
         return Path(chosen)
     here = Path("config/polls.yaml")
     return here if here.exists() else paths.CONFIG / "polls.yaml"
@@ -111,14 +113,15 @@ def load(file: Path, **overrides: object) -> Config:
 
     Raises ConfigError with every fault: file, line, key and what is wrong.
     """
-    settings, lines = _read(file)
+    settings, lines, faults = _read(file)
     try:
         checked = _SETTINGS.check(settings)
     except t.DataError as error:
-        faults = [
+        faults += [
             Fault(str(file), _line(lines, key), ".".join(key), message) for key, message in _flat(error.to_struct())
         ]
-        raise ConfigError(faults) from None
+    if faults:
+        raise ConfigError(faults)
     config = Config(
         **{
             **checked,
@@ -130,10 +133,13 @@ def load(file: Path, **overrides: object) -> Config:
     return replace(config, **overrides)  # type: ignore[arg-type]
 
 
-def _read(file: Path) -> tuple[object, dict[_Key, int]]:
-    """What the YAML in `file` says, and on which line each of its keys stands."""
+def _read(file: Path) -> tuple[object, dict[_Key, int], list[Fault]]:
+    """What the YAML in `file` says, on which line each of its keys stands, and which stand there more than once.
+
+    Raises ConfigError for what can't be read at all.
+    """
     try:
-        loader = yaml.SafeLoader(file.read_text(encoding="utf-8"))
+        loader = _Loader(file.read_text(encoding="utf-8"))
         node = loader.get_single_node()
         if node is None:
             raise ConfigError([Fault(str(file), 1, "", "the file is empty; it needs at least postgres:")])
@@ -143,9 +149,7 @@ def _read(file: Path) -> tuple[object, dict[_Key, int]]:
             if key in lines:
                 repeated.append(Fault(str(file), line, ".".join(key), f"stands on line {lines[key]} already"))
             lines[key] = line
-        if repeated:
-            raise ConfigError(repeated)
-        return loader.construct_document(node), lines
+        return loader.construct_document(node), lines, repeated
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError([Fault(str(file), 1, "", f"can't read this file: {reason}")]) from None
@@ -156,6 +160,22 @@ def _read(file: Path) -> tuple[object, dict[_Key, int]]:
         raise ConfigError([Fault(str(file), line, "", f"this is not YAML: {error.problem}")]) from None
     except yaml.YAMLError as error:
         raise ConfigError([Fault(str(file), 1, "", f"this is not YAML: {str(error).splitlines()[0]}")]) from None
+    except RecursionError:
+        raise ConfigError([Fault(str(file), 1, "", "this is nested deeper than any settings are")]) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which tells where a value stands that is none of its kind (a 45th of January)."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - PyYAML's
+        try:
+            return super().construct_object(node, deep)
+        except (yaml.YAMLError, RecursionError):
+            raise
+        except Exception as error:
+            # ValueError, KeyError, AttributeError ...: PyYAML lets through whatever the conversion raises.
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(None, None, f"no {kind}: {node.value}", node.start_mark) from error
 
 
 def _places(node: yaml.Node, above: _Key = ()) -> Iterator[tuple[_Key, int]]:
@@ -184,6 +204,8 @@ def _flat(error: Mapping[str, Any], above: _Key = ()) -> Iterator[tuple[_Key, st
             yield from _flat(nested, (*above, str(name)))
     elif error["code"] == "not_allowed":
         yield above, _unknown(above)
+    elif error["code"] == "is_not_a_string":
+        yield above, "value is not text; put it between quotes"
     elif error["code"] == "is_not_a_dict":
         yield above, "needs keys of its own below it"
     else:
@@ -221,7 +243,7 @@ def _public_address(value: str) -> object:
         sound = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
         sound = None
-    if not sound or parts.query or parts.fragment or parts.username is not None:
+    if not sound or parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
         return t.DataError("value is not an address like https://polls.example.org", value=value)
     return value.rstrip("/")
 

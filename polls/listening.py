@@ -1,6 +1,7 @@
-"""Where polls listens: sockets bound before anything else starts, so that a port in use is said at once."""
+"""Where polls listens: sockets opened before anything else starts, so that a port in use is said at once."""
 
 import errno
+import os
 import socket
 import stat
 from collections.abc import Iterator
@@ -15,19 +16,17 @@ class CannotListen(Exception):
 
 
 @contextmanager
-def bound(config: Config) -> Iterator[list[socket.socket]]:
-    """Sockets for `config.path`, else for every address of `config.host`; closed at the end. Raises CannotListen.
+def listening(config: Config) -> Iterator[list[socket.socket]]:
+    """Sockets on `config.path`, else on every address of `config.host`; closed at the end. Raises CannotListen.
 
-    They don't accept yet: whoever connects before the application is ready is refused, as a proxy expects.
+    Whoever connects before the application is ready waits for it.
     """
+    if config.path is not None:
+        with _unix_socket(config.path) as unix_socket:
+            yield [unix_socket]
+        return
     with ExitStack() as opened:
-        if config.path is not None:
-            yield [opened.enter_context(_unix_socket(config.path))]
-        else:
-            sockets = _tcp_sockets(config.host, config.port)
-            for bound_socket in sockets:
-                opened.enter_context(bound_socket)
-            yield sockets
+        yield [opened.enter_context(tcp_socket) for tcp_socket in _tcp_sockets(config.host, config.port)]
 
 
 def announcement(config: Config, sockets: list[socket.socket]) -> str:
@@ -35,7 +34,9 @@ def announcement(config: Config, sockets: list[socket.socket]) -> str:
     if config.path is not None:
         return f"polls is ready on the socket {config.path} (Ctrl-C ends it)"
     host, port = sockets[0].getsockname()[:2]
-    if host not in {"0.0.0.0", "::"}:  # noqa: S104 - nothing is bound here
+    if host == "::":
+        return f"polls is ready at {_url('::1', port)} (Ctrl-C ends it)"
+    if host != "0.0.0.0":  # noqa: S104 - nothing is bound here
         return f"polls is ready at {_url(config.host, port)} (Ctrl-C ends it)"
     line = f"polls is ready at {_url('127.0.0.1', port)}"
     if address := _network_address():
@@ -50,6 +51,7 @@ def _unix_socket(path: Path) -> Iterator[socket.socket]:
             if path.exists():
                 _remove_abandoned(path)
             unix_socket.bind(str(path))
+            unix_socket.listen()
             ours = path.stat().st_ino
         except OSError as error:
             reason = error.strerror or error
@@ -73,29 +75,38 @@ def _remove_abandoned(path: Path) -> None:
 
 
 def _tcp_sockets(host: str, port: int) -> list[socket.socket]:
-    sockets: list[socket.socket] = []
+    """A listening socket for each address of `host`; where this machine lacks a kind of address, for the others."""
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, kind, protocol, _, address in addresses:
-            tcp_socket = socket.socket(family, kind, protocol)
-            sockets.append(tcp_socket)
-            tcp_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                tcp_socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            # With port 0 the first address takes a free one, and the others the same.
-            tcp_socket.bind((address[0], port, *address[2:]))
-            port = tcp_socket.getsockname()[1]
     except OSError as error:
-        for tcp_socket in sockets:
-            tcp_socket.close()
-        if isinstance(error, socket.gaierror):
-            raise CannotListen(
-                f"there is no address called {host}: {error.strerror}. Choose another with --host"
-            ) from error
-        raise CannotListen(
-            f"can't listen on {host}:{port}: {error.strerror}. End what listens there, or choose another with --port"
-        ) from error
-    return sockets
+        raise CannotListen(f"there is no address {host}: {error.strerror}. Choose another with --host") from error
+    sockets: list[socket.socket] = []
+    refusals: list[OSError] = []
+    for family, *_, address in addresses:
+        try:
+            sockets.append(socket.create_server((address[0], port, *address[2:]), family=family))
+        except OSError as error:
+            refusals.append(error)
+        else:
+            # With port 0 the first address takes a free one, and the others the same.
+            port = sockets[-1].getsockname()[1]
+    lacking = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+    if sockets and all(refusal.errno in lacking for refusal in refusals):
+        return sockets
+    for tcp_socket in sockets:
+        tcp_socket.close()
+    worst = next((refusal for refusal in refusals if refusal.errno not in lacking), refusals[0])
+    raise CannotListen(f"can't listen on {host}:{port}: {_advice(worst)}") from worst
+
+
+def _advice(refusal: OSError) -> str:
+    reason = os.strerror(refusal.errno or 0)
+    match refusal.errno:
+        case errno.EADDRINUSE:
+            return f"{reason}. End what listens there, or choose another with --port"
+        case errno.EACCES:
+            return f"{reason}. Ports below 1024 are root's: choose another with --port"
+    return f"{reason}. Choose another address with --host"
 
 
 def _url(host: str, port: int) -> str:

@@ -15,12 +15,14 @@ def configure_logging(log: Log) -> None:
                 "text": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
                 "json": {
                     "()": "pythonjsonlogger.json.JsonFormatter",
-                    "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
-                    "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+                    "format": "%(levelname)s %(name)s %(message)s",
+                    "rename_fields": {"levelname": "level", "name": "logger"},
+                    "timestamp": "time",  # in UTC, ISO 8601
                     "json_ensure_ascii": False,
                 },
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": log.format}},
             "root": {"level": log.level.upper(), "handlers": ["stderr"]},
+            "loggers": {"asyncio": {"level": "WARNING"}},  # each server's start is news to nobody
         }
     )

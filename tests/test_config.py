@@ -55,7 +55,7 @@ templates: nowhere
     )
 
     assert faults(file) == [
-        "my.yaml:1: host: value is not a string",
+        "my.yaml:1: host: value is not text; put it between quotes",
         "my.yaml:2: port: value is not a whole number",
         "my.yaml:3: prt: unknown key; did you mean port?",
         "my.yaml:6: postgres.host: can't stand beside embedded: a private server needs no address",
@@ -78,6 +78,14 @@ templates: nowhere
         ("postgres:", "my.yaml:1: postgres: needs keys of its own below it"),
         ("postgres: {", "my.yaml:1: this is not YAML: expected the node content, but found '<stream end>'"),
         ("postgres: {}\nport: 1\nport: 2", "my.yaml:3: port: stands on line 2 already"),
+        ("postgres: {}\nsite: {name: 2026-13-45}", "my.yaml:2: this is not YAML: no timestamp: 2026-13-45"),
+        ("postgres: {}\nport: !!int x", "my.yaml:2: this is not YAML: no int: x"),
+        ("postgres: {}\nport: !!bool x", "my.yaml:2: this is not YAML: no bool: x"),
+        ("postgres: " + "[" * 5000, "my.yaml:1: this is nested deeper than any settings are"),
+        (
+            "postgres: {}\nsite: {url: 'https://polls.example.org/votes'}",
+            "my.yaml:2: site.url: value is not an address like https://polls.example.org",
+        ),
         ("postgres: {}\nport: true", "my.yaml:2: port: value is not a whole number"),
         ("postgres: {}\nport: 70000", "my.yaml:2: port: value is greater than 65535"),
         (
@@ -103,6 +111,13 @@ templates: nowhere
 )
 def test_a_mistake_is_told_where_it_stands(write: Write, text: str, fault: str) -> None:
     assert faults(write(text)) == [fault]
+
+
+def test_a_repeated_key_hides_no_other_fault(write: Write) -> None:
+    assert faults(write("postgres: {}\nport: 1\nport: 2\nprot: 3")) == [
+        "my.yaml:3: port: stands on line 2 already",
+        "my.yaml:4: prot: unknown key; did you mean port?",
+    ]
 
 
 def test_a_file_that_is_not_there_is_a_fault(folder: Path) -> None:  # noqa: ARG001
@@ -139,6 +154,7 @@ def test_the_configuration_is_the_named_file_then_the_environments_then_the_one_
     environ = {"POLLS_CONFIG": "environment.yaml"}
 
     assert config.find("named.yaml", environ) == Path("named.yaml")
+    assert config.find("", environ) == Path()
     assert config.find(None, environ) == Path("environment.yaml")
     assert config.find(None, {}).is_file()
     assert config.find(None, {}) != Path("config/polls.yaml")

@@ -3,23 +3,19 @@
 from dataclasses import dataclass
 
 
-class PollsError(Exception):
-    """Any refusal that the rules of polls know."""
-
-
 @dataclass(eq=False)
-class PollNotFound(PollsError):
+class PollNotFound(Exception):
     """There is no such poll for the public: unknown, not yet published, or without choices."""
 
     question_id: int
 
 
 @dataclass(eq=False)
-class NothingChosen(PollsError):
+class NothingChosen(Exception):
     """A vote that names no choice of its poll; nothing was counted."""
 
     question_id: int
 
 
-class PollsUnavailable(PollsError):
+class PollsUnavailable(Exception):
     """Polls can be neither read nor written just now; the same request may work in a few seconds."""

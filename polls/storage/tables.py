@@ -20,19 +20,10 @@ choice = sa.Table(
     sa.Column("id", sa.Integer, sa.Identity(), nullable=False),
     sa.Column("question_id", sa.Integer, nullable=False),
     sa.Column("choice_text", sa.String(200), nullable=False),
-    sa.Column("votes", sa.BigInteger, server_default="0", nullable=False),
-    sa.Column("position", sa.Integer, server_default="0", nullable=False),
+    sa.Column("votes", sa.BigInteger, server_default=sa.text("0"), nullable=False),
+    sa.Column("position", sa.Integer, server_default=sa.text("0"), nullable=False),
     sa.PrimaryKeyConstraint("id", name="choice_id_pkey"),
     sa.ForeignKeyConstraint(["question_id"], ["question.id"], name="choice_question_id_fkey", ondelete="CASCADE"),
     sa.CheckConstraint("votes >= 0", name="choice_votes_check"),
     sa.Index("choice_question_id_idx", "question_id"),
-)
-
-migration = sa.Table(
-    "migration",
-    metadata,
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("hash", sa.Text, nullable=False),
-    sa.Column("applied_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
-    sa.PrimaryKeyConstraint("name", name="migration_pkey"),
 )

@@ -13,7 +13,7 @@ from polls.web.forms import MalformedForm
 from polls.web.keys import CONFIG
 from polls.web.language import Language
 from polls.web.negotiation import preferences
-from polls.web.templating import language_of, render
+from polls.web.templating import VARY, language_of, render
 
 logger = logging.getLogger(__name__)
 
@@ -38,18 +38,17 @@ def respond(request: web.Request, error: Exception) -> web.Response:
     if isinstance(error, web.HTTPException) and error.status < HTTPStatus.BAD_REQUEST:
         raise error
     problem = wording(error, language_of(request))
-    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+    if isinstance(error, PollsUnavailable):
+        reason = " ".join(str(error.__cause__).split()) or type(error.__cause__).__name__
+        logger.warning("the database can't be used: %s", reason)
+    elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("%s %s failed", request.method, request.rel_url.raw_path, exc_info=error)
-    elif problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        logger.warning(
-            "the database can't be used: %s", " ".join(str(error.__cause__).split()) or repr(error.__cause__)
-        )
-    response = _json(problem) if _wants_json(request) else _page(request, problem, error)
+    response = _json(request, problem) if wants_json(request) else _page(request, problem, error)
     response.headers["Cache-Control"] = "no-store"
-    response.headers.add("Vary", "Accept")
+    response.headers["Vary"] = f"{VARY}, Accept"
     if isinstance(error, web.HTTPMethodNotAllowed):
         response.headers["Allow"] = error.headers["Allow"]
-    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if isinstance(error, PollsUnavailable):
         response.headers["Retry-After"] = str(RETRY_AFTER)
     return response
 
@@ -105,18 +104,20 @@ def _wording_of_status(status: int, language: Language) -> Problem:
     )
 
 
-def _wants_json(request: web.Request) -> bool:
+def wants_json(request: web.Request) -> bool:
+    """Whether the client is a program, which would rather have JSON than a page."""
     weights = preferences(request.headers.get("Accept", ""))
     json_weight = max(weights.get("application/json", 0), weights.get("application/problem+json", 0))
     return json_weight > weights.get("text/html", 0)
 
 
-def _json(problem: Problem) -> web.Response:
+def _json(request: web.Request, problem: Problem) -> web.Response:
     members = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": problem.detail}
     return web.Response(
         status=problem.status,
         body=json.dumps(members, ensure_ascii=False).encode(),
         content_type="application/problem+json",
+        headers={"Content-Language": language_of(request).tag},
     )
 
 

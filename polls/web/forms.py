@@ -1,19 +1,17 @@
 """What visitors send: raw fields, read with care."""
 
-import re
 from typing import Any
 
 from aiohttp import web
 from multidict import MultiMapping
 
-from polls.domain.errors import NothingChosen, PollsError
+from polls.domain.errors import NothingChosen
+from polls.web.numbers import number
 
 MAX_BODY = 64 * 1024  # bytes; our forms need a few dozen
 
-NUMBER = "[1-9][0-9]{0,8}"  # how ids are written: ASCII digits, no zeros in front, within PostgreSQL's integer
 
-
-class MalformedForm(PollsError):
+class MalformedForm(Exception):
     """The body of a request can't be read as a form."""
 
 
@@ -22,6 +20,9 @@ async def read_form(request: web.Request) -> MultiMapping[Any]:
 
     Raises MalformedForm, and aiohttp's 413 for more than MAX_BODY.
     """
+    # An application that we are mounted in has a limit of its own, and aiohttp asks only that.
+    if (size := request.content_length or 0) > MAX_BODY:
+        raise web.HTTPRequestEntityTooLarge(MAX_BODY, size)
     try:
         return await request.post()
     except web.HTTPException:
@@ -37,6 +38,6 @@ def chosen(form: MultiMapping[Any], question_id: int) -> int:
     Raises NothingChosen where it names none, several, or what is no id.
     """
     match form.getall("choice", []):
-        case [str(value)] if re.fullmatch(NUMBER, value):
-            return int(value)
+        case [str(value)] if choice_id := number(value):
+            return choice_id
     raise NothingChosen(question_id)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from babel import Locale
+from babel.core import get_global
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
@@ -44,16 +45,26 @@ def load_languages() -> Mapping[str, Language]:
 def negotiate(chosen: str | None, accept_language: str, languages: Mapping[str, Language]) -> Language:
     """The language that the visitor has `chosen`, else the best match for their browser's Accept-Language.
 
-    A range matches a language that it begins with or that begins with it (`zh-CN` finds `zh-Hans` by way of `zh`,
-    as in the lookup of RFC 4647).
+    Regions don't matter, scripts do: `zh-CN` and `zh` are served by `zh-Hans`, `zh-TW` is not.
     """
     if chosen is not None and chosen in languages:
         return languages[chosen]
     for wanted in preferences(accept_language):
         for tag, language in languages.items():
-            if wanted.split("-")[0] == tag.split("-")[0]:
+            if _written(wanted) == _written(tag):
                 return language
     return next(iter(languages.values()))
+
+
+def _written(tag: str) -> str:
+    """The language of `tag` with the script that it is written in, as CLDR's likely subtags tell: `zh` is `zh_hans`."""
+    language, *others = tag.lower().split("-")
+    script = next((part for part in others if len(part) == len("hans")), None)
+    if script is None:
+        likely = get_global("likely_subtags")
+        region = others[0].upper() if others else ""
+        script = str(likely.get(f"{language}_{region}") or likely.get(language) or "_").lower().split("_")[1]
+    return f"{language}_{script}"
 
 
 def _words(locale: str) -> gettext.NullTranslations:

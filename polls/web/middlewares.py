@@ -8,6 +8,7 @@ from aiohttp import web
 
 from polls.web.errors import CrossSiteRequest, respond
 from polls.web.keys import CONFIG
+from polls.web.static import static_caching
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -64,7 +65,7 @@ async def same_site_only(request: web.Request, handler: Handler) -> web.StreamRe
 
 @web.middleware
 async def static_files(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let browsers keep a static file for a year, if its address names the very content that it gets."""
+    """Say how long a static file may be kept."""
     try:
         response = await handler(request)
     except OSError as error:
@@ -72,12 +73,8 @@ async def static_files(request: web.Request, handler: Handler) -> web.StreamResp
         if error.errno == errno.ENAMETOOLONG:
             raise web.HTTPNotFound from error
         raise
-    resource = request.match_info.route.resource
-    if isinstance(resource, web.StaticResource) and isinstance(response, web.FileResponse):
-        current = resource.url_for(filename=request.match_info["filename"], append_version=True)
-        # During a roll-out, the page of one version may ask the other version for a file.
-        same = request.query.get("v") == current.query.get("v")
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if same else "no-cache"
+    if isinstance(response, web.FileResponse):
+        response.headers["Cache-Control"] = static_caching(request)
     return response
 
 
@@ -91,18 +88,23 @@ def _default(response: web.StreamResponse, headers: dict[str, str]) -> None:
 
 
 def _crosses_sites(request: web.Request) -> bool:
-    origin = request.headers.get("Origin")
+    origin = _origin(request.headers.get("Origin", ""))
     public = request.app[CONFIG].site.url
-    if origin and public and _host(origin) == _host(public):
+    if public and origin and origin == _origin(public):
         return False
     if site := request.headers.get("Sec-Fetch-Site"):
         return site not in {"same-origin", "none"}
-    return origin is not None and _host(origin) != request.headers.get("Host", "").lower()
+    if "Origin" not in request.headers:
+        return False
+    # Which scheme the visitor used, a proxy in front of us may hide: host and port must do.
+    return origin is None or origin != _origin(f"{origin[0]}://{request.headers.get('Host', '')}")
 
 
-def _host(address: str) -> str | None:
-    """Host and port of an address in lower case, None of what is none (`null`, for one)."""
+def _origin(address: str) -> tuple[str, str, int | None] | None:
+    """Scheme, host and port of an address, None of what has none (`null`, for one)."""
     try:
-        return urlsplit(address).netloc.lower() or None
+        parts = urlsplit(address)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     except ValueError:
         return None
+    return (parts.scheme, parts.hostname, port) if parts.hostname else None

@@ -1,15 +1,13 @@
 """The public pages: the list of polls, a poll, its results."""
 
-import re
-
 from aiohttp import web
 
 from polls.domain.tally import tally
 from polls.storage import questions
-from polls.web.forms import NUMBER
 from polls.web.keys import ENGINE
+from polls.web.numbers import number
 from polls.web.templating import render
-from polls.web.view import View
+from polls.web.view import PollView, View
 
 PAGE_SIZE = 5
 
@@ -32,13 +30,13 @@ class IndexView(View):
         )
 
     def _page(self) -> int:
-        number = self.request.query.get("page", "1")
-        if not re.fullmatch(NUMBER, number):
+        page = number(self.request.query.get("page", "1"))
+        if page is None:
             raise web.HTTPNotFound
-        return int(number)
+        return page
 
 
-class DetailView(View):
+class DetailView(PollView):
     """A poll, as a form to vote with."""
 
     async def get(self) -> web.Response:
@@ -46,7 +44,7 @@ class DetailView(View):
         return render(self.request, "detail.html", poll=poll, error=None)
 
 
-class ResultsView(View):
+class ResultsView(PollView):
     """How a poll stands."""
 
     async def get(self) -> web.Response:

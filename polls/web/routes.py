@@ -4,8 +4,8 @@ from aiohttp import web
 
 from polls import paths
 from polls.web.ballots import VoteView
-from polls.web.forms import NUMBER
-from polls.web.languages import LanguageView
+from polls.web.language_choice import LanguageView
+from polls.web.numbers import NUMBER
 from polls.web.pages import DetailView, IndexView, ResultsView
 
 # How a poll is addressed, everywhere: one address a page. Templates write `question.address`.

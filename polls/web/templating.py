@@ -13,8 +13,10 @@ from jinja2.runtime import Context
 from polls import paths
 from polls.web.keys import CONFIG, LANGUAGES
 from polls.web.language import Language, negotiate
+from polls.web.static import static_address
 
 LANGUAGE_COOKIE = "language"
+VARY = "Accept-Language, Cookie"  # what the language of an answer hangs on
 
 
 def setup_templates(app: web.Application) -> None:
@@ -32,7 +34,7 @@ def setup_templates(app: web.Application) -> None:
     )
     environment.filters.update(date=_date, number=_number, percent=_percent)
     environment.install_gettext_callables(_gettext, _ngettext, newstyle=True)  # type: ignore[attr-defined]
-    environment.globals.update(site=config.site, static=partial(_static, app, {}))
+    environment.globals.update(site=config.site, static=partial(static_address, app))
 
 
 def render(request: web.Request, template: str, /, *, status: int = 200, **context: object) -> web.Response:
@@ -45,7 +47,7 @@ def render(request: web.Request, template: str, /, *, status: int = 200, **conte
     shared = {"language": language, "languages": languages, "here": str(request.rel_url)}
     response = aiohttp_jinja2.render_template(template, request, {**shared, **context}, status=status)
     response.headers["Content-Language"] = language.tag
-    response.headers["Vary"] = "Accept-Language, Cookie"
+    response.headers["Vary"] = VARY
     response.headers["Cache-Control"] = "no-cache"
     return response
 
@@ -57,16 +59,6 @@ def language_of(request: web.Request) -> Language:
         request.headers.get("Accept-Language", ""),
         request.app[LANGUAGES],
     )
-
-
-def _static(app: web.Application, known: dict[str, str], filename: str) -> str:
-    """The address of a static file with the hash of its content.
-
-    Asked of the router once a file: it reads the file each time, and what it answers changes only with a new version.
-    """
-    if filename not in known or app[CONFIG].development:
-        known[filename] = str(app.router["static"].url_for(filename=filename))
-    return known[filename]
 
 
 @jinja2.pass_context

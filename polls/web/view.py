@@ -11,11 +11,20 @@ class View(web.View):
         if hasattr(cls, "get"):
             cls.head = cls.get  # type: ignore[attr-defined]
 
-    @property
-    def question_id(self) -> int:
-        """The id of the question that the address names."""
-        return int(self.request.match_info["address"])
-
     def url(self, name: str, **parts: str) -> str:
         """The address of the route called `name`."""
         return str(self.request.app.router[name].url_for(**parts))
+
+
+class PollView(View):
+    """A page about the poll that its address names."""
+
+    @property
+    def address(self) -> str:
+        """How the address names the poll."""
+        return self.request.match_info["address"]
+
+    @property
+    def question_id(self) -> int:
+        """The id of the poll's question."""
+        return int(self.address)

@@ -1,5 +1,6 @@
 """polls with a PostgreSQL that somebody else looks after: on the network, with a password."""
 
+import re
 import subprocess
 import urllib.parse
 import urllib.request
@@ -9,17 +10,27 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from polls.storage.embedded import PrivateServer, _as_ordinary_user
+from polls.config import Postgres
+from polls.storage import engine
+from polls.storage.embedded import _as_ordinary_user, _available_binaries
 from tests.processes import command, eventually, free_port, serving, write
 
 PASSWORD = r"p@ss:w/rd %'\ ="
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
+def every_version() -> dict[int, Path]:
+    """{major version: folder of programs} of every PostgreSQL on this machine that polls knows how to use."""
+    debian = {int(folder.parent.name): folder for folder in Path("/usr/lib/postgresql").glob("*/bin")}
+    ours = {int(version): folder for version, folder in _available_binaries().items()}
+    return {version: folder for version, folder in (debian | ours).items() if version >= 15}
+
+
+@pytest.fixture(scope="module", params=[min, max], ids=["oldest", "newest"])
+def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[dict[str, object]]:
     """A server on 127.0.0.1 alone, not on ::1, that asks for a password; its settings for polls."""
     folder = tmp_path_factory.mktemp("named")
-    binaries = PrivateServer(folder / "data").binaries()
+    versions = every_version()
+    binaries = versions[request.param(versions)]
     (folder / "password").write_text(PASSWORD)
     subprocess.run(
         [
@@ -77,12 +88,27 @@ def test_it_serves_and_counts(tmp_path: Path, server: dict[str, object], host: s
     file = write(tmp_path, {"postgres": server | {"host": host}})
     with serving(tmp_path, f"--config={file}") as polls:
         assert command(tmp_path, "sample", f"--config={file}").returncode == 0
-        before = get(f"{polls.url}/poll/1/results")
+        before = votes_in(get(f"{polls.url}/poll/1/results"))
         form = urllib.parse.urlencode({"choice": 1}).encode()
         with urllib.request.urlopen(f"{polls.url}/poll/1/vote", form, timeout=10) as response:
-            after = response.read().decode()
-    assert before != after
-    assert "vote" in after
+            after = votes_in(response.read().decode())
+
+    assert after == before + 1
+
+
+def votes_in(page: str) -> int:
+    return int(re.search(r"(\d+) votes? in all", page)[1])  # type: ignore[index]
+
+
+def test_of_several_addresses_of_a_name_the_one_that_answers_is_used(
+    server: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where localhost is ::1 first, and the server listens on 127.0.0.1 alone: aiopg would hang."""
+    monkeypatch.setattr(engine, "_addresses", lambda _: {"::1", "127.0.0.1"})
+
+    chosen = engine._answering(Postgres(**server | {"host": "localhost"}))  # type: ignore[arg-type]
+
+    assert engine.parse_dsn(chosen)["hostaddr"] == "127.0.0.1"
 
 
 def test_a_named_server_starts_without_sample_polls(tmp_path: Path, server: dict[str, object]) -> None:
@@ -99,7 +125,17 @@ def test_the_settings_may_come_from_libpqs_environment(tmp_path: Path, server: d
         assert get(polls.url)
 
 
-def test_a_password_file_counts_too(tmp_path: Path, server: dict[str, object]) -> None:
+def test_the_password_file_in_the_home_folder_counts_too(tmp_path: Path, server: dict[str, object]) -> None:
+    escaped = PASSWORD.replace("\\", r"\\").replace(":", r"\:")
+    (tmp_path / ".pgpass").write_text(f"*:*:*:keeper:{escaped}\n")
+    (tmp_path / ".pgpass").chmod(0o600)
+    settings = {key: value for key, value in server.items() if key != "password"}
+
+    with serving(tmp_path, config={"postgres": settings}, environ={"HOME": str(tmp_path)}) as polls:
+        assert get(polls.url)
+
+
+def test_a_password_file_that_is_named_counts_too(tmp_path: Path, server: dict[str, object]) -> None:
     escaped = PASSWORD.replace("\\", r"\\").replace(":", r"\:")
     passfile = tmp_path / "pgpass"
     passfile.write_text(f"*:*:*:keeper:{escaped}\n")

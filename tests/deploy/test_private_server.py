@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,66 @@ def test_two_processes_share_it_and_the_last_one_stops_it(tmp_path: Path) -> Non
         first.end()
         assert "2 votes in all" in get(f"{second.url}/poll/1/results")
         second.end()
+    assert postmasters(tmp_path) == 0
+
+
+def test_several_may_start_at_once_on_a_new_folder(tmp_path: Path) -> None:
+    write(tmp_path, CONFIG)
+    with ExitStack() as started:
+        starting = [
+            started.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", "polls", "--config=polls.yaml", "--port=0"],
+                    cwd=tmp_path,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for _ in range(4)
+        ]
+        try:
+            assert [process.stdout.readline()[:14] for process in starting if process.stdout] == ["polls is ready"] * 4
+            assert postmasters(tmp_path) == 1
+        finally:
+            for process in starting:
+                process.terminate()
+    assert postmasters(tmp_path) == 0
+
+
+def test_one_process_after_the_other_comes_and_goes_and_none_is_left_without_a_server(tmp_path: Path) -> None:
+    """Starts and stops overlap: who starts while the last one stops the server gets one all the same."""
+    code = """
+import pathlib, sys, random, time
+from polls.config import Postgres
+from polls.storage.embedded import running
+from polls.storage.engine import connect
+for _ in range(12):
+    with running(Postgres(embedded=pathlib.Path("var/postgres"))) as postgres, connect(postgres) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        time.sleep(random.uniform(0, 0.02))
+"""
+    with ExitStack() as started:
+        churning = [
+            started.enter_context(
+                subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+            )
+            for _ in range(3)
+        ]
+        errors = [process.communicate(timeout=100)[1] for process in churning]
+
+    assert errors == [""] * 3
+    assert postmasters(tmp_path) == 0
+
+
+def test_a_killed_process_does_not_keep_the_last_one_from_stopping_it(tmp_path: Path) -> None:
+    with serving(tmp_path, config=CONFIG) as killed, serving(tmp_path, config=CONFIG) as last:
+        killed.end(signal.SIGKILL)
+        assert postmasters(tmp_path) == 1
+        get(last.url)
+        last.end()
+
     assert postmasters(tmp_path) == 0
 
 

@@ -1,6 +1,10 @@
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,7 @@ from polls import paths
 from polls.config import Postgres
 from polls.storage import migrations
 from polls.storage.engine import Connection, UnusableDatabase, connect
+from tests.processes import eventually, write
 
 
 @pytest.fixture
@@ -130,3 +135,31 @@ def test_sample_polls_are_one_to_three_days_old_and_without_votes(fresh: Postgre
         assert cursor.fetchall() == [(1,), (2,), (3,)]
         cursor.execute("SELECT sum(votes)::integer FROM choice")
         assert cursor.fetchone() == (0,)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("arguments", [["--port=0"], ["migrate"]])
+def test_who_waits_for_another_to_migrate_can_be_ended(
+    fresh: Postgres, tmp_path: Path, how: signal.Signals, arguments: list[str]
+) -> None:
+    settings = {key: value for key, value in asdict(fresh).items() if value is not None}
+    file = write(tmp_path, {"postgres": settings})
+    with connect(fresh) as connection, connection.cursor() as cursor:
+        connection.autocommit = True  # each look at the server's activity is a new one
+        cursor.execute("SELECT pg_advisory_lock(%s)", (migrations._LOCK,))
+        with subprocess.Popen(
+            [sys.executable, "-m", "polls", f"--config={file}", *arguments], cwd=tmp_path, stderr=subprocess.PIPE
+        ) as waiting:
+
+            def is_there() -> bool:
+                cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+                return cursor.fetchone() == (2,)
+
+            assert eventually(is_there)
+            time.sleep(0.3)
+            assert waiting.poll() is None
+            waiting.send_signal(how)
+            _, errors = waiting.communicate(timeout=10)
+
+    assert waiting.returncode != 0 or arguments == ["--port=0"]
+    assert b"Traceback" not in errors

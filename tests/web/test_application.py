@@ -4,6 +4,7 @@ import json
 import logging
 import socket
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from aiohttp.test_utils import TestClient
 from polls.app import create_app
 from polls.config import Config, Log, Postgres
 from polls.logs import configure_logging
-from polls.storage.engine import UnusableDatabase
+from polls.storage.engine import Connection, UnusableDatabase
 from polls.web.access_log import AccessLogger
 from tests.conftest import Ask
 from tests.pages import links, parse
@@ -61,8 +62,24 @@ async def test_it_works_mounted_under_a_prefix(config: Config, aiohttp_client: A
     assert missing.status == 404
     assert links(parse(await missing.text()))["See the latest polls"] == "/polls/"
     assert language.cookies["language"]["path"] == "/polls/"
+    assert (await client.post("/polls/poll/1/vote", data={"choice": "1" * 100_000})).status == 413
     for link in index.iter("link"):
         assert (await client.get(link.get("href", ""))).status == 200
+
+
+async def test_dates_are_in_utc_whatever_the_servers_time_zone_is(
+    config: Config, aiohttp_client: Any, database: Connection, ask: Ask
+) -> None:
+    poll = ask("Tea?", "Yes")
+    with database.cursor() as cursor:
+        cursor.execute("ALTER ROLE polls SET TimeZone = 'Asia/Shanghai'")
+        try:
+            client = await aiohttp_client(create_app(config))
+            page = await (await client.get("/")).text()
+        finally:
+            cursor.execute("ALTER ROLE polls RESET TimeZone")
+
+    assert poll.question.pub_date.isoformat() in page
 
 
 async def test_a_folder_of_templates_wins_over_ours_file_by_file(
@@ -116,3 +133,4 @@ def test_logs_are_text_for_people_and_json_for_machines(log_format: str, capfd: 
     else:
         entry = json.loads(line)
         assert (entry["level"], entry["logger"], entry["message"], entry["status"]) == ("WARNING", "polls", "喂 1", 200)
+        assert datetime.fromisoformat(entry["time"]).utcoffset() == timedelta(0)

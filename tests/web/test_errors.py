@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestClient
 
 from polls.app import create_app
 from polls.config import Config
+from polls.domain.errors import PollNotFound, PollsUnavailable
 from polls.storage import questions
 from polls.storage.engine import Connection
 from tests.conftest import Ask
@@ -22,16 +23,6 @@ ADDRESSES = {
     "/language/en": "GET,HEAD",
     "/static/css/base.css": "GET,HEAD",
 }
-
-
-@pytest.fixture
-def broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fault of ours on the front page."""
-
-    async def latest(*_: object, **__: object) -> None:
-        raise ZeroDivisionError("a secret of ours")
-
-    monkeypatch.setattr(questions, "latest", latest)
 
 
 @pytest.mark.parametrize(("address", "allowed"), ADDRESSES.items())
@@ -62,19 +53,69 @@ async def test_head_answers_as_get_does_without_the_page(client: TestClient, ask
     assert await head.read() == b""
 
 
-@pytest.mark.parametrize(
-    ("method", "address", "status"),
-    [("GET", "/nowhere", 404), ("GET", "/poll/9", 404), ("DELETE", "/", 405), ("POST", "/poll/9/vote", 404)],
-)
-async def test_who_asks_for_json_gets_problem_details(
-    client: TestClient, method: str, address: str, status: int
-) -> None:
-    response = await client.request(method, address, headers={"Accept": "application/json"})
+FAILURES: dict[int, tuple[str, str, dict[str, Any]]] = {
+    400: ("POST", "/poll/1/vote", {"data": b"x", "headers": {"Content-Type": "multipart/form-data"}}),
+    403: ("POST", "/poll/1/vote", {"headers": {"Sec-Fetch-Site": "cross-site"}}),
+    404: ("GET", "/poll/999", {}),
+    405: ("DELETE", "/", {}),
+    413: ("POST", "/poll/1/vote", {"data": {"choice": "1" * 70_000}}),
+    500: ("GET", "/", {}),
+    503: ("GET", "/poll/1", {}),
+}
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
+    """The front page has a fault of ours, and the database of the poll is away."""
+
+    async def latest(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a secret of ours")
+
+    async def find(_: object, question_id: int) -> None:
+        raise PollNotFound(question_id) if question_id == 999 else PollsUnavailable
+
+    ask("Tea?", "Yes")
+    monkeypatch.setattr(questions, "latest", latest)
+    monkeypatch.setattr(questions, "find", find)
+
+
+@pytest.mark.usefixtures("failing")
+@pytest.mark.parametrize("status", FAILURES)
+async def test_every_error_page_leads_back(client: TestClient, status: int) -> None:
+    method, address, fields = FAILURES[status]
+
+    response = await client.request(method, address, **fields)
+
+    page = parse(await response.text())
+    assert response.status == status
+    assert links(page)["See the latest polls"] == "/"
+    assert str(status) in words(page)
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.usefixtures("failing")
+@pytest.mark.parametrize("status", FAILURES)
+async def test_who_asks_for_json_gets_problem_details(client: TestClient, status: int) -> None:
+    method, address, fields = FAILURES[status]
+    headers = {"Accept": "application/json", "Accept-Language": "zh", **fields.get("headers", {})}
+
+    response = await client.request(method, address, **fields | {"headers": headers})
 
     problem = await response.json(content_type="application/problem+json")
     assert response.status == problem["status"] == status
     assert problem.keys() == {"type", "title", "status", "detail"}
-    assert "Accept" in response.headers.getall("Vary")
+    assert response.headers["Content-Language"] == "zh-Hans"
+    assert response.headers["Vary"] == "Accept-Language, Cookie, Accept"
+    assert "secret" not in str(problem)
+
+
+async def test_a_program_that_chooses_nothing_gets_problem_details(client: TestClient, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+
+    response = await client.post("/poll/1/vote", data={"choice": "99"}, headers={"Accept": "application/json"})
+
+    problem = await response.json(content_type="application/problem+json")
+    assert (problem["status"], problem["detail"]) == (400, "You didn't select a choice.")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +139,7 @@ async def test_people_get_pages_and_programs_get_json(client: TestClient, accept
     assert response.content_type == content_type
 
 
-@pytest.mark.usefixtures("broken")
+@pytest.mark.usefixtures("failing")
 async def test_a_fault_of_ours_is_logged_with_its_traceback_and_shows_none(
     client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -114,15 +155,7 @@ async def test_a_fault_of_ours_is_logged_with_its_traceback_and_shows_none(
     assert record.exc_info[0] is ZeroDivisionError
 
 
-@pytest.mark.usefixtures("broken")
-async def test_a_fault_is_problem_details_for_programs(client: TestClient) -> None:
-    response = await client.get("/", headers={"Accept": "application/json"})
-
-    assert response.status == 500
-    assert "secret" not in await response.text()
-
-
-@pytest.mark.usefixtures("broken")
+@pytest.mark.usefixtures("failing")
 async def test_development_shows_the_traceback(config: Config, aiohttp_client: Any) -> None:
     client = await aiohttp_client(create_app(replace(config, development=True)))
 

@@ -46,6 +46,16 @@ async def test_the_pages_lead_to_each_other(client: TestClient, ask: Ask) -> Non
     assert [page.get("Newer polls") for page in pages] == [None, "/", "/?page=2"]
 
 
+async def test_each_page_has_a_heading_of_its_own(client: TestClient, ask: Ask) -> None:
+    for days in range(1, 8):
+        ask(f"{days} days ago", "Yes", ago=timedelta(days=days))
+
+    first, second = [parse(await (await client.get(address)).text()) for address in ("/", "/?page=2")]
+
+    assert [words(heading) for heading in first.iter("h1")] == ["Latest polls"]
+    assert [words(heading) for heading in second.iter("h1")] == ["Latest polls, page 2"]
+
+
 async def test_exactly_five_polls_need_no_second_page(client: TestClient, ask: Ask) -> None:
     for days in range(1, 6):
         ask(f"{days} days ago", "Yes", ago=timedelta(days=days))

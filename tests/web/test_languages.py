@@ -17,6 +17,7 @@ from yarl import URL
 from polls import paths
 from polls.app import create_app
 from polls.config import Config, Site
+from polls.domain.errors import PollsUnavailable
 from polls.storage import questions
 from polls.web.keys import LANGUAGES
 from polls.web.language import SPOKEN, Language, load_languages, negotiate
@@ -34,6 +35,12 @@ from tests.pages import links, parse, words
         ("zh-CN,zh;q=0.9,en;q=0.8", "zh-Hans"),
         ("zh", "zh-Hans"),
         ("zh-Hans-SG", "zh-Hans"),
+        ("zh-SG", "zh-Hans"),
+        ("zh-TW,zh;q=0.9,en;q=0.8", "zh-Hans"),
+        ("zh-TW, en;q=0.9", "en"),
+        ("zh-Hant, en;q=0.9, zh;q=0.1", "en"),
+        ("x-klingon", "en"),
+        ("-", "en"),
         ("ZH-hans", "zh-Hans"),
         ("en;q=0.5, zh;q=0.6", "zh-Hans"),
         ("de, zh;q=0.2, en;q=0.1", "zh-Hans"),
@@ -206,11 +213,20 @@ PAGES = {
 
 
 async def check_pseudo(client: TestClient, method: str, address: str, status: int, **fields: Any) -> None:
-    response = await client.request(method, address, **fields)
-    assert response.status == status
-    for text in shown(parse(await response.text())):
-        bare = re.sub(r"⟦.*?⟧", "", text, flags=re.DOTALL)
-        assert not re.search(r"[^\W\d_]", bare), f"a bare sentence at {address}: {bare!r}"
+    page = await client.request(method, address, **fields)
+    assert page.status == status
+    for text in shown(parse(await page.text())):
+        check_sentence(text, address)
+    if status >= 400:
+        accept = {"Accept": "application/json", **fields.pop("headers", {})}
+        problem = await (await client.request(method, address, headers=accept, **fields)).json(content_type=None)
+        check_sentence(problem["title"], address)
+        check_sentence(problem["detail"], address)
+
+
+def check_sentence(text: str, address: str) -> None:
+    bare = re.sub(r"⟦.*?⟧", "", text, flags=re.DOTALL)
+    assert not re.search(r"[^\W\d_]", bare), f"a bare sentence at {address}: {bare!r}"
 
 
 @pytest.fixture
@@ -241,12 +257,13 @@ async def test_no_sentence_of_a_refusal_stands_outside_the_catalogues(pseudo: Te
     await check_pseudo(pseudo, "POST", "/poll/1/vote", 400, data=b"x", headers={"Content-Type": "multipart/form-data"})
 
 
+@pytest.mark.parametrize(("fault", "status"), [(ZeroDivisionError, 500), (PollsUnavailable, 503)])
 async def test_no_sentence_of_a_fault_stands_outside_the_catalogues(
-    pseudo: TestClient, monkeypatch: pytest.MonkeyPatch
+    pseudo: TestClient, monkeypatch: pytest.MonkeyPatch, fault: type[Exception], status: int
 ) -> None:
     async def broken(*_: object, **__: object) -> None:
-        raise ZeroDivisionError
+        raise fault
 
     monkeypatch.setattr(questions, "latest", broken)
 
-    await check_pseudo(pseudo, "GET", "/", 500)
+    await check_pseudo(pseudo, "GET", "/", status)

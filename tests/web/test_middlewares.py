@@ -107,11 +107,17 @@ async def test_the_public_address_is_our_own_behind_a_proxy_that_changes_the_hos
 
     async def status(origin: str) -> int:
         answer = await client.post(
-            "/poll/1/vote", data={"choice": "1"}, headers={"Origin": origin}, allow_redirects=False
+            "/poll/1/vote",
+            data={"choice": "1"},
+            headers={"Origin": origin, "Sec-Fetch-Site": "cross-site"},
+            allow_redirects=False,
         )
         return int(answer.status)
 
     assert await status("https://polls.example.org") == 303
+    assert await status("https://polls.example.org:443") == 303
+    assert await status("http://polls.example.org") == 403
+    assert await status("https://polls.example.org:8443") == 403
     assert await status("https://evil.example") == 403
 
 

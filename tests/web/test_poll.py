@@ -32,7 +32,7 @@ async def test_results_show_votes_shares_and_total(client: TestClient, ask: Ask)
     page = parse(await (await client.get("/poll/1/results")).text())
 
     rows = find(page, "li", class_="result")
-    assert [words(row) for row in rows] == ["Yes 1,234 votes 100%", "No 1 vote 0%", "Perhaps 0 votes 0%"]
+    assert [words(row) for row in rows] == ["Yes in the lead 1,234 votes 100%", "No 1 vote 0%", "Perhaps 0 votes 0%"]
     assert "1,235 votes in all" in words(page)
 
 
@@ -49,12 +49,19 @@ async def test_bars_are_as_long_as_the_shares(client: TestClient, ask: Ask) -> N
     assert bars == ["75", "25"]
 
 
-async def test_the_leader_is_marked(client: TestClient, ask: Ask) -> None:
-    ask("Tea?", "Yes", "No", votes=(3, 1))
+@pytest.mark.parametrize(
+    ("counts", "leading"), [((3, 1), ["Yes"]), ((2, 2), ["Yes", "No"]), ((0, 0), [])], ids=["leader", "tie", "no votes"]
+)
+async def test_whoever_leads_is_marked_in_words(
+    client: TestClient, ask: Ask, counts: tuple[int, int], leading: list[str]
+) -> None:
+    ask("Tea?", "Yes", "No", votes=counts)
 
     page = parse(await (await client.get("/poll/1/results")).text())
 
-    assert [words(row)[:3] for row in find(page, "li", class_="leads")] == ["Yes"]
+    assert [
+        words(row).split()[0] for row in find(page, "li", class_="result") if "in the lead" in words(row)
+    ] == leading
 
 
 async def test_results_lead_back_to_voting(client: TestClient, ask: Ask) -> None:

@@ -75,6 +75,7 @@ async def test_without_a_choice_of_this_poll_the_form_comes_again_and_nothing_is
     page = parse(await response.text())
     (message,) = find(page, "p", id="error")
     assert response.status == 400
+    assert [button.get("autofocus") is not None for button in page.iter("input")] == [True, False]
     assert words(message) == "You didn't select a choice."
     assert [words(label) for label in find(page, "label", class_="choice")] == ["Yes", "No"]
     assert votes() == [0, 0, 0]
@@ -161,7 +162,9 @@ async def test_a_body_that_is_said_to_be_compressed_and_is_not_is_refused(
     assert votes() == [0]
 
 
-async def test_a_ballot_that_is_cut_short_is_not_counted(client: TestClient, ask: Ask, votes: Votes) -> None:
+async def test_a_ballot_that_is_cut_short_is_not_counted(
+    client: TestClient, ask: Ask, votes: Votes, caplog: pytest.LogCaptureFixture
+) -> None:
     ask("Tea?", "Yes")
     _, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(
@@ -174,4 +177,5 @@ async def test_a_ballot_that_is_cut_short_is_not_counted(client: TestClient, ask
     await asyncio.sleep(0.2)
 
     assert votes() == [0]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
     assert (await client.get("/")).status == 200
