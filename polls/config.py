@@ -165,7 +165,16 @@ def _read(file: Path) -> tuple[object, dict[_Key, int], list[Fault]]:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which tells where a value stands that is none of its kind (a 45th of January)."""
+    """PyYAML's safe loader, which tells where a value stands that is none of its kind (a 45th of January).
+
+    Merges (`<<`) are refused: no setting needs them, and nested ones would keep it busy for minutes.
+    """
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(None, None, "merges (<<) are not for settings", key.start_mark)
+        super().flatten_mapping(node)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - PyYAML's
         try:
@@ -249,7 +258,18 @@ def _public_address(value: str) -> object:
 
 
 def _folder(value: str) -> object:
-    return Path(value) if Path(value).is_dir() else t.DataError(f"there is no folder {value}", value=value)
+    try:
+        exists = Path(value).is_dir()
+    except OSError:  # longer than any path
+        exists = False
+    return Path(value) if exists else t.DataError(f"there is no folder {value[:100]}", value=value)
+
+
+def _printable(value: str) -> object:
+    """No NUL, no half of a character: neither can be in a path, an address or a page."""
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        return t.DataError("value has a character that is none", value=value)
+    return value
 
 
 def _or_nothing(check: t.Trafaret) -> t.Trafaret:
@@ -276,7 +296,7 @@ def _agreement(postgres: Mapping[str, object]) -> Iterator[tuple[str, object, tu
 
 _DEPTH = 2
 _SERVER = ("host", "port", "user", "password", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey")
-_TEXT = t.String()
+_TEXT = t.String() & t.Call(_printable)
 _TEXT_OR_NOTHING = _or_nothing(_TEXT)
 _POSTGRES = t.Dict(
     _keys(

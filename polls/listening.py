@@ -78,8 +78,9 @@ def _tcp_sockets(host: str, port: int) -> list[socket.socket]:
     """A listening socket for each address of `host`; where this machine lacks a kind of address, for the others."""
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise CannotListen(f"there is no address {host}: {error.strerror}. Choose another with --host") from error
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CannotListen(f"there is no address {host!r}: {reason}. Choose another with --host") from error
     sockets: list[socket.socket] = []
     refusals: list[OSError] = []
     for family, *_, address in addresses:

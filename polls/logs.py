@@ -2,6 +2,9 @@
 
 import logging.config
 
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
 from polls.config import Log
 
 
@@ -21,8 +24,26 @@ def configure_logging(log: Log) -> None:
                     "json_ensure_ascii": False,
                 },
             },
+            "filters": {"discreet": {"()": Discreet}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": log.format}},
             "root": {"level": log.level.upper(), "handlers": ["stderr"]},
-            "loggers": {"asyncio": {"level": "WARNING"}},  # each server's start is news to nobody
+            "loggers": {
+                "aiohttp.server": {"filters": ["discreet"]},
+                "asyncio": {"level": "WARNING"},  # each server's start is news to nobody
+            },
         }
     )
+
+
+class Discreet(logging.Filter):
+    """What aiohttp says of requests that never reach the application, without address, query string and cookie.
+
+    It would log the raw lines of what isn't HTTP, with a traceback, for whoever cares to send some.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = "a request failed before it reached polls", ()
+        if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError | web.RequestPayloadError):
+            record.levelno, record.levelname = logging.INFO, "INFO"
+            record.msg, record.exc_info = "a request that isn't HTTP was refused", None
+        return True

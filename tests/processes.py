@@ -109,3 +109,15 @@ def free_port() -> int:
     """A port of 127.0.0.1 that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
+
+
+def working_in(folder: Path) -> list[int]:
+    """The processes that work in `folder`, as PostgreSQL's do in their data folder."""
+
+    def is_there(process: Path) -> bool:
+        try:
+            return (process / "cwd").samefile(folder)
+        except OSError:
+            return False
+
+    return [int(process.name) for process in Path("/proc").glob("[0-9]*") if is_there(process)]

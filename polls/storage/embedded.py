@@ -14,6 +14,7 @@ import pwd
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import threading
@@ -37,6 +38,7 @@ ROLE = "polls"
 PORT = 5432  # part of the socket's name only; nothing listens on the network
 START_TIMEOUT = 30  # seconds; crash recovery after a kill may take some
 STOP_TIMEOUT = 10
+GATE_TIMEOUT = START_TIMEOUT + 2 * STOP_TIMEOUT  # one start, or one stop, of somebody else
 _LONGEST_SOCKET_PATH = 103  # bytes, on the strictest of our systems
 _POLL = 0.02  # seconds between two looks at a server that starts or stops
 _WATCH = 0.25  # seconds between two looks at a server that runs
@@ -74,7 +76,13 @@ class PrivateServer:
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
-        self.folder = folder.absolute()
+        try:
+            # One folder has one pair of lock files, by whatever name it is reached.
+            self.folder = folder.resolve()
+        except (OSError, RuntimeError) as error:
+            raise UnusableDatabase(f"{folder} leads nowhere: {error}") from error
+        if not self.folder.name:
+            raise UnusableDatabase(f"{folder} can't be a data folder; name another one")
         self._settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._log_begins = 0
@@ -144,29 +152,38 @@ class PrivateServer:
         """Make the data folder, all of it or nothing: a half-made one would be taken for good at the next start."""
         half_made = Path(tempfile.mkdtemp(prefix=f"{self.folder.name}.", dir=self.folder.parent))
         try:
-            made = subprocess.run(
-                [
-                    *_as_ordinary_user(),
-                    _binaries(self.folder) / "initdb",
-                    f"--pgdata={half_made}",
-                    f"--username={ROLE}",
-                    "--auth=trust",
-                    "--encoding=UTF8",
-                    "--locale-provider=builtin",
-                    "--locale=C",
-                    "--builtin-locale=C.UTF-8",
-                ],
-                capture_output=True,
-                text=True,
-                check=False,
-                start_new_session=True,
-            )
-            if made.returncode != 0:
-                complaint = " ".join(made.stderr.split()) or "initdb failed"
-                raise UnusableDatabase(f"can't make the private PostgreSQL in {self.folder}: {complaint}")
+            self._initdb(half_made)
             half_made.rename(self.folder)
         finally:
             shutil.rmtree(half_made, ignore_errors=True)
+
+    def _initdb(self, folder: Path) -> None:
+        with subprocess.Popen(
+            [
+                *_as_ordinary_user(),
+                _binaries(self.folder) / "initdb",
+                f"--pgdata={folder}",
+                f"--username={ROLE}",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale-provider=builtin",
+                "--locale=C",
+                "--builtin-locale=C.UTF-8",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as initdb:
+            try:
+                _, complaint = initdb.communicate()
+            except BaseException:
+                # Its helpers too, or they would go on writing to a folder that is being removed.
+                os.killpg(initdb.pid, signal.SIGKILL)
+                raise
+        if initdb.returncode != 0:
+            reason = " ".join(complaint.split()) or "initdb failed"
+            raise UnusableDatabase(f"can't make the private PostgreSQL in {self.folder}: {reason}")
 
     def _start(self) -> "subprocess.Popen[bytes]":
         settings = {
@@ -200,12 +217,11 @@ class PrivateServer:
         """Stop the server, unless somebody else uses it."""
         try:
             with self._gate():
-                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._stop()
-        except BlockingIOError:
-            if self._process is not None:
-                # Whoever leaves last ends it; Python would complain that we don't.
-                self._process.returncode = 0
+                if _locked(users):
+                    self._stop()
+                elif self._process is not None:
+                    # Whoever leaves last ends it; Python would complain that we don't.
+                    self._process.returncode = 0
         except FileNotFoundError:
             # Somebody removed the folder while it was in use. Nobody else can find this server any more.
             self._stop()
@@ -241,24 +257,30 @@ class PrivateServer:
     def _keep_alive(self) -> None:
         """Start the server again whenever it ends while it is in use."""
         while not self._leaving.wait(_WATCH):
-            if self._process is not None:
-                self._process.poll()
-            if self.pid is not None:
-                continue
-            logger.warning("the private PostgreSQL has ended; starting it again")
             try:
-                with self._gate():
-                    self._process = None
-                    self._ensure_running()
+                if self._process is not None:
+                    self._process.poll()
+                if self.pid is None:
+                    logger.warning("the private PostgreSQL has ended; starting it again")
+                    with self._gate():
+                        self._process = None
+                        self._ensure_running()
             except Exception as error:  # noqa: BLE001
-                # Whatever it is (the disk is full, the folder is gone), it may pass.
-                logger.error("the private PostgreSQL can't be started; trying again: %s", error)  # noqa: TRY400
+                # Whatever it is (the disk is full, no file can be opened, the folder is gone), it may pass.
+                logger.error("the private PostgreSQL can't be looked after; trying again: %s", error)  # noqa: TRY400
                 self._leaving.wait(_RETRY)
 
     @contextmanager
     def _gate(self) -> Iterator[None]:
+        deadline = time.monotonic() + GATE_TIMEOUT
         with self._lock_file(".gate") as gate:
-            fcntl.flock(gate, fcntl.LOCK_EX)
+            while not _locked(gate):
+                if time.monotonic() > deadline:
+                    raise UnusableDatabase(
+                        f"another process has been starting or stopping the private PostgreSQL in {self.folder} "
+                        f"for {GATE_TIMEOUT} seconds; look for it, and end it"
+                    )
+                time.sleep(_POLL)
             yield
 
     def _lock_file(self, ending: str) -> IO[bytes]:
@@ -378,14 +400,24 @@ def _socket_folder(folder: Path) -> Path:
 
 def _make_private(path: Path) -> None:
     """Make a folder that only this user can open; a folder of somebody else is refused."""
-    path.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
     state = path.lstat()
-    if path.is_symlink() or state.st_uid != os.getuid() or state.st_mode & 0o077:
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid() or state.st_mode & 0o077:
         raise UnusableDatabase(f"{path} belongs to somebody else; remove it, or set TMPDIR to a folder of your own")
 
 
 def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
+
+
+def _locked(file: IO[bytes]) -> bool:
+    """Lock `file` for us alone, if nobody else holds it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _works_in(pid: int, folder: Path) -> bool:

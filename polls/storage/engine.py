@@ -77,20 +77,20 @@ async def acquired(engine: Engine) -> AsyncIterator[aiopg.sa.SAConnection]:
     except TimeoutError as error:
         raise PollsUnavailable from error
     try:
-        async with asyncio.timeout(RECONNECT_TIMEOUT):
-            connection = await engine.pool.acquire()
+        connection = await _connection(engine)
         try:
             yield connection
         finally:
             await engine.pool.release(connection)
     except (psycopg2.OperationalError, psycopg2.InterfaceError, TimeoutError) as error:
         raise PollsUnavailable from error
-    except asyncio.CancelledError as error:
+    except asyncio.CancelledError:
         # aiopg says a statement time-out as a cancellation; a real one is counted in the task.
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
-        raise PollsUnavailable from error
+        timeout = TimeoutError(f"a statement took longer than {STATEMENT_TIMEOUT} seconds")
+        raise PollsUnavailable from timeout
     finally:
         engine.turns.release()
 
@@ -145,6 +145,15 @@ def environment(postgres: Postgres) -> dict[str, str]:
 def database(postgres: Postgres) -> str:
     """The name of the database, where neither the configuration nor $PGDATABASE gives one: polls."""
     return postgres.database or os.environ.get("PGDATABASE") or "polls"
+
+
+async def _connection(engine: Engine) -> aiopg.sa.SAConnection:
+    try:
+        async with asyncio.timeout(RECONNECT_TIMEOUT):
+            return await engine.pool.acquire()
+    except (OSError, ValueError) as error:
+        # aiopg selects on bare file numbers: one that is closed, or past 1023, is an error of its own kind.
+        raise PollsUnavailable from error
 
 
 async def _fill(pool: aiopg.sa.Engine, size: int) -> None:

@@ -4,20 +4,27 @@ from aiohttp import web
 
 from polls import paths
 from polls.web.ballots import VoteView
+from polls.web.expectations import continue_if_asked
 from polls.web.language_choice import LanguageView
 from polls.web.numbers import NUMBER
 from polls.web.pages import DetailView, IndexView, ResultsView
+from polls.web.view import View
+
+
+def _view(path: str, view: type[View], name: str) -> web.RouteDef:
+    return web.view(path, view, name=name, expect_handler=continue_if_asked)
+
 
 # How a poll is addressed, everywhere: one address a page. Templates write `question.address`.
 POLL = f"/poll/{{address:{NUMBER}}}"
 
 ROUTES = [
-    web.view("/", IndexView, name="index"),
-    web.view(POLL, DetailView, name="poll"),
-    web.view(POLL + "/vote", VoteView, name="vote"),
-    web.view(POLL + "/results", ResultsView, name="results"),
-    web.view("/language/{tag}", LanguageView, name="language"),
-    web.static("/static/", paths.STATIC, name="static", append_version=True),
+    _view("/", IndexView, name="index"),
+    _view(POLL, DetailView, name="poll"),
+    _view(POLL + "/vote", VoteView, name="vote"),
+    _view(POLL + "/results", ResultsView, name="results"),
+    _view("/language/{tag}", LanguageView, name="language"),
+    web.static("/static/", paths.STATIC, name="static", append_version=True, expect_handler=continue_if_asked),
 ]
 
 

@@ -12,13 +12,13 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from tests.processes import free_port, serving
+from tests.processes import free_port, serving, working_in
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
@@ -45,7 +45,7 @@ def main() -> None:
         serving(Path(folder), config=CONFIG) as polls,
         _bare({page: _size(polls.url + page) for page in PAGES}) as (bare_url, bare_pid),
     ):
-        postgres = _postgres(Path(folder, "var/postgres"))
+        data = Path(folder, "var/postgres")
         print(
             f"{options.connections} connections, {options.seconds} s a run, medians of {options.rounds} rounds; "
             "CPU in µs a request"
@@ -57,8 +57,8 @@ def main() -> None:
         for address in (*PAGES, VOTE):
             ours, theirs = [], []
             for _ in range(options.rounds):
-                ours.append(_measure(polls.url + address, polls.process.pid, postgres, options))
-                theirs.append(_measure(bare_url + address, bare_pid, lambda: 0, options))
+                ours.append(_measure(polls.url + address, [polls.process.pid], working_in(data), options))
+                theirs.append(_measure(bare_url + address, [bare_pid], [], options))
             _print(f"{'POST' if address == VOTE else 'GET'} {address}", ours, theirs)
 
 
@@ -97,16 +97,16 @@ def _size(url: str) -> int:
         return len(response.read())
 
 
-def _measure(url: str, pid: int, postgres: Callable[[], float], options: argparse.Namespace) -> Measure:
+def _measure(url: str, server: list[int], postgres: list[int], options: argparse.Namespace) -> Measure:
     script = ["-s", str(HERE / "vote.lua")] if url.endswith(VOTE) else []
-    before = _cpu(pid), postgres()
+    before = _cpu(server), _cpu(postgres)
     done = subprocess.run(
         ["wrk", "-t1", f"-c{options.connections}", f"-d{options.seconds}s", *script, url],
         capture_output=True,
         text=True,
         check=True,
     )
-    after = _cpu(pid), postgres()
+    after = _cpu(server), _cpu(postgres)
     if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         sys.exit(f"{url} did not answer every request:\n{done.stdout}")
     requests = int(re.search(r"(\d+) requests in", done.stdout)[1])  # type: ignore[index]
@@ -114,22 +114,10 @@ def _measure(url: str, pid: int, postgres: Callable[[], float], options: argpars
     return Measure(rate, (after[0] - before[0]) / requests, (after[1] - before[1]) / requests)
 
 
-def _cpu(pid: int) -> float:
-    """Microseconds of CPU that the process has used, in user and kernel."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * TICK
-
-
-def _postgres(data: Path) -> Callable[[], float]:
-    """A clock of the CPU that all processes of the server in `data` have used."""
-
-    def works_there(process: Path) -> bool:
-        try:
-            return (process / "cwd").samefile(data)
-        except OSError:
-            return False
-
-    return lambda: sum(_cpu(int(process.name)) for process in Path("/proc").glob("[0-9]*") if works_there(process))
+def _cpu(processes: list[int]) -> float:
+    """Microseconds of CPU that the processes have used, in user and kernel."""
+    stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in processes]
+    return sum(int(fields[11]) + int(fields[12]) for fields in stats) * TICK
 
 
 def _print(what: str, ours: list[Measure], theirs: list[Measure]) -> None:

@@ -188,7 +188,7 @@ def test_a_host_that_does_not_exist_is_said_in_one_line(tmp_path: Path, named: d
     done = command(tmp_path, "--config=polls.yaml", "--host=nowhere.invalid")
 
     assert done.returncode == 1
-    assert done.stderr.startswith("polls: there is no address nowhere.invalid")
+    assert done.stderr.startswith("polls: there is no address 'nowhere.invalid'")
     assert done.stderr.count("\n") == 1
 
 
@@ -271,6 +271,34 @@ def test_the_access_log_is_on_by_default_and_can_be_switched_off(tmp_path: Path,
         get(polls.url)
         polls.end()
     assert polls.log.read_text() == ""
+
+
+@pytest.mark.parametrize(
+    "request_lines",
+    [
+        b"GET /?token=SECRET\xff HTTP/1.1\r\nHost: polls",
+        b"GET / HTTP/1.1\r\nHost: polls\r\nCookie: session=SECRET\x01",
+        b"SECRET / HTTP/1.1\r\nHost: polls",
+        (
+            b"POST /poll/1/vote?SECRET HTTP/1.1\r\nHost: polls\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            b"Content-Encoding: gzip\r\nContent-Length: 6\r\n\r\nSECRET"
+        ),
+    ],
+)
+def test_what_is_no_http_is_logged_in_a_line_that_tells_nothing_of_the_visitor(
+    tmp_path: Path, named: dict[str, object], request_lines: bytes
+) -> None:
+    with serving(tmp_path, config=named) as polls:
+        host, port = polls.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(request_lines + b"\r\nConnection: close\r\n\r\n")
+            assert client.recv(1000).split()[1] == b"400"
+        polls.end()
+
+    log = polls.log.read_text()
+    assert "400" in log
+    for secret in ("SECRET", "127.0.0.1", "Traceback"):
+        assert secret not in log
 
 
 def test_migrate_plans_applies_and_lists(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from polls.storage.embedded import PrivateServer
-from tests.processes import command, eventually, serving, write
+from tests.processes import command, eventually, serving, working_in, write
 
 CONFIG = {"postgres": {"embedded": "var/postgres"}}
 
@@ -24,16 +24,8 @@ def server(folder: Path) -> PrivateServer:
 
 def postmasters(folder: Path) -> int:
     """How many PostgreSQL servers work in the data folder; their children have the same folder, and a parent there."""
-    data = folder / "var/postgres"
-    there = [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if works_in(entry, data)]
+    there = working_in(folder / "var/postgres")
     return sum(parent(pid) not in there for pid in there)
-
-
-def works_in(process: Path, folder: Path) -> bool:
-    try:
-        return (process / "cwd").samefile(folder)
-    except OSError:
-        return False
 
 
 def parent(pid: int) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from polls.config import Postgres
+from polls.storage import embedded
 from polls.storage.embedded import PrivateServer, _binaries, running
 from polls.storage.engine import UnusableDatabase, connect
 from tests.processes import eventually
@@ -72,6 +73,7 @@ def test_a_server_left_by_a_killed_process_is_adopted_and_stopped(tmp_path: Path
     folder = tmp_path / "postgres"
     code = f"""
 import pathlib, time
+from polls.storage import embedded
 from polls.storage.embedded import PrivateServer
 with PrivateServer(pathlib.Path({str(folder)!r})).in_use():
     print("running", flush=True)
@@ -148,7 +150,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with (
-        pytest.raises(UnusableDatabase, match="can't write .*file: File exists"),
+        pytest.raises(UnusableDatabase, match=r"can't write .*file: File exists"),
         PrivateServer(tmp_path / "file" / "postgres").in_use(),
     ):
         pass
@@ -202,3 +204,75 @@ def test_nothing_stays_in_the_temporary_folder(tmp_path: Path) -> None:
         assert used.is_dir()
 
     assert not used.exists()
+
+
+def test_a_folder_has_one_server_by_whatever_name_it_is_reached(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").symlink_to(tmp_path)
+    here, there = PrivateServer(tmp_path / "postgres"), PrivateServer(tmp_path / "elsewhere" / "postgres")
+
+    with here.in_use():
+        before = here.pid
+        with there.in_use():
+            assert there.pid == before
+        assert here.pid == before
+
+
+@pytest.mark.parametrize("folder", ["/", "/etc/passwd", "loop/postgres"])
+def test_what_can_be_no_data_folder_is_refused(folder: str, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+
+    with pytest.raises(UnusableDatabase), PrivateServer(tmp_path / folder).in_use():
+        pass
+
+
+def test_who_holds_the_gate_for_ever_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "GATE_TIMEOUT", 0.1)
+    server = PrivateServer(tmp_path / "postgres")
+
+    with server._gate(), pytest.raises(UnusableDatabase, match="another process has been"), server._gate():
+        pass
+
+
+def test_an_interrupted_first_start_leaves_nothing_behind(tmp_path: Path) -> None:
+    code = """
+import pathlib, sys
+from polls.storage import embedded
+from polls.storage.embedded import PrivateServer
+with PrivateServer(pathlib.Path(sys.argv[1])).in_use():
+    pass
+"""
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path / "postgres"], stderr=subprocess.DEVNULL) as starting:
+        assert eventually(lambda: list(tmp_path.glob("postgres.*/*")))
+        starting.send_signal(signal.SIGINT)
+
+    assert {entry.name for entry in tmp_path.iterdir()} <= {"postgres.gate", "postgres.lock"}
+
+
+def test_the_server_is_looked_after_again_when_that_failed_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "_RETRY", 0.01)
+    server = PrivateServer(tmp_path / "postgres")
+    with server.in_use():
+        before = server.pid
+        failures = iter([OSError(24, "Too many open files")] * 3)
+        ensure = server._ensure_running
+
+        def ensure_later() -> None:
+            if failure := next(failures, None):
+                raise failure
+            ensure()
+
+        monkeypatch.setattr(server, "_ensure_running", ensure_later)
+        os.kill(before or 0, signal.SIGKILL)
+
+        assert eventually(lambda: server.pid not in {None, before})
+
+
+def test_a_folder_that_is_removed_while_it_is_used_leaves_no_server_running(tmp_path: Path) -> None:
+    server = PrivateServer(tmp_path / "var" / "postgres")
+    with server.in_use():
+        pid = server.pid
+        shutil.rmtree(tmp_path / "var")
+
+    assert not Path(f"/proc/{pid}").exists()

@@ -80,6 +80,23 @@ async def test_a_pool_without_a_free_connection_makes_polls_unavailable(
         pass
 
 
+@pytest.mark.parametrize("fault", [ValueError("filedescriptor out of range"), FileNotFoundError(2, "closed")])
+async def test_what_aiopg_stumbles_over_makes_polls_unavailable(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    async def stumble(_: object) -> None:
+        raise fault
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(engine.pool), "acquire", stumble)
+        with pytest.raises(PollsUnavailable):
+            async with acquired(engine):
+                pass
+
+    async with acquired(engine), acquired(engine), acquired(engine):
+        pass
+
+
 async def test_nobody_who_waits_for_a_connection_is_overtaken(engine: Engine) -> None:
     served: list[int] = []
 
