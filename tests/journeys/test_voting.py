@@ -1,7 +1,6 @@
 """From the list to the results and back, as voters go."""
 
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -19,10 +18,9 @@ def votes_in(page: Page) -> int:
 
 @pytest.mark.parametrize("width", [360, 1280])
 def test_without_javascript_a_voter_finds_a_poll_votes_sees_the_results_and_votes_again(
-    open_page: Open, width: int, tmp_path: Path
+    open_page: Open, width: int
 ) -> None:
     page = open_page("/", width=width, java_script_enabled=False)
-    page.screenshot(path=tmp_path / "list.png")
 
     page.get_by_role("link", name="Where should the next meet-up take place?").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Where should the next meet-up take place?")
@@ -32,11 +30,9 @@ def test_without_javascript_a_voter_finds_a_poll_votes_sees_the_results_and_vote
 
     before = votes_in(open_page("/poll/2/results", java_script_enabled=False))
     page.get_by_label("At the library").check()
-    page.screenshot(path=tmp_path / "poll.png")
     page.get_by_role("button", name="Vote").click()
     expect(page).to_have_url(re.compile(r"/poll/\d+/results$"))
     assert votes_in(page) == before + 1
-    page.screenshot(path=tmp_path / "results.png")
 
     page.get_by_role("link", name="Vote again?").click()
     page.get_by_text("In a café").click()

@@ -32,7 +32,7 @@ async def test_results_show_votes_shares_and_total(client: TestClient, ask: Ask)
     page = parse(await (await client.get("/poll/1/results")).text())
 
     rows = find(page, "li", class_="result")
-    assert [words(row) for row in rows] == ["Yes in the lead 1,234 votes 100%", "No 1 vote 0%", "Perhaps 0 votes 0%"]
+    assert [words(row) for row in rows] == ["Yes leads 1,234 votes 100%", "No 1 vote 0%", "Perhaps 0 votes 0%"]
     assert "1,235 votes in all" in words(page)
 
 
@@ -60,7 +60,7 @@ async def test_whoever_leads_is_marked_in_words(
     page = parse(await (await client.get("/poll/1/results")).text())
 
     assert [
-        words(row).split()[0] for row in find(page, "li", class_="result") if "in the lead" in words(row)
+        words(row).split()[0] for row in find(page, "li", class_="result") if "leads" in words(row)
     ] == leading
 
 
