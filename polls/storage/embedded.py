@@ -114,8 +114,10 @@ class PrivateServer:
         with users:
             self._leaving.clear()
             keeper = threading.Thread(target=self._keep_alive, name="keeper of PostgreSQL", daemon=True)
+            entered = False
             try:
                 with self._gate():
+                    entered = True
                     fcntl.flock(users, fcntl.LOCK_SH)
                     if not self._is_made():
                         self._make()
@@ -128,7 +130,8 @@ class PrivateServer:
                     self._leaving.set()
                     if keeper.is_alive():
                         keeper.join()
-                    self._leave(users)
+                    if entered:
+                        self._leave(users)
 
     def _ensure_running(self) -> None:
         """Adopt the server that runs in the folder, or start one. Only behind the gate."""
