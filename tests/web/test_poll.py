@@ -59,9 +59,7 @@ async def test_whoever_leads_is_marked_in_words(
 
     page = parse(await (await client.get("/poll/1/results")).text())
 
-    assert [
-        words(row).split()[0] for row in find(page, "li", class_="result") if "leads" in words(row)
-    ] == leading
+    assert [words(row).split()[0] for row in find(page, "li", class_="result") if "leads" in words(row)] == leading
 
 
 async def test_results_lead_back_to_voting(client: TestClient, ask: Ask) -> None:

@@ -179,3 +179,19 @@ async def test_a_ballot_that_is_cut_short_is_not_counted(
     assert votes() == [0]
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
     assert (await client.get("/")).status == 200
+
+
+async def test_who_asks_before_sending_a_ballot_is_told_to_go_on(client: TestClient, ask: Ask, votes: Votes) -> None:
+    ask("Tea?", "Yes")
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(
+        b"POST /poll/1/vote HTTP/1.1\r\nHost: polls\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        b"Expect: 100-continue\r\nContent-Length: 8\r\n\r\n"
+    )
+    async with asyncio.timeout(5):
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"choice=1")
+        assert (await reader.readline()).split()[1] == b"303"
+    writer.close()
+
+    assert votes() == [1]
