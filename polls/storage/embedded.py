@@ -246,13 +246,18 @@ class PrivateServer:
         with suppress(ProcessLookupError):
             os.kill(pid, how)
         deadline = time.monotonic() + STOP_TIMEOUT
-        while self._is_alive(pid):
+        while self._runs(pid):
             if time.monotonic() > deadline:
                 return False
             time.sleep(_POLL)
         return True
 
-    def _is_alive(self, pid: int) -> bool:
+    def _is_alive(self) -> bool:
+        """Whether our own process lives, whatever became of its folder; or another's, which the folder tells."""
+        ours = self._process is not None and self._process.poll() is None
+        return ours or self.pid is not None
+
+    def _runs(self, pid: int) -> bool:
         if self._process is not None and self._process.pid == pid:
             return self._process.poll() is None
         return _works_in(pid, self.folder)
@@ -261,9 +266,7 @@ class PrivateServer:
         """Start the server again whenever it ends while it is in use."""
         while not self._leaving.wait(_WATCH):
             try:
-                if self._process is not None:
-                    self._process.poll()
-                if self.pid is None:
+                if not self._is_alive():
                     logger.warning("the private PostgreSQL has ended; starting it again")
                     with self._gate():
                         self._process = None
