@@ -1,6 +1,7 @@
 """What tests stand on: a real PostgreSQL, the real application, and a few polls in it."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,12 @@ from polls.storage.engine import Connection, connect
 
 # A test database may be lost with the machine; then it need not wait for the disk.
 CARELESS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+def pytest_configure() -> None:
+    """Ctrl-C is heard by what tests start, even where the tests themselves run in the background of a shell."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(hookwrapper=True)
