@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,6 +51,18 @@ def postgres(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterat
         with connect(named) as connection:
             migrations.migrate(named, connection)
         yield named
+
+
+@contextmanager
+def empty_database(postgres: Postgres, purpose: str) -> Iterator[Postgres]:
+    """A database of its own beside the tests', as createdb makes it, removed at the end."""
+    empty = replace(postgres, database=f"{postgres.database}_{purpose}")
+    with connect(postgres) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {empty.database}")
+            yield empty
+            cursor.execute(f"DROP DATABASE {empty.database}")
 
 
 @pytest.fixture

@@ -13,19 +13,14 @@ from polls import paths
 from polls.config import Postgres
 from polls.storage import migrations
 from polls.storage.engine import Connection, UnusableDatabase, connect
+from tests.conftest import empty_database
 from tests.processes import eventually, write
 
 
 @pytest.fixture
 def fresh(postgres: Postgres) -> Iterator[Postgres]:
-    """A database of its own, empty as createdb makes it."""
-    fresh = replace(postgres, database=f"{postgres.database}_fresh")
-    with connect(postgres) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE {fresh.database}")
-            yield fresh
-            cursor.execute(f"DROP DATABASE {fresh.database}")
+    with empty_database(postgres, "fresh") as fresh:
+        yield fresh
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The tables as SQLAlchemy describes them are the tables that the migrations make, to the last constraint."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import psycopg2
 import pytest
@@ -10,6 +9,7 @@ import sqlalchemy as sa
 from polls.config import Postgres
 from polls.storage.engine import Connection, connect, dsn
 from polls.storage.tables import metadata
+from tests.conftest import empty_database
 
 COLUMNS = """
     SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default,
@@ -34,16 +34,11 @@ INDEXES = """
 @pytest.fixture(scope="module")
 def described(postgres: Postgres) -> Iterator[Postgres]:
     """A database made from the description instead of the migrations."""
-    described = replace(postgres, database=f"{postgres.database}_described")
-    with connect(postgres) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE {described.database}")
-            engine = sa.create_engine("postgresql+psycopg2://", creator=lambda: psycopg2.connect(dsn(described)))
-            metadata.create_all(engine)
-            engine.dispose()
-            yield described
-            cursor.execute(f"DROP DATABASE {described.database}")
+    with empty_database(postgres, "described") as described:
+        engine = sa.create_engine("postgresql+psycopg2://", creator=lambda: psycopg2.connect(dsn(described)))
+        metadata.create_all(engine)
+        engine.dispose()
+        yield described
 
 
 def ask(postgres: Postgres, question: str) -> list[tuple[object, ...]]:
