@@ -1,7 +1,8 @@
 """How fast polls is beside a bare aiohttp server on the same machine in the same minute.
 
 `make bench` runs it. Each page is measured in turns, ours and the bare server's, several rounds of it; what is printed
-are medians, and the ratios are what counts: the machine is as noisy as it likes to be.
+are medians, and the ratios are what counts: the machine is as noisy as it likes to be. The vote is measured with many
+connections, too: every request is the first ballot of another voter.
 """
 
 import argparse
@@ -15,8 +16,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
+from urllib.parse import urlsplit
 
 from tests.processes import free_port, serving, working_in
 
@@ -24,6 +27,7 @@ HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
 PAGES = ("/", "/poll/1", "/poll/1/results")
 VOTE = "/poll/1/vote"
+FEW, MANY = 64, 256  # connections
 CONFIG = {"postgres": {"embedded": "var/postgres"}, "log": {"access": False, "level": "warning"}}
 TICK = 1_000_000 / os.sysconf("SC_CLK_TCK")  # microseconds
 
@@ -43,36 +47,37 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         serving(Path(folder), config=CONFIG) as polls,
-        _bare({page: _size(polls.url + page) for page in PAGES}) as (bare_url, bare_pid),
+        _bare(polls.url) as (bare_url, bare_pid),
     ):
         data = Path(folder, "var/postgres")
         print(
-            f"{options.connections} connections, {options.seconds} s a run, medians of {options.rounds} rounds; "
-            "CPU in µs a request"
+            f"{options.seconds} s a run, medians of {options.rounds} rounds; CPU in µs a request\n"
+            f"{'':36}{'requests a second':^30}{'CPU of the server':^30}{'of PostgreSQL':>15}\n"
+            f"{'':36}{'polls':>10}{'bare':>10}{'ratio':>10}{'polls':>10}{'bare':>10}{'ratio':>10}{'polls':>15}"
         )
-        print(
-            f"{'':22}{'requests a second':^30}{'CPU of the server':^30}{'of PostgreSQL':>15}\n"
-            f"{'':22}{'polls':>10}{'bare':>10}{'ratio':>10}{'polls':>10}{'bare':>10}{'ratio':>10}{'polls':>15}"
-        )
-        for address in (*PAGES, VOTE):
+        for address, connections in [*((page, FEW) for page in options.pages), (VOTE, FEW), (VOTE, MANY)]:
             ours, theirs = [], []
             for _ in range(options.rounds):
-                ours.append(_measure(polls.url + address, [polls.process.pid], working_in(data), options))
-                theirs.append(_measure(bare_url + address, [bare_pid], [], options))
-            _print(f"{'POST' if address == VOTE else 'GET'} {address}", ours, theirs)
+                ours.append(_measure(polls.url + address, connections, polls.process.pid, working_in(data), options))
+                theirs.append(_measure(bare_url + address, connections, bare_pid, [], options))
+            method = "POST" if address == VOTE else "GET"
+            _print(f"{method} {address}, {connections} connections", ours, theirs)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5, help="how long a run takes")
-    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument(
+        "--votes", dest="pages", action="store_const", const=(), default=PAGES, help="measure votes alone"
+    )
     return parser.parse_args()
 
 
 @contextmanager
-def _bare(sizes: dict[str, int]) -> Iterator[tuple[str, int]]:
-    """The bare server's address and process."""
+def _bare(url: str) -> Iterator[tuple[str, int]]:
+    """The address and process of a bare server that answers as polls does at `url`: as many bytes, the same headers."""
+    answers = {"sizes": {page: _size(url + page) for page in PAGES}, "vote": {VOTE: _headers_of_a_vote(url + VOTE)}}
     port = free_port()
     with subprocess.Popen(
         [sys.executable, "-m", "tests.bench.bare", str(port)],
@@ -83,7 +88,7 @@ def _bare(sizes: dict[str, int]) -> Iterator[tuple[str, int]]:
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(json.dumps(sizes))
+        process.stdin.write(json.dumps(answers))
         process.stdin.close()
         try:
             assert process.stdout.readline() == "ready\n"
@@ -97,16 +102,27 @@ def _size(url: str) -> int:
         return len(response.read())
 
 
-def _measure(url: str, server: list[int], postgres: list[int], options: argparse.Namespace) -> Measure:
+def _headers_of_a_vote(url: str) -> list[tuple[str, str]]:
+    """The headers of the answer to a voter whom we know, without those that aiohttp adds to every answer."""
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname or "", parts.port)
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"voter={'0' * 32}"}
+    connection.request("POST", parts.path, "choice=1", headers)
+    answer = connection.getresponse()
+    connection.close()
+    return [(name, value) for name, value in answer.getheaders() if name not in {"Date", "Content-Length"}]
+
+
+def _measure(url: str, connections: int, server: int, postgres: list[int], options: argparse.Namespace) -> Measure:
     script = ["-s", str(HERE / "vote.lua")] if url.endswith(VOTE) else []
-    before = _cpu(server), _cpu(postgres)
+    before = _cpu([server]), _cpu(postgres)
     done = subprocess.run(
-        ["wrk", "-t1", f"-c{options.connections}", f"-d{options.seconds}s", *script, url],
+        ["wrk", "-t1", f"-c{connections}", f"-d{options.seconds}s", *script, url],
         capture_output=True,
         text=True,
         check=True,
     )
-    after = _cpu(server), _cpu(postgres)
+    after = _cpu([server]), _cpu(postgres)
     if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         sys.exit(f"{url} did not answer every request:\n{done.stdout}")
     requests = int(re.search(r"(\d+) requests in", done.stdout)[1])  # type: ignore[index]
@@ -125,7 +141,7 @@ def _print(what: str, ours: list[Measure], theirs: list[Measure]) -> None:
     cpu, bare_cpu = (median(measure.cpu for measure in measures) for measures in (ours, theirs))
     postgres = median(measure.postgres for measure in ours)
     print(
-        f"{what:22}{rate:10,.0f}{bare_rate:10,.0f}{rate / bare_rate:10.2f}"
+        f"{what:36}{rate:10,.0f}{bare_rate:10,.0f}{rate / bare_rate:10.2f}"
         f"{cpu:10.0f}{bare_cpu:10.0f}{cpu / bare_cpu:10.2f}{postgres:15.0f}",
         flush=True,
     )

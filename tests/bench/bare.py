@@ -1,18 +1,21 @@
-"""The reference: an aiohttp server with nothing behind it, that answers with as many bytes as polls does.
+"""The reference: an aiohttp server with nothing behind it, that answers with as many bytes, or headers, as polls does.
 
-It reads from standard input what to answer with ({"/": number of bytes, ...}) and prints its address.
+It reads from standard input what to answer with ({"sizes": {address: number of bytes}, "vote": {address: headers}})
+and prints its address.
 """
 
 import json
 import sys
+from typing import Any
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 
-def create_app(sizes: dict[str, int]) -> web.Application:
+def create_app(answers: dict[str, Any]) -> web.Application:
     """One handler for each address; the vote's parses the form and redirects."""
     app = web.Application()
-    for address, size in sizes.items():
+    for address, size in answers["sizes"].items():
         body = b"x" * size
 
         async def page(_: web.Request, body: bytes = body) -> web.Response:
@@ -20,12 +23,14 @@ def create_app(sizes: dict[str, int]) -> web.Application:
 
         app.router.add_get(address, page)
 
+    ((address, headers),) = answers["vote"].items()
+
     async def vote(request: web.Request) -> web.Response:
         form = await request.post()
         int(str(form["choice"]))
-        return web.Response(status=303, headers={"Location": "/poll/1/results"})
+        return web.Response(status=303, headers=CIMultiDict(headers))
 
-    app.router.add_post("/poll/1/vote", vote)
+    app.router.add_post(address, vote)
     return app
 
 
