@@ -49,6 +49,8 @@ def _run(options: argparse.Namespace) -> int:
                 return commands.migrate(settings, plan=options.plan, show=options.list)
             case "sample":
                 return commands.sample(settings)
+            case "verify":
+                return commands.verify(settings, poll=options.poll)
             case "psql":
                 return commands.psql(settings, options.arguments)
         return commands.serve(settings)
@@ -96,6 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--plan", action="store_true", help="print the SQL that would run, and run nothing")
     shown.add_argument("--list", action="store_true", help="tell what is applied and what is pending")
     command("sample", "Load the sample polls; those that are there already stay as they are.")
+    verify = command("verify", "Recount every poll from its ballots: exit status 1 where a number differs.")
+    verify.add_argument("--poll", metavar="ID", type=_poll, help="recount this poll alone")
     psql = command("psql", "Open PostgreSQL's shell on the configured database.")
     psql.add_argument("arguments", nargs="*", metavar="-- ARGUMENT", help="what psql gets, such as -- -c 'SELECT 1'")
     return parser
@@ -104,6 +108,12 @@ def _parser() -> argparse.ArgumentParser:
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text} is no port: a number from 0 to 65535")
+    return int(text)
+
+
+def _poll(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"{text} is no poll: the number in its address")
     return int(text)
 
 

@@ -6,14 +6,18 @@ import threading
 from aiohttp import web
 
 from polls.config import Config, Postgres
+from polls.live.ballot_box import BallotBox
 from polls.storage import migrations
+from polls.storage.ballots import Recorder, open_recorder
 from polls.storage.engine import close_engine, connect, open_engine
 from polls.web.forms import MAX_BODY
-from polls.web.keys import CONFIG, ENGINE, LANGUAGES, STATIC_ADDRESSES
+from polls.web.keys import BALLOT_BOX, CONFIG, ENGINE, LANGUAGES, SHOWN, STATIC_ADDRESSES
 from polls.web.language import load_languages
 from polls.web.middlewares import MIDDLEWARES
 from polls.web.routes import setup_routes
 from polls.web.templating import setup_templates
+
+_RECORDER = web.AppKey("recorder", Recorder)
 
 
 def create_app(config: Config) -> web.Application:
@@ -22,10 +26,13 @@ def create_app(config: Config) -> web.Application:
     app[CONFIG] = config
     app[LANGUAGES] = load_languages()
     app[STATIC_ADDRESSES] = {}
+    app[SHOWN] = {}
     setup_templates(app)
     setup_routes(app)
     app.on_startup.append(prepare_schema)
     app.on_startup.append(init_pg)
+    app.on_startup.append(open_ballot_box)
+    app.on_cleanup.append(close_ballot_box)
     app.on_cleanup.append(close_pg)
     return app
 
@@ -42,6 +49,22 @@ async def prepare_schema(app: web.Application) -> None:
 async def init_pg(app: web.Application) -> None:
     """Open the pool of connections. Raises UnusableDatabase."""
     app[ENGINE] = await open_engine(app[CONFIG].postgres, echo=app[CONFIG].development)
+
+
+async def open_ballot_box(app: web.Application) -> None:
+    """Begin to take ballots, and to store them over one connection more. Raises UnusableDatabase."""
+    votes = app[CONFIG].votes
+    app[_RECORDER] = await open_recorder(app[CONFIG].postgres, app[ENGINE])
+    app[BALLOT_BOX] = BallotBox(app[_RECORDER].record, waiting=votes.waiting, timeout=votes.timeout)
+    app[BALLOT_BOX].open()
+
+
+async def close_ballot_box(app: web.Application) -> None:
+    """Store the ballots that were handed in, then close their connection."""
+    if box := app.get(BALLOT_BOX):
+        await box.close()
+    if recorder := app.get(_RECORDER):
+        recorder.close()
 
 
 async def close_pg(app: web.Application) -> None:

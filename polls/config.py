@@ -49,6 +49,14 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Votes:
+    """How many ballots may wait to be stored, in each process, and for how many seconds at most."""
+
+    waiting: int = 10_000
+    timeout: int = 5
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """How much is logged (`level`), in which `format` (text or json), and whether each request is."""
 
@@ -71,6 +79,7 @@ class Config:
     port: int = 8080
     path: Path | None = None
     site: Site = Site()
+    votes: Votes = Votes()
     log: Log = Log()
     templates: Path | None = None
     development: bool = False
@@ -127,6 +136,7 @@ def load(file: Path, **overrides: object) -> Config:
             **checked,
             "postgres": Postgres(**checked["postgres"]),
             "site": Site(**checked["site"]),
+            "votes": Votes(**checked["votes"]),
             "log": Log(**checked["log"]),
         }
     )
@@ -223,7 +233,9 @@ def _flat(error: Mapping[str, Any], above: _Key = ()) -> Iterator[tuple[_Key, st
 
 def _unknown(key: _Key) -> str:
     """Say that `key` means nothing here, and which known one looks like it."""
-    owner = {"postgres": Postgres, "site": Site, "log": Log}.get(key[0], Config) if len(key) > 1 else Config
+    owner = (
+        {"postgres": Postgres, "site": Site, "votes": Votes, "log": Log}.get(key[0], Config) if len(key) > 1 else Config
+    )
     known = {field.name for field in fields(owner)} - {"path", "development"}
     nearest = difflib.get_close_matches(key[-1], known, n=1)
     return f"unknown key; did you mean {nearest[0]}?" if nearest else "unknown key"
@@ -318,6 +330,7 @@ _POSTGRES = t.Dict(
     _agreement,
 )
 _SITE = t.Dict(_keys(name=_TEXT, url=_or_nothing(_TEXT & t.Call(_public_address))))
+_VOTES = t.Dict(_keys(waiting=_between(1, 1_000_000), timeout=_between(1, 5)))
 _LOG = t.Dict(
     _keys(
         level=_one_of("debug", "info", "warning", "error", "critical"),
@@ -329,6 +342,7 @@ _SETTINGS = t.Dict(
     {
         t.Key("postgres"): _POSTGRES,
         t.Key("site", default=dict): _SITE,
+        t.Key("votes", default=dict): _VOTES,
         t.Key("log", default=dict): _LOG,
         **_keys(host=_TEXT, port=_between(0, 65535), templates=_or_nothing(_TEXT & t.Call(_folder))),
     }

@@ -80,9 +80,15 @@ Ask = Callable[..., Poll]
 
 @pytest.fixture
 def ask(database: Connection) -> Ask:
-    """Put a question: `ask("Tea?", "Yes", "No", ago=timedelta(hours=1))`."""
+    """Put a question, published an hour `ago`, and `closed` long ago too: `ask("Tea?", "Yes", "No", votes=(2, 1))`."""
 
-    def ask(text: str, *choices: str, ago: timedelta = timedelta(hours=1), votes: tuple[int, ...] = ()) -> Poll:
+    def ask(
+        text: str,
+        *choices: str,
+        ago: timedelta = timedelta(hours=1),
+        closed: timedelta | None = None,
+        votes: tuple[int, ...] = (),
+    ) -> Poll:
         with database.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO question (question_text, pub_date) VALUES (%s, now() - %s) RETURNING id, pub_date",
@@ -98,7 +104,20 @@ def ask(database: Connection) -> Ask:
                     (question_id, choice, position, count),
                 )
                 added.append(Choice((cursor.fetchone() or ())[0], choice, count))
-        return Poll(Question(question_id, text, pub_date.astimezone(UTC)), tuple(added))
+                cursor.execute(
+                    "INSERT INTO ballot (question_id, voter, marks) "
+                    "SELECT %s, uuid_send(gen_random_uuid()), ARRAY[%s] FROM generate_series(1, %s)",
+                    (question_id, added[-1].id, count),
+                )
+            cursor.execute(
+                """
+                UPDATE question SET closes_at = now() - %s::interval, ballots = %s WHERE id = %s
+                RETURNING closes_at, now()
+                """,
+                (closed, sum(votes), question_id),
+            )
+            closes_at, now = cursor.fetchone() or ()
+        return Poll(Question(question_id, text, pub_date.astimezone(UTC), closes_at), tuple(added), now)
 
     return ask
 

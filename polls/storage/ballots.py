@@ -1,30 +1,317 @@
-"""Ballots: what voters chose, counted."""
+"""Ballots: stored, counted and announced, many in one transaction.
 
+Whoever changes a poll, its choices or its ballots locks the question's row first, polls by id, then the choices by id.
+So nobody waits in a circle, and what is read after the lock stays true until the commit.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, TypeAlias
+
+import aiopg
+import psycopg2
 import sqlalchemy as sa
+from psycopg2.extras import NamedTupleCursor
 
-from polls.domain.errors import NothingChosen
-from polls.storage.engine import Engine, acquired, compiled
-from polls.storage.questions import PUBLISHED
+from polls.config import Postgres
+from polls.domain.errors import NothingChosen, PollClosed, PollNotFound, VoteNotStored
+from polls.domain.poll import Ballot, Poll
+from polls.storage.engine import STATEMENT_TIMEOUT, Engine, UnusableDatabase, advice, compiled, connect_beside
+from polls.storage.questions import POLL, as_poll
 from polls.storage.tables import choice, question
 
-_COUNT = compiled(
-    sa.update(choice)
-    .values(votes=choice.c.votes + sa.literal_column("1"))
-    .where(
-        choice.c.id == sa.bindparam("chosen"),
-        choice.c.question_id == sa.bindparam("asked"),
-        question.c.id == choice.c.question_id,
-        PUBLISHED,
+logger = logging.getLogger(__name__)
+
+Refusal: TypeAlias = PollNotFound | PollClosed | NothingChosen
+
+COMMIT_TIMEOUT = STATEMENT_TIMEOUT + 1  # seconds; no time-out of PostgreSQL ends a commit that waits for its standby
+_ATTEMPTS = 5  # at a batch whose polls are being edited, or that PostgreSQL chose to end a deadlock
+_VOTER_BYTES = 16  # what is stored of a voter's hash
+_REMEMBERED = 1000  # polls whose rules are kept in memory
+
+# In two statements, and never in one: a statement sees what was committed when it began, so that one that waits for the
+# lock itself would read the old ballots as they were before the wait, and count them wrongly. Sent together they are
+# one transaction and one round trip. Both are prepared: planning them costs more than running them.
+_PREPARE = """
+    SET plan_cache_mode = force_generic_plan;
+
+    PREPARE lock_questions (integer[]) AS
+    SELECT id
+    FROM question
+    WHERE id = ANY ($1)
+    ORDER BY id
+    FOR NO KEY UPDATE;
+
+    -- $1, $2: the polls, and the edition of each that its ballots were checked against.
+    -- $3, $4, $5: of each ballot the poll, the voter in hexadecimal digits, and the marks as an array's text.
+    -- Tells of each poll why its ballots are refused, or nothing where they are stored.
+    PREPARE record_ballots (integer[], bigint[], integer[], text[], text[]) AS
+    WITH moment AS MATERIALIZED (
+        -- Not now(), which is when the transaction began: the poll may have been closed while we waited for the lock.
+        SELECT clock_timestamp() AS here
+    ),
+    asked AS MATERIALIZED (
+        SELECT
+            checked.id,
+            CASE
+                WHEN question.id IS NULL OR question.pub_date > moment.here THEN 'absent'
+                WHEN question.edition <> checked.edition THEN 'edited'
+                WHEN question.closes_at <= moment.here THEN 'closed'
+            END AS refusal
+        FROM moment
+        CROSS JOIN unnest($1, $2) AS checked (id, edition)
+        LEFT JOIN question ON question.id = checked.id
+    ),
+    incoming AS MATERIALIZED (
+        SELECT handed.question_id, decode(handed.voter, 'hex') AS voter, handed.marks::integer[] AS marks
+        FROM unnest($3, $4, $5) AS handed (question_id, voter, marks)
+        JOIN asked ON asked.id = handed.question_id
+        WHERE asked.refusal IS NULL
+    ),
+    replaced AS MATERIALIZED (
+        SELECT ballot.question_id, ballot.marks
+        FROM incoming
+        JOIN ballot ON ballot.question_id = incoming.question_id AND ballot.voter = incoming.voter
+    ),
+    stored AS (
+        -- A ballot that says what it said before is written all the same: whoever is told that it counts may rely on
+        -- this commit, when nobody knows what became of the earlier one.
+        INSERT INTO ballot (question_id, voter, marks, cast_at, changed_at)
+        SELECT incoming.question_id, incoming.voter, incoming.marks, moment.here, moment.here
+        FROM incoming
+        CROSS JOIN moment
+        ON CONFLICT (question_id, voter) DO UPDATE SET marks = excluded.marks, changed_at = excluded.changed_at
+    ),
+    moved AS (
+        SELECT marked.choice_id, sum(marked.change) AS votes
+        FROM (
+            SELECT unnest(marks) AS choice_id, 1 AS change FROM incoming
+            UNION ALL
+            SELECT unnest(marks), -1 FROM replaced
+        ) AS marked
+        GROUP BY marked.choice_id
+    ),
+    locked AS (
+        SELECT choice.id, moved.votes
+        FROM moved
+        JOIN choice ON choice.id = moved.choice_id
+        ORDER BY choice.id
+        FOR NO KEY UPDATE OF choice
+    ),
+    counted AS (
+        UPDATE choice
+        SET votes = choice.votes + locked.votes
+        FROM locked
+        WHERE choice.id = locked.id
+    ),
+    touched AS (
+        UPDATE question
+        SET ballots = question.ballots + fresh.ballots, revision = question.revision + 1
+        FROM (
+            SELECT handed.question_id, sum(handed.change) AS ballots
+            FROM (
+                SELECT question_id, 1 AS change FROM incoming
+                UNION ALL
+                SELECT question_id, -1 FROM replaced
+            ) AS handed
+            GROUP BY handed.question_id
+        ) AS fresh
+        WHERE question.id = fresh.question_id
+        RETURNING question.id, question.revision
     )
+    SELECT
+        asked.id,
+        asked.refusal,
+        CASE WHEN touched.id IS NOT NULL THEN pg_notify('polls', touched.id || ':' || touched.revision) END
+    FROM asked
+    LEFT JOIN touched ON touched.id = asked.id
+"""
+
+_RECORD = """
+    EXECUTE lock_questions (%(questions)s);
+    EXECUTE record_ballots (%(questions)s, %(editions)s, %(asked)s, %(voters)s, %(marks)s)
+"""
+
+_RULES = compiled(
+    sa.select(*POLL, question.c.edition, question.c.voter_salt)
+    .join_from(question, choice)
+    .where(question.c.id == sa.any_(sa.bindparam("questions", type_=sa.ARRAY(sa.Integer))))
+    .order_by(question.c.id, choice.c.position, choice.c.id)
 )
 
 
-async def count(engine: Engine, question_id: int, choice_id: int) -> None:
-    """Add one vote to a choice of a published poll, in one statement, so that simultaneous votes all count.
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What a poll's ballots are checked against, as of one edition of it, and the key that hides its voters."""
 
-    Raises NothingChosen when no published poll `question_id` offers that choice.
-    """
-    async with acquired(engine) as connection:
-        counted = await connection.execute(_COUNT, asked=question_id, chosen=choice_id)
-    if counted.rowcount != 1:
-        raise NothingChosen(question_id)
+    poll: Poll
+    edition: int
+    salt: bytes
+
+    def stored_voter(self, ballot: Ballot) -> str:
+        """The voter's name in the database, in hexadecimal digits: without the salt, nobody can tell whose it is."""
+        return hashlib.blake2b(ballot.voter, key=self.salt, digest_size=_VOTER_BYTES).hexdigest()
+
+
+async def open_recorder(postgres: Postgres, engine: Engine) -> "Recorder":
+    """A Recorder that is connected. Raises UnusableDatabase."""
+    recorder = Recorder(engine)
+    try:
+        await recorder.open()
+    except (psycopg2.Error, TimeoutError) as error:
+        recorder.close()
+        raise UnusableDatabase(advice(postgres, str(error))) from error
+    return recorder
+
+
+class Recorder:
+    """Stores ballots over a connection of its own, one batch at a time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: aiopg.Connection | None = None
+        self._rules: dict[int, _Rules] = {}
+
+    async def record(self, ballots: Sequence[Ballot]) -> list[Refusal | None]:
+        """Store `ballots` in one transaction, and say of each, in their order, why it was refused, or None.
+
+        Of several by one voter in one poll the last one stays. Raises VoteNotStored when none of those that weren't
+        refused is known to be stored.
+        """
+        try:
+            return await self._record(ballots)
+        except BaseException as error:
+            # What the server makes of what it was sent, nobody knows any more.
+            self.close()
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and not (task and task.cancelling()):
+                # aiopg says a statement time-out as a cancellation; a real one is counted in the task.
+                timeout = TimeoutError(f"PostgreSQL took longer than {STATEMENT_TIMEOUT} seconds")
+                raise VoteNotStored from timeout
+            if isinstance(error, psycopg2.Error | OSError | ValueError):
+                # ValueError: aiopg selects on bare file numbers, and one past 1023 is none to it.
+                raise VoteNotStored from error
+            raise
+
+    async def open(self) -> None:
+        """Connect, where it isn't done yet. Raises psycopg2.Error, TimeoutError."""
+        if self._connection is None or self._connection.closed:
+            self._connection = await connect_beside(self._engine)
+            await self._execute(_PREPARE)
+
+    def close(self) -> None:
+        """Close the connection; `record` opens another one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    async def _record(self, ballots: Sequence[Ballot]) -> list[Refusal | None]:
+        outcomes: list[Refusal | None] = [None] * len(ballots)
+        open_places: Sequence[int] = range(len(ballots))
+        for question_id in list(self._rules)[:-_REMEMBERED]:
+            del self._rules[question_id]
+        for _ in range(_ATTEMPTS):
+            await self.open()
+            accepted = await self._check(ballots, open_places, outcomes)
+            if not accepted:
+                return outcomes
+            try:
+                refusals = await self._store(ballots, accepted)
+            except (psycopg2.errors.DeadlockDetected, psycopg2.errors.SerializationFailure) as error:
+                logger.info("a batch of ballots is tried again: %s", type(error).__name__)
+                open_places = accepted
+                continue
+            if not any(refusals.values()):
+                return outcomes
+            for place in accepted:
+                question_id = ballots[place].question_id
+                match refusals[question_id]:
+                    case "absent":
+                        outcomes[place] = PollNotFound(question_id)
+                    case "closed":
+                        outcomes[place] = _closed(self._rules[question_id].poll)
+            open_places = [place for place in accepted if refusals[ballots[place].question_id] == "edited"]
+            if not open_places:
+                return outcomes
+            await self._learn({ballots[place].question_id for place in open_places})
+        raise VoteNotStored from TimeoutError(f"no success after {_ATTEMPTS} attempts")
+
+    async def _check(
+        self, ballots: Sequence[Ballot], places: Sequence[int], outcomes: list[Refusal | None]
+    ) -> list[int]:
+        """The places of those ballots that their polls accept; the others' outcomes are written down."""
+        doubtful = {ballots[place].question_id for place in places if not self._accepts(ballots[place])}
+        if not doubtful:
+            return list(places)
+        # What is remembered may be an older edition: nobody is refused by it.
+        await self._learn(doubtful)
+        for place in places:
+            ballot = ballots[place]
+            if ballot.question_id not in self._rules:
+                outcomes[place] = PollNotFound(ballot.question_id)
+            elif ballot.question_id in doubtful and not self._accepts(ballot):
+                outcomes[place] = NothingChosen(ballot.question_id)
+        return [place for place in places if outcomes[place] is None]
+
+    def _accepts(self, ballot: Ballot) -> bool:
+        rules = self._rules.get(ballot.question_id)
+        return rules is not None and rules.poll.accepts(ballot)
+
+    async def _learn(self, question_ids: set[int]) -> None:
+        """Read what these polls accept."""
+        for question_id in question_ids:
+            self._rules.pop(question_id, None)
+        found = await self._execute(_RULES, {"questions": sorted(question_ids)})
+        for question_id, rows_of_poll in groupby(found, lambda row: row.id):
+            rows = list(rows_of_poll)
+            self._rules[question_id] = _Rules(as_poll(rows), rows[0].edition, bytes(rows[0].voter_salt))
+
+    async def _store(self, ballots: Sequence[Ballot], places: Iterable[int]) -> dict[int, str | None]:
+        """Send one transaction, and say of each poll in it why it refused, or None."""
+        # Of twins, the later one replaces the earlier one, as it would in the next batch.
+        marks: dict[tuple[int, str], tuple[int, ...]] = {}
+        for place in places:
+            ballot = ballots[place]
+            voter = self._rules[ballot.question_id].stored_voter(ballot)
+            marks[ballot.question_id, voter] = ballot.marks
+        questions = sorted({question_id for question_id, _ in marks})
+        rows = await self._execute(
+            _RECORD,
+            {
+                "questions": _array(questions),
+                "editions": _array(self._rules[question_id].edition for question_id in questions),
+                "asked": _array(question_id for question_id, _ in marks),
+                "voters": _array(voter for _, voter in marks),
+                "marks": _array(f'"{_array(marked)}"' for marked in marks.values()),
+            },
+        )
+        return {row.id: row.refusal for row in rows}
+
+    async def _execute(self, statements: str, values: dict[str, Any] | None = None) -> list[Any]:
+        connection = self._connection
+        assert connection is not None  # noqa: S101
+        warnings = connection.raw.notices
+        del warnings[:]
+        async with connection.cursor(timeout=COMMIT_TIMEOUT, cursor_factory=NamedTupleCursor) as cursor:
+            await cursor.execute(statements, values)
+            rows = await cursor.fetchall() if cursor.description else []
+        if warnings:
+            # A commit whose wait for its standby was cancelled succeeds, and only this tells that it is here alone. In
+            # what language it is said, and in what words, the server decides: so any warning counts.
+            raise psycopg2.OperationalError(f"PostgreSQL warns: {' '.join(warnings)}")
+        return rows
+
+
+def _array(elements: Iterable[object]) -> str:
+    """The text of a PostgreSQL array. Numbers, hexadecimal digits and what is in quotes need no escaping."""
+    return f"{{{','.join(map(str, elements))}}}"
+
+
+def _closed(poll: Poll) -> PollClosed:
+    at = poll.question.closes_at
+    assert at is not None  # noqa: S101 - an end that is set later is a later edition
+    return PollClosed(poll.question.id, at)

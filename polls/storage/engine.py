@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import aiopg
 import aiopg.sa
 import psycopg2
 import sqlalchemy as sa
@@ -22,7 +23,7 @@ Connection: TypeAlias = psycopg2.extensions.connection
 
 CONNECT_TIMEOUT = 5  # seconds until a server that doesn't answer counts as away
 ACQUIRE_TIMEOUT = 2  # seconds that a request waits for its turn
-RECONNECT_TIMEOUT = 1  # seconds more, where the connection has to be opened first
+RECONNECT_TIMEOUT = 1  # seconds more, where a connection has to be opened first
 STATEMENT_TIMEOUT = 2  # seconds that a visitor's statement may take
 
 # Dates come in UTC, whatever the server's own time zone is.
@@ -35,8 +36,12 @@ class UnusableDatabase(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """aiopg's engine, with a queue before its pool: by itself it lets latecomers overtake, until some wait in vain."""
+    """aiopg's engine, with a queue before its pool: by itself it lets latecomers overtake, until some wait in vain.
 
+    `dsn` is where its connections lead.
+    """
+
+    dsn: str
     pool: aiopg.sa.Engine
     turns: asyncio.Semaphore
 
@@ -58,8 +63,8 @@ async def open_engine(postgres: Postgres, *, echo: bool = False) -> Engine:
         )
         await _fill(pool, postgres.minsize)
     except (psycopg2.Error, TimeoutError) as error:
-        raise UnusableDatabase(_advice(postgres, str(error))) from error
-    return Engine(pool, asyncio.Semaphore(postgres.maxsize))
+        raise UnusableDatabase(advice(postgres, str(error))) from error
+    return Engine(dsn, pool, asyncio.Semaphore(postgres.maxsize))
 
 
 async def close_engine(engine: Engine) -> None:
@@ -95,6 +100,18 @@ async def acquired(engine: Engine) -> AsyncIterator[aiopg.sa.SAConnection]:
         engine.turns.release()
 
 
+async def connect_beside(engine: Engine) -> aiopg.Connection:
+    """A connection of one's own beside the pool, which hears of warnings alone. Raises psycopg2.Error, TimeoutError."""
+    return await aiopg.connect(
+        engine.dsn,
+        timeout=RECONNECT_TIMEOUT,
+        enable_json=False,
+        enable_hstore=False,
+        enable_uuid=False,
+        options=f"{_SESSION} -c client_min_messages=warning",
+    )
+
+
 def compiled(statement: sa.sql.ClauseElement) -> str:
     """The SQL of a statement whose values are bind parameters, made once: aiopg would make it at every call."""
     return str(statement.compile(dialect=PGDialect_psycopg2()))
@@ -106,7 +123,7 @@ def connect(postgres: Postgres) -> Iterator[Connection]:
     try:
         connection = psycopg2.connect(dsn(postgres))
     except psycopg2.OperationalError as error:
-        raise UnusableDatabase(_advice(postgres, str(error))) from error
+        raise UnusableDatabase(advice(postgres, str(error))) from error
     try:
         yield connection
     except psycopg2.Error as error:
@@ -186,7 +203,7 @@ def _addresses(host: str) -> set[str]:
     return {str(address[0]) for *_, address in socket.getaddrinfo(host, None)}
 
 
-def _advice(postgres: Postgres, refusal: str) -> str:
+def advice(postgres: Postgres, refusal: str) -> str:
     """Tell an operator why there is no connection and what would help, in one line."""
     name = database(postgres)
     if f'database "{name}" does not exist' in refusal:

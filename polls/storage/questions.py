@@ -1,5 +1,7 @@
 """Questions and their choices: the list, one poll."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,8 +17,12 @@ PUBLISHED = sa.and_(
     sa.exists().where(choice.c.question_id == question.c.id).correlate(question),
 )
 
+# What `as_question` and `as_poll` read.
+QUESTION = (question.c.id, question.c.question_text, question.c.pub_date, question.c.closes_at)
+POLL = (*QUESTION, choice.c.id.label("choice_id"), choice.c.choice_text, choice.c.votes, sa.func.now().label("as_of"))
+
 _LATEST = compiled(
-    sa.select(question)
+    sa.select(*QUESTION)
     .where(PUBLISHED)
     .order_by(question.c.pub_date.desc(), question.c.id.desc())
     .offset(sa.bindparam("skip"))
@@ -24,7 +30,7 @@ _LATEST = compiled(
 )
 
 _FIND = compiled(
-    sa.select(question, choice.c.id.label("choice_id"), choice.c.choice_text, choice.c.votes)
+    sa.select(*POLL)
     .join_from(question, choice)
     .where(question.c.id == sa.bindparam("question_id"), PUBLISHED)
     .order_by(choice.c.position, choice.c.id)
@@ -35,7 +41,7 @@ async def latest(engine: Engine, *, skip: int, limit: int) -> list[Question]:
     """Published questions, newest first, without the first `skip` of them, `limit` at most."""
     async with acquired(engine) as connection:
         found = await connection.execute(_LATEST, skip=skip, limit=limit)
-        return [_question(row) async for row in found]
+        return [as_question(row) async for row in found]
 
 
 async def find(engine: Engine, question_id: int) -> Poll:
@@ -45,8 +51,16 @@ async def find(engine: Engine, question_id: int) -> Poll:
         rows = await found.fetchall()
     if not rows:
         raise PollNotFound(question_id)
-    return Poll(_question(rows[0]), tuple(Choice(row.choice_id, row.choice_text, row.votes) for row in rows))
+    return as_poll(rows)
 
 
-def _question(row: Any) -> Question:  # noqa: ANN401 - aiopg has no types
-    return Question(row.id, row.question_text, row.pub_date)
+def as_question(row: Any) -> Question:  # noqa: ANN401 - aiopg has no types
+    """The question in a row of QUESTION."""
+    return Question(row.id, row.question_text, row.pub_date, row.closes_at)
+
+
+def as_poll(rows: Sequence[Any]) -> Poll:
+    """The poll in rows of POLL, one for each of its choices, in their order."""
+    as_of: datetime = rows[0].as_of
+    choices = tuple(Choice(row.choice_id, row.choice_text, row.votes) for row in rows)
+    return Poll(as_question(rows[0]), choices, as_of)

@@ -2,38 +2,74 @@
 
 from aiohttp import web
 
-from polls.domain.errors import NothingChosen
-from polls.storage import ballots, questions
-from polls.web.errors import wants_json, wording
-from polls.web.forms import chosen, read_form
-from polls.web.keys import ENGINE
+from polls.domain.errors import NothingChosen, PollClosed, VoteNotStored
+from polls.domain.poll import Ballot
+from polls.web.errors import RETRY_AFTER, respond, wants_json, wording
+from polls.web.forms import marked, read_form
+from polls.web.keys import BALLOT_BOX, SHOWN
 from polls.web.templating import language_of, render
 from polls.web.view import PollView
+from polls.web.voter import known_voter, name_in_poll, new_voter, remember_marks, remember_voter
 
 
 class VoteView(PollView):
     """A ballot is cast here; there is nothing to see."""
 
     async def post(self) -> web.Response:
-        engine = self.request.app[ENGINE]
-        form = await read_form(self.request)
+        request, question_id = self.request, self.question_id
+        form = await read_form(request)
         try:
-            await ballots.count(engine, self.question_id, chosen(form, self.question_id))
+            marks = marked(form, question_id)
         except NothingChosen as error:
-            # A poll that is not there is said before a choice that is not.
-            poll = await questions.find(engine, self.question_id)
-            if wants_json(self.request):
-                raise
-            return render(
+            return await self._ask_again(error)
+        known = known_voter(request)
+        voter = known or new_voter()
+        ballot = Ballot(question_id, name_in_poll(voter, question_id), marks)
+        try:
+            (refusal,) = await request.app[BALLOT_BOX].cast([ballot])
+        except VoteNotStored as error:
+            response = self._offer_another_try(error, marks)
+            remember_voter(request, response, voter)
+            return response
+        if isinstance(refusal, NothingChosen | PollClosed):
+            return await self._ask_again(refusal)
+        if refusal is not None:
+            raise refusal
+        address = self.address
+        # Returned, not raised: the same answer for a third less work.
+        response = web.Response(status=303, headers={"Location": self.url("results", address=address)})
+        if known is None:
+            remember_voter(request, response, voter)
+        remember_marks(request, response, marks, path=self.url("poll", address=address))
+        return response
+
+    async def _ask_again(self, refusal: NothingChosen | PollClosed) -> web.Response:
+        """Show the form again, with the reason why this ballot was refused."""
+        # A poll that is not there, or closed, is said before a choice that is not.
+        poll = await self.find()
+        if poll.is_closed and poll.question.closes_at:
+            refusal = PollClosed(self.question_id, poll.question.closes_at)
+        if wants_json(self.request):
+            raise refusal
+        return self.form(poll, problem=wording(refusal, language_of(self.request)))
+
+    def _offer_another_try(self, error: VoteNotStored, marks: tuple[int, ...]) -> web.Response:
+        """Show the form again as the voter left it, or what is left of it while the poll can't be read."""
+        if wants_json(self.request):
+            return respond(self.request, error)
+        problem = wording(error, language_of(self.request))
+        if poll := self.request.app[SHOWN].get(self.question_id):
+            response = self.form(poll, problem=problem, marks=frozenset(marks))
+        else:
+            response = render(
                 self.request,
-                "detail.html",
-                status=web.HTTPBadRequest.status_code,
-                poll=poll,
-                error=wording(error, language_of(self.request)).detail,
+                "not_counted.html",
+                status=problem.status,
+                problem=problem,
+                address=self.address,
+                marks=marks,
                 here=self.url("poll", address=self.address),
             )
-        # Returned, not raised: the same answer for a third less work.
-        return web.Response(
-            status=web.HTTPSeeOther.status_code,
-            headers={"Location": self.url("results", address=self.address)},
-        )
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["Retry-After"] = str(RETRY_AFTER)
+        return response

@@ -1,5 +1,6 @@
 """What can go wrong, as a page for people and as JSON (RFC 9457) for programs, in one place."""
 
+import errno
 import json
 import logging
 import traceback
@@ -8,7 +9,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from polls.domain.errors import NothingChosen, PollNotFound, PollsUnavailable
+from polls.domain.errors import NothingChosen, PollClosed, PollNotFound, PollsUnavailable, VoteNotStored
 from polls.web.forms import MalformedForm
 from polls.web.keys import CONFIG
 from polls.web.language import Language
@@ -17,7 +18,7 @@ from polls.web.templating import VARY, language_of, render
 
 logger = logging.getLogger(__name__)
 
-RETRY_AFTER = 3  # seconds until a database that is away may be back
+RETRY_AFTER = 3  # seconds until a database that is away may be back, or a queue shorter
 
 
 class CrossSiteRequest(Exception):
@@ -35,20 +36,18 @@ class Problem:
 
 def respond(request: web.Request, error: Exception) -> web.Response:
     """Answer a request that failed with `error`. What is our own fault is logged, and never shown."""
-    if isinstance(error, web.HTTPException) and error.status < HTTPStatus.BAD_REQUEST:
-        raise error
     problem = wording(error, language_of(request))
     if isinstance(error, PollsUnavailable):
         reason = " ".join(str(error.__cause__).split()) or type(error.__cause__).__name__
         logger.warning("the database can't be used: %s", reason)
-    elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, VoteNotStored):
         logger.error("%s %s failed", request.method, request.rel_url.raw_path, exc_info=error)
     response = _json(request, problem) if wants_json(request) else _page(request, problem, error)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Vary"] = f"{VARY}, Accept"
     if isinstance(error, web.HTTPMethodNotAllowed):
         response.headers["Allow"] = error.headers["Allow"]
-    if isinstance(error, PollsUnavailable):
+    if isinstance(error, PollsUnavailable | VoteNotStored):
         response.headers["Retry-After"] = str(RETRY_AFTER)
     return response
 
@@ -61,6 +60,11 @@ def wording(error: Exception, language: Language) -> Problem:
             return Problem(404, _("No such poll"), _("There is no poll at this address, or it isn't published yet."))
         case NothingChosen():
             return Problem(400, _("Nothing chosen"), _("You didn't select a choice."))
+        case PollClosed(at=at):
+            closed = _("This poll closed on %(date)s at %(time)s.")
+            return Problem(403, _("Closed"), closed % {"date": language.date(at), "time": language.time(at)})
+        case VoteNotStored():
+            return Problem(503, _("Not counted"), _("Your vote was not counted. Try again in a few seconds."))
         case MalformedForm():
             return Problem(
                 400,
@@ -81,6 +85,9 @@ def wording(error: Exception, language: Language) -> Problem:
             )
         case web.HTTPException() as refusal:
             return _wording_of_status(refusal.status, language)
+        case OSError(errno=errno.ENAMETOOLONG):
+            # aiohttp asks the file system about any name below /static/; one that is too long for a file is no file's.
+            return _wording_of_status(404, language)
     return _wording_of_status(500, language)
 
 

@@ -32,12 +32,13 @@ async def read_form(request: web.Request) -> MultiMapping[Any]:
         raise MalformedForm from error
 
 
-def chosen(form: MultiMapping[Any], question_id: int) -> int:
-    """The id of the one choice that a ballot for `question_id` names.
+def marked(form: MultiMapping[Any], question_id: int) -> tuple[int, ...]:
+    """The marks of a ballot for `question_id`: the ids of the choices that the form names, ascending.
 
-    Raises NothingChosen where it names none, several, or what is no id.
+    Raises NothingChosen where it names none, or what is no id.
     """
-    match form.getall("choice", []):
-        case [str(value)] if choice_id := number(value):
-            return choice_id
-    raise NothingChosen(question_id)
+    marks = [number(value) if isinstance(value, str) else None for value in form.getall("choice", [])]
+    ids = [mark for mark in marks if mark is not None]
+    if not ids or len(ids) != len(marks):
+        raise NothingChosen(question_id)
+    return tuple(sorted(ids))

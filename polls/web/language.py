@@ -4,9 +4,11 @@ import gettext
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from babel import Locale
 from babel.core import get_global
+from babel.dates import format_date
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
@@ -31,6 +33,14 @@ class Language:
     def gettext(self, message: str) -> str:
         """`message` in this language."""
         return self.words.gettext(message)
+
+    def date(self, moment: datetime) -> str:
+        """The day of `moment`: 3 May 2026."""
+        return format_date(moment, "long", locale=self.locale)
+
+    def time(self, moment: datetime) -> str:
+        """The hour of `moment`, an aware datetime, with its zone: 18:00 UTC."""
+        return f"{moment.astimezone(UTC):%H:%M} UTC"
 
     def ngettext(self, singular: str, plural: str, number: int) -> str:
         """The form that fits `number`, in this language."""

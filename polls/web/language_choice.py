@@ -4,11 +4,10 @@ import re
 
 from aiohttp import web
 
+from polls.web.cookies import remember
 from polls.web.keys import LANGUAGES
 from polls.web.templating import LANGUAGE_COOKIE
 from polls.web.view import View
-
-_YEAR = 365 * 24 * 60 * 60  # seconds
 
 # Addresses of our own: from the root, and not `//host` or `/\host`, which browsers take for another site.
 _OWN_ADDRESS = re.compile(r"/(?![/\\])[\x21-\x7e]*")
@@ -27,13 +26,5 @@ class LanguageView(View):
             status=web.HTTPSeeOther.status_code,
             headers={"Location": back if _OWN_ADDRESS.fullmatch(back) else index, "Cache-Control": "no-store"},
         )
-        response.set_cookie(
-            LANGUAGE_COOKIE,
-            tag,
-            max_age=_YEAR,
-            path=index,
-            httponly=True,
-            samesite="Lax",
-            secure=self.request.secure,
-        )
+        remember(self.request, response, LANGUAGE_COOKIE, tag, path=index)
         return response

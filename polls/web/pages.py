@@ -8,6 +8,7 @@ from polls.web.keys import ENGINE
 from polls.web.numbers import number
 from polls.web.templating import render
 from polls.web.view import PollView, View
+from polls.web.voter import remembered_marks
 
 PAGE_SIZE = 5
 
@@ -40,13 +41,13 @@ class DetailView(PollView):
     """A poll, as a form to vote with."""
 
     async def get(self) -> web.Response:
-        poll = await questions.find(self.request.app[ENGINE], self.question_id)
-        return render(self.request, "detail.html", poll=poll, error=None)
+        return self.form(await self.find())
 
 
 class ResultsView(PollView):
     """How a poll stands."""
 
     async def get(self) -> web.Response:
-        poll = await questions.find(self.request.app[ENGINE], self.question_id)
-        return render(self.request, "results.html", poll=poll, tally=tally(poll.choices))
+        poll = await self.find()
+        marks = remembered_marks(self.request, poll)
+        return render(self.request, "results.html", poll=poll, tally=tally(poll.choices), marks=marks)

@@ -20,8 +20,8 @@ POLL = f"/poll/{{address:{NUMBER}}}"
 
 ROUTES = [
     _view("/", IndexView, name="index"),
-    _view(POLL, DetailView, name="poll"),
     _view(POLL + "/vote", VoteView, name="vote"),
+    _view(POLL, DetailView, name="poll"),
     _view(POLL + "/results", ResultsView, name="results"),
     _view("/language/{tag}", LanguageView, name="language"),
     web.static("/static/", paths.STATIC, name="static", append_version=True, expect_handler=continue_if_asked),

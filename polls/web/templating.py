@@ -6,7 +6,6 @@ from functools import partial
 import aiohttp_jinja2
 import jinja2
 from aiohttp import web
-from babel.dates import format_date
 from babel.numbers import format_decimal, format_percent
 from jinja2.runtime import Context
 
@@ -32,7 +31,7 @@ def setup_templates(app: web.Application) -> None:
         lstrip_blocks=True,
         auto_reload=config.development,
     )
-    environment.filters.update(date=_date, number=_number, percent=_percent)
+    environment.filters.update(date=_date, time=_time, number=_number, percent=_percent)
     environment.install_gettext_callables(_gettext, _ngettext, newstyle=True)  # type: ignore[attr-defined]
     environment.globals.update(site=config.site, static=partial(static_address, app))
 
@@ -73,7 +72,12 @@ def _ngettext(context: Context, singular: str, plural: str, number: int) -> str:
 
 @jinja2.pass_context
 def _date(context: Context, moment: datetime) -> str:
-    return format_date(moment, "long", locale=_language(context).locale)
+    return _language(context).date(moment)
+
+
+@jinja2.pass_context
+def _time(context: Context, moment: datetime) -> str:
+    return _language(context).time(moment)
 
 
 @jinja2.pass_context

@@ -14,11 +14,14 @@ import pytest
 
 from polls import __version__
 from polls.config import Postgres
+from polls.storage import migrations
 from polls.storage.engine import Connection
 from tests.conftest import Ask
 from tests.processes import command, eventually, serving, write
 
-COMMANDS = ["serve", "check", "migrate", "sample", "psql"]
+COMMANDS = ["serve", "check", "migrate", "sample", "verify", "psql"]
+
+ALL = [migration.name for migration in migrations.migrations()]
 
 
 @pytest.fixture
@@ -312,8 +315,8 @@ def test_migrate_plans_applies_and_lists(tmp_path: Path) -> None:
 
     assert "-- sql/0001_question_and_choice.sql" in plan.stdout
     assert "CREATE TABLE question" in plan.stdout
-    assert listed_before.stdout == "0001_question_and_choice  pending\n"
-    assert first.stdout == "applied 0001_question_and_choice\n"
+    assert listed_before.stdout == "".join(f"{name}  pending\n" for name in ALL)
+    assert first.stdout == "".join(f"applied {name}\n" for name in ALL)
     assert second.stdout == "nothing to apply: the schema is up to date\n"
     assert listed_after.stdout.startswith("0001_question_and_choice  applied 20")
 
@@ -326,7 +329,7 @@ def test_a_schema_that_is_behind_is_refused_where_serving_does_not_migrate(tmp_p
 
     assert refused.returncode == 1
     assert refused.stderr == (
-        "polls: the database lacks 0001_question_and_choice. "
+        f"polls: the database lacks {', '.join(ALL)}. "
         "Apply what is missing with `python -m polls migrate` and the same --config\n"
     )
     assert migrated.returncode == 0

@@ -2,7 +2,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from polls.domain.poll import Choice, Poll, Question
+from polls.domain.poll import Ballot, Choice, Poll, Question
 
 
 @pytest.mark.parametrize(
@@ -32,10 +32,30 @@ def test_recently_is_within_the_last_day_and_not_in_the_future(ago: timedelta, r
 def test_a_poll_is_published_when_its_hour_has_come_and_there_is_something_to_choose(
     ago: timedelta, choices: int, published: bool, now: datetime
 ) -> None:
-    poll = Poll(Question(1, "Tea?", now - ago), tuple(Choice(number, "Yes") for number in range(choices)))
+    poll = Poll(Question(1, "Tea?", now - ago), tuple(Choice(number, "Yes") for number in range(choices)), now)
 
     assert poll.is_published(now) is published
 
 
 def test_a_question_is_addressed_by_its_number(now: datetime) -> None:
     assert Question(17, "Tea?", now).address == "17"
+
+
+@pytest.mark.parametrize(
+    ("closes_in", "closed"),
+    [(None, False), (timedelta(seconds=1), False), (timedelta(0), True), (timedelta(days=-1), True)],
+)
+def test_a_poll_is_closed_from_its_end_on(closes_in: timedelta | None, closed: bool, now: datetime) -> None:
+    closes_at = None if closes_in is None else now + closes_in
+    poll = Poll(Question(1, "Tea?", now, closes_at), (Choice(1, "Yes"),), as_of=now)
+
+    assert poll.is_closed is closed
+
+
+@pytest.mark.parametrize(
+    ("marks", "accepted"), [((1,), True), ((2,), True), ((3,), False), ((), False), ((1, 2), False), ((1, 1), False)]
+)
+def test_a_ballot_marks_one_choice_of_its_poll(marks: tuple[int, ...], accepted: bool, now: datetime) -> None:
+    poll = Poll(Question(1, "Tea?", now), (Choice(1, "Yes"), Choice(2, "No")), now)
+
+    assert poll.accepts(Ballot(1, b"somebody", marks)) is accepted

@@ -13,6 +13,7 @@ from polls import paths
 from polls.config import Postgres
 from polls.storage import migrations
 from polls.storage.engine import Connection, UnusableDatabase, connect
+from polls.storage.recount import recount
 from tests.conftest import empty_database
 from tests.processes import eventually, write
 
@@ -32,15 +33,18 @@ def sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+ALL = [migration.name for migration in migrations.migrations()]
+
+
 def names(connection: Connection) -> list[str]:
     return list(migrations.applied(connection))
 
 
 def test_a_migration_is_applied_once(fresh: Postgres) -> None:
     with connect(fresh) as connection:
-        assert migrations.migrate(fresh, connection) == ["0001_question_and_choice"]
+        assert migrations.migrate(fresh, connection) == ALL
         assert migrations.migrate(fresh, connection) == []
-        assert names(connection) == ["0001_question_and_choice"]
+        assert names(connection) == ALL
 
 
 def test_several_at_once_apply_each_migration_once(fresh: Postgres) -> None:
@@ -56,7 +60,7 @@ def test_several_at_once_apply_each_migration_once(fresh: Postgres) -> None:
     for thread in threads:
         thread.join()
 
-    assert applied == ["0001_question_and_choice"]
+    assert applied == ALL
 
 
 def test_an_edited_migration_is_refused(fresh: Postgres, sql: Path) -> None:
@@ -70,7 +74,7 @@ def test_an_edited_migration_is_refused(fresh: Postgres, sql: Path) -> None:
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(fresh: Postgres, sql: Path) -> None:
-    (sql / "0002_broken.sql").write_text("CREATE TABLE half (id integer); SELECT 1 / 0;")
+    (sql / "9999_broken.sql").write_text("CREATE TABLE half (id integer); SELECT 1 / 0;")
 
     with (
         pytest.raises(UnusableDatabase, match="PostgreSQL refused: division by zero"),
@@ -79,17 +83,17 @@ def test_a_migration_that_fails_leaves_nothing_behind(fresh: Postgres, sql: Path
         migrations.migrate(fresh, connection)
 
     with connect(fresh) as connection:
-        assert names(connection) == ["0001_question_and_choice"]
+        assert names(connection) == ALL
         with connection.cursor() as cursor:
             cursor.execute("SELECT to_regclass('half')")
             assert cursor.fetchone() == (None,)
 
 
 def test_a_percent_sign_in_a_migration_means_itself(fresh: Postgres, sql: Path) -> None:
-    (sql / "0002_percent.sql").write_text("CREATE TABLE share (text text DEFAULT '%s %% 100%');")
+    (sql / "9999_percent.sql").write_text("CREATE TABLE share (text text DEFAULT '%s %% 100%');")
 
     with connect(fresh) as connection:
-        assert migrations.migrate(fresh, connection) == ["0001_question_and_choice", "0002_percent"]
+        assert migrations.migrate(fresh, connection) == [*ALL, "9999_percent"]
 
 
 def test_a_schema_that_is_behind_is_refused_where_migrating_is_left_to_the_operator(fresh: Postgres) -> None:
@@ -105,10 +109,10 @@ def test_a_schema_that_is_current_is_served_without_migrating(fresh: Postgres) -
 
 
 def test_a_database_of_a_newer_version_is_served(fresh: Postgres, sql: Path) -> None:
-    (sql / "0002_newer.sql").write_text("CREATE TABLE newer (id integer);")
+    (sql / "9999_newer.sql").write_text("CREATE TABLE newer (id integer);")
     with connect(fresh) as connection:
         migrations.migrate(fresh, connection)
-        (sql / "0002_newer.sql").unlink()
+        (sql / "9999_newer.sql").unlink()
 
         assert migrations.pending(connection) == []
 
@@ -158,3 +162,19 @@ def test_who_waits_for_another_to_migrate_can_be_ended(
 
     assert waiting.returncode != 0 or arguments == ["--port=0"]
     assert b"Traceback" not in errors
+
+
+def test_votes_from_before_there_were_ballots_stay_counted_exactly(fresh: Postgres, sql: Path) -> None:
+    (sql / "0002_ballot.sql").rename(sql / "later")
+    with connect(fresh) as connection, connection.cursor() as cursor:
+        migrations.migrate(fresh, connection)
+        cursor.execute("INSERT INTO question (question_text, pub_date) VALUES ('Tea?', now()), ('Coffee?', now())")
+        cursor.execute(
+            "INSERT INTO choice (question_id, choice_text, votes) VALUES (1, 'Yes', 3), (1, 'No', 0), (2, 'Yes', 2)"
+        )
+        connection.commit()
+        (sql / "later").rename(sql / "0002_ballot.sql")
+
+        migrations.migrate(fresh, connection)
+
+        assert [(of_poll.ballots.found, of_poll.is_exact) for of_poll in recount(connection)] == [(3, True), (2, True)]

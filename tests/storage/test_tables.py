@@ -67,6 +67,11 @@ def test_keys_are_the_seeds(postgres: Postgres) -> None:
 
 def test_columns_are_the_seeds_and_those_that_order_and_count_need(postgres: Postgres) -> None:
     assert [column[:4] for column in ask(postgres, COLUMNS)] == [
+        ("ballot", "question_id", "integer", None),
+        ("ballot", "voter", "bytea", None),
+        ("ballot", "marks", "ARRAY", None),
+        ("ballot", "cast_at", "timestamp with time zone", None),
+        ("ballot", "changed_at", "timestamp with time zone", None),
         ("choice", "id", "integer", None),
         ("choice", "question_id", "integer", None),
         ("choice", "choice_text", "character varying", 200),
@@ -75,6 +80,11 @@ def test_columns_are_the_seeds_and_those_that_order_and_count_need(postgres: Pos
         ("question", "id", "integer", None),
         ("question", "question_text", "character varying", 200),
         ("question", "pub_date", "timestamp with time zone", None),
+        ("question", "closes_at", "timestamp with time zone", None),
+        ("question", "ballots", "bigint", None),
+        ("question", "revision", "bigint", None),
+        ("question", "edition", "bigint", None),
+        ("question", "voter_salt", "bytea", None),
     ]
 
 

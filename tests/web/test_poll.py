@@ -65,7 +65,7 @@ async def test_whoever_leads_is_marked_in_words(
 async def test_results_lead_back_to_voting(client: TestClient, ask: Ask) -> None:
     ask("Tea?", "Yes")
 
-    assert links(parse(await (await client.get("/poll/1/results")).text()))["Vote again?"] == "/poll/1"
+    assert links(parse(await (await client.get("/poll/1/results")).text()))["Vote"] == "/poll/1"
 
 
 @pytest.mark.parametrize("address", PAGES)

@@ -1,0 +1,1 @@
+"""What moves between requests: queues and tasks, with neither database nor HTTP."""

@@ -1,0 +1,168 @@
+"""Group commit: ballots that come while others are being stored are stored together, and each voter is answered."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from polls.domain.errors import VoteNotStored
+from polls.domain.poll import Ballot
+
+logger = logging.getLogger(__name__)
+
+MOST_TOGETHER = 1000  # ballots in one transaction
+
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(slots=True, eq=False)
+class _Envelope(Generic[Outcome]):
+    """The ballots that a voter has handed in together, and where their outcomes are waited for."""
+
+    ballots: Sequence[Ballot]
+    outcomes: "asyncio.Future[Sequence[Outcome]]"
+    deadline: float
+    is_open: bool = True  # nobody has been answered; a voter who went away may have cancelled the future
+
+
+class BallotBox(Generic[Outcome]):
+    """Takes ballots in, hands them in batches to `record`, and tells each voter the outcome of their own.
+
+    `record` takes a list of ballots and returns as many outcomes, in that order, or raises when none is known to be
+    stored. It is called once at a time: at once for a ballot that comes alone, and with all that have gathered
+    meanwhile after that. At most `waiting` ballots wait for an answer, each for `timeout` seconds at most.
+    """
+
+    def __init__(
+        self,
+        record: Callable[[Sequence[Ballot]], Awaitable[Sequence[Outcome]]],
+        *,
+        waiting: int,
+        timeout: float,
+    ) -> None:
+        self._record = record
+        self._most_waiting = waiting
+        self._timeout = timeout
+        self._waiting = 0
+        self._queue: deque[_Envelope[Outcome]] = deque()
+        self._in_hand: list[_Envelope[Outcome]] = []
+        self._called = asyncio.Event()
+        self._closing = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._trouble = ""
+
+    def open(self) -> None:
+        """Begin to store what is cast."""
+        self._loop = asyncio.get_running_loop()
+        self._writer = self._loop.create_task(self._write(), name="writer of ballots")
+
+    async def close(self) -> None:
+        """Take no more ballots; return when those that were handed in are stored and answered."""
+        self._closing = True
+        self._called.set()
+        await self._writer
+        if self._alarm:
+            self._alarm.cancel()
+
+    async def cast(self, ballots: Sequence[Ballot]) -> Sequence[Outcome]:
+        """Hand in the ballots of one voter, and return what became of each when all are stored.
+
+        Raises VoteNotStored when too many wait, when they were not stored in time, or when nobody can tell.
+        """
+        if self._closing or self._waiting + len(ballots) > self._most_waiting:
+            raise VoteNotStored
+        envelope = _Envelope(ballots, self._loop.create_future(), self._loop.time() + self._timeout)
+        self._queue.append(envelope)
+        self._waiting += len(ballots)
+        self._called.set()
+        if self._alarm is None:
+            self._alarm = self._loop.call_at(envelope.deadline, self._answer_overdue)
+        return await envelope.outcomes
+
+    async def _write(self) -> None:
+        while self._queue or not self._closing:
+            await self._called.wait()
+            # One turn of the loop more, in which those who are just arriving join in. When idle, it is no delay.
+            await asyncio.sleep(0)
+            self._in_hand = self._next_batch()
+            if self._in_hand:
+                await self._store(self._in_hand)
+                self._in_hand = []
+
+    def _next_batch(self) -> list[_Envelope[Outcome]]:
+        """As many whole envelopes as fit in one transaction."""
+        batch: list[_Envelope[Outcome]] = []
+        size = 0
+        while self._queue and (not batch or size + len(self._queue[0].ballots) <= MOST_TOGETHER):
+            batch.append(self._queue.popleft())
+            size += len(batch[-1].ballots)
+        if not self._queue and not self._closing:
+            self._called.clear()
+        return batch
+
+    async def _store(self, batch: Sequence[_Envelope[Outcome]]) -> None:
+        """Store a batch and answer its voters, whatever goes wrong, so that the next one is stored."""
+        try:
+            ballots = [ballot for envelope in batch for ballot in envelope.ballots]
+            async with asyncio.timeout(self._timeout):
+                outcomes = await self._record(ballots)
+            if len(outcomes) != len(ballots):
+                raise AssertionError(f"{len(ballots)} ballots have {len(outcomes)} outcomes")  # noqa: TRY301
+            in_order = iter(outcomes)
+            for envelope in batch:
+                self._answer(envelope, [next(in_order) for _ in envelope.ballots])
+        except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, KeyboardInterrupt | SystemExit) or (task and task.cancelling()):
+                raise
+            self._complain(error)
+        else:
+            self._rejoice()
+        finally:
+            for envelope in batch:
+                self._answer(envelope, None)
+
+    def _answer(self, envelope: _Envelope[Outcome], outcomes: Sequence[Outcome] | None) -> None:
+        """Tell a voter the outcomes; None says that nobody knows them. The first answer counts."""
+        if not envelope.is_open:
+            return
+        envelope.is_open = False
+        self._waiting -= len(envelope.ballots)
+        if envelope.outcomes.done():  # the voter went away
+            return
+        if outcomes is None:
+            envelope.outcomes.set_exception(VoteNotStored())
+        else:
+            envelope.outcomes.set_result(outcomes)
+
+    def _answer_overdue(self) -> None:
+        """Answer those whose time is over. What was not sent yet is dropped."""
+        now = self._loop.time()
+        for envelope in self._in_hand:
+            if envelope.deadline <= now:
+                self._answer(envelope, None)
+        while self._queue and self._queue[0].deadline <= now:
+            self._answer(self._queue.popleft(), None)
+        waiting = next((envelope for envelope in (*self._in_hand, *self._queue) if envelope.is_open), None)
+        self._alarm = self._loop.call_at(waiting.deadline, self._answer_overdue) if waiting else None
+
+    def _complain(self, error: BaseException) -> None:
+        """Log why ballots were not stored: once, as long as it is the same."""
+        cause = error.__cause__ or error
+        trouble = " ".join(str(cause).split()) or type(cause).__name__
+        if trouble != self._trouble:
+            expected = isinstance(error, VoteNotStored | TimeoutError)
+            logger.log(
+                logging.WARNING if expected else logging.ERROR,
+                "votes can't be stored: %s",
+                trouble,
+                exc_info=None if expected else error,
+            )
+        self._trouble = trouble
+
+    def _rejoice(self) -> None:
+        if self._trouble:
+            logger.info("votes are stored again")
+        self._trouble = ""

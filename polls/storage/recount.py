@@ -1,0 +1,84 @@
+"""The recount: whether the numbers that pages show are the numbers of ballots."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
+
+from polls.storage.engine import Connection
+
+_BALLOTS = """
+    SELECT question.id, question.ballots, count(ballot.voter)
+    FROM question
+    LEFT JOIN ballot ON ballot.question_id = question.id
+    WHERE question.id = %(poll)s OR %(poll)s IS NULL
+    GROUP BY question.id
+    ORDER BY question.id
+"""
+
+_VOTES = """
+    SELECT choice.question_id, choice.id, choice.votes, count(marked.choice_id)
+    FROM choice
+    LEFT JOIN (SELECT unnest(marks) AS choice_id FROM ballot WHERE question_id = %(poll)s OR %(poll)s IS NULL) AS marked
+        ON marked.choice_id = choice.id
+    WHERE choice.question_id = %(poll)s OR %(poll)s IS NULL
+    GROUP BY choice.id
+    ORDER BY choice.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A number as it is kept, beside the ballots that were found."""
+
+    kept: int
+    found: int
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether they are the same."""
+        return self.kept == self.found
+
+
+@dataclass(frozen=True, slots=True)
+class Recount:
+    """One poll, recounted: its ballots, and the votes of each choice by its id. In words, it is a line."""
+
+    question_id: int
+    ballots: Count
+    votes: Mapping[int, Count] = field(default_factory=dict)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every number is."""
+        return self.ballots.is_exact and all(count.is_exact for count in self.votes.values())
+
+    def __str__(self) -> str:
+        line = f"poll {self.question_id}: {_counted(self.ballots.found, 'ballot')}"
+        if self.is_exact:
+            return f"{line}, counted exactly"
+        differences = [] if self.ballots.is_exact else [f"question.ballots says {self.ballots.kept}"]
+        differences += [
+            f"choice {choice_id} is marked by {_counted(count.found, 'ballot')}, and choice.votes says {count.kept}"
+            for choice_id, count in self.votes.items()
+            if not count.is_exact
+        ]
+        return f"{line}, COUNTED WRONGLY: {'; '.join(differences)}"
+
+
+def recount(connection: Connection, question_id: int | None = None) -> Iterator[Recount]:
+    """Recount all polls, or one, from their ballots, in one snapshot of the database: voting may go on meanwhile."""
+    connection.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(_BALLOTS, {"poll": question_id})
+        ballots = {id_: Count(kept, found) for id_, kept, found in cursor.fetchall()}
+        votes: dict[int, dict[int, Count]] = {id_: {} for id_ in ballots}
+        cursor.execute(_VOTES, {"poll": question_id})
+        for of_question, choice_id, kept, found in cursor.fetchall():
+            votes[of_question][choice_id] = Count(kept, found)
+    for id_, count in ballots.items():
+        yield Recount(id_, count, votes[id_])
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,37 @@
+"""Cookies: how ours are set, and how one is read on the way of every vote."""
+
+import re
+
+from aiohttp import web
+
+from polls.web.keys import CONFIG
+
+_YEAR = 365 * 24 * 60 * 60  # seconds
+
+
+def remember(request: web.Request, response: web.StreamResponse, name: str, value: str, *, path: str) -> None:
+    """Set a cookie for a year: sent back below `path`, kept from scripts and from other sites' forms.
+
+    Written by hand, since aiohttp's way takes six times as long. `value` is made of letters, digits and dots.
+    """
+    secure = "; Secure" if _is_https(request) else ""
+    response.headers.add("Set-Cookie", f"{name}={value}; HttpOnly; Max-Age={_YEAR}; Path={path}; SameSite=Lax{secure}")
+
+
+def pattern(name: str, value: str) -> re.Pattern[str]:
+    """What finds the cookie `name` among others, where it is all that the pattern `value` asks for."""
+    return re.compile(f"(?:^|; ?){name}=({value})(?:;|$)")
+
+
+def remembered(request: web.Request, cookie: re.Pattern[str]) -> str | None:
+    """The value of a cookie; a malformed one counts as none.
+
+    Read by hand, since aiohttp's way, which parses and copies all cookies, takes ten times as long.
+    """
+    found = cookie.search(request.headers.get("Cookie", ""))
+    return found[1] if found else None
+
+
+def _is_https(request: web.Request) -> bool:
+    """Whether visitors come by https, to us or to a proxy in front of us."""
+    return request.secure or (request.app[CONFIG].site.url or "").startswith("https:")
