@@ -1,0 +1,403 @@
+"""Many ballots in one transaction, whatever the database looks like by then."""
+
+import asyncio
+import select
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import psycopg2
+import pytest
+
+from polls.config import Postgres
+from polls.domain.errors import NothingChosen, PollClosed, PollNotFound, VoteNotStored
+from polls.domain.poll import Ballot
+from polls.storage import ballots as storage
+from polls.storage import engine as connections
+from polls.storage.ballots import Recorder
+from polls.storage.engine import Connection, connect
+from polls.storage.recount import recount
+from tests.conftest import Ask
+
+Votes = Callable[[], list[int]]
+
+
+@pytest.fixture
+async def recorder(postgres: Postgres) -> AsyncIterator[Recorder]:
+    engine = await connections.open_engine(postgres)
+    recorder = Recorder(engine)
+    yield recorder
+    recorder.close()
+    await connections.close_engine(engine)
+
+
+def ballot(voter: str, *marks: int, poll: int = 1) -> Ballot:
+    return Ballot(poll, voter.encode(), marks)
+
+
+def is_exact(database: Connection) -> bool:
+    with connect_again(database) as connection:
+        return all(of_poll.is_exact for of_poll in recount(connection))
+
+
+@contextmanager
+def connect_again(database: Connection) -> Iterator[Connection]:
+    connection = psycopg2.connect(database.dsn)
+    yield connection
+    connection.close()
+
+
+@contextmanager
+def locked(database: Connection, statement: str) -> Iterator[Connection]:
+    """Somebody else is in the middle of a change."""
+    with connect_again(database) as somebody, somebody.cursor() as cursor:
+        cursor.execute(statement)
+        yield somebody
+        somebody.commit()
+
+
+def execute(database: Connection, statement: str) -> list[tuple[object, ...]]:
+    with database.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+async def test_each_ballot_is_a_row_and_is_counted(
+    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+) -> None:
+    ask("Tea?", "Yes", "No")
+
+    assert await recorder.record([ballot("ann", 1), ballot("bob", 2), ballot("cid", 1)]) == [None, None, None]
+
+    assert votes() == [2, 1]
+    assert execute(database, "SELECT ballots FROM question") == [(3,)]
+    assert execute(database, "SELECT question_id, marks FROM ballot ORDER BY marks") == [(1, [1]), (1, [1]), (1, [2])]
+
+
+async def test_a_second_ballot_from_the_same_voter_replaces_the_first(
+    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+) -> None:
+    ask("Tea?", "Yes", "No")
+    await recorder.record([ballot("ann", 1)])
+    await recorder.record([ballot("ann", 2)])
+
+    assert votes() == [0, 1]
+    assert execute(database, "SELECT ballots FROM question") == [(1,)]
+    assert execute(database, "SELECT marks, cast_at < changed_at FROM ballot") == [([2], True)]
+
+
+async def test_a_repeated_ballot_is_written_again(
+    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+) -> None:
+    """Its commit is what the voter relies on: nobody knows what became of the first one."""
+    ask("Tea?", "Yes", "No")
+    await recorder.record([ballot("ann", 1)])
+    before = execute(database, "SELECT xmin::text FROM ballot")
+
+    assert await recorder.record([ballot("ann", 1)]) == [None]
+
+    assert execute(database, "SELECT xmin::text FROM ballot") != before
+    assert votes() == [1, 0]
+
+
+async def test_of_twins_in_a_batch_the_last_stays(
+    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+) -> None:
+    ask("Tea?", "Yes", "No")
+
+    outcomes = await recorder.record([ballot("ann", 1), ballot("bob", 1), ballot("ann", 2)])
+
+    assert outcomes == [None, None, None]
+    assert votes() == [1, 1]
+    assert is_exact(database)
+
+
+async def test_voters_are_stored_as_hashes_that_differ_from_poll_to_poll(
+    recorder: Recorder, ask: Ask, database: Connection
+) -> None:
+    ask("Tea?", "Yes")
+    ask("Coffee?", "Yes")
+    await recorder.record([ballot("ann", 1), ballot("ann", 2, poll=2)])
+
+    ((one,), (other,)) = execute(database, "SELECT voter FROM ballot ORDER BY question_id")
+
+    assert len(bytes(one)) == len(bytes(other)) == 16  # type: ignore[arg-type]
+    assert b"ann" not in bytes(one) + bytes(other)  # type: ignore[arg-type]
+    assert bytes(one) != bytes(other)  # type: ignore[arg-type]
+
+
+async def test_erasing_a_salt_forgets_who_voted(
+    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+) -> None:
+    ask("Tea?", "Yes", "No")
+    await recorder.record([ballot("ann", 1)])
+    execute(database, "UPDATE question SET voter_salt = uuid_send(gen_random_uuid())")
+
+    await recorder.record([ballot("ann", 2)])
+
+    assert votes() == [1, 1]  # nobody can tell that it is the same voter
+    assert is_exact(database)
+
+
+async def test_a_bad_ballot_never_fails_its_neighbours(
+    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+) -> None:
+    ask("Tea?", "Yes", "No")
+    ask("Closed?", "Yes", closed=timedelta(seconds=1))
+    ask("Of the future?", "Yes", ago=timedelta(days=-1))
+    ask("Without choices?")
+    bad = [
+        ballot("ann", 9),  # nobody's choice
+        ballot("ann", 3),  # another poll's choice
+        ballot("ann", 1, 2),
+        ballot("ann"),
+        ballot("ann", 3, poll=2),
+        ballot("ann", 4, poll=3),
+        ballot("ann", 4, poll=4),
+        ballot("ann", 1, poll=999),
+    ]
+
+    outcomes = await recorder.record([ballot("bob", 1), *bad, ballot("cid", 2)])
+
+    assert [type(outcome) for outcome in outcomes] == [
+        *(type(None), NothingChosen, NothingChosen, NothingChosen, NothingChosen),
+        *(PollClosed, PollNotFound, PollNotFound, PollNotFound, type(None)),
+    ]
+    assert votes() == [1, 1, 0, 0]
+    assert is_exact(database)
+
+
+EDITS = {
+    "closed": ("UPDATE question SET closes_at = clock_timestamp() WHERE id = 1", PollClosed),
+    "deleted": ("DELETE FROM question WHERE id = 1", PollNotFound),
+    "put off": ("UPDATE question SET pub_date = now() + interval '1 day' WHERE id = 1", PollNotFound),
+    "left without the choice": ("DELETE FROM choice WHERE id = 1", NothingChosen),
+    "reworded": ("UPDATE choice SET choice_text = 'Yes!' WHERE id = 1", type(None)),
+}
+
+
+@pytest.mark.parametrize(("edit", "outcome"), EDITS.values(), ids=EDITS.keys())
+@pytest.mark.parametrize("meanwhile", [False, True], ids=["before", "while the ballot waits for the lock"])
+async def test_what_a_poll_has_become_decides(
+    recorder: Recorder,
+    ask: Ask,
+    database: Connection,
+    edit: str,
+    outcome: type[Exception] | type[None],
+    meanwhile: bool,
+) -> None:
+    ask("Tea?", "Yes", "No")
+    ask("Coffee?", "Yes")
+    await recorder.record([ballot("ann", 1), ballot("ann", 3, poll=2)])  # from here on the recorder knows both polls
+
+    with locked(database, f"SELECT FROM question WHERE id = 1 FOR NO KEY UPDATE; {edit}") as somebody:
+        if not meanwhile:
+            somebody.commit()
+        recording = asyncio.create_task(recorder.record([ballot("bob", 1), ballot("bob", 3, poll=2)]))
+        if meanwhile:
+            await asyncio.sleep(0.2)
+            assert not recording.done()
+
+    assert [type(each) for each in await recording] == [outcome, type(None)]
+    assert is_exact(database)
+
+
+async def test_a_choice_that_is_added_can_be_chosen_at_once(
+    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+) -> None:
+    ask("Tea?", "Yes", "No")
+    await recorder.record([ballot("ann", 1)])
+    execute(database, "INSERT INTO choice (question_id, choice_text) VALUES (1, 'Perhaps')")
+
+    assert await recorder.record([ballot("bob", 3)]) == [None]
+    assert votes() == [1, 0, 1]
+
+
+async def test_who_chose_what_was_removed_may_choose_again(recorder: Recorder, ask: Ask, database: Connection) -> None:
+    ask("Tea?", "Yes", "No")
+    await recorder.record([ballot("ann", 1)])
+    execute(database, "DELETE FROM choice WHERE id = 1")
+
+    assert await recorder.record([ballot("ann", 2)]) == [None]
+    assert execute(database, "SELECT votes FROM choice") == [(1,)]
+    assert is_exact(database)
+
+
+async def test_more_polls_than_are_remembered_are_told_apart(
+    recorder: Recorder, ask: Ask, votes: Votes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "_REMEMBERED", 3)
+    for number in range(1, 11):
+        ask(f"{number}?", "Yes")
+
+    for voter in ("ann", "bob"):
+        ballots = [ballot(voter, number, poll=number) for number in range(1, 11)]
+        assert await recorder.record(ballots) == [None] * 10
+
+    assert votes() == [2] * 10
+
+
+@pytest.mark.parametrize("error", [psycopg2.errors.DeadlockDetected, psycopg2.errors.SerializationFailure])
+async def test_a_deadlock_is_tried_again(
+    recorder: Recorder, ask: Ask, votes: Votes, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    ask("Tea?", "Yes")
+    store = Recorder._store
+    faults = [error(), error()]
+
+    async def faulty(self: Recorder, *arguments: object) -> object:
+        if faults:
+            raise faults.pop()
+        return await store(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Recorder, "_store", faulty)
+
+    assert await recorder.record([ballot("ann", 1)]) == [None]
+    assert votes() == [1]
+
+
+async def test_a_deadlock_with_somebody_who_locks_in_another_order_reaches_nobody(
+    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+) -> None:
+    """A shell locks a choice first, and then the question, whose row we hold while we wait for the choice."""
+    ask("Tea?", "Yes", "No")
+    with locked(database, "SELECT FROM choice WHERE id = 1 FOR UPDATE") as somebody:
+        recording = asyncio.create_task(recorder.record([ballot("ann", 1)]))
+        await asyncio.sleep(0.3)
+        with somebody.cursor() as cursor:
+            cursor.execute("SET deadlock_timeout = '10s'")  # so that ours is the one that is ended
+            waiting = threading.Thread(
+                target=cursor.execute, args=["SELECT FROM question WHERE id = 1 FOR UPDATE"], daemon=True
+            )
+            waiting.start()
+            while waiting.is_alive():
+                await asyncio.sleep(0.05)
+
+    assert await recording == [None]
+    assert votes() == [1, 0]
+
+
+async def test_each_poll_that_was_touched_is_announced_once(recorder: Recorder, ask: Ask, database: Connection) -> None:
+    ask("Tea?", "Yes", "No")
+    ask("Coffee?", "Yes")
+    ask("Cocoa?", "Yes")
+    execute(database, "LISTEN polls")
+
+    await recorder.record([ballot("ann", 1), ballot("bob", 2), ballot("ann", 3, poll=2), ballot("ann", 9, poll=3)])
+    select.select([database], [], [], 5)
+    database.poll()
+
+    revisions = execute(database, "SELECT id || ':' || revision FROM question WHERE id < 3 ORDER BY id")
+    assert sorted(notice.payload for notice in database.notifies) == [revision for (revision,) in revisions]
+
+
+async def test_counting_raises_the_revision_and_editing_the_edition_too(
+    recorder: Recorder, ask: Ask, database: Connection
+) -> None:
+    def stand() -> tuple[int, int]:
+        ((revision, edition),) = execute(database, "SELECT revision, edition FROM question")
+        return revision, edition  # type: ignore[return-value]
+
+    ask("Tea?", "Yes", "No")
+    revision, edition = stand()
+
+    await recorder.record([ballot("ann", 1)])
+    assert stand() == (revision + 1, edition)
+    for edit in (
+        "UPDATE question SET question_text = 'Coffee?'",
+        "UPDATE question SET closes_at = now() + interval '1 day'",
+        "UPDATE choice SET choice_text = 'Yes!' WHERE id = 1",
+        "INSERT INTO choice (question_id, choice_text) VALUES (1, 'Perhaps')",
+        "DELETE FROM choice WHERE id = 2",
+    ):
+        revision, edition = stand()
+        execute(database, edit)
+        assert stand() == (revision + 1, edition + 1), edit
+
+
+async def test_a_lock_that_somebody_keeps_is_answered_and_voting_goes_on_after_it(
+    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+) -> None:
+    ask("Tea?", "Yes", "No")
+    with locked(database, "SELECT FROM choice WHERE id = 1 FOR UPDATE"):
+        async with asyncio.timeout(4):
+            with pytest.raises(VoteNotStored):
+                await recorder.record([ballot("ann", 1)])
+
+    assert await recorder.record([ballot("ann", 1)]) == [None]
+    assert votes() == [1, 0]
+
+
+async def test_a_connection_that_is_cut_is_replaced(
+    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+) -> None:
+    ask("Tea?", "Yes")
+    await recorder.record([ballot("ann", 1)])
+    execute(
+        database,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    await asyncio.sleep(0.2)
+
+    assert await recorder.record([ballot("bob", 1)]) == [None]
+    assert votes() == [2]
+
+
+async def test_whoever_is_cancelled_leaves_no_connection_behind(
+    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+) -> None:
+    ask("Tea?", "Yes")
+    with locked(database, "SELECT FROM question FOR UPDATE"):
+        recording = asyncio.create_task(recorder.record([ballot("ann", 1)]))
+        await asyncio.sleep(0.2)
+        recording.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await recording
+        assert recorder._connection is None
+
+    assert await recorder.record([ballot("ann", 1)]) == [None]
+    assert votes() == [1]
+
+
+async def test_a_warning_with_a_commit_is_no_success(recorder: Recorder, ask: Ask, database: Connection) -> None:
+    """So PostgreSQL says that a commit is here alone, because the wait for its standby was cancelled."""
+    ask("Tea?", "Yes")
+    await recorder.record([ballot("ann", 1)])
+    execute(
+        database,
+        """
+        CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'alone'; RETURN NULL; END $$;
+        CREATE TRIGGER warn AFTER INSERT ON ballot FOR EACH ROW EXECUTE FUNCTION warn();
+        """,
+    )
+    try:
+        with pytest.raises(VoteNotStored) as raised:
+            await recorder.record([ballot("bob", 1)])
+        assert "alone" in str(raised.value.__cause__)
+    finally:
+        execute(database, "DROP FUNCTION warn CASCADE")
+
+    assert await recorder.record([ballot("bob", 1)]) == [None]
+    assert is_exact(database)
+
+
+@pytest.mark.parametrize("kept", ["question.ballots", "choice.votes", "a ballot"])
+def test_the_recount_finds_what_differs(ask: Ask, database: Connection, postgres: Postgres, kept: str) -> None:
+    ask("Tea?", "Yes", "No", votes=(2, 1))
+    ask("Coffee?", "Yes", votes=(1,))
+    spoil = {
+        "question.ballots": "UPDATE question SET ballots = 4 WHERE id = 1",
+        "choice.votes": "UPDATE choice SET votes = 9 WHERE id = 1",
+        "a ballot": "DELETE FROM ballot WHERE question_id = 1 AND marks = '{2}'",
+    }
+    assert is_exact(database)
+
+    execute(database, spoil[kept])
+
+    with connect(postgres) as connection:
+        spoilt, sound = recount(connection)
+    assert (spoilt.is_exact, sound.is_exact) == (False, True)
+    assert "COUNTED WRONGLY" in str(spoilt)
+    assert str(sound) == "poll 2: 1 ballot, counted exactly"
