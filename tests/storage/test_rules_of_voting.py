@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -64,6 +64,7 @@ class Voting(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.engine = self.run(connections.open_engine(self.postgres))
         self.recorders = [Recorder(self.engine), Recorder(self.engine)]
+        self.ask(2)
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         return self.loop.run_until_complete(work)
@@ -90,11 +91,13 @@ class Voting(RuleBasedStateMachine):
 
     @rule(data=st.data(), process=st.integers(0, 1))
     def cast(self, data: st.DataObject, process: int) -> None:
-        polls = st.sampled_from([*self.polls, 99])
-        choices = [choice for model in self.polls.values() for choice in model.choices]
-        marks = st.lists(st.sampled_from([*choices, 99]), max_size=2).map(sorted).map(tuple)
-        one = st.tuples(st.sampled_from([*choices, 99]))
-        ballots = data.draw(st.lists(st.builds(Ballot, polls, VOTERS, st.one_of(one, one, marks)), max_size=8))
+        choices = [(poll, choice) for poll, model in self.polls.items() for choice in model.choices]
+        polls, marks = st.sampled_from([*self.polls, 99]), st.sampled_from([*(choice for _, choice in choices), 99])
+        anything = st.builds(Ballot, polls, VOTERS, st.lists(marks, max_size=2).map(sorted).map(tuple))
+        valid = st.builds(
+            lambda chosen, voter: Ballot(chosen[0], voter, (chosen[1],)), st.sampled_from(choices or [(99, 99)]), VOTERS
+        )
+        ballots = data.draw(st.lists(st.one_of(valid, valid, anything), max_size=8))
 
         outcomes = self.run(self.recorders[process].record(ballots))
 
@@ -155,6 +158,10 @@ def test_counts_are_what_a_dictionary_would_say(postgres: Postgres, database: Co
     run_state_machine_as_test(
         lambda: Voting(postgres, database),
         settings=settings(
-            max_examples=40, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+            max_examples=50,
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+            phases=set(Phase) - {Phase.shrink, Phase.explain},  # against a database, that takes minutes
         ),
     )
