@@ -1,6 +1,7 @@
 """The application: every part plugged in, in the order in which it starts."""
 
 import asyncio
+import logging
 import threading
 
 from aiohttp import web
@@ -9,6 +10,7 @@ from polls.config import Config, Postgres
 from polls.live.ballot_box import BallotBox
 from polls.storage import migrations
 from polls.storage.ballots import Recorder, open_recorder
+from polls.storage.condition import weaknesses
 from polls.storage.engine import close_engine, connect, open_engine
 from polls.web.forms import MAX_BODY
 from polls.web.keys import BALLOT_BOX, CONFIG, ENGINE, LANGUAGES, SHOWN, STATIC_ADDRESSES
@@ -16,6 +18,8 @@ from polls.web.language import load_languages
 from polls.web.middlewares import MIDDLEWARES
 from polls.web.routes import setup_routes
 from polls.web.templating import setup_templates
+
+logger = logging.getLogger(__name__)
 
 _RECORDER = web.AppKey("recorder", Recorder)
 
@@ -76,3 +80,5 @@ async def close_pg(app: web.Application) -> None:
 def _prepare_schema(postgres: Postgres, given_up: threading.Event) -> None:
     with connect(postgres) as connection:
         migrations.prepare(postgres, connection, given_up)
+        for weakness in weaknesses(connection):
+            logger.warning(weakness)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,7 @@ def serving(
     config: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
     python: Path = Path(sys.executable),
+    program: Sequence[str] = ("-m", "polls"),
 ) -> Iterator[Polls]:
     """Serve from `folder` until the end. Without `config` the file is found by polls itself."""
     file = [] if config is None else [f"--config={write(folder, config)}"]
@@ -48,7 +49,7 @@ def serving(
     with (
         log.open("w") as errors,
         subprocess.Popen(
-            [python, "-m", "polls", *file, *port, *options],
+            [python, *program, *file, *port, *options],
             cwd=folder,
             env=os.environ | dict(environ or {}),
             stdout=subprocess.PIPE,

@@ -299,6 +299,7 @@ class Recorder:
         async with connection.cursor(timeout=COMMIT_TIMEOUT, cursor_factory=NamedTupleCursor) as cursor:
             await cursor.execute(statements, values)
             rows = await cursor.fetchall() if cursor.description else []
+        connection.raw.poll()  # psycopg2 passes on a warning that came together with the end of an answer only now
         if warnings:
             # A commit whose wait for its standby was cancelled succeeds, and only this tells that it is here alone. In
             # what language it is said, and in what words, the server decides: so any warning counts.

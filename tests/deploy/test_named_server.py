@@ -1,19 +1,18 @@
 """polls with a PostgreSQL that somebody else looks after: on the network, with a password."""
 
 import re
-import subprocess
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg2
 import pytest
 
 from polls.config import Postgres
 from polls.storage import engine
-from polls.storage.embedded import _as_ordinary_user, _available_binaries
-from tests.processes import command, eventually, free_port, serving, write
+from polls.storage.embedded import _available_binaries
+from tests.processes import command, serving, write
+from tests.servers import running
 
 PASSWORD = r"p@ss:w/rd %'\ ="
 
@@ -28,54 +27,10 @@ def every_version() -> dict[int, Path]:
 @pytest.fixture(scope="module", params=[min, max], ids=["oldest", "newest"])
 def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[dict[str, object]]:
     """A server on 127.0.0.1 alone, not on ::1, that asks for a password; its settings for polls."""
-    folder = tmp_path_factory.mktemp("named")
     versions = every_version()
     binaries = versions[request.param(versions)]
-    (folder / "password").write_text(PASSWORD)
-    subprocess.run(
-        [
-            *_as_ordinary_user(),
-            binaries / "initdb",
-            *(f"--pgdata={folder / 'data'}", "--username=keeper", "--encoding=UTF8", "--locale=C"),
-            *("--auth=scram-sha-256", f"--pwfile={folder / 'password'}"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    port = free_port()
-    settings = ["listen_addresses=127.0.0.1", f"port={port}", f"unix_socket_directories={folder}", "fsync=off"]
-    with (
-        (folder / "log").open("w") as log,
-        subprocess.Popen(
-            [
-                *_as_ordinary_user(),
-                binaries / "postgres",
-                *("-D", folder / "data"),
-                *(word for setting in settings for word in ("-c", setting)),
-            ],
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        ) as process,
-    ):
-        address = {"host": "127.0.0.1", "port": port, "user": "keeper", "password": PASSWORD}
-
-        def makes_a_database() -> bool:
-            try:
-                connection = psycopg2.connect(dbname="postgres", **address)
-            except psycopg2.OperationalError:
-                return False
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute("CREATE DATABASE polls")
-            connection.close()
-            return True
-
-        try:
-            assert eventually(makes_a_database), (folder / "log").read_text()
-            yield address
-        finally:
-            process.terminate()
+    with running(tmp_path_factory.mktemp("named"), {"fsync": "off"}, binaries=binaries, password=PASSWORD) as server:
+        yield server.address
 
 
 def get(url: str) -> str:

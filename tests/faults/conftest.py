@@ -1,0 +1,70 @@
+"""polls as real processes over a real PostgreSQL that fsyncs, and what must be true after any fault."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from tests.faults.crowd import TOO_LONG, Crowd
+from tests.processes import Polls, command, serving, write
+from tests.servers import Server, running
+
+Serve = Callable[..., AbstractContextManager[Polls]]
+Expect = Callable[..., None]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with running(tmp_path) as server:
+        yield server
+
+
+def settings(server: Server, **others: object) -> dict[str, object]:
+    return {"postgres": server.address | {"minsize": 2, "maxsize": 5}, "log": {"access": False}, **others}
+
+
+@pytest.fixture
+def serve(tmp_path: Path, server: Server) -> Serve:
+    """Serve polls from the server, with one poll of two choices: `with serve() as polls`."""
+    config = settings(server)
+
+    def serve(*options: str, poll: bool = True, **more: object) -> AbstractContextManager[Polls]:
+        if poll:
+            prepare(tmp_path, server, config)
+        return serving(tmp_path, *options, config=config | more)
+
+    return serve
+
+
+def prepare(folder: Path, server: Server, config: dict[str, object], polls: int = 1) -> None:
+    """Make the schema and `polls` polls of two choices, where there are none yet."""
+    done = command(folder, "migrate", f"--config={write(folder, config)}")
+    assert done.returncode == 0, done.stderr
+    if server.execute("SELECT id FROM question") == []:
+        server.execute(
+            f"""
+            INSERT INTO question (question_text, pub_date) SELECT 'Tea?', now() FROM generate_series(1, {polls});
+            INSERT INTO choice (question_id, choice_text)
+            SELECT id, text FROM question CROSS JOIN (VALUES ('Yes'), ('No')) AS choices (text) ORDER BY 1, 2 DESC
+            """
+        )
+
+
+@pytest.fixture
+def expect_exact(tmp_path: Path, server: Server) -> Expect:
+    """Nothing was lost and nothing counted twice: `expect_exact(crowd)`."""
+
+    def expect_exact(crowd: Crowd, *, at_most: int | None = None) -> None:
+        done = command(tmp_path, "verify", "--config=polls.yaml")
+        assert done.returncode == 0, done.stdout + done.stderr
+        ballots = dict(server.execute("SELECT marks[1], count(*) FROM ballot GROUP BY 1"))
+        assert crowd.total() > 0
+        if at_most is None:
+            assert ballots == dict(crowd.counted), crowd.answers
+        else:
+            assert all(ballots[choice] >= crowd.counted[choice] for choice in crowd.counted), crowd.answers  # type: ignore[operator]
+            assert sum(ballots.values()) <= at_most  # type: ignore[arg-type]
+        assert crowd.slowest < TOO_LONG
+
+    return expect_exact

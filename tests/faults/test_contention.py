@@ -1,0 +1,108 @@
+"""Many who want the same at the same time, over several processes."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+import aiohttp
+
+from tests.faults.conftest import Expect, Serve, prepare, settings
+from tests.faults.crowd import Crowd
+from tests.processes import command
+from tests.servers import Server
+
+VOTERS = [f"voter={number:032x}" for number in range(3)]
+
+
+async def post(session: aiohttp.ClientSession, url: str, voter: str, choice: int) -> int:
+    async with session.post(
+        f"{url}/poll/1/vote", data={"choice": choice}, headers={"Cookie": voter}, allow_redirects=False
+    ) as answer:
+        return answer.status
+
+
+async def change_again_and_again(urls: list[str], clients: int, changes: int) -> Counter[int]:
+    """So many clients, each changing the ballots of the same three voters."""
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+
+        async def client(number: int) -> list[int]:
+            url = urls[number % len(urls)]
+            return [
+                await post(session, url, random.choice(VOTERS), random.choice([1, 2]))
+                for _ in range(changes * len(VOTERS))
+            ]
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(client(number)) for number in range(clients)]
+        return Counter(status for task in tasks for status in task.result())
+
+
+def verify(folder: Path) -> int:
+    return command(folder, "verify", "--config=polls.yaml").returncode
+
+
+def test_forty_posts_at_once_by_one_voter_are_one_ballot(serve: Serve, server: Server, tmp_path: Path) -> None:
+    async def all_at_once(urls: list[str]) -> set[int]:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            posts = (post(session, urls[number % 2], VOTERS[0], 1 + number // 2 % 2) for number in range(40))
+            return set(await asyncio.gather(*posts))
+
+    with serve() as one, serve() as other:
+        assert asyncio.run(all_at_once([one.url, other.url])) == {303}
+
+    assert server.execute("SELECT ballots FROM question") == [(1,)]
+    assert server.execute("SELECT sum(votes)::int FROM choice") == [(1,)]
+    assert verify(tmp_path) == 0
+
+
+def test_eight_clients_who_change_the_same_three_ballots_leave_exact_counts(
+    serve: Serve, server: Server, tmp_path: Path
+) -> None:
+    with serve() as one, serve() as other:
+        answers = asyncio.run(change_again_and_again([one.url, other.url], clients=8, changes=300))
+
+    assert answers == {303: 8 * 300 * 3}
+    assert server.execute("SELECT count(*) FROM ballot") == [(3,)]
+    assert verify(tmp_path) == 0
+
+
+def test_ballots_for_a_hundred_polls_at_once_from_three_processes_meet_no_deadlock(
+    tmp_path: Path, server: Server, serve: Serve, expect_exact: Expect
+) -> None:
+    prepare(tmp_path, server, settings(server), polls=100)
+    polls = {poll: [2 * poll - 1, 2 * poll] for poll in range(1, 101)}
+    with ExitStack() as processes:
+        urls = [processes.enter_context(serve(poll=False)).url for _ in range(3)]
+        with Crowd(urls, polls) as crowd:
+            time.sleep(4)
+
+    assert crowd.answers.keys() == {303}
+    assert "deadlock" not in server.log.read_text()
+    expect_exact(crowd)
+
+
+def test_half_hang_up_after_three_milliseconds_and_try_again(serve: Serve, expect_exact: Expect) -> None:
+    with serve() as one, serve() as other, Crowd([one.url, other.url], voters=2500, hasty=True) as crowd:
+        pass
+
+    assert crowd.answers["hung up"] > 100
+    assert crowd.total() == 2500
+    expect_exact(crowd)
+
+
+def test_of_those_who_hang_up_and_never_return_some_are_counted_and_no_one_twice(
+    serve: Serve, expect_exact: Expect
+) -> None:
+    with (
+        serve() as one,
+        serve() as other,
+        Crowd([one.url, other.url], voters=2500, hasty=True, persistent=False) as crowd,
+    ):
+        pass
+
+    assert crowd.gave_up > 100
+    assert crowd.total() + crowd.gave_up == 2500
+    expect_exact(crowd, at_most=2500)

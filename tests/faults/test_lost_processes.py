@@ -1,0 +1,123 @@
+"""Processes of polls that are killed, or told to end, while a crowd votes."""
+
+import http.client
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.faults.conftest import Expect, Serve
+from tests.faults.crowd import Crowd
+from tests.processes import Polls, eventually
+from tests.servers import Server
+
+
+def test_one_of_two_processes_is_killed_three_times(serve: Serve, expect_exact: Expect) -> None:
+    with serve() as staying:
+        urls = [staying.url]
+        with Crowd(urls) as crowd:
+            for _ in range(3):
+                with serve() as killed:
+                    urls.append(killed.url)
+                    time.sleep(1)
+                    killed.process.kill()
+                    killed.process.wait()
+                    time.sleep(0.5)
+                    urls.remove(killed.url)
+
+    assert sum(count for answer, count in crowd.answers.items() if answer != 303) > 0
+    expect_exact(crowd)
+
+
+def test_a_process_that_is_told_to_end_answers_everybody_whose_ballot_it_took(
+    serve: Serve, expect_exact: Expect
+) -> None:
+    with serve() as staying, serve() as ending, Crowd([staying.url, ending.url]) as crowd:
+        time.sleep(1)
+        assert ending.end(signal.SIGTERM) == 0
+        time.sleep(0.5)
+
+    assert crowd.answers[503] == 0
+    assert "Traceback" not in ending.log.read_text()
+    expect_exact(crowd)
+
+
+def test_ballots_that_wait_are_written_and_answered_before_the_end(serve: Serve, server: Server) -> None:
+    with serve() as polls, server.connect() as somebody, somebody.cursor() as cursor:
+        cursor.execute("BEGIN; SELECT FROM question FOR UPDATE")
+        waiting = [post(polls, voter) for voter in range(20)]
+        time.sleep(0.5)
+        polls.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        cursor.execute("COMMIT")
+
+        assert [answer(connection).status for connection in waiting] == [303] * 20
+        assert polls.process.wait(10) == 0
+
+    assert server.execute("SELECT count(*) FROM ballot") == [(20,)]
+
+
+def test_voters_who_hang_up_while_they_wait_lose_nothing_and_leave_nothing_behind(serve: Serve, server: Server) -> None:
+    with serve() as polls:
+        assert answer(post(polls, 1000)).status == 303
+        before = open_files(polls)
+        with server.connect() as somebody, somebody.cursor() as cursor:
+            cursor.execute("BEGIN; SELECT FROM question FOR UPDATE")
+            waiting = [post(polls, voter) for voter in range(200)]
+            time.sleep(0.5)
+            for connection in waiting:
+                connection.close()
+            time.sleep(0.2)
+            cursor.execute("COMMIT")
+
+        assert eventually(lambda: server.execute("SELECT count(*) FROM ballot") == [(201,)])
+        assert eventually(lambda: open_files(polls) <= before)
+        assert answer(post(polls, 1001)).status == 303
+        assert polls.end() == 0
+        assert "Traceback" not in polls.log.read_text()
+
+
+def test_with_a_hundred_allowed_to_wait_the_next_is_refused_at_once(serve: Serve, server: Server) -> None:
+    with serve(votes={"waiting": 100}) as polls, server.connect() as somebody, somebody.cursor() as cursor:
+        assert answer(post(polls, 1000)).status == 303
+        cursor.execute("BEGIN; SELECT FROM question FOR UPDATE")
+        waiting = [post(polls, voter) for voter in range(100)]
+        time.sleep(0.5)
+
+        begun = time.monotonic()
+        refused = answer(post(polls, 100))
+        took = time.monotonic() - begun
+        cursor.execute("COMMIT")
+
+        assert (refused.status, refused.retry_after) == (503, "3")
+        assert "Your vote was not counted. Try again in a few seconds." in refused.text
+        assert took < 0.5  # while the hundred would wait for two seconds
+        assert [answer(connection).status for connection in waiting] == [303] * 100
+
+
+def post(polls: Polls, voter: int) -> http.client.HTTPConnection:
+    """Send the vote of a voter, and don't wait for the answer."""
+    address = urlsplit(polls.url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"voter={voter:032x}"}
+    connection.request("POST", "/poll/1/vote", "choice=1", headers)
+    return connection
+
+
+@dataclass
+class Answer:
+    status: int
+    retry_after: str | None
+    text: str
+
+
+def answer(connection: http.client.HTTPConnection) -> Answer:
+    response = connection.getresponse()
+    text = response.read().decode()
+    connection.close()
+    return Answer(response.status, response.getheader("Retry-After"), text)
+
+
+def open_files(polls: Polls) -> int:
+    return len(list(Path(f"/proc/{polls.process.pid}/fd").iterdir()))

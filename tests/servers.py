@@ -1,0 +1,161 @@
+"""PostgreSQL servers that a test starts, and may stop, kill, freeze or starve."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg2
+
+from polls.storage.embedded import _as_ordinary_user, _binaries
+from polls.storage.engine import Connection
+from tests.processes import TIMEOUT, eventually, free_port, working_in
+
+USER = "keeper"
+
+
+class Server:
+    """A PostgreSQL on 127.0.0.1, in a folder of its own, with a database called polls.
+
+    `settings` are server settings. With a `password`, it asks for it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        binaries: Path | None = None,
+        password: str | None = None,
+    ) -> None:
+        self.data = folder / "data"
+        self.log = folder / "postgresql.log"
+        self.settings = dict(settings or {})
+        self._binaries = binaries or _binaries(None)
+        self._password = password
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        words = ["--auth=trust"]
+        if password is not None:
+            (folder / "password").write_text(password)
+            words = ["--auth=scram-sha-256", f"--pwfile={folder / 'password'}"]
+        subprocess.run(
+            [
+                *(*_as_ordinary_user(), self._binaries / "initdb", f"--pgdata={self.data}", f"--username={USER}"),
+                *("--encoding=UTF8", "--locale=C", "--no-sync", *words),
+            ],
+            check=True,
+            capture_output=True,
+        )
+
+    @property
+    def address(self) -> dict[str, object]:
+        """The settings for polls that lead here."""
+        password = {} if self._password is None else {"password": self._password}
+        return {"host": "127.0.0.1", "port": self._port, "user": USER, **password}
+
+    @property
+    def processes(self) -> list[int]:
+        return working_in(self.data)
+
+    def start(self) -> None:
+        """Start, or start again, and return when it answers."""
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self._port),
+            "unix_socket_directories": str(self.data.parent),
+            **self.settings,
+        }
+        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*_as_ordinary_user(), self._binaries / "postgres", "-D", self.data, *words],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        assert eventually(self._answers), self.log.read_text()
+
+    def stop(self) -> None:
+        """Stop it in order, without waiting for its clients."""
+        self._end(signal.SIGINT)
+
+    def kill(self) -> None:
+        """Kill -9 all its processes at once."""
+        for pid in self.processes:
+            _send(pid, signal.SIGKILL)
+        self._end(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        for pid in self.processes:
+            _send(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for pid in self.processes:
+            _send(pid, signal.SIGCONT)
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @contextmanager
+    def connect(self, database: str = "polls") -> Iterator[Connection]:
+        """A connection in which everything is committed at once."""
+        connection = psycopg2.connect(dbname=database, connect_timeout=5, **self.address)
+        connection.autocommit = True
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def execute(self, statement: str) -> list[tuple[object, ...]]:
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def _answers(self) -> bool:
+        assert self.runs, self.log.read_text()
+        try:
+            with self.connect("postgres") as connection, connection.cursor() as cursor:
+                cursor.execute("SELECT FROM pg_database WHERE datname = 'polls'")
+                if cursor.rowcount == 0:
+                    cursor.execute("CREATE DATABASE polls")
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None:
+            if self.runs:
+                self._process.send_signal(how)
+            self._process.wait(TIMEOUT)
+            self._process = None
+        assert eventually(lambda: not self.processes)
+
+
+@contextmanager
+def running(
+    folder: Path,
+    settings: Mapping[str, str] | None = None,
+    *,
+    binaries: Path | None = None,
+    password: str | None = None,
+) -> Iterator[Server]:
+    """A server that runs until the end, and leaves nothing behind."""
+    server = Server(folder, settings, binaries=binaries, password=password)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(server.data)
+
+
+def _send(pid: int, what: signal.Signals) -> None:
+    try:
+        os.kill(pid, what)
+    except ProcessLookupError:
+        return
