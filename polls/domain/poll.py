@@ -79,8 +79,8 @@ class Poll:
 
     def accepts(self, ballot: Ballot) -> bool:
         """Whether `ballot` says what this poll asks for: one of its choices."""
-        return len(ballot.marks) == 1 and all(self.offers(mark) for mark in ballot.marks)
+        return len(ballot.marks) == 1 and self.offers(*ballot.marks)
 
-    def offers(self, choice_id: int) -> bool:
-        """Whether this is one of its choices."""
-        return any(choice.id == choice_id for choice in self.choices)
+    def offers(self, *choice_ids: int) -> bool:
+        """Whether all these are among its choices."""
+        return {choice.id for choice in self.choices}.issuperset(choice_ids)

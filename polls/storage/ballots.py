@@ -192,6 +192,8 @@ class Recorder:
                 # aiopg says a statement time-out as a cancellation; a real one is counted in the task.
                 timeout = TimeoutError(f"PostgreSQL took longer than {STATEMENT_TIMEOUT} seconds")
                 raise VoteNotStored from timeout
+            if isinstance(error, TimeoutError):
+                raise VoteNotStored from TimeoutError("PostgreSQL does not answer")
             if isinstance(error, psycopg2.Error | OSError | ValueError):
                 # ValueError: aiopg selects on bare file numbers, and one past 1023 is none to it.
                 raise VoteNotStored from error

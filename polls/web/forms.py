@@ -37,8 +37,12 @@ def marked(form: MultiMapping[Any], question_id: int) -> tuple[int, ...]:
 
     Raises NothingChosen where it names none, or what is no id.
     """
-    marks = [number(value) if isinstance(value, str) else None for value in form.getall("choice", [])]
-    ids = [mark for mark in marks if mark is not None]
-    if not ids or len(ids) != len(marks):
+    marks: list[int] = []
+    for value in form.getall("choice", []):
+        choice_id = number(value) if isinstance(value, str) else None  # it may be a file
+        if choice_id is None:
+            raise NothingChosen(question_id)
+        marks.append(choice_id)
+    if not marks:
         raise NothingChosen(question_id)
-    return tuple(sorted(ids))
+    return tuple(sorted(marks))
