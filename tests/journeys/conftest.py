@@ -8,10 +8,15 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
-from tests.processes import Polls, serving
+from tests.processes import Polls, command, serving
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NAME = "polls.test"  # a name that is not loopback, to a browser's eyes, and leads there all the same
+
+CLOSED_POLL = """
+    INSERT INTO question (question_text, pub_date, closes_at) VALUES ('Tea?', now() - interval '9 days', now());
+    INSERT INTO choice (question_id, choice_text) SELECT max(id), 'Yes' FROM question;
+"""
 
 Open = Callable[..., Page]
 
@@ -44,8 +49,11 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def polls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Polls]:
-    """The sample polls, on the private PostgreSQL."""
-    with serving(tmp_path_factory.mktemp("journeys")) as polls:
+    """The sample polls, on the private PostgreSQL, and one more that is closed."""
+    folder = tmp_path_factory.mktemp("journeys")
+    with serving(folder) as polls:
+        done = command(folder, "psql", "--", "-c", CLOSED_POLL)
+        assert done.returncode == 0, done.stderr
         yield polls
 
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.journeys.conftest import NAME, Open, violations
 from tests.processes import Polls
 
-PAGES = ["/", "/poll/1", "/poll/1/results", "/nowhere"]
+PAGES = ["/", "/poll/1", "/poll/1/results", "/poll/4", "/poll/4/results", "/nowhere"]
 
 
 def votes_in(page: Page) -> int:
@@ -60,6 +60,22 @@ def test_a_voter_needs_no_more_than_a_keyboard(open_page: Open) -> None:
     expect(page).to_have_url(re.compile(r"/poll/1/results$"))
 
 
+def test_who_votes_in_a_poll_that_has_closed_meanwhile_is_told_so(open_page: Open, polls: Polls) -> None:
+    page = open_page("/poll/4", width=360)
+    expect(page.get_by_role("radio")).to_have_count(0)
+
+    page.evaluate(
+        """() => {
+            document.body.innerHTML = '<form method="post" action="/poll/4/vote"><button name="choice" value="13">';
+            document.querySelector("button").click();
+        }"""
+    )
+
+    expect(page.get_by_role("alert")).to_contain_text("This poll closed on")
+    page.get_by_role("link", name="Results").click()
+    expect(page).to_have_url(f"{polls.url}/poll/4/results")
+
+
 def test_a_screen_reader_hears_question_choices_and_button(open_page: Open) -> None:
     page = open_page("/poll/3")
 
@@ -105,6 +121,20 @@ def test_a_chinese_browser_gets_chinese_pages(open_page: Open) -> None:
 def test_axe_finds_nothing(open_page: Open, address: str, width: int, colours: str) -> None:
     page = open_page(address, width=width, color_scheme=colours)
 
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_axe_finds_nothing_on_the_pages_of_somebody_who_has_voted(open_page: Open, width: int, colours: str) -> None:
+    page = open_page("/poll/3", width=width, color_scheme=colours)
+    page.get_by_label("The sky").check()
+    page.get_by_role("button", name="Vote").click()
+    expect(page.get_by_text("your vote", exact=True)).to_be_visible()
+    assert violations(page) == []
+
+    page.get_by_role("link", name="Change your vote").click()
+    expect(page.get_by_role("button", name="Change your vote")).to_be_visible()
     assert violations(page) == []
 
 
