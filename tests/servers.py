@@ -4,23 +4,33 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg2
 
-from polls.storage.embedded import _as_ordinary_user, _binaries
+from polls.storage.embedded import _as_ordinary_user, _available_binaries
 from polls.storage.engine import Connection
 from tests.processes import TIMEOUT, eventually, free_port, working_in
 
 USER = "keeper"
 
+Choose = Callable[[Iterable[int]], int]
+
+
+def every_version() -> dict[int, Path]:
+    """{major version: folder of programs} of every PostgreSQL on this machine that polls knows how to use."""
+    debian = {int(folder.parent.name): folder for folder in Path("/usr/lib/postgresql").glob("*/bin")}
+    ours = {int(version): folder for version, folder in _available_binaries().items()}
+    return {version: folder for version, folder in (debian | ours).items() if version >= 15}
+
 
 class Server:
     """A PostgreSQL on 127.0.0.1, in a folder of its own, with a database called polls.
 
-    `settings` are server settings. With a `password`, it asks for it.
+    `settings` are server settings; `version` is `min` or `max` of those on this machine. With a `password`, it asks
+    for it.
     """
 
     def __init__(
@@ -28,13 +38,14 @@ class Server:
         folder: Path,
         settings: Mapping[str, str] | None = None,
         *,
-        binaries: Path | None = None,
+        version: Choose = max,
         password: str | None = None,
     ) -> None:
         self.data = folder / "data"
         self.log = folder / "postgresql.log"
         self.settings = dict(settings or {})
-        self._binaries = binaries or _binaries(None)
+        versions = every_version()
+        self._binaries = versions[version(versions)]
         self._password = password
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -141,11 +152,11 @@ def running(
     folder: Path,
     settings: Mapping[str, str] | None = None,
     *,
-    binaries: Path | None = None,
+    version: Choose = max,
     password: str | None = None,
 ) -> Iterator[Server]:
     """A server that runs until the end, and leaves nothing behind."""
-    server = Server(folder, settings, binaries=binaries, password=password)
+    server = Server(folder, settings, version=version, password=password)
     try:
         server.start()
         yield server

@@ -10,26 +10,17 @@ import pytest
 
 from polls.config import Postgres
 from polls.storage import engine
-from polls.storage.embedded import _available_binaries
 from tests.processes import command, serving, write
 from tests.servers import running
 
 PASSWORD = r"p@ss:w/rd %'\ ="
 
 
-def every_version() -> dict[int, Path]:
-    """{major version: folder of programs} of every PostgreSQL on this machine that polls knows how to use."""
-    debian = {int(folder.parent.name): folder for folder in Path("/usr/lib/postgresql").glob("*/bin")}
-    ours = {int(version): folder for version, folder in _available_binaries().items()}
-    return {version: folder for version, folder in (debian | ours).items() if version >= 15}
-
-
 @pytest.fixture(scope="module", params=[min, max], ids=["oldest", "newest"])
 def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[dict[str, object]]:
     """A server on 127.0.0.1 alone, not on ::1, that asks for a password; its settings for polls."""
-    versions = every_version()
-    binaries = versions[request.param(versions)]
-    with running(tmp_path_factory.mktemp("named"), {"fsync": "off"}, binaries=binaries, password=PASSWORD) as server:
+    folder = tmp_path_factory.mktemp("named")
+    with running(folder, {"fsync": "off"}, version=request.param, password=PASSWORD) as server:
         yield server.address
 
 

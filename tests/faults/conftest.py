@@ -15,8 +15,8 @@ Expect = Callable[..., None]
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with running(tmp_path) as server:
+def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
+    with running(tmp_path, version=getattr(request, "param", max)) as server:
         yield server
 
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.faults.conftest import Expect, Serve, prepare, settings
 from tests.faults.crowd import Crowd
@@ -58,6 +59,7 @@ def test_forty_posts_at_once_by_one_voter_are_one_ballot(serve: Serve, server: S
     assert verify(tmp_path) == 0
 
 
+@pytest.mark.parametrize("server", [min, max], ids=["oldest", "newest"], indirect=True)
 def test_eight_clients_who_change_the_same_three_ballots_leave_exact_counts(
     serve: Serve, server: Server, tmp_path: Path
 ) -> None:

@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,27 +22,24 @@ def first_vote_after(crowd: Crowd, moment: float) -> float:
     return next(counted for counted in list(crowd.moments) if counted > moment) - moment
 
 
-def test_the_database_is_killed_and_comes_back(serve: Serve, server: Server, expect_exact: Expect) -> None:
+@pytest.mark.parametrize(
+    ("take_away", "bring_back", "seconds"),
+    [(Server.kill, Server.start, 1), (Server.stop, Server.start, 10), (Server.freeze, Server.thaw, 5)],
+    ids=["killed", "stopped", "frozen"],
+)
+def test_the_database_goes_away_and_comes_back(
+    serve: Serve,
+    server: Server,
+    expect_exact: Expect,
+    take_away: Callable[[Server], None],
+    bring_back: Callable[[Server], None],
+    seconds: int,
+) -> None:
     with serve() as polls, Crowd([polls.url]) as crowd:
         time.sleep(1)
-        server.kill()
-        time.sleep(1)
-        server.start()
-        back = time.monotonic()
-
-        assert first_vote_after(crowd, back) < SOON
-        time.sleep(1)
-
-    assert crowd.answers.keys() == {303, 503}
-    expect_exact(crowd)
-
-
-def test_the_database_is_stopped_for_ten_seconds(serve: Serve, server: Server, expect_exact: Expect) -> None:
-    with serve() as polls, Crowd([polls.url]) as crowd:
-        time.sleep(1)
-        server.stop()
-        time.sleep(10)
-        server.start()
+        take_away(server)
+        time.sleep(seconds)
+        bring_back(server)
         back = time.monotonic()
 
         assert first_vote_after(crowd, back) < SOON
@@ -80,21 +77,6 @@ def test_a_lock_on_the_hot_choice_is_answered_with_503_and_voting_goes_on_after_
 
         assert first_vote_after(crowd, free) < SOON
         time.sleep(0.5)
-
-    assert crowd.answers.keys() == {303, 503}
-    expect_exact(crowd)
-
-
-def test_the_database_is_frozen_for_five_seconds(serve: Serve, server: Server, expect_exact: Expect) -> None:
-    with serve() as polls, Crowd([polls.url]) as crowd:
-        time.sleep(1)
-        server.freeze()
-        time.sleep(5)
-        server.thaw()
-        back = time.monotonic()
-
-        assert first_vote_after(crowd, back) < SOON
-        time.sleep(1)
 
     assert crowd.answers.keys() == {303, 503}
     expect_exact(crowd)
