@@ -65,10 +65,12 @@ async def open_ballot_box(app: web.Application) -> None:
 
 async def close_ballot_box(app: web.Application) -> None:
     """Store the ballots that were handed in, then close their connection."""
-    if box := app.get(BALLOT_BOX):
-        await box.close()
-    if recorder := app.get(_RECORDER):
-        recorder.close()
+    try:
+        if box := app.get(BALLOT_BOX):
+            await box.close()
+    finally:
+        if recorder := app.get(_RECORDER):
+            recorder.close()
 
 
 async def close_pg(app: web.Application) -> None:

@@ -9,7 +9,13 @@ ALTER TABLE question
     ADD COLUMN edition    bigint NOT NULL DEFAULT 0,
     -- The key under which this poll's voters are stored. Without it, nobody can tell whose ballots they were.
     ADD COLUMN voter_salt bytea  NOT NULL DEFAULT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()),
-    ADD CONSTRAINT question_ballots_check CHECK (ballots >= 0);
+    ADD CONSTRAINT question_ballots_check CHECK (ballots >= 0),
+    ADD CONSTRAINT question_voter_salt_check CHECK (octet_length(voter_salt) BETWEEN 16 AND 64),
+    -- Dates that calendars know: not infinity, and none before the year 1 or after the year 9999.
+    ADD CONSTRAINT question_pub_date_check
+    CHECK (pub_date >= '0001-01-02 00:00:00+00' AND pub_date < '9999-12-31 00:00:00+00'),
+    ADD CONSTRAINT question_closes_at_check
+    CHECK (closes_at >= '0001-01-02 00:00:00+00' AND closes_at < '9999-12-31 00:00:00+00');
 
 -- `marks` are ids of choices, ascending.
 CREATE TABLE ballot (
@@ -58,5 +64,5 @@ END
 $$;
 
 CREATE TRIGGER choice_edited
-AFTER INSERT OR DELETE OR UPDATE OF question_id, choice_text, position ON choice
+AFTER INSERT OR DELETE OR UPDATE OF id, question_id, choice_text, position ON choice
 FOR EACH ROW EXECUTE FUNCTION choice_edited();

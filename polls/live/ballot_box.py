@@ -13,6 +13,7 @@ from polls.domain.poll import Ballot
 logger = logging.getLogger(__name__)
 
 MOST_TOGETHER = 1000  # ballots in one transaction
+_LAST_CHANCE = 0.1  # of its time: a ballot with less than that left is not sent any more
 _MOST_TURNS = 10  # of the loop, for which a batch waits for more
 
 Outcome = TypeVar("Outcome")
@@ -31,14 +32,15 @@ class _Envelope(Generic[Outcome]):
 class BallotBox(Generic[Outcome]):
     """Takes ballots in, hands them in batches to `record`, and tells each voter the outcome of their own.
 
-    `record` takes a list of ballots and returns as many outcomes, in that order, or raises when none is known to be
-    stored. It is called once at a time: at once for a ballot that comes alone, and with all that have gathered
-    meanwhile after that. At most `waiting` ballots wait for an answer, each for `timeout` seconds at most.
+    `record` takes a list of ballots, and the seconds after which none of them may be stored any more. It returns as
+    many outcomes, in that order, or raises when nobody knows them. It is called once at a time: at once for a ballot
+    that comes alone, and with all that have gathered meanwhile after that. At most `waiting` ballots wait for an
+    answer, each for `timeout` seconds at most.
     """
 
     def __init__(
         self,
-        record: Callable[[Sequence[Ballot]], Awaitable[Sequence[Outcome]]],
+        record: Callable[[Sequence[Ballot], float], Awaitable[Sequence[Outcome]]],
         *,
         waiting: int,
         timeout: float,
@@ -53,6 +55,7 @@ class BallotBox(Generic[Outcome]):
         self._closing = False
         self._alarm: asyncio.TimerHandle | None = None
         self._trouble = ""
+        self._refused = 0  # ballots, since it was logged last
 
     def open(self) -> None:
         """Begin to store what is cast."""
@@ -73,13 +76,14 @@ class BallotBox(Generic[Outcome]):
         Raises VoteNotStored when too many wait, when they were not stored in time, or when nobody can tell.
         """
         if self._closing or self._waiting + len(ballots) > self._most_waiting:
+            self._refused += len(ballots)
             raise VoteNotStored
         envelope = _Envelope(ballots, self._loop.create_future(), self._loop.time() + self._timeout)
         self._queue.append(envelope)
         self._waiting += len(ballots)
         self._called.set()
         if self._alarm is None:
-            self._alarm = self._loop.call_at(envelope.deadline, self._answer_overdue)
+            self._alarm = self._loop.call_at(envelope.deadline, self._ring)
         return await envelope.outcomes
 
     async def _write(self) -> None:
@@ -106,6 +110,8 @@ class BallotBox(Generic[Outcome]):
 
     def _next_batch(self) -> list[_Envelope[Outcome]]:
         """As many whole envelopes as fit in one transaction."""
+        # Who has next to no time left would leave the others as little.
+        self._answer_overdue(self._loop.time() + _LAST_CHANCE * self._timeout)
         batch: list[_Envelope[Outcome]] = []
         size = 0
         while self._queue and (not batch or size + len(self._queue[0].ballots) <= MOST_TOGETHER):
@@ -119,8 +125,9 @@ class BallotBox(Generic[Outcome]):
         """Store a batch and answer its voters, whatever goes wrong, so that the next one is stored."""
         try:
             ballots = [ballot for envelope in batch for ballot in envelope.ballots]
-            async with asyncio.timeout(self._timeout):
-                outcomes = await self._record(ballots)
+            seconds = batch[0].deadline - self._loop.time()
+            async with asyncio.timeout(seconds):
+                outcomes = await self._record(ballots, seconds)
             if len(outcomes) != len(ballots):
                 raise AssertionError(f"{len(ballots)} ballots have {len(outcomes)} outcomes")  # noqa: TRY301
             in_order = iter(outcomes)
@@ -150,16 +157,23 @@ class BallotBox(Generic[Outcome]):
         else:
             envelope.outcomes.set_result(outcomes)
 
-    def _answer_overdue(self) -> None:
-        """Answer those whose time is over. What was not sent yet is dropped."""
-        now = self._loop.time()
+    def _answer_overdue(self, now: float) -> None:
+        """Answer those whose time is over by `now`. What was not sent yet is dropped."""
         for envelope in self._in_hand:
             if envelope.deadline <= now:
                 self._answer(envelope, None)
         while self._queue and self._queue[0].deadline <= now:
+            self._refused += len(self._queue[0].ballots)
             self._answer(self._queue.popleft(), None)
+
+    def _ring(self) -> None:
+        """Look after those who wait; again when the time of the next is over."""
+        self._answer_overdue(self._loop.time())
         waiting = next((envelope for envelope in (*self._in_hand, *self._queue) if envelope.is_open), None)
-        self._alarm = self._loop.call_at(waiting.deadline, self._answer_overdue) if waiting else None
+        self._alarm = self._loop.call_at(waiting.deadline, self._ring) if waiting else None
+        if self._refused:
+            logger.warning("%d votes were not stored, because too many waited, or waited too long", self._refused)
+            self._refused = 0
 
     def _complain(self, error: BaseException) -> None:
         """Log why ballots were not stored: once, as long as it is the same."""

@@ -26,9 +26,10 @@ from polls.storage.tables import choice, question
 
 logger = logging.getLogger(__name__)
 
-Refusal: TypeAlias = PollNotFound | PollClosed | NothingChosen
+Refusal: TypeAlias = PollNotFound | PollClosed | NothingChosen | VoteNotStored
 
-COMMIT_TIMEOUT = STATEMENT_TIMEOUT + 1  # seconds; no time-out of PostgreSQL ends a commit that waits for its standby
+_ANSWER_TIMEOUT = STATEMENT_TIMEOUT + 1  # seconds; no time-out of PostgreSQL ends a commit that waits for its standby
+_FAULTS_OF_ONE_POLL = (psycopg2.errors.LockNotAvailable, psycopg2.IntegrityError, psycopg2.DataError, ValueError)
 _ATTEMPTS = 5  # at a batch whose polls are being edited, or that PostgreSQL chose to end a deadlock
 _VOTER_BYTES = 16  # what is stored of a voter's hash
 _REMEMBERED = 1000  # polls whose rules are kept in memory
@@ -46,10 +47,11 @@ _PREPARE = """
     ORDER BY id
     FOR NO KEY UPDATE;
 
-    -- $1, $2: the polls, and the edition of each that its ballots were checked against.
-    -- $3, $4, $5: of each ballot the poll, the voter in hexadecimal digits, and the marks as an array's text.
-    -- Tells of each poll why its ballots are refused, or nothing where they are stored.
-    PREPARE record_ballots (integer[], bigint[], integer[], text[], text[]) AS
+    -- $1, $2, $3: the polls, and of each the edition and the salt that its ballots were checked and hidden with.
+    -- $4, $5, $6: of each ballot the poll, the voter in hexadecimal digits, and the marks as an array's text.
+    -- $7: the moment, in seconds since 1970, until which they may be stored.
+    -- Tells of each poll why its ballots are refused, or nothing where they are stored; and what time it is.
+    PREPARE record_ballots (integer[], bigint[], text[], integer[], text[], text[], double precision) AS
     WITH moment AS MATERIALIZED (
         -- Not now(), which is when the transaction began: the poll may have been closed while we waited for the lock.
         SELECT clock_timestamp() AS here
@@ -58,17 +60,21 @@ _PREPARE = """
         SELECT
             checked.id,
             CASE
+                -- Nobody waits for us any more, and its voters may have changed their ballots elsewhere.
+                WHEN moment.here > to_timestamp($7) THEN 'late'
                 WHEN question.id IS NULL OR question.pub_date > moment.here THEN 'absent'
-                WHEN question.edition <> checked.edition THEN 'edited'
+                -- The salt tells whether it is the same poll at all, or another one in its place.
+                WHEN question.edition <> checked.edition OR question.voter_salt <> decode(checked.salt, 'hex')
+                THEN 'edited'
                 WHEN question.closes_at <= moment.here THEN 'closed'
             END AS refusal
         FROM moment
-        CROSS JOIN unnest($1, $2) AS checked (id, edition)
+        CROSS JOIN unnest($1, $2, $3) AS checked (id, edition, salt)
         LEFT JOIN question ON question.id = checked.id
     ),
     incoming AS MATERIALIZED (
         SELECT handed.question_id, decode(handed.voter, 'hex') AS voter, handed.marks::integer[] AS marks
-        FROM unnest($3, $4, $5) AS handed (question_id, voter, marks)
+        FROM unnest($4, $5, $6) AS handed (question_id, voter, marks)
         JOIN asked ON asked.id = handed.question_id
         WHERE asked.refusal IS NULL
     ),
@@ -126,15 +132,25 @@ _PREPARE = """
     SELECT
         asked.id,
         asked.refusal,
+        extract(epoch FROM moment.here)::double precision AS here,
         CASE WHEN touched.id IS NOT NULL THEN pg_notify('polls', touched.id || ':' || touched.revision) END
-    FROM asked
+    FROM moment
+    CROSS JOIN asked
     LEFT JOIN touched ON touched.id = asked.id
 """
 
 _RECORD = """
     EXECUTE lock_questions (%(questions)s);
-    EXECUTE record_ballots (%(questions)s, %(editions)s, %(asked)s, %(voters)s, %(marks)s)
+    EXECUTE record_ballots (
+        %(questions)s, %(editions)s, %(salts)s, %(asked)s, %(voters)s, %(marks)s, %(until)s
+    )
 """
+
+# What somebody else holds for longer is answered without it; then each poll is tried alone.
+_PATIENT = "SET lock_timeout = '1500ms'"
+_IMPATIENT = "SET lock_timeout = '100ms'"
+
+_TIME = "SELECT extract(epoch FROM clock_timestamp())::double precision AS here"
 
 _RULES = compiled(
     sa.select(*POLL, question.c.edition, question.c.voter_salt)
@@ -175,35 +191,38 @@ class Recorder:
         self._engine = engine
         self._connection: aiopg.Connection | None = None
         self._rules: dict[int, _Rules] = {}
+        self._clock_ahead = 0.0  # seconds by which the database's clock is at least ahead of the event loop's
 
-    async def record(self, ballots: Sequence[Ballot]) -> list[Refusal | None]:
+    async def record(self, ballots: Sequence[Ballot], seconds: float) -> list[Refusal | None]:
         """Store `ballots` in one transaction, and say of each, in their order, why it was refused, or None.
 
-        Of several by one voter in one poll the last one stays. Raises VoteNotStored when none of those that weren't
-        refused is known to be stored.
+        Of several by one voter in one poll the last one stays. After `seconds` nothing is stored any more, even by a
+        transaction that was given up and still waits for a lock: it would undo what a voter has changed since. Raises
+        VoteNotStored when it isn't known what became of them.
         """
         try:
-            return await self._record(ballots)
+            return await self._record(ballots, _now() + seconds)
         except BaseException as error:
             # What the server makes of what it was sent, nobody knows any more.
             self.close()
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and not (task and task.cancelling()):
                 # aiopg says a statement time-out as a cancellation; a real one is counted in the task.
-                timeout = TimeoutError(f"PostgreSQL took longer than {STATEMENT_TIMEOUT} seconds")
-                raise VoteNotStored from timeout
+                raise VoteNotStored from TimeoutError("PostgreSQL has cancelled the statement")
             if isinstance(error, TimeoutError):
                 raise VoteNotStored from TimeoutError("PostgreSQL does not answer")
-            if isinstance(error, psycopg2.Error | OSError | ValueError):
-                # ValueError: aiopg selects on bare file numbers, and one past 1023 is none to it.
+            if isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError | OSError):
                 raise VoteNotStored from error
             raise
 
     async def open(self) -> None:
         """Connect, where it isn't done yet. Raises psycopg2.Error, TimeoutError."""
         if self._connection is None or self._connection.closed:
+            self.close()
             self._connection = await connect_beside(self._engine)
             await self._execute(_PREPARE)
+            await self._execute(_PATIENT)
+            self._set_clock(await self._execute(_TIME))
 
     def close(self) -> None:
         """Close the connection; `record` opens another one."""
@@ -211,53 +230,56 @@ class Recorder:
             self._connection.close()
             self._connection = None
 
-    async def _record(self, ballots: Sequence[Ballot]) -> list[Refusal | None]:
-        outcomes: list[Refusal | None] = [None] * len(ballots)
-        open_places: Sequence[int] = range(len(ballots))
+    async def _record(self, ballots: Sequence[Ballot], until: float) -> list[Refusal | None]:
+        outcomes: dict[int, Refusal | None] = {}  # by the ballot's place
+        pending: Sequence[int] = range(len(ballots))
         for question_id in list(self._rules)[:-_REMEMBERED]:
             del self._rules[question_id]
         for _ in range(_ATTEMPTS):
             await self.open()
-            accepted = await self._check(ballots, open_places, outcomes)
-            if not accepted:
-                return outcomes
+            outcomes |= await self._refused_by_rules(ballots, pending)
+            pending = [place for place in pending if place not in outcomes]
             try:
-                refusals = await self._store(ballots, accepted)
+                refusals = await self._store(ballots, pending, until)
             except (psycopg2.errors.DeadlockDetected, psycopg2.errors.SerializationFailure) as error:
                 logger.info("a batch of ballots is tried again: %s", type(error).__name__)
-                open_places = accepted
                 continue
-            if not any(refusals.values()):
-                return outcomes
-            for place in accepted:
+            edited = {question_id for question_id, refusal in refusals.items() if refusal == "edited"}
+            for place in pending:
                 question_id = ballots[place].question_id
-                match refusals[question_id]:
-                    case "absent":
-                        outcomes[place] = PollNotFound(question_id)
-                    case "closed":
-                        outcomes[place] = _closed(self._rules[question_id].poll)
-            open_places = [place for place in accepted if refusals[ballots[place].question_id] == "edited"]
-            if not open_places:
-                return outcomes
-            await self._learn({ballots[place].question_id for place in open_places})
-        raise VoteNotStored from TimeoutError(f"no success after {_ATTEMPTS} attempts")
+                if question_id not in edited:
+                    outcomes[place] = self._outcome(question_id, refusals[question_id])
+            if not edited:
+                break
+            pending = [place for place in pending if place not in outcomes]
+            await self._learn(edited)
+        return [outcomes[place] if place in outcomes else VoteNotStored() for place in range(len(ballots))]
 
-    async def _check(
-        self, ballots: Sequence[Ballot], places: Sequence[int], outcomes: list[Refusal | None]
-    ) -> list[int]:
-        """The places of those ballots that their polls accept; the others' outcomes are written down."""
+    def _outcome(self, question_id: int, refusal: str | None) -> Refusal | None:
+        match refusal:
+            case None:
+                return None
+            case "absent":
+                return PollNotFound(question_id)
+            case "closed":
+                at = self._rules[question_id].poll.question.closes_at
+                return PollClosed(question_id, at) if at else VoteNotStored()
+        return VoteNotStored()
+
+    async def _refused_by_rules(self, ballots: Sequence[Ballot], places: Sequence[int]) -> dict[int, Refusal | None]:
+        """What their polls don't accept, by place."""
         doubtful = {ballots[place].question_id for place in places if not self._accepts(ballots[place])}
         if not doubtful:
-            return list(places)
+            return {}
         # What is remembered may be an older edition: nobody is refused by it.
         await self._learn(doubtful)
-        for place in places:
-            ballot = ballots[place]
-            if ballot.question_id not in self._rules:
-                outcomes[place] = PollNotFound(ballot.question_id)
-            elif ballot.question_id in doubtful and not self._accepts(ballot):
-                outcomes[place] = NothingChosen(ballot.question_id)
-        return [place for place in places if outcomes[place] is None]
+        return {
+            place: NothingChosen(ballots[place].question_id)
+            if ballots[place].question_id in self._rules
+            else PollNotFound(ballots[place].question_id)
+            for place in places
+            if not self._accepts(ballots[place])
+        }
 
     def _accepts(self, ballot: Ballot) -> bool:
         rules = self._rules.get(ballot.question_id)
@@ -272,7 +294,28 @@ class Recorder:
             rows = list(rows_of_poll)
             self._rules[question_id] = _Rules(as_poll(rows), rows[0].edition, bytes(rows[0].voter_salt))
 
-    async def _store(self, ballots: Sequence[Ballot], places: Iterable[int]) -> dict[int, str | None]:
+    async def _store(self, ballots: Sequence[Ballot], places: Sequence[int], until: float) -> dict[int, str | None]:
+        """Store them together, and say of each poll why it refused, or None.
+
+        Where one poll can't be had (somebody holds it, or its counts are spoilt), the others go on without it.
+        """
+        try:
+            return await self._send(ballots, places, until)
+        except _FAULTS_OF_ONE_POLL as error:
+            question_ids = sorted({ballots[place].question_id for place in places})
+            if len(question_ids) == 1:
+                reason = " ".join(str(error).split())
+                logger.error("the ballots for poll %d can't be stored: %s", *question_ids, reason)  # noqa: TRY400
+                return dict.fromkeys(question_ids, "unavailable")
+        refusals: dict[int, str | None] = {}
+        await self._execute(_IMPATIENT)
+        for question_id in question_ids:
+            of_poll = [place for place in places if ballots[place].question_id == question_id]
+            refusals |= await self._store(ballots, of_poll, until)
+        await self._execute(_PATIENT)
+        return refusals
+
+    async def _send(self, ballots: Sequence[Ballot], places: Sequence[int], until: float) -> dict[int, str | None]:
         """Send one transaction, and say of each poll in it why it refused, or None."""
         # Of twins, the later one replaces the earlier one, as it would in the next batch.
         marks: dict[tuple[int, str], tuple[int, ...]] = {}
@@ -280,41 +323,48 @@ class Recorder:
             ballot = ballots[place]
             voter = self._rules[ballot.question_id].stored_voter(ballot)
             marks[ballot.question_id, voter] = ballot.marks
-        questions = sorted({question_id for question_id, _ in marks})
+        if not marks:
+            return {}
+        question_ids = sorted({question_id for question_id, _ in marks})
         rows = await self._execute(
             _RECORD,
             {
-                "questions": _array(questions),
-                "editions": _array(self._rules[question_id].edition for question_id in questions),
+                "questions": _array(question_ids),
+                "editions": _array(self._rules[question_id].edition for question_id in question_ids),
+                "salts": _array(self._rules[question_id].salt.hex() for question_id in question_ids),
                 "asked": _array(question_id for question_id, _ in marks),
                 "voters": _array(voter for _, voter in marks),
                 "marks": _array(f'"{_array(marked)}"' for marked in marks.values()),
+                "until": until + self._clock_ahead,
             },
         )
+        self._set_clock(rows)
+        if warnings := self._connection and self._connection.raw.notices:
+            # A commit whose wait for its standby was cancelled succeeds, and only this tells that it is here alone. In
+            # what language it is said, and in what words, the server decides: so any warning counts.
+            raise psycopg2.OperationalError(f"PostgreSQL warns: {' '.join(warnings)}")
         return {row.id: row.refusal for row in rows}
+
+    def _set_clock(self, rows: Sequence[Any]) -> None:
+        """Learn the database's time. It was read before it came here, so that it is later there than we think."""
+        self._clock_ahead = rows[0].here - _now()
 
     async def _execute(self, statements: str, values: dict[str, Any] | None = None) -> list[Any]:
         connection = self._connection
         assert connection is not None  # noqa: S101
-        warnings = connection.raw.notices
-        del warnings[:]
-        async with connection.cursor(timeout=COMMIT_TIMEOUT, cursor_factory=NamedTupleCursor) as cursor:
+        del connection.raw.notices[:]
+        async with connection.cursor(timeout=_ANSWER_TIMEOUT, cursor_factory=NamedTupleCursor) as cursor:
             await cursor.execute(statements, values)
             rows = await cursor.fetchall() if cursor.description else []
         connection.raw.poll()  # psycopg2 passes on a warning that came together with the end of an answer only now
-        if warnings:
-            # A commit whose wait for its standby was cancelled succeeds, and only this tells that it is here alone. In
-            # what language it is said, and in what words, the server decides: so any warning counts.
-            raise psycopg2.OperationalError(f"PostgreSQL warns: {' '.join(warnings)}")
         return rows
+
+
+def _now() -> float:
+    """Seconds by the clock of the event loop, which nobody sets."""
+    return asyncio.get_running_loop().time()
 
 
 def _array(elements: Iterable[object]) -> str:
     """The text of a PostgreSQL array. Numbers, hexadecimal digits and what is in quotes need no escaping."""
     return f"{{{','.join(map(str, elements))}}}"
-
-
-def _closed(poll: Poll) -> PollClosed:
-    at = poll.question.closes_at
-    assert at is not None  # noqa: S101 - an end that is set later is a later edition
-    return PollClosed(poll.question.id, at)

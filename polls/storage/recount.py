@@ -1,7 +1,7 @@
 """The recount: whether the numbers that pages show are the numbers of ballots."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 
@@ -19,11 +19,23 @@ _BALLOTS = """
 _VOTES = """
     SELECT choice.question_id, choice.id, choice.votes, count(marked.choice_id)
     FROM choice
-    LEFT JOIN (SELECT unnest(marks) AS choice_id FROM ballot WHERE question_id = %(poll)s OR %(poll)s IS NULL) AS marked
-        ON marked.choice_id = choice.id
+    LEFT JOIN (SELECT question_id, unnest(marks) AS choice_id FROM ballot) AS marked
+        ON marked.question_id = choice.question_id AND marked.choice_id = choice.id
     WHERE choice.question_id = %(poll)s OR %(poll)s IS NULL
     GROUP BY choice.id
     ORDER BY choice.id
+"""
+
+_ASTRAY = """
+    SELECT ballot.question_id, count(*)
+    FROM ballot
+    WHERE (ballot.question_id = %(poll)s OR %(poll)s IS NULL) AND EXISTS (
+        SELECT
+        FROM unnest(ballot.marks) AS marked (choice_id)
+        LEFT JOIN choice ON choice.id = marked.choice_id AND choice.question_id = ballot.question_id
+        WHERE choice.id IS NULL
+    )
+    GROUP BY ballot.question_id
 """
 
 
@@ -42,11 +54,15 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Recount:
-    """One poll, recounted: its ballots, and the votes of each choice by its id. In words, it is a line."""
+    """One poll, recounted: its ballots, and the votes of each choice by its id. In words, it is a line.
+
+    `astray` ballots mark what was removed since: they stay ballots of the poll.
+    """
 
     question_id: int
     ballots: Count
-    votes: Mapping[int, Count] = field(default_factory=dict)
+    votes: Mapping[int, Count]
+    astray: int = 0
 
     @property
     def is_exact(self) -> bool:
@@ -55,6 +71,8 @@ class Recount:
 
     def __str__(self) -> str:
         line = f"poll {self.question_id}: {_counted(self.ballots.found, 'ballot')}"
+        if self.astray:
+            line += f" ({self.astray:,} for a choice that is no longer offered)"
         if self.is_exact:
             return f"{line}, counted exactly"
         differences = [] if self.ballots.is_exact else [f"question.ballots says {self.ballots.kept}"]
@@ -76,8 +94,10 @@ def recount(connection: Connection, question_id: int | None = None) -> Iterator[
         cursor.execute(_VOTES, {"poll": question_id})
         for of_question, choice_id, kept, found in cursor.fetchall():
             votes[of_question][choice_id] = Count(kept, found)
+        cursor.execute(_ASTRAY, {"poll": question_id})
+        astray = dict(cursor.fetchall())
     for id_, count in ballots.items():
-        yield Recount(id_, count, votes[id_])
+        yield Recount(id_, count, votes[id_], astray.get(id_, 0))
 
 
 def _counted(number: int, noun: str) -> str:

@@ -6,6 +6,7 @@ from sqlalchemy.dialects import postgresql
 metadata = sa.MetaData()
 
 _RANDOM = "uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())"
+_IN_THE_CALENDAR = "{0} >= '0001-01-02 00:00:00+00' AND {0} < '9999-12-31 00:00:00+00'"
 
 question = sa.Table(
     "question",
@@ -20,6 +21,9 @@ question = sa.Table(
     sa.Column("voter_salt", sa.LargeBinary, server_default=sa.text(_RANDOM), nullable=False),
     sa.PrimaryKeyConstraint("id", name="question_id_pkey"),
     sa.CheckConstraint("ballots >= 0", name="question_ballots_check"),
+    sa.CheckConstraint("octet_length(voter_salt) BETWEEN 16 AND 64", name="question_voter_salt_check"),
+    sa.CheckConstraint(_IN_THE_CALENDAR.format("pub_date"), name="question_pub_date_check"),
+    sa.CheckConstraint(_IN_THE_CALENDAR.format("closes_at"), name="question_closes_at_check"),
 )
 sa.Index("question_pub_date_idx", question.c.pub_date.desc(), question.c.id.desc())
 

@@ -1,15 +1,20 @@
 """Voting."""
 
+import asyncio
+
 from aiohttp import web
 
-from polls.domain.errors import NothingChosen, PollClosed, VoteNotStored
+from polls.domain.errors import NothingChosen, PollClosed, PollsUnavailable, VoteNotStored
 from polls.domain.poll import Ballot
+from polls.storage.ballots import Refusal
 from polls.web.errors import RETRY_AFTER, respond, wants_json, wording
 from polls.web.forms import marked, read_form
 from polls.web.keys import BALLOT_BOX, SHOWN
 from polls.web.templating import language_of, render
 from polls.web.view import PollView
-from polls.web.voter import known_voter, name_in_poll, new_voter, remember_marks, remember_voter
+from polls.web.voter import introduce_voter, known_voter, name_in_poll, new_voter, remember_marks, remember_voter
+
+_PATIENCE = 0.9  # seconds that a voter who has waited already waits for the form to be shown again
 
 
 class VoteView(PollView):
@@ -25,10 +30,13 @@ class VoteView(PollView):
         known = known_voter(request)
         voter = known or new_voter()
         ballot = Ballot(question_id, name_in_poll(voter, question_id), marks)
+        refusal: Refusal | None
         try:
             (refusal,) = await request.app[BALLOT_BOX].cast([ballot])
         except VoteNotStored as error:
-            response = self._offer_another_try(error, marks)
+            refusal = error
+        if isinstance(refusal, VoteNotStored):
+            response = self._offer_another_try(refusal, marks)
             remember_voter(request, response, voter)
             return response
         if isinstance(refusal, NothingChosen | PollClosed):
@@ -46,19 +54,26 @@ class VoteView(PollView):
     async def _ask_again(self, refusal: NothingChosen | PollClosed) -> web.Response:
         """Show the form again, with the reason why this ballot was refused."""
         # A poll that is not there, or closed, is said before a choice that is not.
-        poll = await self.find()
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                poll = await self.find()
+        except (PollsUnavailable, TimeoutError):
+            raise refusal from None
         if poll.is_closed and poll.question.closes_at:
             refusal = PollClosed(self.question_id, poll.question.closes_at)
         if wants_json(self.request):
             raise refusal
-        return self.form(poll, problem=wording(refusal, language_of(self.request)))
+        response = self.form(poll, problem=wording(refusal, language_of(self.request)))
+        introduce_voter(self.request, response)
+        return response
 
     def _offer_another_try(self, error: VoteNotStored, marks: tuple[int, ...]) -> web.Response:
         """Show the form again as the voter left it, or what is left of it while the poll can't be read."""
         if wants_json(self.request):
             return respond(self.request, error)
         problem = wording(error, language_of(self.request))
-        if poll := self.request.app[SHOWN].get(self.question_id):
+        poll = self.request.app[SHOWN].get(self.question_id)
+        if poll and not poll.is_closed and poll.offers(*marks):
             response = self.form(poll, problem=problem, marks=frozenset(marks))
         else:
             response = render(

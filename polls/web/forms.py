@@ -9,6 +9,7 @@ from polls.domain.errors import NothingChosen
 from polls.web.numbers import number
 
 MAX_BODY = 64 * 1024  # bytes; our forms need a few dozen
+_MOST_MARKS = 100  # more than any ballot has; many may have to wait in memory
 
 
 class MalformedForm(Exception):
@@ -37,8 +38,11 @@ def marked(form: MultiMapping[Any], question_id: int) -> tuple[int, ...]:
 
     Raises NothingChosen where it names none, or what is no id.
     """
+    values = form.getall("choice", [])
+    if len(values) > _MOST_MARKS:
+        raise NothingChosen(question_id)
     marks: list[int] = []
-    for value in form.getall("choice", []):
+    for value in values:
         choice_id = number(value) if isinstance(value, str) else None  # it may be a file
         if choice_id is None:
             raise NothingChosen(question_id)

@@ -8,7 +8,7 @@ from polls.web.keys import ENGINE
 from polls.web.numbers import number
 from polls.web.templating import render
 from polls.web.view import PollView, View
-from polls.web.voter import remembered_marks
+from polls.web.voter import introduce_voter, remembered_marks
 
 PAGE_SIZE = 5
 
@@ -41,7 +41,9 @@ class DetailView(PollView):
     """A poll, as a form to vote with."""
 
     async def get(self) -> web.Response:
-        return self.form(await self.find())
+        response = self.form(await self.find())
+        introduce_voter(self.request, response)
+        return response
 
 
 class ResultsView(PollView):

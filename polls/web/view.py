@@ -7,7 +7,7 @@ from polls.storage import questions
 from polls.web.errors import Problem
 from polls.web.keys import ENGINE, SHOWN
 from polls.web.templating import render
-from polls.web.voter import introduce_voter, remembered_marks
+from polls.web.voter import remembered_marks
 
 _MOST_SHOWN = 1000  # polls that are remembered
 
@@ -55,7 +55,7 @@ class PollView(View):
         `problem` tells why the ballot that was sent is not counted.
         """
         mine = remembered_marks(self.request, poll)
-        response = render(
+        return render(
             self.request,
             "detail.html",
             status=problem.status if problem else web.HTTPOk.status_code,
@@ -65,5 +65,3 @@ class PollView(View):
             has_voted=bool(mine),
             **({"here": self.url("poll", address=self.address)} if problem else {}),
         )
-        introduce_voter(self.request, response)
-        return response

@@ -2,6 +2,8 @@
 
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,9 +46,34 @@ def test_the_database_goes_away_and_comes_back(
 
         assert first_vote_after(crowd, back) < SOON
         time.sleep(1)
+        for _ in range(10):  # the pool has healed, too
+            with urllib.request.urlopen(f"{polls.url}/poll/1/results", timeout=10) as page:
+                assert page.status == 200
 
     assert crowd.answers.keys() == {303, 503}
     expect_exact(crowd)
+
+
+def test_who_votes_without_a_cookie_while_the_database_is_away_gets_one_and_keeps_their_choice(
+    serve: Serve, server: Server
+) -> None:
+    with serve() as polls:
+        server.stop()
+        request = urllib.request.Request(f"{polls.url}/poll/1/vote", b"choice=2")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=10)
+        with refused.value as answer:
+            page = answer.read().decode()
+        server.start()
+
+        request.add_header("Cookie", answer.headers["Set-Cookie"].split(";")[0])
+        assert 'name="choice" value="2"' in page
+        for _ in range(2):
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                assert answer.status == 200
+
+    assert answer.status == 200
+    assert server.execute("SELECT marks FROM ballot") == [([2],)]
 
 
 def test_a_thousand_voters_end_with_a_thousand_ballots_though_the_database_is_killed_twice(
@@ -59,6 +86,7 @@ def test_a_thousand_voters_end_with_a_thousand_ballots_though_the_database_is_ki
             time.sleep(0.5)
             server.start()
 
+    assert crowd.answers[503] > 0
     assert server.execute("SELECT count(*) FROM ballot") == [(1000,)]
     expect_exact(crowd)
 

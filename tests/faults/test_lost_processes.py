@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from tests.faults.conftest import Expect, Serve
 from tests.faults.crowd import Crowd
+from tests.faults.test_contention import verify
 from tests.processes import Polls, eventually
 from tests.servers import Server
 
@@ -43,33 +44,39 @@ def test_a_process_that_is_told_to_end_answers_everybody_whose_ballot_it_took(
     expect_exact(crowd)
 
 
-def test_ballots_that_wait_are_written_and_answered_before_the_end(serve: Serve, server: Server) -> None:
-    with serve() as polls, server.connect() as somebody, somebody.cursor() as cursor:
-        cursor.execute("BEGIN; SELECT FROM question FOR UPDATE")
+def test_ballots_that_wait_are_written_and_answered_before_the_end(
+    serve: Serve, server: Server, tmp_path: Path
+) -> None:
+    with serve() as polls:
+        assert answer(post(polls, 1000)).status == 303
+        server.freeze()
         waiting = [post(polls, voter) for voter in range(20)]
         time.sleep(0.5)
         polls.process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
-        cursor.execute("COMMIT")
+        server.thaw()
 
         assert [answer(connection).status for connection in waiting] == [303] * 20
         assert polls.process.wait(10) == 0
 
-    assert server.execute("SELECT count(*) FROM ballot") == [(20,)]
+    assert server.execute("SELECT count(*) FROM ballot") == [(21,)]
+    assert verify(tmp_path) == 0
 
 
-def test_voters_who_hang_up_while_they_wait_lose_nothing_and_leave_nothing_behind(serve: Serve, server: Server) -> None:
+def test_voters_who_hang_up_while_they_wait_lose_nothing_and_leave_nothing_behind(
+    serve: Serve, server: Server, tmp_path: Path
+) -> None:
     with serve() as polls:
         assert answer(post(polls, 1000)).status == 303
+        time.sleep(0.2)
         before = open_files(polls)
-        with server.connect() as somebody, somebody.cursor() as cursor:
-            cursor.execute("BEGIN; SELECT FROM question FOR UPDATE")
-            waiting = [post(polls, voter) for voter in range(200)]
-            time.sleep(0.5)
-            for connection in waiting:
-                connection.close()
-            time.sleep(0.2)
-            cursor.execute("COMMIT")
+        server.freeze()
+        waiting = [post(polls, voter) for voter in range(200)]
+        time.sleep(0.5)
+        for connection in waiting:
+            connection.close()
+        time.sleep(0.2)
+        server.thaw()
 
         assert eventually(lambda: server.execute("SELECT count(*) FROM ballot") == [(201,)])
         assert eventually(lambda: open_files(polls) <= before)
@@ -77,23 +84,29 @@ def test_voters_who_hang_up_while_they_wait_lose_nothing_and_leave_nothing_behin
         assert polls.end() == 0
         assert "Traceback" not in polls.log.read_text()
 
+    assert verify(tmp_path) == 0
 
-def test_with_a_hundred_allowed_to_wait_the_next_is_refused_at_once(serve: Serve, server: Server) -> None:
-    with serve(votes={"waiting": 100}) as polls, server.connect() as somebody, somebody.cursor() as cursor:
+
+def test_with_a_hundred_allowed_to_wait_the_next_is_refused_at_once(
+    serve: Serve, server: Server, tmp_path: Path
+) -> None:
+    with serve(votes={"waiting": 100}) as polls:
         assert answer(post(polls, 1000)).status == 303
-        cursor.execute("BEGIN; SELECT FROM question FOR UPDATE")
+        server.freeze()
         waiting = [post(polls, voter) for voter in range(100)]
         time.sleep(0.5)
 
         begun = time.monotonic()
         refused = answer(post(polls, 100))
         took = time.monotonic() - begun
-        cursor.execute("COMMIT")
+        server.thaw()
 
         assert (refused.status, refused.retry_after) == (503, "3")
         assert "Your vote was not counted. Try again in a few seconds." in refused.text
-        assert took < 0.5  # while the hundred would wait for two seconds
+        assert took < 1  # while the hundred would wait for three seconds
         assert [answer(connection).status for connection in waiting] == [303] * 100
+
+    assert verify(tmp_path) == 0
 
 
 def post(polls: Polls, voter: int) -> http.client.HTTPConnection:

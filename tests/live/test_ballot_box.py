@@ -16,12 +16,14 @@ class Database:
 
     def __init__(self) -> None:
         self.batches: list[list[Ballot]] = []
+        self.seconds: list[float] = []
         self.open = asyncio.Event()
         self.open.set()
         self.fault: Callable[[], BaseException] | None = None
 
-    async def record(self, ballots: Sequence[Ballot]) -> Sequence[str]:
+    async def record(self, ballots: Sequence[Ballot], seconds: float) -> Sequence[str]:
         self.batches.append(list(ballots))
+        self.seconds.append(seconds)
         await self.open.wait()
         if self.fault:
             raise self.fault()
@@ -134,8 +136,17 @@ async def test_ten_thousand_may_wait_and_the_next_is_refused_at_once(box: Ballot
     assert await voting(box, "later") == ["later stored"]
 
 
-async def test_a_ballot_that_was_not_sent_in_time_is_dropped(database: Database) -> None:
-    box = BallotBox(database.record, waiting=10, timeout=0.05)
+async def test_a_ballot_that_was_not_sent_in_time_is_dropped() -> None:
+    class Stubborn(Database):
+        async def record(self, ballots: Sequence[Ballot], seconds: float) -> Sequence[str]:
+            try:
+                return await super().record(ballots, seconds)
+            except asyncio.CancelledError:
+                await asyncio.sleep(0.5)  # it takes its time to give up
+                raise
+
+    database = Stubborn()
+    box = BallotBox(database.record, waiting=10, timeout=0.1)
     box.open()
     first = await held_up(box, database)
     late = [voting(box, number) for number in range(9)]
@@ -144,9 +155,35 @@ async def test_a_ballot_that_was_not_sent_in_time_is_dropped(database: Database)
     database.open.set()
 
     assert {type(outcome) for outcome in outcomes} == {VoteNotStored}
+    await asyncio.sleep(0.6)
     assert await voting(box, "next") == ["next stored"]
     assert database.sizes == [1, 1]  # none of the nine was sent
     await box.close()
+
+
+async def test_a_ballot_with_next_to_no_time_left_is_not_sent_any_more(box: BallotBox[str], database: Database) -> None:
+    await held_up(box, database)
+    late, early = voting(box, "late"), voting(box, "early")
+    await a_moment()
+    box._queue[0].deadline -= 4.6
+
+    database.open.set()
+
+    with pytest.raises(VoteNotStored):
+        await late
+    assert await early == ["early stored"]
+
+
+async def test_what_is_recorded_is_told_how_long_its_voters_wait(box: BallotBox[str], database: Database) -> None:
+    await held_up(box, database)
+    votes = [voting(box, number) for number in range(3)]
+    await a_moment()
+    box._queue[0].deadline -= 3
+
+    database.open.set()
+    await asyncio.gather(*votes)
+
+    assert 1.5 < database.seconds[1] <= 2
 
 
 async def test_a_voter_is_answered_in_time_even_if_the_database_never_comes_back(database: Database) -> None:
@@ -182,7 +219,7 @@ async def test_whatever_goes_wrong_its_voters_are_answered_and_the_next_are_serv
 
 
 async def test_a_wrong_number_of_outcomes_is_nobodys_outcome(caplog: pytest.LogCaptureFixture) -> None:
-    async def careless(_: Sequence[Ballot]) -> Sequence[str]:
+    async def careless(_: Sequence[Ballot], __: float) -> Sequence[str]:
         return ["stored"]
 
     box = BallotBox(careless, waiting=10, timeout=5)

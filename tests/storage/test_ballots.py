@@ -22,6 +22,8 @@ from tests.conftest import Ask
 
 Votes = Callable[[], list[int]]
 
+IN_TIME = 5  # seconds
+
 
 @pytest.fixture
 async def recorder(postgres: Postgres) -> AsyncIterator[Recorder]:
@@ -68,7 +70,7 @@ async def test_each_ballot_is_a_row_and_is_counted(
 ) -> None:
     ask("Tea?", "Yes", "No")
 
-    assert await recorder.record([ballot("ann", 1), ballot("bob", 2), ballot("cid", 1)]) == [None, None, None]
+    assert await recorder.record([ballot("ann", 1), ballot("bob", 2), ballot("cid", 1)], IN_TIME) == [None, None, None]
 
     assert votes() == [2, 1]
     assert execute(database, "SELECT ballots FROM question") == [(3,)]
@@ -79,8 +81,8 @@ async def test_a_second_ballot_from_the_same_voter_replaces_the_first(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1)])
-    await recorder.record([ballot("ann", 2)])
+    await recorder.record([ballot("ann", 1)], IN_TIME)
+    await recorder.record([ballot("ann", 2)], IN_TIME)
 
     assert votes() == [0, 1]
     assert execute(database, "SELECT ballots FROM question") == [(1,)]
@@ -92,10 +94,10 @@ async def test_a_repeated_ballot_is_written_again(
 ) -> None:
     """Its commit is what the voter relies on: nobody knows what became of the first one."""
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1)])
+    await recorder.record([ballot("ann", 1)], IN_TIME)
     before = execute(database, "SELECT xmin::text FROM ballot")
 
-    assert await recorder.record([ballot("ann", 1)]) == [None]
+    assert await recorder.record([ballot("ann", 1)], IN_TIME) == [None]
 
     assert execute(database, "SELECT xmin::text FROM ballot") != before
     assert votes() == [1, 0]
@@ -106,7 +108,7 @@ async def test_of_twins_in_a_batch_the_last_stays(
 ) -> None:
     ask("Tea?", "Yes", "No")
 
-    outcomes = await recorder.record([ballot("ann", 1), ballot("bob", 1), ballot("ann", 2)])
+    outcomes = await recorder.record([ballot("ann", 1), ballot("bob", 1), ballot("ann", 2)], IN_TIME)
 
     assert outcomes == [None, None, None]
     assert votes() == [1, 1]
@@ -118,7 +120,7 @@ async def test_voters_are_stored_as_hashes_that_differ_from_poll_to_poll(
 ) -> None:
     ask("Tea?", "Yes")
     ask("Coffee?", "Yes")
-    await recorder.record([ballot("ann", 1), ballot("ann", 2, poll=2)])
+    await recorder.record([ballot("ann", 1), ballot("ann", 2, poll=2)], IN_TIME)
 
     ((one,), (other,)) = execute(database, "SELECT voter FROM ballot ORDER BY question_id")
 
@@ -131,10 +133,10 @@ async def test_erasing_a_salt_forgets_who_voted(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1)])
+    await recorder.record([ballot("ann", 1)], IN_TIME)
     execute(database, "UPDATE question SET voter_salt = uuid_send(gen_random_uuid())")
 
-    await recorder.record([ballot("ann", 2)])
+    await recorder.record([ballot("ann", 2)], IN_TIME)
 
     assert votes() == [1, 1]  # nobody can tell that it is the same voter
     assert is_exact(database)
@@ -158,7 +160,7 @@ async def test_a_bad_ballot_never_fails_its_neighbours(
         ballot("ann", 1, poll=999),
     ]
 
-    outcomes = await recorder.record([ballot("bob", 1), *bad, ballot("cid", 2)])
+    outcomes = await recorder.record([ballot("bob", 1), *bad, ballot("cid", 2)], IN_TIME)
 
     assert [type(outcome) for outcome in outcomes] == [
         *(type(None), NothingChosen, NothingChosen, NothingChosen, NothingChosen),
@@ -189,12 +191,14 @@ async def test_what_a_poll_has_become_decides(
 ) -> None:
     ask("Tea?", "Yes", "No")
     ask("Coffee?", "Yes")
-    await recorder.record([ballot("ann", 1), ballot("ann", 3, poll=2)])  # from here on the recorder knows both polls
+    await recorder.record(
+        [ballot("ann", 1), ballot("ann", 3, poll=2)], IN_TIME
+    )  # from here on the recorder knows both polls
 
     with locked(database, f"SELECT FROM question WHERE id = 1 FOR NO KEY UPDATE; {edit}") as somebody:
         if not meanwhile:
             somebody.commit()
-        recording = asyncio.create_task(recorder.record([ballot("bob", 1), ballot("bob", 3, poll=2)]))
+        recording = asyncio.create_task(recorder.record([ballot("bob", 1), ballot("bob", 3, poll=2)], IN_TIME))
         if meanwhile:
             await asyncio.sleep(0.2)
             assert not recording.done()
@@ -203,23 +207,45 @@ async def test_what_a_poll_has_become_decides(
     assert is_exact(database)
 
 
+async def test_another_poll_in_the_place_of_a_deleted_one_is_another_poll(
+    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+) -> None:
+    ask("Tea?", "Yes", "No")
+    await recorder.record([ballot("ann", 1)], IN_TIME)
+    execute(
+        database,
+        """
+        DELETE FROM question;
+        INSERT INTO question (id, question_text, pub_date) VALUES (1, 'Coffee?', now());
+        INSERT INTO choice (question_id, choice_text) VALUES (1, 'Yes'), (1, 'No');
+        UPDATE question SET edition = 3;
+        """,
+    )
+
+    outcomes = await recorder.record([ballot("ann", 1), ballot("bob", 3)], IN_TIME)
+
+    assert [type(outcome) for outcome in outcomes] == [NothingChosen, type(None)]
+    assert votes() == [1, 0]
+    assert is_exact(database)
+
+
 async def test_a_choice_that_is_added_can_be_chosen_at_once(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1)])
+    await recorder.record([ballot("ann", 1)], IN_TIME)
     execute(database, "INSERT INTO choice (question_id, choice_text) VALUES (1, 'Perhaps')")
 
-    assert await recorder.record([ballot("bob", 3)]) == [None]
+    assert await recorder.record([ballot("bob", 3)], IN_TIME) == [None]
     assert votes() == [1, 0, 1]
 
 
 async def test_who_chose_what_was_removed_may_choose_again(recorder: Recorder, ask: Ask, database: Connection) -> None:
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1)])
+    await recorder.record([ballot("ann", 1)], IN_TIME)
     execute(database, "DELETE FROM choice WHERE id = 1")
 
-    assert await recorder.record([ballot("ann", 2)]) == [None]
+    assert await recorder.record([ballot("ann", 2)], IN_TIME) == [None]
     assert execute(database, "SELECT votes FROM choice") == [(1,)]
     assert is_exact(database)
 
@@ -233,7 +259,7 @@ async def test_more_polls_than_are_remembered_are_told_apart(
 
     for voter in ("ann", "bob"):
         ballots = [ballot(voter, number, poll=number) for number in range(1, 11)]
-        assert await recorder.record(ballots) == [None] * 10
+        assert await recorder.record(ballots, IN_TIME) == [None] * 10
 
     assert votes() == [2] * 10
 
@@ -253,7 +279,7 @@ async def test_a_deadlock_is_tried_again(
 
     monkeypatch.setattr(Recorder, "_store", faulty)
 
-    assert await recorder.record([ballot("ann", 1)]) == [None]
+    assert await recorder.record([ballot("ann", 1)], IN_TIME) == [None]
     assert votes() == [1]
 
 
@@ -263,7 +289,7 @@ async def test_a_deadlock_with_somebody_who_locks_in_another_order_reaches_nobod
     """A shell locks a choice first, and then the question, whose row we hold while we wait for the choice."""
     ask("Tea?", "Yes", "No")
     with locked(database, "SELECT FROM choice WHERE id = 1 FOR UPDATE") as somebody:
-        recording = asyncio.create_task(recorder.record([ballot("ann", 1)]))
+        recording = asyncio.create_task(recorder.record([ballot("ann", 1)], IN_TIME))
         await asyncio.sleep(0.3)
         with somebody.cursor() as cursor:
             cursor.execute("SET deadlock_timeout = '10s'")  # so that ours is the one that is ended
@@ -284,7 +310,9 @@ async def test_each_poll_that_was_touched_is_announced_once(recorder: Recorder, 
     ask("Cocoa?", "Yes")
     execute(database, "LISTEN polls")
 
-    await recorder.record([ballot("ann", 1), ballot("bob", 2), ballot("ann", 3, poll=2), ballot("ann", 9, poll=3)])
+    await recorder.record(
+        [ballot("ann", 1), ballot("bob", 2), ballot("ann", 3, poll=2), ballot("ann", 9, poll=3)], IN_TIME
+    )
     select.select([database], [], [], 5)
     database.poll()
 
@@ -302,7 +330,7 @@ async def test_counting_raises_the_revision_and_editing_the_edition_too(
     ask("Tea?", "Yes", "No")
     revision, edition = stand()
 
-    await recorder.record([ballot("ann", 1)])
+    await recorder.record([ballot("ann", 1)], IN_TIME)
     assert stand() == (revision + 1, edition)
     for edit in (
         "UPDATE question SET question_text = 'Coffee?'",
@@ -310,30 +338,84 @@ async def test_counting_raises_the_revision_and_editing_the_edition_too(
         "UPDATE choice SET choice_text = 'Yes!' WHERE id = 1",
         "INSERT INTO choice (question_id, choice_text) VALUES (1, 'Perhaps')",
         "DELETE FROM choice WHERE id = 2",
+        "UPDATE choice SET id = 99 WHERE id = 1",
     ):
         revision, edition = stand()
         execute(database, edit)
         assert stand() == (revision + 1, edition + 1), edit
 
 
-async def test_a_lock_that_somebody_keeps_is_answered_and_voting_goes_on_after_it(
-    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+@pytest.mark.parametrize("held", ["question", "choice"])
+async def test_a_poll_that_somebody_holds_is_answered_without_and_its_neighbours_are_stored(
+    recorder: Recorder, ask: Ask, votes: Votes, database: Connection, held: str
+) -> None:
+    ask("Tea?", "Yes")
+    ask("Coffee?", "Yes")
+    ask("Cocoa?", "Yes")
+    everybody = [ballot("ann", poll, poll=poll) for poll in (1, 2, 3)]
+    with locked(database, f"SELECT FROM {held} WHERE id = 2 FOR UPDATE"):
+        async with asyncio.timeout(4):
+            outcomes = await recorder.record(everybody, IN_TIME)
+
+    assert [type(outcome) for outcome in outcomes] == [type(None), VoteNotStored, type(None)]
+    assert votes() == [1, 0, 1]
+    assert await recorder.record(everybody, IN_TIME) == [None, None, None]
+    assert votes() == [1, 1, 1]
+
+
+async def test_a_poll_whose_counts_are_spoilt_fails_alone(
+    recorder: Recorder, ask: Ask, votes: Votes, database: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     ask("Tea?", "Yes", "No")
-    with locked(database, "SELECT FROM choice WHERE id = 1 FOR UPDATE"):
-        async with asyncio.timeout(4):
-            with pytest.raises(VoteNotStored):
-                await recorder.record([ballot("ann", 1)])
+    ask("Coffee?", "Yes")
+    await recorder.record([ballot("ann", 1)], IN_TIME)
+    execute(database, "UPDATE choice SET votes = 0")
 
-    assert await recorder.record([ballot("ann", 1)]) == [None]
-    assert votes() == [1, 0]
+    outcomes = await recorder.record([ballot("ann", 2), ballot("bob", 3, poll=2)], IN_TIME)
+
+    assert [type(outcome) for outcome in outcomes] == [VoteNotStored, type(None)]
+    assert votes() == [0, 0, 1]
+    assert "the ballots for poll 1 can't be stored" in caplog.text
+    assert "choice_votes_check" in caplog.text
+
+
+async def test_what_was_given_up_does_not_undo_what_its_voter_has_changed_since(
+    postgres: Postgres, recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+) -> None:
+    """A batch waits for another poll's lock until its voters have been told to try again, and have, elsewhere."""
+    ask("Tea?", "Yes")
+    ask("Coffee?", "Yes", "No")
+    engine = await connections.open_engine(postgres)
+    elsewhere = Recorder(engine)
+    await recorder.record([ballot("bob", 1), ballot("bob", 2, poll=2)], IN_TIME)
+    with locked(database, "SELECT FROM question WHERE id = 1 FOR UPDATE"):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await recorder.record([ballot("cid", 1), ballot("ann", 2, poll=2)], 0.3)
+
+        assert await elsewhere.record([ballot("ann", 3, poll=2)], IN_TIME) == [None]
+    await asyncio.sleep(0.3)  # the batch that was given up has its lock now
+
+    assert votes() == [1, 1, 1]
+    assert is_exact(database)
+    elsewhere.close()
+    await connections.close_engine(engine)
+
+
+async def test_what_comes_too_late_is_not_stored(recorder: Recorder, ask: Ask, votes: Votes) -> None:
+    ask("Tea?", "Yes")
+
+    (outcome,) = await recorder.record([ballot("ann", 1)], -0.1)
+
+    assert isinstance(outcome, VoteNotStored)
+    assert votes() == [0]
 
 
 async def test_a_connection_that_is_cut_is_replaced(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
     ask("Tea?", "Yes")
-    await recorder.record([ballot("ann", 1)])
+    await recorder.record([ballot("ann", 1)], IN_TIME)
     execute(
         database,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -341,7 +423,7 @@ async def test_a_connection_that_is_cut_is_replaced(
     )
     await asyncio.sleep(0.2)
 
-    assert await recorder.record([ballot("bob", 1)]) == [None]
+    assert await recorder.record([ballot("bob", 1)], IN_TIME) == [None]
     assert votes() == [2]
 
 
@@ -350,21 +432,21 @@ async def test_whoever_is_cancelled_leaves_no_connection_behind(
 ) -> None:
     ask("Tea?", "Yes")
     with locked(database, "SELECT FROM question FOR UPDATE"):
-        recording = asyncio.create_task(recorder.record([ballot("ann", 1)]))
+        recording = asyncio.create_task(recorder.record([ballot("ann", 1)], IN_TIME))
         await asyncio.sleep(0.2)
         recording.cancel()
         with pytest.raises(asyncio.CancelledError):
             await recording
         assert recorder._connection is None
 
-    assert await recorder.record([ballot("ann", 1)]) == [None]
+    assert await recorder.record([ballot("ann", 1)], IN_TIME) == [None]
     assert votes() == [1]
 
 
 async def test_a_warning_with_a_commit_is_no_success(recorder: Recorder, ask: Ask, database: Connection) -> None:
     """So PostgreSQL says that a commit is here alone, because the wait for its standby was cancelled."""
     ask("Tea?", "Yes")
-    await recorder.record([ballot("ann", 1)])
+    await recorder.record([ballot("ann", 1)], IN_TIME)
     execute(
         database,
         """
@@ -374,13 +456,39 @@ async def test_a_warning_with_a_commit_is_no_success(recorder: Recorder, ask: As
     )
     try:
         with pytest.raises(VoteNotStored) as raised:
-            await recorder.record([ballot("bob", 1)])
+            await recorder.record([ballot("bob", 1)], IN_TIME)
         assert "alone" in str(raised.value.__cause__)
     finally:
         execute(database, "DROP FUNCTION warn CASCADE")
 
-    assert await recorder.record([ballot("bob", 1)]) == [None]
+    assert await recorder.record([ballot("bob", 1)], IN_TIME) == [None]
     assert is_exact(database)
+
+
+async def test_the_recount_tells_of_ballots_for_what_is_no_longer_offered(
+    recorder: Recorder, ask: Ask, database: Connection
+) -> None:
+    ask("Tea?", "Yes", "No")
+    await recorder.record([ballot("ann", 1), ballot("bob", 2)], IN_TIME)
+    execute(database, "DELETE FROM choice WHERE id = 1")
+
+    with connect_again(database) as connection:
+        assert [str(of_poll) for of_poll in recount(connection)] == [
+            "poll 1: 2 ballots (1 for a choice that is no longer offered), counted exactly"
+        ]
+
+
+async def test_a_poll_recounted_alone_is_what_it_is_among_all(ask: Ask, database: Connection) -> None:
+    ask("Tea?", "Yes", votes=(1,))
+    ask("Coffee?", "Yes")
+    execute(database, "UPDATE choice SET question_id = 2 WHERE id = 1")
+
+    with connect_again(database) as connection:
+        among_all = list(recount(connection))
+        alone = [*recount(connection, 1), *recount(connection, 2)]
+
+    assert among_all == alone
+    assert [of_poll.is_exact for of_poll in alone] == [True, False]
 
 
 @pytest.mark.parametrize("kept", ["question.ballots", "choice.votes", "a ballot"])

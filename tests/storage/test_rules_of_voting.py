@@ -27,6 +27,8 @@ from polls.storage.recount import recount
 
 Result = TypeVar("Result")
 
+IN_TIME = 5  # seconds
+
 VOTERS = st.sampled_from([b"ann", b"bob", b"cid"])
 
 
@@ -99,7 +101,7 @@ class Voting(RuleBasedStateMachine):
         )
         ballots = data.draw(st.lists(st.one_of(valid, valid, anything), max_size=8))
 
-        outcomes = self.run(self.recorders[process].record(ballots))
+        outcomes = self.run(self.recorders[process].record(ballots, IN_TIME))
 
         expected = [
             self.polls[ballot.question_id].cast(ballot) if ballot.question_id in self.polls else PollNotFound

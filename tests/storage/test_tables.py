@@ -108,3 +108,22 @@ def test_votes_are_never_negative(database: Connection) -> None:
         cursor.execute("INSERT INTO question (question_text, pub_date) VALUES ('Tea?', now()) RETURNING id")
         with pytest.raises(psycopg2.errors.CheckViolation):
             cursor.execute("INSERT INTO choice (question_id, choice_text, votes) VALUES (1, 'Yes', -1)")
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "pub_date = '20000-01-01'",
+        "pub_date = '-infinity'",
+        "pub_date = '4000-01-01 BC'",
+        "closes_at = 'infinity'",
+        "closes_at = '20000-01-01'",
+        "voter_salt = ''",
+        "voter_salt = decode(repeat('00', 65), 'hex')",
+    ],
+)
+def test_what_no_page_could_show_and_no_ballot_be_hidden_with_is_refused(database: Connection, edit: str) -> None:
+    with database.cursor() as cursor:
+        cursor.execute("INSERT INTO question (question_text, pub_date) VALUES ('Tea?', now())")
+        with pytest.raises(psycopg2.errors.CheckViolation):
+            cursor.execute(f"UPDATE question SET {edit}")
