@@ -174,8 +174,8 @@ class _Rules:
 
 
 async def open_recorder(postgres: Postgres, engine: Engine) -> "Recorder":
-    """A Recorder that is connected. Raises UnusableDatabase."""
-    recorder = Recorder(engine)
+    """A Recorder that is connected to where `engine` leads. Raises UnusableDatabase."""
+    recorder = Recorder(engine.dsn)
     try:
         await recorder.open()
     except (psycopg2.Error, TimeoutError) as error:
@@ -185,10 +185,10 @@ async def open_recorder(postgres: Postgres, engine: Engine) -> "Recorder":
 
 
 class Recorder:
-    """Stores ballots over a connection of its own, one batch at a time."""
+    """Stores ballots over a connection of its own to `dsn`, one batch at a time."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
         self._connection: aiopg.Connection | None = None
         self._rules: dict[int, _Rules] = {}
         self._clock_ahead = 0.0  # seconds by which the database's clock is at least ahead of the event loop's
@@ -219,7 +219,7 @@ class Recorder:
         """Connect, where it isn't done yet. Raises psycopg2.Error, TimeoutError."""
         if self._connection is None or self._connection.closed:
             self.close()
-            self._connection = await connect_beside(self._engine)
+            self._connection = await connect_beside(self._dsn)
             await self._execute(_PREPARE)
             await self._execute(_PATIENT)
             self._set_clock(await self._execute(_TIME))

@@ -100,10 +100,10 @@ async def acquired(engine: Engine) -> AsyncIterator[aiopg.sa.SAConnection]:
         engine.turns.release()
 
 
-async def connect_beside(engine: Engine) -> aiopg.Connection:
+async def connect_beside(dsn: str) -> aiopg.Connection:
     """A connection of one's own beside the pool, which hears of warnings alone. Raises psycopg2.Error, TimeoutError."""
     return await aiopg.connect(
-        engine.dsn,
+        dsn,
         timeout=RECONNECT_TIMEOUT,
         enable_json=False,
         enable_hstore=False,

@@ -256,6 +256,24 @@ async def test_the_same_trouble_is_logged_once_and_so_is_its_end(
     ]
 
 
+async def test_that_votes_are_refused_is_logged_from_time_to_time(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    box = BallotBox(database.record, waiting=1, timeout=0.1)
+    box.open()
+    first = await held_up(box, database)
+
+    outcomes = await asyncio.gather(first, *(voting(box, number) for number in range(50)), return_exceptions=True)
+    await a_moment()
+
+    assert {type(outcome) for outcome in outcomes} == {VoteNotStored}
+    assert [record.getMessage() for record in caplog.records if "waited" in record.getMessage()] == [
+        "50 votes were not stored, because too many waited, or waited too long"
+    ]
+    database.open.set()
+    await box.close()
+
+
 @pytest.mark.parametrize("sent", [True, False])
 async def test_a_voter_who_goes_away_loses_nothing_and_leaves_nothing_behind(
     box: BallotBox[str], database: Database, sent: bool

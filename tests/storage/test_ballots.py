@@ -14,9 +14,8 @@ from polls.config import Postgres
 from polls.domain.errors import NothingChosen, PollClosed, PollNotFound, VoteNotStored
 from polls.domain.poll import Ballot
 from polls.storage import ballots as storage
-from polls.storage import engine as connections
 from polls.storage.ballots import Recorder
-from polls.storage.engine import Connection, connect
+from polls.storage.engine import Connection, connect, dsn
 from polls.storage.recount import recount
 from tests.conftest import Ask
 
@@ -27,11 +26,9 @@ IN_TIME = 5  # seconds
 
 @pytest.fixture
 async def recorder(postgres: Postgres) -> AsyncIterator[Recorder]:
-    engine = await connections.open_engine(postgres)
-    recorder = Recorder(engine)
+    recorder = Recorder(dsn(postgres))
     yield recorder
     recorder.close()
-    await connections.close_engine(engine)
 
 
 def ballot(voter: str, *marks: int, poll: int = 1) -> Ballot:
@@ -385,8 +382,7 @@ async def test_what_was_given_up_does_not_undo_what_its_voter_has_changed_since(
     """A batch waits for another poll's lock until its voters have been told to try again, and have, elsewhere."""
     ask("Tea?", "Yes")
     ask("Coffee?", "Yes", "No")
-    engine = await connections.open_engine(postgres)
-    elsewhere = Recorder(engine)
+    elsewhere = Recorder(dsn(postgres))
     await recorder.record([ballot("bob", 1), ballot("bob", 2, poll=2)], IN_TIME)
     with locked(database, "SELECT FROM question WHERE id = 1 FOR UPDATE"):
         with pytest.raises(TimeoutError):
@@ -399,7 +395,6 @@ async def test_what_was_given_up_does_not_undo_what_its_voter_has_changed_since(
     assert votes() == [1, 1, 1]
     assert is_exact(database)
     elsewhere.close()
-    await connections.close_engine(engine)
 
 
 async def test_what_comes_too_late_is_not_stored(recorder: Recorder, ask: Ask, votes: Votes) -> None:

@@ -20,9 +20,8 @@ from hypothesis.stateful import (
 from polls.config import Postgres
 from polls.domain.errors import NothingChosen, PollClosed, PollNotFound
 from polls.domain.poll import Ballot
-from polls.storage import engine as connections
 from polls.storage.ballots import Recorder
-from polls.storage.engine import Connection, connect
+from polls.storage.engine import Connection, connect, dsn
 from polls.storage.recount import recount
 
 Result = TypeVar("Result")
@@ -64,8 +63,7 @@ class Voting(RuleBasedStateMachine):
         self.shell.execute("TRUNCATE question RESTART IDENTITY CASCADE")
         self.polls: dict[int, Model] = {}
         self.loop = asyncio.new_event_loop()
-        self.engine = self.run(connections.open_engine(self.postgres))
-        self.recorders = [Recorder(self.engine), Recorder(self.engine)]
+        self.recorders = [Recorder(dsn(self.postgres)), Recorder(dsn(self.postgres))]
         self.ask(2)
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
@@ -74,7 +72,6 @@ class Voting(RuleBasedStateMachine):
     def teardown(self) -> None:
         for recorder in self.recorders:
             recorder.close()
-        self.run(connections.close_engine(self.engine))
         self.loop.close()
         self.shell.close()
 
