@@ -178,7 +178,8 @@ class BallotBox(Generic[Outcome]):
     def _complain(self, error: BaseException) -> None:
         """Log why ballots were not stored: once, as long as it is the same."""
         cause = error.__cause__ or error
-        trouble = " ".join(str(cause).split()) or type(cause).__name__
+        nameless = "no answer in time" if isinstance(cause, TimeoutError) else type(cause).__name__
+        trouble = " ".join(str(cause).split()) or nameless
         if trouble != self._trouble:
             expected = isinstance(error, VoteNotStored | TimeoutError)
             logger.log(

@@ -244,6 +244,8 @@ class Recorder:
             except (psycopg2.errors.DeadlockDetected, psycopg2.errors.SerializationFailure) as error:
                 logger.info("a batch of ballots is tried again: %s", type(error).__name__)
                 continue
+            if not outcomes and not any(refusals.values()):
+                return [None] * len(ballots)
             edited = {question_id for question_id, refusal in refusals.items() if refusal == "edited"}
             for place in pending:
                 question_id = ballots[place].question_id
