@@ -137,12 +137,17 @@ def _cpu(processes: list[int]) -> float:
 
 
 def _print(what: str, ours: list[Measure], theirs: list[Measure]) -> None:
+    """A line of medians. The ratios are medians, too, of runs that followed upon each other."""
     rate, bare_rate = (median(measure.rate for measure in measures) for measures in (ours, theirs))
     cpu, bare_cpu = (median(measure.cpu for measure in measures) for measures in (ours, theirs))
+    pairs = list(zip(ours, theirs, strict=True))
+    rates, cpus = (
+        median(our.rate / their.rate for our, their in pairs),
+        median(our.cpu / their.cpu for our, their in pairs),
+    )
     postgres = median(measure.postgres for measure in ours)
     print(
-        f"{what:36}{rate:10,.0f}{bare_rate:10,.0f}{rate / bare_rate:10.2f}"
-        f"{cpu:10.0f}{bare_cpu:10.0f}{cpu / bare_cpu:10.2f}{postgres:15.0f}",
+        f"{what:36}{rate:10,.0f}{bare_rate:10,.0f}{rates:10.2f}{cpu:10.0f}{bare_cpu:10.0f}{cpus:10.2f}{postgres:15.0f}",
         flush=True,
     )
 
