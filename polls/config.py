@@ -131,15 +131,7 @@ def load(file: Path, **overrides: object) -> Config:
         ]
     if faults:
         raise ConfigError(faults)
-    config = Config(
-        **{
-            **checked,
-            "postgres": Postgres(**checked["postgres"]),
-            "site": Site(**checked["site"]),
-            "votes": Votes(**checked["votes"]),
-            "log": Log(**checked["log"]),
-        }
-    )
+    config = Config(**{**checked, **{name: section(**checked[name]) for name, section in _SECTIONS.items()}})
     return replace(config, **overrides)  # type: ignore[arg-type]
 
 
@@ -233,9 +225,7 @@ def _flat(error: Mapping[str, Any], above: _Key = ()) -> Iterator[tuple[_Key, st
 
 def _unknown(key: _Key) -> str:
     """Say that `key` means nothing here, and which known one looks like it."""
-    owner = (
-        {"postgres": Postgres, "site": Site, "votes": Votes, "log": Log}.get(key[0], Config) if len(key) > 1 else Config
-    )
+    owner = _SECTIONS.get(key[0], Config) if len(key) > 1 else Config
     known = {field.name for field in fields(owner)} - {"path", "development"}
     nearest = difflib.get_close_matches(key[-1], known, n=1)
     return f"unknown key; did you mean {nearest[0]}?" if nearest else "unknown key"
@@ -307,6 +297,7 @@ def _agreement(postgres: Mapping[str, object]) -> Iterator[tuple[str, object, tu
 
 
 _DEPTH = 2
+_SECTIONS: dict[str, Any] = {"postgres": Postgres, "site": Site, "votes": Votes, "log": Log}
 _SERVER = ("host", "port", "user", "password", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey")
 _TEXT = t.String() & t.Call(_printable)
 _TEXT_OR_NOTHING = _or_nothing(_TEXT)

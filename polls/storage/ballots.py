@@ -20,7 +20,15 @@ from psycopg2.extras import NamedTupleCursor
 from polls.config import Postgres
 from polls.domain.errors import NothingChosen, PollClosed, PollNotFound, VoteNotStored
 from polls.domain.poll import Ballot, Poll
-from polls.storage.engine import STATEMENT_TIMEOUT, Engine, UnusableDatabase, advice, compiled, connect_beside
+from polls.storage.engine import (
+    STATEMENT_TIMEOUT,
+    Engine,
+    UnusableDatabase,
+    advice,
+    compiled,
+    connect_beside,
+    is_cancelled,
+)
 from polls.storage.questions import POLL, as_poll
 from polls.storage.tables import choice, question
 
@@ -205,9 +213,7 @@ class Recorder:
         except BaseException as error:
             # What the server makes of what it was sent, nobody knows any more.
             self.close()
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and not (task and task.cancelling()):
-                # aiopg says a statement time-out as a cancellation; a real one is counted in the task.
+            if isinstance(error, asyncio.CancelledError) and not is_cancelled():
                 raise VoteNotStored from TimeoutError("PostgreSQL has cancelled the statement")
             if isinstance(error, TimeoutError):
                 raise VoteNotStored from TimeoutError("PostgreSQL does not answer")

@@ -90,9 +90,7 @@ async def acquired(engine: Engine) -> AsyncIterator[aiopg.sa.SAConnection]:
     except (psycopg2.OperationalError, psycopg2.InterfaceError, TimeoutError) as error:
         raise PollsUnavailable from error
     except asyncio.CancelledError:
-        # aiopg says a statement time-out as a cancellation; a real one is counted in the task.
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if is_cancelled():
             raise
         timeout = TimeoutError(f"a statement took longer than {STATEMENT_TIMEOUT} seconds")
         raise PollsUnavailable from timeout
@@ -110,6 +108,12 @@ async def connect_beside(dsn: str) -> aiopg.Connection:
         enable_uuid=False,
         options=f"{_SESSION} -c client_min_messages=warning",
     )
+
+
+def is_cancelled() -> bool:
+    """Whether a CancelledError is meant for this task; aiopg says a statement time-out in the same way."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def compiled(statement: sa.sql.ClauseElement) -> str:

@@ -41,8 +41,8 @@ async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.method not in _SAFE_METHODS:
             _refuse_other_sites(request)
         response = await handler(request)
-    except web.HTTPRedirection as redirect:
-        _harden(redirect)
+    except (web.HTTPSuccessful, web.HTTPRedirection) as no_error:
+        _harden(no_error)
         raise
     except Exception as error:  # noqa: BLE001 - respond() tells refusals from faults, and logs the faults
         response = respond(request, error)

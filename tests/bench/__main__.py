@@ -14,7 +14,7 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -132,8 +132,12 @@ def _measure(url: str, connections: int, server: int, postgres: list[int], optio
 
 def _cpu(processes: list[int]) -> float:
     """Microseconds of CPU that the processes have used, in user and kernel."""
-    stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in processes]
-    return sum(int(fields[11]) + int(fields[12]) for fields in stats) * TICK
+    ticks = 0
+    for pid in processes:
+        with suppress(FileNotFoundError):  # PostgreSQL's helpers come and go
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks * TICK
 
 
 def _print(what: str, ours: list[Measure], theirs: list[Measure]) -> None:

@@ -416,7 +416,9 @@ async def test_a_connection_that_is_cut_is_replaced(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE datname = current_database() AND pid <> pg_backend_pid()",
     )
-    await asyncio.sleep(0.2)
+    async with asyncio.timeout(10):
+        while not recorder._connection.closed:  # type: ignore[union-attr]
+            await asyncio.sleep(0.01)
 
     assert await recorder.record([ballot("bob", 1)], IN_TIME) == [None]
     assert votes() == [2]

@@ -47,11 +47,18 @@ async def test_a_response_may_say_otherwise_itself(config: Config, aiohttp_clien
     async def moved(_: web.Request) -> web.Response:
         raise web.HTTPSeeOther("/", headers={"Referrer-Policy": "origin"})
 
+    async def fine(_: web.Request) -> web.Response:
+        raise web.HTTPAccepted(text="fine")
+
+    app.router.add_get("/fine", fine)
     app.router.add_get("/framed", framed)
     app.router.add_get("/moved", moved)
     client = await aiohttp_client(app)
 
     assert (await client.get("/framed")).headers["X-Frame-Options"] == "SAMEORIGIN"
+    accepted = await client.get("/fine")
+    assert (accepted.status, await accepted.text()) == (202, "fine")
+    assert accepted.headers["X-Content-Type-Options"] == "nosniff"
     redirect = await client.get("/moved", allow_redirects=False)
     assert redirect.headers["Referrer-Policy"] == "origin"
     assert redirect.headers["X-Content-Type-Options"] == "nosniff"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import DummyCookieJar
 from aiohttp.test_utils import TestClient
+from aiopg.sa import SAConnection
 
 from polls.app import create_app
 from polls.config import Config, Site, Votes
@@ -225,13 +226,26 @@ async def test_a_ballot_cookie_that_fits_no_choice_shows_nothing(stranger: Clien
     assert "your vote" not in results
 
 
-async def test_what_was_chosen_is_shown_without_a_query(stranger: Client, ask: Ask) -> None:
-    """The cookie is enough: a crowd that has voted costs the database no more than one that has not."""
+@pytest.mark.parametrize("address", ["/poll/1", "/poll/1/results"])
+async def test_a_crowd_that_has_voted_costs_no_more_queries_than_one_that_has_not(
+    stranger: Client, ask: Ask, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
     ask("Tea?", "Yes", "No")
+    queries: list[str] = []
+    execute = SAConnection.execute
 
-    page = await (await stranger.get("/poll/1", headers={"Cookie": f"{ANN['Cookie']}; ballot=2"})).text()
+    def counted(self: Any, query: str, *arguments: Any, **named: Any) -> Any:
+        queries.append(query)
+        return execute(self, query, *arguments, **named)
 
-    assert [radio.get("checked") is not None for radio in parse(page).iter("input")] == [False, True]
+    monkeypatch.setattr(SAConnection, "execute", counted)
+
+    await stranger.get(address)
+    before = len(queries)
+    page = await (await stranger.get(address, headers={"Cookie": f"{ANN['Cookie']}; ballot=2"})).text()
+
+    assert "Change your vote" in page
+    assert before == len(queries) - before == 1
 
 
 async def test_a_closed_poll_takes_no_votes_and_says_when_it_closed(stranger: Client, ask: Ask, votes: Count) -> None:
