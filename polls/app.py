@@ -3,24 +3,41 @@
 import asyncio
 import logging
 import threading
+from contextlib import suppress
+from functools import partial
 
 from aiohttp import web
 
 from polls.config import Config, Postgres
+from polls.live.audience import GOING_AWAY, Audience
 from polls.live.ballot_box import BallotBox
-from polls.storage import migrations
+from polls.live.standings import Standings
+from polls.storage import migrations, questions
 from polls.storage.ballots import Recorder, open_recorder
 from polls.storage.condition import weaknesses
 from polls.storage.engine import close_engine, connect, open_engine
+from polls.storage.notices import notices
 from polls.web.forms import MAX_BODY
-from polls.web.keys import BALLOT_BOX, CONFIG, ENGINE, LANGUAGES, SHOWN, STATIC_ADDRESSES
+from polls.web.keys import (
+    AUDIENCE,
+    BALLOT_BOX,
+    CONFIG,
+    ENGINE,
+    LANGUAGES,
+    RENDERED,
+    STANDINGS,
+    STATIC_ADDRESSES,
+)
 from polls.web.language import load_languages
 from polls.web.middlewares import MIDDLEWARES
+from polls.web.rendered import RenderedPages
 from polls.web.routes import setup_routes
 from polls.web.templating import setup_templates
+from polls.web.watch import message
 
 logger = logging.getLogger(__name__)
 
+_UNTIL_NOTICES = 2  # seconds that a start waits for them
 _RECORDER = web.AppKey("recorder", Recorder)
 
 
@@ -30,13 +47,17 @@ def create_app(config: Config) -> web.Application:
     app[CONFIG] = config
     app[LANGUAGES] = load_languages()
     app[STATIC_ADDRESSES] = {}
-    app[SHOWN] = {}
+    app[RENDERED] = RenderedPages()
+    app[AUDIENCE] = Audience(message)
     setup_templates(app)
     setup_routes(app)
     app.on_startup.append(prepare_schema)
     app.on_startup.append(init_pg)
     app.on_startup.append(open_ballot_box)
+    app.on_startup.append(open_standings)
+    app.on_shutdown.append(dismiss_audience)
     app.on_cleanup.append(close_ballot_box)
+    app.on_cleanup.append(close_standings)
     app.on_cleanup.append(close_pg)
     return app
 
@@ -63,6 +84,28 @@ async def open_ballot_box(app: web.Application) -> None:
     app[BALLOT_BOX].open()
 
 
+async def open_standings(app: web.Application) -> None:
+    """Begin to keep polls in memory, and to hear of changes over one connection more."""
+    engine = app[ENGINE]
+    app[STANDINGS] = Standings(
+        partial(questions.find, engine),
+        partial(questions.latest, engine),
+        partial(questions.next_publication, engine),
+        app[AUDIENCE],
+        most=app[CONFIG].memory.polls,
+    )
+    app[STANDINGS].open(notices(engine.dsn))
+    # Without notices it works, too, and the log tells why there are none.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_UNTIL_NOTICES):
+            await app[STANDINGS].wait_until_trusted()
+
+
+async def dismiss_audience(app: web.Application) -> None:
+    """Close every WebSocket: their pages come back to another process."""
+    await app[AUDIENCE].close(GOING_AWAY, "this server is stopping")
+
+
 async def close_ballot_box(app: web.Application) -> None:
     """Store the ballots that were handed in, then close their connection."""
     try:
@@ -71,6 +114,12 @@ async def close_ballot_box(app: web.Application) -> None:
     finally:
         if recorder := app.get(_RECORDER):
             recorder.close()
+
+
+async def close_standings(app: web.Application) -> None:
+    """Forget the polls, and close the connection that tells of changes."""
+    if standings := app.get(STANDINGS):
+        await standings.close()
 
 
 async def close_pg(app: web.Application) -> None:

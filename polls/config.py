@@ -57,6 +57,13 @@ class Votes:
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """How many polls each process keeps in memory."""
+
+    polls: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """How much is logged (`level`), in which `format` (text or json), and whether each request is."""
 
@@ -80,6 +87,7 @@ class Config:
     path: Path | None = None
     site: Site = Site()
     votes: Votes = Votes()
+    memory: Memory = Memory()
     log: Log = Log()
     templates: Path | None = None
     development: bool = False
@@ -297,7 +305,7 @@ def _agreement(postgres: Mapping[str, object]) -> Iterator[tuple[str, object, tu
 
 
 _DEPTH = 2
-_SECTIONS: dict[str, Any] = {"postgres": Postgres, "site": Site, "votes": Votes, "log": Log}
+_SECTIONS: dict[str, Any] = {"postgres": Postgres, "site": Site, "votes": Votes, "memory": Memory, "log": Log}
 _SERVER = ("host", "port", "user", "password", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey")
 _TEXT = t.String() & t.Call(_printable)
 _TEXT_OR_NOTHING = _or_nothing(_TEXT)
@@ -322,6 +330,7 @@ _POSTGRES = t.Dict(
 )
 _SITE = t.Dict(_keys(name=_TEXT, url=_or_nothing(_TEXT & t.Call(_public_address))))
 _VOTES = t.Dict(_keys(waiting=_between(1, 1_000_000), timeout=_between(1, 5)))
+_MEMORY = t.Dict(_keys(polls=_between(1, 1_000_000)))
 _LOG = t.Dict(
     _keys(
         level=_one_of("debug", "info", "warning", "error", "critical"),
@@ -334,6 +343,7 @@ _SETTINGS = t.Dict(
         t.Key("postgres"): _POSTGRES,
         t.Key("site", default=dict): _SITE,
         t.Key("votes", default=dict): _VOTES,
+        t.Key("memory", default=dict): _MEMORY,
         t.Key("log", default=dict): _LOG,
         **_keys(host=_TEXT, port=_between(0, 65535), templates=_or_nothing(_TEXT & t.Call(_folder))),
     }

@@ -1,8 +1,9 @@
 """What tests stand on: a real PostgreSQL, the real application, and a few polls in it."""
 
+import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from polls.domain.poll import Choice, Poll, Question
 from polls.storage import embedded, migrations
 from polls.storage.embedded import PrivateServer
 from polls.storage.engine import Connection, connect
+from polls.web.keys import STANDINGS
 
 # A test database may be lost with the machine; then it need not wait for the disk.
 CARELESS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -76,6 +78,7 @@ def database(postgres: Postgres) -> Iterator[Connection]:
 
 
 Ask = Callable[..., Poll]
+CaughtUp = Callable[[TestClient[Any, Any]], Awaitable[None]]
 
 
 @pytest.fixture
@@ -112,12 +115,12 @@ def ask(database: Connection) -> Ask:
             cursor.execute(
                 """
                 UPDATE question SET closes_at = now() - %s::interval, ballots = %s WHERE id = %s
-                RETURNING closes_at, now()
+                RETURNING closes_at, now(), ballots, revision, edition
                 """,
                 (closed, sum(votes), question_id),
             )
-            closes_at, now = cursor.fetchone() or ()
-        return Poll(Question(question_id, text, pub_date.astimezone(UTC), closes_at), tuple(added), now)
+            closes_at, *rest = cursor.fetchone() or ()
+        return Poll(Question(question_id, text, pub_date.astimezone(UTC), closes_at), tuple(added), *rest)
 
     return ask
 
@@ -143,6 +146,22 @@ def config(postgres: Postgres, database: Connection) -> Config:  # noqa: ARG001 
 async def client(config: Config, aiohttp_client: Any) -> TestClient[Any, Any]:
     """A client of the running application that doesn't follow redirects by itself where a test looks at them."""
     return await aiohttp_client(create_app(config))
+
+
+@pytest.fixture
+def caught_up(database: Connection) -> CaughtUp:
+    """Wait until an application has heard of everything that was committed so far: `await caught_up(client)`."""
+
+    async def caught_up(client: TestClient[Any, Any]) -> None:
+        standings = client.app[STANDINGS]  # type: ignore[union-attr]
+        before = standings._beginning
+        with database.cursor() as cursor:
+            cursor.execute("NOTIFY polls, '{}'")
+        async with asyncio.timeout(10):
+            while standings._beginning == before:
+                await asyncio.sleep(0.005)
+
+    return caught_up
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The rules of a poll: what it consists of, when it is published and open, which ballots it accepts."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 RECENTLY = timedelta(days=1)
@@ -58,24 +59,44 @@ class Ballot:
 class Poll:
     """A question with its choices, in the order in which voters see them, as it stood at `as_of`.
 
-    `as_of` is an aware datetime by the database's clock, which is the one that opens and closes polls.
+    `as_of` is an aware datetime by the database's clock, which is the one that opens and closes polls. `ballots` is how
+    many were cast. `revision` rises with every change of anything, `edition` with those of text, choices and dates.
     """
 
     question: Question
     choices: tuple[Choice, ...]
     as_of: datetime = field(compare=False)
+    ballots: int = 0
+    revision: int = 0
+    edition: int = 0
 
-    def is_published(self, now: datetime) -> bool:
-        """Whether the public may see it at `now`: its hour has come, and there is something to choose.
+    @property
+    def is_published(self) -> bool:
+        """Whether the public may see it: its hour has come, and there is something to choose.
 
         `storage.questions.PUBLISHED` says the same in SQL.
         """
-        return self.question.pub_date <= now and bool(self.choices)
+        return self.question.pub_date <= self.as_of and bool(self.choices)
 
     @property
     def is_closed(self) -> bool:
-        """Whether it had ended when it was read. Pages show this; the transaction that stores a ballot decides it."""
+        """Whether it had ended by then. Pages show this; the transaction that stores a ballot decides it."""
         return self.question.is_closed(self.as_of)
+
+    @property
+    def next_moment(self) -> datetime | None:
+        """When time alone will change it next: its publication, or its end; None where neither is to come."""
+        moments = (self.question.pub_date, self.question.closes_at)
+        return min((moment for moment in moments if moment and moment > self.as_of), default=None)
+
+    def at(self, moment: datetime) -> "Poll":
+        """The same poll, with the same votes, at another moment."""
+        return replace(self, as_of=moment)
+
+    def counted(self, revision: int, ballots: int, votes: Mapping[int, int]) -> "Poll":
+        """The same poll after more ballots; `votes` are {choice id: votes} of all its choices."""
+        choices = tuple(replace(choice, votes=votes[choice.id]) for choice in self.choices)
+        return replace(self, choices=choices, ballots=ballots, revision=revision)
 
     def accepts(self, ballot: Ballot) -> bool:
         """Whether `ballot` says what this poll asks for: one of its choices."""

@@ -35,6 +35,7 @@ from polls.storage.tables import choice, question
 logger = logging.getLogger(__name__)
 
 Refusal: TypeAlias = PollNotFound | PollClosed | NothingChosen | VoteNotStored
+Outcome: TypeAlias = int | Refusal  # of a ballot: the revision of the poll that counts it, or why it was refused
 
 _ANSWER_TIMEOUT = STATEMENT_TIMEOUT + 1  # seconds; no time-out of PostgreSQL ends a commit that waits for its standby
 _FAULTS_OF_ONE_POLL = (psycopg2.errors.LockNotAvailable, psycopg2.IntegrityError, psycopg2.DataError, ValueError)
@@ -47,6 +48,7 @@ _REMEMBERED = 1000  # polls whose rules are kept in memory
 # one transaction and one round trip. Both are prepared: planning them costs more than running them.
 _PREPARE = """
     SET plan_cache_mode = force_generic_plan;
+    SET polls.recorder = 'on'; -- the triggers on `choice` need not look after the revision
 
     PREPARE lock_questions (integer[]) AS
     SELECT id
@@ -58,7 +60,7 @@ _PREPARE = """
     -- $1, $2, $3: the polls, and of each the edition and the salt that its ballots were checked and hidden with.
     -- $4, $5, $6: of each ballot the poll, the voter in hexadecimal digits, and the marks as an array's text.
     -- $7: the moment, in seconds since 1970, until which they may be stored.
-    -- Tells of each poll why its ballots are refused, or nothing where they are stored; and what time it is.
+    -- Tells of each poll why its ballots are refused, or its revision that counts them; and what time it is.
     PREPARE record_ballots (integer[], bigint[], text[], integer[], text[], text[], double precision) AS
     WITH moment AS MATERIALIZED (
         -- Not now(), which is when the transaction began: the poll may have been closed while we waited for the lock.
@@ -141,7 +143,7 @@ _PREPARE = """
         asked.id,
         asked.refusal,
         extract(epoch FROM moment.here)::double precision AS here,
-        CASE WHEN touched.id IS NOT NULL THEN pg_notify('polls', touched.id || ':' || touched.revision) END
+        touched.revision
     FROM moment
     CROSS JOIN asked
     LEFT JOIN touched ON touched.id = asked.id
@@ -201,8 +203,8 @@ class Recorder:
         self._rules: dict[int, _Rules] = {}
         self._clock_ahead = 0.0  # seconds by which the database's clock is at least ahead of the event loop's
 
-    async def record(self, ballots: Sequence[Ballot], seconds: float) -> list[Refusal | None]:
-        """Store `ballots` in one transaction, and say of each, in their order, why it was refused, or None.
+    async def record(self, ballots: Sequence[Ballot], seconds: float) -> list[Outcome]:
+        """Store `ballots` in one transaction, and say of each, in their order, what became of it.
 
         Of several by one voter in one poll the last one stays. After `seconds` nothing is stored any more, even by a
         transaction that was given up and still waits for a lock: it would undo what a voter has changed since. Raises
@@ -236,8 +238,8 @@ class Recorder:
             self._connection.close()
             self._connection = None
 
-    async def _record(self, ballots: Sequence[Ballot], until: float) -> list[Refusal | None]:
-        outcomes: dict[int, Refusal | None] = {}  # by the ballot's place
+    async def _record(self, ballots: Sequence[Ballot], until: float) -> list[Outcome]:
+        outcomes: dict[int, Outcome] = {}  # by the ballot's place
         pending: Sequence[int] = range(len(ballots))
         for question_id in list(self._rules)[:-_REMEMBERED]:
             del self._rules[question_id]
@@ -246,27 +248,25 @@ class Recorder:
             outcomes |= await self._refused_by_rules(ballots, pending)
             pending = [place for place in pending if place not in outcomes]
             try:
-                refusals = await self._store(ballots, pending, until)
+                answers = await self._store(ballots, pending, until)
             except (psycopg2.errors.DeadlockDetected, psycopg2.errors.SerializationFailure) as error:
                 logger.info("a batch of ballots is tried again: %s", type(error).__name__)
                 continue
-            if not outcomes and not any(refusals.values()):
-                return [None] * len(ballots)
-            edited = {question_id for question_id, refusal in refusals.items() if refusal == "edited"}
+            edited = {question_id for question_id, answer in answers.items() if answer == "edited"}
             for place in pending:
                 question_id = ballots[place].question_id
                 if question_id not in edited:
-                    outcomes[place] = self._outcome(question_id, refusals[question_id])
+                    outcomes[place] = self._outcome(question_id, answers[question_id])
             if not edited:
                 break
             pending = [place for place in pending if place not in outcomes]
             await self._learn(edited)
         return [outcomes[place] if place in outcomes else VoteNotStored() for place in range(len(ballots))]
 
-    def _outcome(self, question_id: int, refusal: str | None) -> Refusal | None:
-        match refusal:
-            case None:
-                return None
+    def _outcome(self, question_id: int, answer: int | str) -> Outcome:
+        match answer:
+            case int():
+                return answer
             case "absent":
                 return PollNotFound(question_id)
             case "closed":
@@ -274,7 +274,7 @@ class Recorder:
                 return PollClosed(question_id, at) if at else VoteNotStored()
         return VoteNotStored()
 
-    async def _refused_by_rules(self, ballots: Sequence[Ballot], places: Sequence[int]) -> dict[int, Refusal | None]:
+    async def _refused_by_rules(self, ballots: Sequence[Ballot], places: Sequence[int]) -> dict[int, Refusal]:
         """What their polls don't accept, by place."""
         doubtful = {ballots[place].question_id for place in places if not self._accepts(ballots[place])}
         if not doubtful:
@@ -302,8 +302,8 @@ class Recorder:
             rows = list(rows_of_poll)
             self._rules[question_id] = _Rules(as_poll(rows), rows[0].edition, bytes(rows[0].voter_salt))
 
-    async def _store(self, ballots: Sequence[Ballot], places: Sequence[int], until: float) -> dict[int, str | None]:
-        """Store them together, and say of each poll why it refused, or None.
+    async def _store(self, ballots: Sequence[Ballot], places: Sequence[int], until: float) -> dict[int, int | str]:
+        """Store them together, and say of each poll which revision counts them, or why it refused.
 
         Where one poll can't be had (somebody holds it, or its counts are spoilt), the others go on without it.
         """
@@ -315,16 +315,16 @@ class Recorder:
                 reason = " ".join(str(error).split())
                 logger.error("the ballots for poll %d can't be stored: %s", *question_ids, reason)  # noqa: TRY400
                 return dict.fromkeys(question_ids, "unavailable")
-        refusals: dict[int, str | None] = {}
+        answers: dict[int, int | str] = {}
         await self._execute(_IMPATIENT)
         for question_id in question_ids:
             of_poll = [place for place in places if ballots[place].question_id == question_id]
-            refusals |= await self._store(ballots, of_poll, until)
+            answers |= await self._store(ballots, of_poll, until)
         await self._execute(_PATIENT)
-        return refusals
+        return answers
 
-    async def _send(self, ballots: Sequence[Ballot], places: Sequence[int], until: float) -> dict[int, str | None]:
-        """Send one transaction, and say of each poll in it why it refused, or None."""
+    async def _send(self, ballots: Sequence[Ballot], places: Sequence[int], until: float) -> dict[int, int | str]:
+        """Send one transaction, and say of each poll in it which revision counts its ballots, or why it refused."""
         # Of twins, the later one replaces the earlier one, as it would in the next batch.
         marks: dict[tuple[int, str], tuple[int, ...]] = {}
         for place in places:
@@ -351,7 +351,7 @@ class Recorder:
             # A commit whose wait for its standby was cancelled succeeds, and only this tells that it is here alone. In
             # what language it is said, and in what words, the server decides: so any warning counts.
             raise psycopg2.OperationalError(f"PostgreSQL warns: {' '.join(warnings)}")
-        return {row.id: row.refusal for row in rows}
+        return {row.id: row.refusal or row.revision for row in rows}
 
     def _set_clock(self, rows: Sequence[Any]) -> None:
         """Learn the database's time. It was read before it came here, so that it is later there than we think."""

@@ -1,6 +1,6 @@
 """Whether a database is fit for votes."""
 
-from polls.storage.engine import Connection
+from polls.storage.engine import Connection, Engine, acquired
 
 # Settings of the server without which a vote that was acknowledged can be lost, and how they must not be.
 _WEAK = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -15,3 +15,9 @@ def weaknesses(connection: Connection) -> list[str]:
             for name, setting in cursor.fetchall()
             if setting == _WEAK[name]
         ]
+
+
+async def is_writable(engine: Engine) -> bool:
+    """Whether the database takes votes; a standby doesn't. Raises PollsUnavailable."""
+    async with acquired(engine) as connection:
+        return str(await connection.scalar("SHOW transaction_read_only")) == "off"

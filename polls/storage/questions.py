@@ -6,7 +6,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from polls.domain.errors import PollNotFound
 from polls.domain.poll import Choice, Poll, Question
 from polls.storage.engine import Engine, acquired, compiled
 from polls.storage.tables import choice, question
@@ -19,7 +18,16 @@ PUBLISHED = sa.and_(
 
 # What `as_question` and `as_poll` read.
 QUESTION = (question.c.id, question.c.question_text, question.c.pub_date, question.c.closes_at)
-POLL = (*QUESTION, choice.c.id.label("choice_id"), choice.c.choice_text, choice.c.votes, sa.func.now().label("as_of"))
+POLL = (
+    *QUESTION,
+    question.c.ballots,
+    question.c.revision,
+    question.c.edition,
+    choice.c.id.label("choice_id"),
+    choice.c.choice_text,
+    choice.c.votes,
+    sa.func.now().label("as_of"),
+)
 
 _LATEST = compiled(
     sa.select(*QUESTION)
@@ -29,10 +37,12 @@ _LATEST = compiled(
     .limit(sa.bindparam("limit"))
 )
 
+_NEXT = compiled(sa.select(sa.func.min(question.c.pub_date).label("moment")).where(question.c.pub_date > sa.func.now()))
+
 _FIND = compiled(
     sa.select(*POLL)
-    .join_from(question, choice)
-    .where(question.c.id == sa.bindparam("question_id"), PUBLISHED)
+    .join_from(question, choice, isouter=True)
+    .where(question.c.id == sa.bindparam("question_id"))
     .order_by(choice.c.position, choice.c.id)
 )
 
@@ -44,14 +54,19 @@ async def latest(engine: Engine, *, skip: int, limit: int) -> list[Question]:
         return [as_question(row) async for row in found]
 
 
-async def find(engine: Engine, question_id: int) -> Poll:
-    """A published poll with its choices in their order. Raises PollNotFound."""
+async def next_publication(engine: Engine) -> datetime | None:
+    """When the next scheduled question will be published, None where there is none."""
+    async with acquired(engine) as connection:
+        moment: datetime | None = await connection.scalar(_NEXT)
+        return moment
+
+
+async def find(engine: Engine, question_id: int) -> Poll | None:
+    """A poll with its choices in their order, published or not; None where there is none."""
     async with acquired(engine) as connection:
         found = await connection.execute(_FIND, question_id=question_id)
         rows = await found.fetchall()
-    if not rows:
-        raise PollNotFound(question_id)
-    return as_poll(rows)
+    return as_poll(rows) if rows else None
 
 
 def as_question(row: Any) -> Question:  # noqa: ANN401 - aiopg has no types
@@ -60,7 +75,7 @@ def as_question(row: Any) -> Question:  # noqa: ANN401 - aiopg has no types
 
 
 def as_poll(rows: Sequence[Any]) -> Poll:
-    """The poll in rows of POLL, one for each of its choices, in their order."""
-    as_of: datetime = rows[0].as_of
-    choices = tuple(Choice(row.choice_id, row.choice_text, row.votes) for row in rows)
-    return Poll(as_question(rows[0]), choices, as_of)
+    """The poll in rows of POLL: one for each of its choices, in their order, or one where it has none."""
+    first = rows[0]
+    choices = tuple(Choice(row.choice_id, row.choice_text, row.votes) for row in rows if row.choice_id is not None)
+    return Poll(as_question(first), choices, first.as_of, first.ballots, first.revision, first.edition)

@@ -6,13 +6,22 @@ from aiohttp import web
 
 from polls.domain.errors import NothingChosen, PollClosed, PollsUnavailable, VoteNotStored
 from polls.domain.poll import Ballot
-from polls.storage.ballots import Refusal
+from polls.storage.ballots import Outcome
+from polls.web.base import PollView
 from polls.web.errors import RETRY_AFTER, respond, wants_json, wording
 from polls.web.forms import marked, read_form
-from polls.web.keys import BALLOT_BOX, SHOWN
+from polls.web.keys import BALLOT_BOX, STANDINGS
 from polls.web.templating import language_of, render
-from polls.web.view import PollView
-from polls.web.voter import introduce_voter, known_voter, name_in_poll, new_voter, remember_marks, remember_voter
+from polls.web.view import view
+from polls.web.voter import (
+    introduce_voter,
+    known_voter,
+    name_in_poll,
+    new_voter,
+    remember_marks,
+    remember_voter,
+    viewer_of,
+)
 
 _PATIENCE = 0.9  # seconds that a voter who has waited already waits for the form to be shown again
 
@@ -30,22 +39,24 @@ class VoteView(PollView):
         known = known_voter(request)
         voter = known or new_voter()
         ballot = Ballot(question_id, name_in_poll(voter, question_id), marks)
-        refusal: Refusal | None
+        outcome: Outcome
         try:
-            (refusal,) = await request.app[BALLOT_BOX].cast([ballot])
+            (outcome,) = await request.app[BALLOT_BOX].cast([ballot])
         except VoteNotStored as error:
-            refusal = error
-        if isinstance(refusal, VoteNotStored):
-            response = self._offer_another_try(refusal, marks)
+            outcome = error
+        if isinstance(outcome, VoteNotStored):
+            response = self._offer_another_try(outcome, marks)
             remember_voter(request, response, voter)
             return response
-        if isinstance(refusal, NothingChosen | PollClosed):
-            return await self._ask_again(refusal)
-        if refusal is not None:
-            raise refusal
+        if isinstance(outcome, NothingChosen | PollClosed):
+            return await self._ask_again(outcome)
+        if not isinstance(outcome, int):
+            raise outcome
         address = self.address
+        # The page waits for this revision, whichever process answers: so that voters see their own vote counted.
+        results = f"{self.url('results', address=address)}?after={outcome}"
         # Returned, not raised: the same answer for a third less work.
-        response = web.Response(status=303, headers={"Location": self.url("results", address=address)})
+        response = web.Response(status=303, headers={"Location": results})
         if known is None:
             remember_voter(request, response, voter)
         remember_marks(request, response, marks, path=self.url("poll", address=address))
@@ -56,14 +67,14 @@ class VoteView(PollView):
         # A poll that is not there, or closed, is said before a choice that is not.
         try:
             async with asyncio.timeout(_PATIENCE):
-                poll = await self.find()
+                seen = await self.find()
         except (PollsUnavailable, TimeoutError):
             raise refusal from None
-        if poll.is_closed and poll.question.closes_at:
-            refusal = PollClosed(self.question_id, poll.question.closes_at)
+        if seen.poll.is_closed and seen.poll.question.closes_at:
+            refusal = PollClosed(self.question_id, seen.poll.question.closes_at)
         if wants_json(self.request):
             raise refusal
-        response = self.form(poll, problem=wording(refusal, language_of(self.request)))
+        response = self.form(seen, problem=wording(refusal, language_of(self.request)))
         introduce_voter(self.request, response)
         return response
 
@@ -72,9 +83,9 @@ class VoteView(PollView):
         if wants_json(self.request):
             return respond(self.request, error)
         problem = wording(error, language_of(self.request))
-        poll = self.request.app[SHOWN].get(self.question_id)
-        if poll and not poll.is_closed and poll.offers(*marks):
-            response = self.form(poll, problem=problem, marks=frozenset(marks))
+        poll = self.request.app[STANDINGS].remembered(self.question_id)
+        if poll and poll.is_published and not poll.is_closed and poll.offers(*marks):
+            response = self.form(view(poll, viewer_of(self.request)), problem=problem, marks=frozenset(marks))
         else:
             response = render(
                 self.request,

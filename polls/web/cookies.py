@@ -2,7 +2,7 @@
 
 import re
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from polls.web.keys import CONFIG
 
@@ -28,7 +28,10 @@ def remembered(request: web.Request, cookie: re.Pattern[str]) -> str | None:
 
     Read by hand, since aiohttp's way, which parses and copies all cookies, takes ten times as long.
     """
-    found = cookie.search(";".join(request.headers.getall("Cookie", ())))
+    headers = request.headers.getall(hdrs.COOKIE, None)
+    if headers is None:
+        return None
+    found = cookie.search(";".join(headers))
     return found[1] if found else None
 
 

@@ -25,6 +25,12 @@ class CrossSiteRequest(Exception):
     """A page of another site tried to change something here in a visitor's name."""
 
 
+class NotAWebSocket(web.HTTPClientError):
+    """A request that doesn't ask for a WebSocket, where there is nothing else."""
+
+    status_code = HTTPStatus.UPGRADE_REQUIRED
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What went wrong, in words for the visitor: a headline and a sentence that says what to do next."""
@@ -47,6 +53,8 @@ def respond(request: web.Request, error: Exception) -> web.Response:
     response.headers["Vary"] = f"{VARY}, Accept"
     if isinstance(error, web.HTTPMethodNotAllowed):
         response.headers["Allow"] = error.headers["Allow"]
+    if isinstance(error, NotAWebSocket):
+        response.headers["Upgrade"] = "websocket"
     if isinstance(error, PollsUnavailable | VoteNotStored):
         response.headers["Retry-After"] = str(RETRY_AFTER)
     return response

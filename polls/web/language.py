@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from babel import Locale
 from babel.core import get_global
@@ -18,6 +19,7 @@ from polls.web.negotiation import preferences
 # Each language by its tag (BCP 47): the name that its readers give it, and the locale of its dates and numbers
 # (en_001 is the English of no country: 3 May 2026). The first is the one that the code is written in, and the one
 # for whoever reads none of them.
+_ENOUGH = range(200)  # numbers, for one of each category
 SPOKEN = {"en": ("English", "en_001"), "zh-Hans": ("简体中文", "zh_Hans")}
 
 
@@ -46,6 +48,10 @@ class Language:
         """The form that fits `number`, in this language."""
         return self.words.ngettext(singular, plural, number)
 
+    def plural_forms(self, singular: str, plural: str) -> dict[str, str]:
+        """{category: form that fits its numbers}, in the categories that CLDR has for this language (one, few ...)."""
+        return {self.locale.plural_form(number): self.ngettext(singular, plural, number) for number in _ENOUGH}
+
 
 def load_languages() -> Mapping[str, Language]:
     """All languages by tag, their words read from the catalogues in polls/locale/."""
@@ -59,11 +65,17 @@ def negotiate(chosen: str | None, accept_language: str, languages: Mapping[str, 
     """
     if chosen is not None and chosen in languages:
         return languages[chosen]
+    return languages[_best(accept_language, tuple(languages))]
+
+
+@lru_cache(maxsize=1000)
+def _best(accept_language: str, tags: tuple[str, ...]) -> str:
+    """The tag that fits best. Remembered, since whole crowds prefer the same, in the same words."""
     for wanted in preferences(accept_language):
-        for tag, language in languages.items():
+        for tag in tags:
             if _written(wanted) == _written(tag):
-                return language
-    return next(iter(languages.values()))
+                return tag
+    return tags[0]
 
 
 def _written(tag: str) -> str:

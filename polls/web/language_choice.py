@@ -4,10 +4,10 @@ import re
 
 from aiohttp import web
 
+from polls.web.base import View
 from polls.web.cookies import remember
 from polls.web.keys import LANGUAGES
 from polls.web.templating import LANGUAGE_COOKIE
-from polls.web.view import View
 
 # Addresses of our own: from the root, and not `//host` or `/\host`, which browsers take for another site.
 _OWN_ADDRESS = re.compile(r"/(?![/\\])[\x21-\x7e]*")

@@ -1,33 +1,40 @@
 """The public pages: the list of polls, a poll, its results."""
 
+import re
+
 from aiohttp import web
 
-from polls.domain.tally import tally
-from polls.storage import questions
-from polls.web.keys import ENGINE
+from polls.web.base import PollView, View
+from polls.web.keys import STANDINGS
 from polls.web.numbers import number
-from polls.web.templating import render
-from polls.web.view import PollView, View
-from polls.web.voter import introduce_voter, remembered_marks
+from polls.web.rendered import FOR_ALL, FOR_NOW, FOR_ONE
+from polls.web.voter import introduce_voter
 
 PAGE_SIZE = 5
+
+_REVISION = re.compile("[0-9]{1,18}", re.ASCII)
 
 
 class IndexView(View):
     """The latest polls, newest first, five at a time."""
 
-    async def get(self) -> web.Response:
-        page = self._page()
+    async def get(self) -> web.StreamResponse:
+        page = self._page() if self.request.rel_url.raw_query_string else 1
         # One more than fits tells whether there are older ones.
-        found = await questions.latest(self.request.app[ENGINE], skip=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1)
+        found = await self.request.app[STANDINGS].latest(skip=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1)
         if page > 1 and not found:
             raise web.HTTPNotFound
-        return render(
-            self.request,
+        return self.page(
             "index.html",
-            questions=found[:PAGE_SIZE],
-            page=page,
-            has_older=len(found) > PAGE_SIZE,
+            found,
+            page,
+            caching=FOR_ALL,
+            context=lambda: {
+                "questions": found[:PAGE_SIZE],
+                "page": page,
+                "has_older": len(found) > PAGE_SIZE,
+                "here": self.url("index") + ("" if page == 1 else f"?page={page}"),
+            },
         )
 
     def _page(self) -> int:
@@ -40,16 +47,48 @@ class IndexView(View):
 class DetailView(PollView):
     """A poll, as a form to vote with."""
 
-    async def get(self) -> web.Response:
-        response = self.form(await self.find())
+    async def get(self) -> web.StreamResponse:
+        seen = await self.find()
+        response = self.page(
+            "detail.html",
+            seen.poll.question,  # stays the same when votes are counted
+            self.question_id,
+            seen.poll.is_closed,
+            seen.marks,
+            caching=FOR_ONE,
+            context=lambda: {
+                "poll": seen.poll,
+                "error": None,
+                "marks": seen.marks,
+                "has_voted": bool(seen.marks),
+                "here": self.url("poll", address=self.address),
+            },
+        )
         introduce_voter(self.request, response)
         return response
 
 
 class ResultsView(PollView):
-    """How a poll stands."""
+    """How a poll stands. Whoever has just voted comes with `after`, the revision that counts their ballot."""
 
-    async def get(self) -> web.Response:
-        poll = await self.find()
-        marks = remembered_marks(self.request, poll)
-        return render(self.request, "results.html", poll=poll, tally=tally(poll.choices), marks=marks)
+    async def get(self) -> web.StreamResponse:
+        after = self._after() if self.request.rel_url.raw_query_string else 0
+        seen = await self.find(after=after)
+        caching = FOR_NOW if after else FOR_ONE if seen.marks else FOR_ALL
+        return self.page(
+            "results.html",
+            seen.poll,
+            self.question_id,
+            seen.marks,
+            caching=caching,
+            context=lambda: {
+                "poll": seen.poll,
+                "tally": seen.tally,
+                "marks": seen.marks,
+                "here": self.url("results", address=self.address),
+            },
+        )
+
+    def _after(self) -> int:
+        promised = _REVISION.fullmatch(self.request.query.get("after", ""))
+        return int(promised[0]) if promised else 0

@@ -4,11 +4,14 @@ from aiohttp import web
 
 from polls import paths
 from polls.web.ballots import VoteView
+from polls.web.base import View
 from polls.web.expectations import continue_if_asked
+from polls.web.health import ReadyView
 from polls.web.language_choice import LanguageView
 from polls.web.numbers import NUMBER
 from polls.web.pages import DetailView, IndexView, ResultsView
-from polls.web.view import View
+from polls.web.present import PresentView
+from polls.web.watch import WatchView
 
 
 def _view(path: str, view: type[View], name: str) -> web.RouteDef:
@@ -21,8 +24,11 @@ POLL = f"/poll/{{address:{NUMBER}}}"
 ROUTES = [
     _view("/", IndexView, name="index"),
     _view(POLL + "/vote", VoteView, name="vote"),
-    _view(POLL, DetailView, name="poll"),
     _view(POLL + "/results", ResultsView, name="results"),
+    _view(POLL, DetailView, name="poll"),
+    _view(POLL + "/live", WatchView, name="live"),
+    _view(POLL + "/present", PresentView, name="present"),
+    _view("/readyz", ReadyView, name="ready"),
     _view("/language/{tag}", LanguageView, name="language"),
     web.static("/static/", paths.STATIC, name="static", append_version=True, expect_handler=continue_if_asked),
 ]

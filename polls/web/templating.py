@@ -1,20 +1,23 @@
 """The jinja2 environment, and the one way from a template to a response."""
 
+import json
 from datetime import datetime
 from functools import partial
 
 import aiohttp_jinja2
 import jinja2
-from aiohttp import web
+from aiohttp import hdrs, web
 from babel.numbers import format_decimal, format_percent
 from jinja2.runtime import Context
 
 from polls import paths
+from polls.web.cookies import pattern, remembered
 from polls.web.keys import CONFIG, LANGUAGES
 from polls.web.language import Language, negotiate
 from polls.web.static import static_address
 
 LANGUAGE_COOKIE = "language"
+_LANGUAGE = pattern(LANGUAGE_COOKIE, "[A-Za-z-]{2,20}")
 VARY = "Accept-Language, Cookie"  # what the language of an answer hangs on
 
 
@@ -33,29 +36,34 @@ def setup_templates(app: web.Application) -> None:
     )
     environment.filters.update(date=_date, time=_time, number=_number, percent=_percent)
     environment.install_gettext_callables(_gettext, _ngettext, newstyle=True)  # type: ignore[attr-defined]
-    environment.globals.update(site=config.site, static=partial(static_address, app))
+    environment.globals.update(site=config.site, static=partial(static_address, app), plural_forms=_plural_forms)
 
 
-def render(request: web.Request, template: str, /, *, status: int = 200, **context: object) -> web.Response:
-    """A page in the visitor's language.
+def markup(app: web.Application, template: str, language: Language, /, **context: object) -> str:
+    """A page in `language`. Its context needs `here`, the address that the language links come back to."""
+    environment = aiohttp_jinja2.get_env(app)
+    return environment.get_template(template).render(context, language=language, languages=app[LANGUAGES].values())
 
-    `here` is the address that the language links come back to: this page's own, unless the caller names another.
+
+def render(request: web.Request, template: str, /, *, status: int, **context: object) -> web.Response:
+    """A page in the visitor's language that is made for this answer alone, such as one about an error.
+
+    `here` is this page's own address, unless the caller names another.
     """
     language = language_of(request)
-    languages = request.app[LANGUAGES].values()
-    shared = {"language": language, "languages": languages, "here": str(request.rel_url)}
-    response = aiohttp_jinja2.render_template(template, request, {**shared, **context}, status=status)
-    response.headers["Content-Language"] = language.tag
-    response.headers["Vary"] = VARY
-    response.headers["Cache-Control"] = "no-cache"
-    return response
+    return web.Response(
+        status=status,
+        text=markup(request.app, template, language, **{"here": str(request.rel_url), **context}),
+        content_type="text/html",
+        headers={"Content-Language": language.tag, "Vary": VARY, "Cache-Control": "no-cache"},
+    )
 
 
 def language_of(request: web.Request) -> Language:
     """The language that this request is answered in."""
     return negotiate(
-        request.cookies.get(LANGUAGE_COOKIE),
-        request.headers.get("Accept-Language", ""),
+        remembered(request, _LANGUAGE),
+        request.headers.get(hdrs.ACCEPT_LANGUAGE, ""),
         request.app[LANGUAGES],
     )
 
@@ -68,6 +76,12 @@ def _gettext(context: Context, message: str) -> str:
 @jinja2.pass_context
 def _ngettext(context: Context, singular: str, plural: str, number: int) -> str:
     return _language(context).ngettext(singular, plural, number)
+
+
+@jinja2.pass_context
+def _plural_forms(context: Context, singular: str, plural: str) -> str:
+    """All forms of a sentence, for scripts: {category of CLDR's plural rules, as in Intl.PluralRules: form} in JSON."""
+    return json.dumps(_language(context).plural_forms(singular, plural), ensure_ascii=False)
 
 
 @jinja2.pass_context

@@ -4,11 +4,11 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
-from polls.domain.poll import Poll
 from polls.web.cookies import pattern, remember, remembered
 from polls.web.numbers import NUMBER
+from polls.web.view import STRANGER, Viewer
 
 VOTER_COOKIE = "voter"  # 128 random bits
 BALLOT_COOKIE = "ballot"  # what this browser's ballot marks; for pages to show, so that they need not ask the database
@@ -42,8 +42,6 @@ def introduce_voter(request: web.Request, response: web.StreamResponse) -> None:
     """Make the browser a voter before it votes: who loses an answer and tries again casts the same ballot again."""
     if known_voter(request) is None:
         remember_voter(request, response, new_voter())
-        # The page is the same for everyone; its cookie is not.
-        response.headers["Cache-Control"] = "private, no-cache"
 
 
 def remember_marks(request: web.Request, response: web.StreamResponse, marks: Iterable[int], *, path: str) -> None:
@@ -51,9 +49,11 @@ def remember_marks(request: web.Request, response: web.StreamResponse, marks: It
     remember(request, response, BALLOT_COOKIE, ".".join(map(str, marks)), path=path)
 
 
-def remembered_marks(request: web.Request, poll: Poll) -> frozenset[int]:
-    """The choices of `poll` that this browser's ballot marks; none where it has not voted."""
+def viewer_of(request: web.Request) -> Viewer:
+    """Who looks at the poll whose page this browser asks for."""
+    if hdrs.COOKIE not in request.headers:
+        return STRANGER
     marks = remembered(request, _MARKS)
     if marks is None or known_voter(request) is None:
-        return frozenset()
-    return frozenset(choice_id for choice_id in map(int, marks.split(".")) if poll.offers(choice_id))
+        return STRANGER
+    return Viewer(frozenset(map(int, marks.split("."))))

@@ -12,13 +12,14 @@ import re
 import subprocess
 import sys
 import tempfile
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.processes import free_port, serving, working_in
@@ -27,6 +28,7 @@ HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
 PAGES = ("/", "/poll/1", "/poll/1/results")
 VOTE = "/poll/1/vote"
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 FEW, MANY = 64, 256  # connections
 CONFIG = {"postgres": {"embedded": "var/postgres"}, "log": {"access": False, "level": "warning"}}
 TICK = 1_000_000 / os.sysconf("SC_CLK_TCK")  # microseconds
@@ -77,7 +79,11 @@ def _options() -> argparse.Namespace:
 @contextmanager
 def _bare(url: str) -> Iterator[tuple[str, int]]:
     """The address and process of a bare server that answers as polls does at `url`: as many bytes, the same headers."""
-    answers = {"sizes": {page: _size(url + page) for page in PAGES}, "vote": {VOTE: _headers_of_a_vote(url + VOTE)}}
+    ballot = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"voter={'0' * 32}"}
+    answers = {
+        **{page: _answer("GET", url + page) for page in PAGES},
+        VOTE: _answer("POST", url + VOTE, "choice=1", ballot),
+    }
     port = free_port()
     with subprocess.Popen(
         [sys.executable, "-m", "tests.bench.bare", str(port)],
@@ -97,20 +103,18 @@ def _bare(url: str) -> Iterator[tuple[str, int]]:
             process.terminate()
 
 
-def _size(url: str) -> int:
-    with urllib.request.urlopen(url) as response:
-        return len(response.read())
-
-
-def _headers_of_a_vote(url: str) -> list[tuple[str, str]]:
-    """The headers of the answer to a voter whom we know, without those that aiohttp adds to every answer."""
+def _answer(method: str, url: str, body: str | None = None, headers: Mapping[str, str] = NO_HEADERS) -> dict[str, Any]:
+    """What polls answers, without the headers that aiohttp adds to every answer."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port)
-    headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"voter={'0' * 32}"}
-    connection.request("POST", parts.path, "choice=1", headers)
+    connection.request(method, parts.path, body, dict(headers))
     answer = connection.getresponse()
+    said = {
+        "body": answer.read().decode(),
+        "headers": [header for header in answer.getheaders() if header[0] not in {"Date", "Content-Length"}],
+    }
     connection.close()
-    return [(name, value) for name, value in answer.getheaders() if name not in {"Date", "Content-Length"}]
+    return said
 
 
 def _measure(url: str, connections: int, server: int, postgres: list[int], options: argparse.Namespace) -> Measure:

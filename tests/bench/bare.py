@@ -1,7 +1,7 @@
-"""The reference: an aiohttp server with nothing behind it, that answers with as many bytes, or headers, as polls does.
+"""The reference: an aiohttp server with nothing behind it, that answers with the very bytes and headers of polls.
 
-It reads from standard input what to answer with ({"sizes": {address: number of bytes}, "vote": {address: headers}})
-and prints its address.
+It reads from standard input what to answer with, {address: {"body": text, "headers": list of pairs}}, and prints that
+it is ready. What is posted is parsed as a form.
 """
 
 import json
@@ -13,24 +13,24 @@ from multidict import CIMultiDict
 
 
 def create_app(answers: dict[str, Any]) -> web.Application:
-    """One handler for each address; the vote's parses the form and redirects."""
+    """One handler for each address."""
     app = web.Application()
-    for address, size in answers["sizes"].items():
-        body = b"x" * size
+    for address, answer in answers.items():
+        body = answer["body"].encode()
+        headers = CIMultiDict(answer["headers"])
 
-        async def page(_: web.Request, body: bytes = body) -> web.Response:
-            return web.Response(body=body, content_type="text/html", charset="utf-8")
+        async def page(_: web.Request, body: bytes = body, headers: CIMultiDict[str] = headers) -> web.Response:
+            return web.Response(body=body, headers=headers)
 
-        app.router.add_get(address, page)
+        async def vote(request: web.Request, headers: CIMultiDict[str] = headers) -> web.Response:
+            form = await request.post()
+            int(str(form["choice"]))
+            return web.Response(status=303, headers=headers)
 
-    ((address, headers),) = answers["vote"].items()
-
-    async def vote(request: web.Request) -> web.Response:
-        form = await request.post()
-        int(str(form["choice"]))
-        return web.Response(status=303, headers=CIMultiDict(headers))
-
-    app.router.add_post(address, vote)
+        if address.endswith("/vote"):
+            app.router.add_post(address, vote)
+        else:
+            app.router.add_get(address, page)
     return app
 
 

@@ -34,7 +34,7 @@ def test_a_poll_is_published_when_its_hour_has_come_and_there_is_something_to_ch
 ) -> None:
     poll = Poll(Question(1, "Tea?", now - ago), tuple(Choice(number, "Yes") for number in range(choices)), now)
 
-    assert poll.is_published(now) is published
+    assert poll.is_published is published
 
 
 def test_a_question_is_addressed_by_its_number(now: datetime) -> None:

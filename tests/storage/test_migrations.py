@@ -165,7 +165,9 @@ def test_who_waits_for_another_to_migrate_can_be_ended(
 
 
 def test_votes_from_before_there_were_ballots_stay_counted_exactly(fresh: Postgres, sql: Path) -> None:
-    (sql / "0002_ballot.sql").rename(sql / "later")
+    later = sorted(sql.glob("000[2-9]_*.sql"))
+    for file in later:
+        file.rename(file.with_suffix(".later"))
     with connect(fresh) as connection, connection.cursor() as cursor:
         migrations.migrate(fresh, connection)
         cursor.execute("INSERT INTO question (question_text, pub_date) VALUES ('Tea?', now()), ('Coffee?', now())")
@@ -173,7 +175,8 @@ def test_votes_from_before_there_were_ballots_stay_counted_exactly(fresh: Postgr
             "INSERT INTO choice (question_id, choice_text, votes) VALUES (1, 'Yes', 3), (1, 'No', 0), (2, 'Yes', 2)"
         )
         connection.commit()
-        (sql / "later").rename(sql / "0002_ballot.sql")
+        for file in later:
+            file.with_suffix(".later").rename(file)
 
         migrations.migrate(fresh, connection)
 

@@ -1,9 +1,8 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp.test_utils import TestClient
 
-from polls.domain.errors import PollNotFound
 from polls.domain.poll import Choice
 from polls.storage import questions
 from polls.storage.engine import Connection, Engine
@@ -28,21 +27,30 @@ def engine(client: TestClient) -> Engine:
 
 @pytest.mark.parametrize(("ago", "choices"), CORNERS)
 async def test_published_means_the_same_in_sql_and_in_the_domain(
-    engine: Engine, ask: Ask, database: Connection, ago: timedelta, choices: int
+    engine: Engine, ask: Ask, ago: timedelta, choices: int
 ) -> None:
     poll = ask("Tea?", *["Yes", "No"][:choices], ago=ago)
-    with database.cursor() as cursor:
-        cursor.execute("SELECT now()")
-        ((now,),) = cursor.fetchall()
 
     listed = await questions.latest(engine, skip=0, limit=5)
+    found = await questions.find(engine, poll.question.id)
 
-    assert (poll.question in listed) is poll.is_published(now)
-    if poll.is_published(now):
-        assert await questions.find(engine, poll.question.id) == poll
-    else:
-        with pytest.raises(PollNotFound):
-            await questions.find(engine, poll.question.id)
+    assert found == poll
+    assert (poll.question in listed) is found.is_published
+
+
+async def test_what_is_not_there_is_not_found(engine: Engine) -> None:
+    assert await questions.find(engine, 999) is None
+
+
+async def test_the_next_publication_is_the_earliest_that_is_still_to_come(engine: Engine, ask: Ask) -> None:
+    assert await questions.next_publication(engine) is None
+    for days in (-3, -2, 5):
+        ask(f"{days} days ago", "Yes", ago=timedelta(days=days))
+
+    next_one = await questions.next_publication(engine)
+
+    assert next_one
+    assert timedelta(days=1) < next_one - datetime.now(UTC) < timedelta(days=2, minutes=1)
 
 
 async def test_the_latest_come_first_and_of_equals_the_one_added_last(engine: Engine, ask: Ask) -> None:
@@ -72,6 +80,7 @@ async def test_choices_stand_in_the_order_of_their_positions(engine: Engine, ask
 
     found = await questions.find(engine, poll.question.id)
 
+    assert found
     assert [choice.text for choice in found.choices] == ["Perhaps", "No", "Yes"]
 
 
@@ -80,6 +89,7 @@ async def test_any_text_comes_back_as_it_was_written(engine: Engine, ask: Ask) -
 
     found = await questions.find(engine, poll.question.id)
 
+    assert found
     assert found.question.text == "100 % %s {x} 'quoted' <b>\u202e ☕"
     assert [choice.text for choice in found.choices] == ["是", "\\"]
     assert found.choices[0] == Choice(poll.choices[0].id, "是", 0)

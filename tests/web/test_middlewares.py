@@ -7,7 +7,7 @@ from aiohttp.test_utils import TestClient
 
 from polls.app import create_app
 from polls.config import Config, Site
-from polls.web.middlewares import SECURITY_HEADERS
+from polls.web.security import SECURITY_HEADERS
 from tests.conftest import Ask
 
 

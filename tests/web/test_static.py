@@ -67,7 +67,11 @@ async def test_there_is_a_picture_of_our_own(client: TestClient) -> None:
     assert response.content_type == "image/svg+xml"
 
 
-def test_every_style_sheet_is_linked() -> None:
-    linked = set(re.search(r"for sheet in \[(.+?)\]", (paths.TEMPLATES / "base.html").read_text())[1].split(", "))  # type: ignore[index]
+def test_every_style_sheet_and_script_is_linked() -> None:
+    everywhere = re.search(r"for sheet in \[(.+?)\]", (paths.TEMPLATES / "base.html").read_text())[1].split(", ")  # type: ignore[index]
+    somewhere = [
+        re.findall(r"static\('(?:css|js)/([a-z.-]+)'\)", page.read_text()) for page in paths.TEMPLATES.iterdir()
+    ]
 
-    assert linked == {f'"{sheet.stem}"' for sheet in (paths.STATIC / "css").iterdir()}
+    linked = {sheet.strip('"') + ".css" for sheet in everywhere}.union(*somewhere)
+    assert linked == {file.name for folder in ("css", "js") for file in (paths.STATIC / folder).iterdir()}

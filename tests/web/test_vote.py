@@ -17,12 +17,12 @@ async def vote(client: TestClient, poll_id: int = 1, **fields: Any) -> Any:
     return await client.post(f"/poll/{poll_id}/vote", allow_redirects=False, **fields)
 
 
-async def test_a_vote_counts_and_leads_to_the_results(client: TestClient, ask: Ask, votes: Votes) -> None:
-    ask("Tea?", "Yes", "No")
+async def test_a_vote_counts_and_leads_to_results_that_count_it(client: TestClient, ask: Ask, votes: Votes) -> None:
+    poll = ask("Tea?", "Yes", "No")
 
     response = await vote(client, data={"choice": "2"})
 
-    assert (response.status, response.headers["Location"]) == (303, "/poll/1/results")
+    assert (response.status, response.headers["Location"]) == (303, f"/poll/1/results?after={poll.revision + 1}")
     assert votes() == [0, 1]
 
 

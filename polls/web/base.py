@@ -1,0 +1,104 @@
+"""What our views have in common."""
+
+from collections.abc import Awaitable, Callable, Generator, Hashable, Mapping
+from typing import Any, ClassVar
+
+from aiohttp import hdrs, web
+
+from polls.web.errors import Problem
+from polls.web.keys import RENDERED, STANDINGS
+from polls.web.rendered import FOR_ONE, Page
+from polls.web.security import SECURITY_HEADERS
+from polls.web.templating import VARY, language_of, markup, render
+from polls.web.view import Seen, view
+from polls.web.voter import viewer_of
+
+
+class View(web.View):
+    """A page as a class: a method for each HTTP method. Where there is GET there is HEAD; what lacks answers 405."""
+
+    _methods: ClassVar[dict[str, Callable[["View"], Awaitable[web.StreamResponse]]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if hasattr(cls, "get"):
+            cls.head = cls.get  # type: ignore[attr-defined]
+        cls._methods = {name: getattr(cls, name.lower()) for name in hdrs.METH_ALL if hasattr(cls, name.lower())}
+
+    def __await__(self) -> Generator[Any, None, web.StreamResponse]:
+        # What aiohttp's own does, without looking the method up by its name at each request.
+        method = self._methods.get(self.request.method)
+        if method is None:
+            self._raise_allowed_methods()
+        return method(self).__await__()
+
+    def url(self, name: str, **parts: str) -> str:
+        """The address of the route called `name`; `parts` are such as need no quoting."""
+        # Not url_for(), which quotes the parts and makes a URL of them, just to be made a string again.
+        return self.request.app.router[name].canonical.format(**parts)
+
+    def page(
+        self,
+        template: str,
+        source: object,
+        *parts: Hashable,
+        caching: str,
+        context: Callable[[], Mapping[str, object]],
+    ) -> web.StreamResponse:
+        """The page that `template` makes of `source`, which is never changed: what has changed is another object.
+
+        `parts` are what else the page depends on, besides the visitor's language; `context` is what the template needs.
+        """
+        request = self.request
+        app, language = request.app, language_of(request)
+        name = (template, language.tag, caching, *parts)
+        page = app[RENDERED].get(name, source)
+        if page is None:
+            headers = {
+                "Content-Type": "text/html; charset=utf-8",
+                "Content-Language": language.tag,
+                "Vary": VARY,
+                "Cache-Control": caching,
+                **SECURITY_HEADERS,
+            }
+            page = Page(markup(app, template, language, **context()), headers)
+            app[RENDERED].put(name, source, page)
+        return page.answer(request)
+
+
+class PollView(View):
+    """A page about the poll that its address names."""
+
+    @property
+    def address(self) -> str:
+        """How the address names the poll."""
+        return self.request.match_info["address"]
+
+    @property
+    def question_id(self) -> int:
+        """The id of the poll's question."""
+        return int(self.address)
+
+    async def find(self, *, after: int = 0) -> Seen:
+        """What there is to see of the poll, not before its revision `after`. Raises PollNotFound, PollsUnavailable."""
+        request = self.request
+        poll = await request.app[STANDINGS].find(int(request.match_info["address"]), after=after)
+        return view(poll, viewer_of(request))
+
+    def form(self, seen: Seen, *, problem: Problem, marks: frozenset[int] | None = None) -> web.Response:
+        """The poll's own page, with what is wrong with the ballot that was sent; `marks` are chosen on it.
+
+        Without `marks` it is what this browser voted for.
+        """
+        response = render(
+            self.request,
+            "detail.html",
+            status=problem.status,
+            poll=seen.poll,
+            error=problem.detail,
+            marks=seen.marks if marks is None else marks,
+            has_voted=bool(seen.marks),
+            here=self.url("poll", address=self.address),
+        )
+        response.headers["Cache-Control"] = FOR_ONE
+        return response

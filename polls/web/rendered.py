@@ -1,0 +1,127 @@
+"""Pages as bytes: each is made once of what it shows, and then sent as it is until that changes."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from email.utils import formatdate
+from functools import lru_cache
+from time import time
+
+from aiohttp import HttpVersion11, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+
+MOST_BYTES = 64 * 1024 * 1024  # of pages in memory
+
+# A proxy may keep the page for a second, and show it for five more while it asks for a newer one (RFC 5861).
+FOR_ALL = "max-age=0, s-maxage=1, stale-while-revalidate=5"
+FOR_ONE = "private, no-cache"
+FOR_NOW = "private, no-store"
+
+
+class Page:
+    """A page with its headers, in the form in which it is sent."""
+
+    __slots__ = ("_body", "_etag", "_head", "_head_unchanged", "_headers", "size")
+
+    def __init__(self, markup: str, headers: Mapping[str, str]) -> None:
+        self._body = markup.encode()
+        # Tells nothing but whether it is the same page: a revision would tell how many have voted.
+        self._etag = f'"{hashlib.blake2b(self._body, digest_size=12).hexdigest()}"'
+        self._headers = {"ETag": self._etag, **headers}
+        self._head = _head(web.HTTPOk, **self._headers, **{"Content-Length": str(len(self._body))})
+        self._head_unchanged = _head(web.HTTPNotModified, **self._headers)
+        self.size = len(self._body) + len(self._head)
+
+    def answer(self, request: web.Request) -> web.StreamResponse:
+        """The page, or that it hasn't changed since the visitor got it."""
+        known = request.headers.get(hdrs.IF_NONE_MATCH)
+        is_known = known is not None and self._is_among(known)
+        if not _is_plain(request):
+            status, body = (web.HTTPNotModified.status_code, None) if is_known else (200, self._body)
+            return web.Response(status=status, body=body, headers=self._headers)
+        if is_known:
+            return ReadyResponse(web.HTTPNotModified.status_code, self._head_unchanged, b"")
+        return ReadyResponse(web.HTTPOk.status_code, self._head, self._body)
+
+    def _is_among(self, names: str) -> bool:
+        # Compared weakly (RFC 9110, section 8.8.3.2): a proxy that compresses a page weakens its name.
+        return names.strip() == "*" or self._etag in {name.strip().removeprefix("W/") for name in names.split(",")}
+
+
+class ReadyResponse(web.StreamResponse):
+    """An answer that is bytes already, headers and all. Those that are set on it go out beside them.
+
+    aiohttp's own would put all headers together anew, which takes a third of the work that a page from memory costs.
+    """
+
+    def __init__(self, status: int, head: bytes, body: bytes) -> None:
+        super().__init__(status=status)
+        self._head = head
+        self._ready_body = body
+        self._writer: AbstractStreamWriter | None = None
+
+    @property
+    def keep_alive(self) -> bool:
+        return True
+
+    @property
+    def body_length(self) -> int:
+        return self._writer.output_size if self._writer else 0
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        self._writer = request.writer
+        return self._writer
+
+    async def write_eof(self, data: bytes = b"") -> None:  # noqa: ARG002 - there is nothing to add
+        writer = self._writer
+        assert writer is not None  # noqa: S101
+        others = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()]).encode()
+        await writer.write_eof(b"%b%b%b\r\n%b" % (self._head, _date(int(time())), others, self._ready_body))
+
+
+class RenderedPages:
+    """Pages by what they are of, up to a number of bytes; those that were asked for longest ago are forgotten first."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._pages: OrderedDict[Hashable, tuple[object, Page]] = OrderedDict()
+
+    def get(self, name: Hashable, source: object) -> Page | None:
+        """The page called `name`, if it was made of this very `source`."""
+        found = self._pages.get(name)
+        if found is None or found[0] is not source:
+            return None
+        self._pages.move_to_end(name)
+        return found[1]
+
+    def put(self, name: Hashable, source: object, page: Page) -> None:
+        """Remember a page."""
+        if before := self._pages.pop(name, None):
+            self._bytes -= before[1].size
+        self._pages[name] = source, page
+        self._bytes += page.size
+        while self._bytes > self._most_bytes:
+            _, (_, oldest) = self._pages.popitem(last=False)
+            self._bytes -= oldest.size
+
+
+def _is_plain(request: web.Request) -> bool:
+    """Whether a request may be answered with bytes as they are: aiohttp has nothing to decide, and nobody to ask."""
+    return (
+        request.method == hdrs.METH_GET
+        and request.version == HttpVersion11
+        and request.keep_alive
+        and not any(app.on_response_prepare for app in request.match_info.apps)
+    )
+
+
+def _head(status: type[web.HTTPException], **headers: str) -> bytes:
+    reason = status().reason
+    lines = [f"HTTP/1.1 {status.status_code} {reason}", *(f"{name}: {value}" for name, value in headers.items()), ""]
+    return "\r\n".join(lines).encode()
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    return f"Date: {formatdate(second, usegmt=True)}\r\n".encode()

@@ -1,0 +1,109 @@
+"""Watching: how a poll stands, told over a WebSocket as it changes."""
+
+import asyncio
+import json
+from contextlib import suppress
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from polls.domain.errors import PollNotFound, PollsUnavailable
+from polls.domain.poll import Poll
+from polls.web.base import PollView
+from polls.web.errors import NotAWebSocket
+from polls.web.keys import AUDIENCE
+from polls.web.security import harden, refuse_other_sites_sockets
+from polls.web.view import STRANGER, view
+
+HEARTBEAT = 20  # seconds between two pings; who doesn't answer within half of that is gone
+_MOST_HEARD, _WHILE = 20, 10  # messages of a client in so many seconds: it has nothing to say
+_LARGEST = 1024  # bytes in one of them
+_FAREWELL = 1  # seconds that a client has to say goodbye
+
+
+class WatchView(PollView):
+    """A WebSocket that tells how the poll stands, at once and then at each change."""
+
+    async def get(self) -> web.StreamResponse:
+        refuse_other_sites_sockets(self.request)
+        await self.find()
+        socket = web.WebSocketResponse(
+            heartbeat=HEARTBEAT, max_msg_size=_LARGEST, timeout=_FAREWELL, compress=False, autoclose=True
+        )
+        if self.request.method != "GET" or not socket.can_prepare(self.request):
+            raise NotAWebSocket
+        harden(socket)
+        await socket.prepare(self.request)
+        watcher = _Connection(self.request, socket)
+        audience = self.request.app[AUDIENCE]
+        try:
+            # Once more: it may have changed while the connection was made, and nobody would tell.
+            await audience.join((await self.find()).poll, watcher)
+            await _hear_out(socket)
+        except PollNotFound:
+            await watcher.dismiss(WSCloseCode.OK, "there is no such poll")
+        except PollsUnavailable:
+            await watcher.dismiss(WSCloseCode.TRY_AGAIN_LATER, "polls can't be read just now")
+        finally:
+            audience.leave(self.question_id, watcher)
+            watcher.abandon()
+        return socket
+
+
+def message(poll: Poll) -> bytes | None:
+    """How a poll stands, as everybody may see it, for programs; None where there is nothing to be seen."""
+    try:
+        seen = view(poll, STRANGER)
+    except PollNotFound:
+        return None
+    return json.dumps(
+        {
+            "revision": seen.poll.revision,
+            "edition": seen.poll.edition,
+            "ballots": seen.poll.ballots,
+            "choices": {str(choice.id): {"votes": choice.votes} for choice in seen.poll.choices},
+            "closed": seen.poll.is_closed,
+        },
+        separators=(",", ":"),
+    ).encode()
+
+
+class _Connection:
+    """A watcher at the other end of a WebSocket."""
+
+    __slots__ = ("_request", "_socket")
+
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse) -> None:
+        self._request = request
+        self._socket = socket
+
+    @property
+    def keeps_up(self) -> bool:
+        transport = self._request.transport
+        return transport is not None and not transport.get_write_buffer_size()
+
+    async def send(self, message: bytes) -> None:
+        with suppress(ConnectionError):
+            await self._socket.send_frame(message, WSMsgType.TEXT)
+
+    async def dismiss(self, code: int, reason: str) -> None:
+        with suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(2 * _FAREWELL):
+                await self._socket.close(code=code, message=reason.encode())
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Leave behind what a watcher that doesn't read has not taken: otherwise it is waited for without end."""
+        if not self.keeps_up and (transport := self._request.transport):
+            transport.abort()
+
+
+async def _hear_out(socket: web.WebSocketResponse) -> None:
+    """Listen until the client goes. What it says means nothing, and too much of it ends the connection."""
+    loop = asyncio.get_running_loop()
+    heard, since = 0, loop.time()
+    async for _ in socket:
+        if loop.time() - since > _WHILE:
+            heard, since = 0, loop.time()
+        heard += 1
+        if heard > _MOST_HEARD:
+            await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many messages")
