@@ -4,10 +4,12 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVarTuple
 
@@ -33,6 +35,7 @@ def serve(config: Config) -> int:
     """Serve polls until Ctrl-C or SIGTERM."""
     configure_logging(config.log)
     _collect_garbage_seldom()
+    _allow_many_connections()
     # The private server ends here and not in on_cleanup: that doesn't run when a start fails.
     with listening(config) as sockets, embedded.running(config.postgres) as postgres:
         web.run_app(
@@ -107,6 +110,13 @@ def _collect_garbage_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
+
+
+def _allow_many_connections() -> None:
+    """Take as many open files as this user may have: each voter who waits, and each watcher, needs one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS says "unlimited", and doesn't mean it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class _OrderlyLoop(asyncio.SelectorEventLoop):

@@ -4,12 +4,13 @@ import asyncio
 import os
 import re
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import aiopg
+import aiopg.connection
 import aiopg.sa
 import psycopg2
 import sqlalchemy as sa
@@ -49,6 +50,7 @@ class Engine:
 async def open_engine(postgres: Postgres, *, echo: bool = False) -> Engine:
     """A pool of `minsize` to `maxsize` connections, which log their statements if `echo`. Raises UnusableDatabase."""
     dsn = await asyncio.to_thread(_answering, postgres)
+    aiopg.connection.select = _OpenFiles  # type: ignore[attr-defined, assignment]
     try:
         pool = await aiopg.sa.create_engine(
             dsn,
@@ -173,8 +175,21 @@ async def _connection(engine: Engine) -> aiopg.sa.SAConnection:
         async with asyncio.timeout(RECONNECT_TIMEOUT):
             return await engine.pool.acquire()
     except (OSError, ValueError) as error:
-        # aiopg selects on bare file numbers: one that is closed, or past 1023, is an error of its own kind.
+        # aiopg watches bare file numbers: one that is closed already is an error of its own kind.
         raise PollsUnavailable from error
+
+
+class _OpenFiles:
+    """Stands for the module `select` in aiopg, which asks it whether a connection that has failed is still open.
+
+    The real select() knows no file number past 1,023, and raises. With that many watchers, a connection that was lost
+    would be watched for ever, until a visitor's gets its number.
+    """
+
+    @staticmethod
+    def select(files: Sequence[int], *_: object) -> None:
+        """Raise OSError where the first of `files` is closed."""
+        os.fstat(files[0])
 
 
 async def _fill(pool: aiopg.sa.Engine, size: int) -> None:
