@@ -6,6 +6,7 @@ const TRIES = 4; // without ever being connected, until WebSockets seem to be bl
 const RELOAD_PAUSE = 15_000; // from then on
 const HIDDEN = 30_000; // how long a page that nobody sees stays connected
 const ANNOUNCEMENT_PAUSE = 5_000; // between two sentences for screen readers
+const GONE = 1000; // the poll
 const RESTARTED = 1012;
 
 const section = document.querySelector("[data-live]");
@@ -38,7 +39,7 @@ function watch(section) {
     socket.onclose = ({ code }) => {
       socket = null;
       say(false);
-      if (code === RESTARTED) return reload(section);
+      if (code === GONE || code === RESTARTED) return reload(section);
       failures += 1;
       if (!hasBeenLive && failures >= TRIES) {
         setTimeout(() => location.reload(), RELOAD_PAUSE);
@@ -96,6 +97,7 @@ function painter(section) {
     if (message.edition !== edition || message.closed !== isClosed) return reload(section);
     if (message.revision <= revision || message.choices === null) return;
     revision = message.revision;
+    section.dataset.shown = revision;
     const rows = [...section.querySelectorAll("[data-choice]")];
     const counts = rows.map((row) => message.choices[row.dataset.choice].votes);
     const shares = wholePercentages(counts);

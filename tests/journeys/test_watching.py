@@ -1,0 +1,296 @@
+"""Results that move by themselves, in real browsers: on phones, on a big screen, and with JavaScript off."""
+
+import re
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.journeys.conftest import Open, violations
+from tests.processes import Polls, command, free_port, serving
+from tests.watchers import vote
+
+STAGE = "/poll/3/present"
+
+
+@pytest.fixture
+def cast(polls: Polls) -> Iterator[HTTPConnection]:
+    """Where others vote from."""
+    connection = HTTPConnection(polls.url.removeprefix("http://"))
+    yield connection
+    connection.close()
+
+
+def standings(page: Page) -> Locator:
+    return page.get_by_role("region", name="Results")
+
+
+def is_live(page: Page) -> None:
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+
+
+def shown(page: Page) -> str:
+    """The fragment as it is on the page, but for what only a page that is live has, or only one that isn't."""
+    markup: str = page.evaluate(
+        """() => {
+            const copy = document.querySelector(".standings").cloneNode(true);
+            copy.querySelectorAll(".liveness, .announcement").forEach(element => element.remove());
+            for (const name of copy.getAttributeNames()) copy.removeAttribute(name);
+            return copy.innerHTML.replace(/\\s+/g, " ").replace(/> </g, "><");
+        }"""
+    )
+    return markup
+
+
+def psql(polls: Polls, statement: str) -> None:
+    done = command(Path(polls.log).parent, "psql", "--", "-c", statement)
+    assert done.returncode == 0, done.stderr
+
+
+def test_two_who_vote_watch_each_other_and_one_has_no_javascript(open_page: Open) -> None:
+    phone = open_page("/poll/3", width=360)
+    old_phone = open_page("/poll/3", width=360, java_script_enabled=False)
+
+    phone.get_by_label("The sky").check()
+    phone.get_by_role("button", name="Vote").click()
+    is_live(phone)
+    mine = phone.get_by_role("listitem").filter(has_text="The sky")
+    expect(mine).to_contain_text("your vote")
+    expect(mine).to_contain_text("1 vote")
+
+    old_phone.get_by_label("The sky").check()
+    old_phone.get_by_role("button", name="Vote").click()
+    expect(old_phone.get_by_role("listitem").filter(has_text="The sky")).to_contain_text("2 votes")
+    expect(mine).to_contain_text("2 votes")
+
+    phone.get_by_role("link", name="Change your vote").click()
+    phone.get_by_label("Not much").check()
+    phone.get_by_role("button", name="Change your vote").click()
+    is_live(phone)
+    expect(old_phone.get_by_role("listitem").filter(has_text="The sky")).to_contain_text("2 votes")
+    old_phone.get_by_role("link", name="Refresh").click()
+    expect(old_phone.get_by_role("listitem").filter(has_text="The sky")).to_contain_text("1 vote")
+    expect(old_phone.get_by_role("listitem").filter(has_text="Not much")).to_contain_text("1 vote")
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
+@pytest.mark.parametrize("address", ["/poll/1/results", "/poll/1/present"])
+def test_what_is_updated_looks_as_if_it_had_been_loaded(
+    open_page: Open, browser: Browser, polls: Polls, cast: HTTPConnection, address: str, locale: str
+) -> None:
+    page = open_page(address, locale=locale)
+    other = browser.new_page(locale=locale, java_script_enabled=False)
+    expect(page.locator(".is-live")).to_be_visible()
+
+    for choice in (1, 2, 2, 3, 5):
+        revision = vote(cast, 1, choice)
+        page.wait_for_function(
+            "revision => Number(document.querySelector('.standings').dataset.shown) >= revision", arg=revision
+        )
+        other.goto(f"{polls.url}{address}?after={revision}")
+        assert shown(page) == shown(other)
+    other.close()
+
+
+def test_shares_are_those_of_the_server_for_any_votes(open_page: Open, browser: Browser, polls: Polls) -> None:
+    psql(polls, "UPDATE choice SET votes = 1234567 * id WHERE question_id = 1")
+    page = open_page("/poll/1/results")
+    other = browser.new_page(java_script_enabled=False)
+    is_live(page)
+
+    for factor in (1, 7, 333, 100003):
+        psql(polls, f"UPDATE choice SET votes = {factor} * id * id % 1009 WHERE question_id = 1")
+        other.goto(f"{polls.url}/poll/1/results")
+        expect(page.locator(".total")).to_have_text(other.locator(".total").inner_text())
+        assert shown(page) == shown(other)
+    other.close()
+    psql(
+        polls,
+        "UPDATE choice SET votes = (SELECT count(*) FROM ballot WHERE marks @> ARRAY[choice.id]) WHERE question_id = 1",
+    )
+
+
+def test_bars_move_only_where_motion_is_wanted(open_page: Open) -> None:
+    durations = [
+        open_page("/poll/1/results", reduced_motion=motion)
+        .locator(".fill")
+        .first.evaluate("bar => getComputedStyle(bar).transitionDuration")
+        for motion in ("no-preference", "reduce")
+    ]
+
+    assert durations == ["0.4s", "0s"]
+
+
+def test_screen_readers_are_told_politely_and_not_at_every_vote(open_page: Open, cast: HTTPConnection) -> None:
+    page = open_page("/poll/2/results")
+    is_live(page)
+    region = page.locator("[aria-live=polite]")
+    assert region.inner_text() == ""
+    said: list[str] = []
+    page.expose_function("heard", lambda sentence: said.append(sentence))  # noqa: PLW0108
+    region.evaluate(
+        "element => new MutationObserver(() => heard(element.textContent)).observe(element, {childList: true})"
+    )
+
+    for _ in range(12):
+        vote(cast, 2, 6)
+        page.wait_for_timeout(100)
+    expect(region).to_have_text(re.compile(r"^\d+ votes in all\. In front: In the park, with \d+%$"), timeout=10_000)
+
+    assert len(said) == 1
+
+
+def test_a_poll_that_is_edited_reloads_its_pages(open_page: Open, polls: Polls) -> None:
+    page = open_page("/poll/2/results")
+    is_live(page)
+
+    psql(polls, "UPDATE choice SET choice_text = 'In a bar' WHERE choice_text = 'In a café'")
+
+    expect(page.get_by_role("listitem").filter(has_text="In a bar")).to_be_visible()
+    is_live(page)
+    psql(polls, "UPDATE choice SET choice_text = 'In a café' WHERE choice_text = 'In a bar'")
+    expect(page.get_by_role("listitem").filter(has_text="In a café")).to_be_visible(timeout=20_000)
+
+
+def test_a_poll_that_closes_says_so_by_itself(open_page: Open, polls: Polls) -> None:
+    psql(
+        polls,
+        """
+        INSERT INTO question (question_text, pub_date, closes_at) VALUES ('Now?', now(), now() + interval '4 seconds');
+        INSERT INTO choice (question_id, choice_text) SELECT max(id), 'Yes' FROM question
+        """,
+    )
+    (address,) = {link.get_attribute("href") for link in open_page("/").get_by_role("link", name="Now?").all()}
+    page = open_page(f"{address}/results")
+    expect(page.get_by_text("This poll closed on")).to_be_hidden()
+
+    expect(page.get_by_text("This poll closed on")).to_be_visible()
+    psql(polls, "DELETE FROM question WHERE question_text = 'Now?'")
+
+
+def test_the_address_of_the_results_is_one_that_can_be_passed_on(open_page: Open, polls: Polls) -> None:
+    page = open_page("/poll/3")
+    page.get_by_label("The sky").check()
+    page.get_by_role("button", name="Vote").click()
+
+    is_live(page)
+    expect(page).to_have_url(f"{polls.url}/poll/3/results")
+
+
+def test_a_page_comes_back_to_another_process_without_being_loaded_again(browser: Browser, tmp_path: Path) -> None:
+    port = free_port()
+    config = {"postgres": {"embedded": "var/postgres"}}
+    page = browser.new_page()
+    with serving(tmp_path, f"--port={port}", config=config) as polls:
+        page.goto(f"{polls.url}/poll/1/results")
+        is_live(page)
+        page.evaluate("window.before = true")
+    expect(page.get_by_text("Not live just now")).to_be_visible()
+    expect(page.get_by_role("link", name="Refresh")).to_be_visible()
+
+    with serving(tmp_path, f"--port={port}", config=config) as polls:
+        is_live(page)
+        connection = HTTPConnection(polls.url.removeprefix("http://"))
+        vote(connection)
+        connection.close()
+        expect(page.locator(".total")).to_have_text("1 vote in all")
+        assert page.evaluate("window.before")
+        page.close()
+
+
+def test_where_websockets_are_blocked_the_page_is_loaded_again(browser: Browser, polls: Polls) -> None:
+    page = browser.new_page()
+    page.clock.install()
+    page.route_web_socket(re.compile("/live$"), lambda socket: socket.close())
+    page.goto(f"{polls.url}/poll/1/results")
+    loaded: list[Page] = []
+    page.on("load", lambda page: loaded.append(page))  # noqa: PLW0108 - Playwright can't call a list's own method
+
+    begun = monotonic()
+    while not loaded and monotonic() - begun < 20:
+        page.clock.run_for(2_000)
+        page.wait_for_timeout(20)
+
+    assert loaded
+    page.close()
+
+
+def test_a_page_that_nobody_sees_lets_its_connection_go(open_page: Open) -> None:
+    page = open_page("/poll/1/results")
+    is_live(page)
+    page.clock.install()
+
+    page.evaluate(
+        """() => {
+            Object.defineProperty(document, "hidden", {configurable: true, get: () => true});
+            document.dispatchEvent(new Event("visibilitychange"));
+        }"""
+    )
+    page.clock.run_for(31_000)
+    expect(page.locator(".is-live")).to_be_hidden()
+
+    page.evaluate(
+        """() => {
+            Object.defineProperty(document, "hidden", {configurable: true, get: () => false});
+            document.dispatchEvent(new Event("visibilitychange"));
+        }"""
+    )
+    is_live(page)
+
+
+def test_the_big_screen_moves_hides_and_reveals(open_page: Open, cast: HTTPConnection) -> None:
+    page = open_page(STAGE)
+    is_live(page)
+    row = page.get_by_role("listitem").filter(has_text="Just hacking again")
+    before = row.locator(".votes").inner_text()
+    vote(cast, 3, 12)
+    expect(row.locator(".votes")).not_to_have_text(before)
+
+    page.keyboard.press("h")
+    expect(page.get_by_role("button", name="Hide results")).to_have_attribute("aria-pressed", "true")
+    for part in (".votes", ".share", ".fill"):
+        expect(row.locator(part)).not_to_be_visible()
+    expect(page.locator(".total")).to_be_visible()
+    page.reload()
+    expect(row.locator(".votes")).not_to_be_visible()
+
+    page.get_by_role("button", name="Hide results").click()
+    expect(row.locator(".votes")).to_be_visible()
+
+
+def test_the_big_screen_can_be_full(open_page: Open) -> None:
+    page = open_page(STAGE)
+
+    page.keyboard.press("f")
+    page.wait_for_function("document.fullscreenElement !== null")
+    page.keyboard.press("f")
+    page.wait_for_function("document.fullscreenElement === null")
+
+
+def test_without_javascript_the_big_screen_shows_no_button_that_does_nothing(open_page: Open) -> None:
+    page = open_page(STAGE, java_script_enabled=False)
+
+    expect(page.get_by_role("button")).to_have_count(0)
+    expect(page.get_by_role("link", name="Refresh")).to_be_visible()
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_axe_finds_nothing_on_a_big_screen(open_page: Open, width: int, colours: str) -> None:
+    page = open_page(STAGE, width=width, color_scheme=colours)
+    is_live(page)
+
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080), (3840, 2160)])
+def test_a_big_screen_shows_all_at_once(browser: Browser, polls: Polls, width: int, height: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.goto(f"{polls.url}{STAGE}")
+
+    assert page.evaluate("document.documentElement.scrollHeight") <= height
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
