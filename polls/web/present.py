@@ -24,7 +24,8 @@ class PresentView(PollView):
     async def get(self) -> web.Response:
         seen = await self.find()
         site = self.request.app[CONFIG].site.url or _asked(self.request)
-        invitation = f"{site}{self.url('poll', address=self.address)}"
+        path = self.url("poll", address=self.address)
+        invitation = f"{site}{path}"
         response = render(
             self.request,
             "present.html",
@@ -34,7 +35,8 @@ class PresentView(PollView):
             marks=STRANGER.marks,
             here=self.url("present", address=self.address),
             invitation=invitation,
-            invitation_in_short=invitation.partition("://")[2],
+            site_in_short=site.partition("://")[2],
+            path=path,
             is_local=_is_local(invitation),
             qr=_qr_code(invitation),
         )

@@ -1,4 +1,4 @@
-"""Takes the README's picture: the real pages, in a real browser, on a phone's width."""
+"""Takes the README's picture: the real pages, in a real browser, on phones and on a big screen."""
 
 import base64
 import sys
@@ -7,7 +7,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from tests.journeys.conftest import launch
 from tests.processes import serving
@@ -15,11 +15,18 @@ from tests.processes import serving
 PHONE = {"width": 375, "height": 640}
 VOTES = {10: 66, 11: 13, 12: 42}  # {choice: how many}, of the first sample poll on the list
 SHOTS = [("/", "light"), ("/poll/3", "light"), ("/poll/3/results", "dark")]
+GAP = 24
+STAGE = {"width": 3 * PHONE["width"] + 2 * GAP, "height": 660}
+CONFIG = {"postgres": {"embedded": "var/postgres"}, "site": {"url": "https://polls.example.org"}}
 
 
 def take(target: Path) -> None:
-    """Vote a little, photograph three pages, and lay them side by side."""
-    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as polls, sync_playwright() as playwright:
+    """Vote a little, photograph three pages, lay them side by side, and the big screen below."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving(Path(folder), config=CONFIG) as polls,
+        sync_playwright() as playwright,
+    ):
         for choice, votes in VOTES.items():
             for _ in range(votes):
                 form = urllib.parse.urlencode({"choice": choice}).encode()
@@ -31,17 +38,31 @@ def take(target: Path) -> None:
             page.goto(polls.url + address)
             if page.get_by_role("radio").count():
                 page.get_by_role("radio").last.check()
-            shots.append(base64.b64encode(page.screenshot()).decode())
-        page = browser.new_page(viewport={"width": 3 * 375 + 4 * 24, "height": 640 + 2 * 24}, device_scale_factor=1.5)
+            shots.append(_shot(page))
+        page = browser.new_page(viewport=STAGE, color_scheme="dark", device_scale_factor=1.5)
+        page.goto(f"{polls.url}/poll/3/present")
+        shots.append(_shot(page))
+        page = browser.new_page(
+            viewport={"width": STAGE["width"] + 2 * GAP, "height": PHONE["height"] + STAGE["height"] + 3 * GAP},
+            device_scale_factor=1.5,
+        )
         page.set_content(
-            "<style>body { display: flex; gap: 24px; margin: 24px; background: #d9dce4 }"
-            "img { width: 375px; border-radius: 16px }</style>"
+            f"<style>body {{ display: flex; flex-wrap: wrap; gap: {GAP}px; margin: {GAP}px; background: #d9dce4 }}"
+            f"img {{ width: {PHONE['width']}px; border-radius: 16px }}"
+            f"img:last-child {{ width: {STAGE['width']}px }}</style>"
             + "".join(f'<img src="data:image/png;base64,{shot}">' for shot in shots)
         )
         page.wait_for_load_state("networkidle")
         target.parent.mkdir(exist_ok=True)
         page.screenshot(path=target)
         browser.close()
+
+
+def _shot(page: Page) -> str:
+    """The page as it is when its results are live, in base 64."""
+    if page.locator("[data-live]").count():
+        page.locator(".is-live").wait_for()
+    return base64.b64encode(page.screenshot()).decode()
 
 
 if __name__ == "__main__":
