@@ -33,7 +33,7 @@ from polls.web.middlewares import MIDDLEWARES
 from polls.web.rendered import RenderedPages
 from polls.web.routes import setup_routes
 from polls.web.templating import setup_templates
-from polls.web.watch import message
+from polls.web.watch import as_message
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def create_app(config: Config) -> web.Application:
     app[LANGUAGES] = load_languages()
     app[STATIC_ADDRESSES] = {}
     app[RENDERED] = RenderedPages()
-    app[AUDIENCE] = Audience(message)
+    app[AUDIENCE] = Audience(as_message)
     setup_templates(app)
     setup_routes(app)
     app.on_startup.append(prepare_schema)
@@ -56,8 +56,8 @@ def create_app(config: Config) -> web.Application:
     app.on_startup.append(open_ballot_box)
     app.on_startup.append(open_standings)
     app.on_shutdown.append(dismiss_audience)
-    app.on_cleanup.append(close_ballot_box)
     app.on_cleanup.append(close_standings)
+    app.on_cleanup.append(close_ballot_box)
     app.on_cleanup.append(close_pg)
     return app
 

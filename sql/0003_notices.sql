@@ -4,8 +4,9 @@
 --   {"poll": 1, "revision": 8, "edition": 3}                                           it was edited: read it again
 --   {"poll": 1}                                                                        it is gone
 --   {}                                                                                 anything may have changed
+-- The functions find their tables whatever the search path of their caller is: pg_restore has none.
 
-CREATE FUNCTION announce_question() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION announce_question() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     counts text;
 BEGIN
@@ -71,7 +72,7 @@ BEFORE UPDATE OF ballots ON question
 FOR EACH ROW WHEN (OLD.ballots <> NEW.ballots AND OLD.revision = NEW.revision)
 EXECUTE FUNCTION question_recounted();
 
-CREATE FUNCTION choice_recounted() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION choice_recounted() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     UPDATE question
     SET revision = revision + 1
@@ -87,7 +88,7 @@ EXECUTE FUNCTION choice_recounted();
 
 -- A poll has at most 100 choices. (Those that have more already may keep them.)
 
-CREATE OR REPLACE FUNCTION choice_edited() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION choice_edited() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     UPDATE question
     SET edition = edition + 1, revision = revision + 1

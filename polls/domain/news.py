@@ -28,9 +28,13 @@ class AllMayHaveChanged:
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """It is `now`, by the database's clock. Told every now and then, and before anything else."""
+    """It was `now`, by the database's clock, at some moment of the `seconds` that asking took.
+
+    Told before anything else, and every now and then.
+    """
 
     now: datetime
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ _AT_A_TIME = 100  # watchers, until others have their turn
 
 DONE = 1000  # RFC 6455, section 7.4.1
 GOING_AWAY = 1001
-RESTARTED = 1012  # IANA's WebSocket Close Code Number Registry
+RESTORED = 1012  # "service restart" in IANA's registry: come again, and forget what you know
 
 
 class Watcher(Protocol):
@@ -76,7 +76,7 @@ class Audience:
     def show(self, poll: Poll) -> None:
         """Tell the watchers of `poll` how it stands, if that is news. Returns at once."""
         hall = self._halls.get(poll.question.id)
-        if hall is not None and hall.shows(poll) and hall.performance is None:
+        if hall is not None and hall.stage(poll) and hall.performance is None:
             hall.performance = asyncio.get_running_loop().create_task(self._perform(hall), name="a poll's audience")
 
     def dismiss(self, question_id: int, code: int, reason: str) -> None:
@@ -139,8 +139,8 @@ class _Hall:
         self.sent: dict[Watcher, int] = {}
         self.performance: asyncio.Task[None] | None = None
 
-    def shows(self, poll: Poll) -> bool:
-        """Take a poll on stage, and say whether that changes anything. An older one never follows a newer one."""
+    def stage(self, poll: Poll) -> bool:
+        """Put a poll on stage, and say whether that changes anything. An older one never follows a newer one."""
         if poll is self.poll or (poll.revision, poll.as_of) <= (self.poll.revision, self.poll.as_of):
             return False
         before, self.poll = self.poll, poll

@@ -1,6 +1,7 @@
 """Polls in memory, as they stand: kept true by what the database tells, and not trusted when it tells nothing."""
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -10,12 +11,15 @@ from typing import Any, Protocol
 from polls.domain.errors import PollNotFound, PollsUnavailable
 from polls.domain.news import AllMayHaveChanged, News, Notice, Silence, Time
 from polls.domain.poll import Poll, Question
-from polls.live.audience import DONE, RESTARTED, Audience
+from polls.live.audience import DONE, RESTORED, Audience, Watcher
+
+logger = logging.getLogger(__name__)
 
 BRIEFLY = 0.3  # seconds for which a promised revision is waited for, until the database is asked
 QUESTION_PAUSE = 1  # seconds between two such questions about a poll
 _MOST_READINGS = 5  # of a poll that is edited all the time, until one must do
-_LEAP = timedelta(seconds=0.05)  # of the database's clock, after which alarms are set anew
+_TOO_SLOW = 0.05  # seconds for an answer to "what time is it?"
+_LEAP = timedelta(seconds=0.2)  # of the database's clock, after which alarms are set anew
 _AFTERWARDS = 0.01  # seconds by which we are late, rather than early
 _MOST_LISTS = 1000  # pages of the list of polls that are remembered
 _RETRY = 0.2  # seconds until a poll that is watched, and couldn't be read, is read again
@@ -48,9 +52,9 @@ class Standings:
         self._next_publication = next_publication
         self._audience = audience
         self._most = most
-        self._polls: OrderedDict[int, _Standing] = OrderedDict()  # what was asked for longest ago comes first
+        self._polls: OrderedDict[int, _Remembered] = OrderedDict()  # what was asked for longest ago comes first
         self._lists: dict[tuple[int, int], asyncio.Task[Sequence[Question]]] = {}
-        self._publication: asyncio.TimerHandle | None = None
+        self._publication: tuple[datetime, asyncio.TimerHandle] | None = None  # the next one, and what waits for it
         self._told = asyncio.Event()
         self._beginning = 0  # how often the news have begun anew: revisions rise from one beginning to the next only
         self._doubted = asyncio.Event()
@@ -90,6 +94,12 @@ class Standings:
         moment, then = self._clock
         return moment + timedelta(seconds=self._loop.time() - then)
 
+    async def watch(self, question_id: int, watcher: Watcher) -> None:
+        """Let `watcher` see how a poll stands, now and at each change. Raises PollNotFound, PollsUnavailable."""
+        poll = await self.find(question_id)
+        await self._audience.join(poll, watcher)
+        self._look_after(question_id)
+
     async def find(self, question_id: int, *, after: int = 0) -> Poll:
         """A poll as it stands, and not before its revision `after`, if there is one.
 
@@ -101,6 +111,10 @@ class Standings:
             poll = standing.poll
         else:
             poll = await self._read(question_id)
+            # It may have moved on since it was read, while we were waiting for our turn.
+            standing = self._polls.get(question_id)
+            if poll and standing and standing.is_true:
+                poll = standing.poll
         if poll is not None and poll.revision < after:
             poll = await self._catch_up(question_id, after)
         if poll is None:
@@ -126,43 +140,58 @@ class Standings:
     # The news
 
     async def _follow(self, news: AsyncGenerator[News, None]) -> None:
-        async with aclosing(news):
-            async for piece in news:
-                match piece:
-                    case Notice():
-                        self._hear(piece)
-                    case Time(now):
-                        self._set_clock(now)
-                    case AllMayHaveChanged():
-                        self._beginning += 1
-                        self._doubt_all()
-                        self._told.set()
-                        self._doubted.set()
-                    case Silence():
-                        self._told.clear()
-                        self._doubt_all()
+        try:
+            async with aclosing(news):
+                async for piece in news:
+                    self._take_in(piece)
+        except Exception:
+            logger.exception("the database's news can't be followed any more, so pages are read from it each time")
+        finally:
+            self._take_in(Silence())
+
+    def _take_in(self, piece: News) -> None:
+        match piece:
+            case Notice():
+                self._hear(piece)
+            case Time(now, seconds):
+                self._set_clock(now, seconds)
+            case AllMayHaveChanged():
+                self._beginning += 1
+                self._doubt_all()
+                self._told.set()
+                self._doubted.set()
+            case Silence():
+                self._told.clear()
+                self._doubt_all()
 
     def _hear(self, notice: Notice) -> None:
         if notice.votes is None:
             self._forget_lists()
         standing = self._polls.get(notice.question_id)
-        if standing is None:
-            return
+        if standing:
+            self._hear_of(standing, notice)
+        self._look_after(notice.question_id)
+
+    def _hear_of(self, standing: "_Remembered", notice: Notice) -> None:
         if notice.revision is None:
             standing.doubt()
             self._lose(notice.question_id, standing, "this poll was deleted")
         elif notice.votes is None:
             standing.doubt()
-            self._doubted.set()
         elif standing.reading:
             standing.count = notice
         elif standing.poll and standing.is_true:
             poll = _counted(standing.poll, notice)
             if poll is None:
                 standing.doubt()
-                self._doubted.set()
             elif poll is not standing.poll:
                 self._show(standing, poll)
+
+    def _look_after(self, question_id: int) -> None:
+        """See to it that a poll is read again, if it is watched and may have changed."""
+        standing = self._polls.get(question_id)
+        if (standing is None or not standing.is_true) and question_id in self._audience:
+            self._doubted.set()
 
     def _doubt_all(self) -> None:
         self._forget_lists()
@@ -179,7 +208,9 @@ class Standings:
                 if self.is_trusted and (standing is None or not standing.is_true):
                     try:
                         await self._read(question_id)
-                    except PollsUnavailable:
+                    except Exception as error:  # whatever it is, the others have to be read, too
+                        if not isinstance(error, PollsUnavailable):
+                            logger.exception("poll %d, which is watched, can't be read", question_id)
                         self._doubted.set()
                         await asyncio.sleep(_RETRY)
 
@@ -189,13 +220,13 @@ class Standings:
         """Read a poll; those who want it at the same time wait for one reading. Raises PollsUnavailable."""
         standing = self._polls.get(question_id)
         if standing is None:
-            standing = self._polls[question_id] = _Standing()
+            standing = self._polls[question_id] = _Remembered()
         if standing.reading is None:
             standing.reading = self._loop.create_task(self._read_until_true(question_id, standing))
             standing.reading.add_done_callback(_retrieve)
         return await asyncio.shield(standing.reading)
 
-    async def _read_until_true(self, question_id: int, standing: "_Standing") -> Poll | None:
+    async def _read_until_true(self, question_id: int, standing: "_Remembered") -> Poll | None:
         """Read a poll, again if it is changed meanwhile, and take it to memory."""
         try:
             for _ in range(_MOST_READINGS):
@@ -219,7 +250,7 @@ class Standings:
         if standing.poll and standing.poll.revision > poll.revision:
             if standing.beginning == self._beginning:
                 return standing.poll
-            self._audience.dismiss(question_id, RESTARTED, "this poll was restored")
+            self._audience.dismiss(question_id, RESTORED, "this poll was restored to an earlier state")
         standing.beginning = self._beginning
         self._polls[question_id] = standing
         self._polls.move_to_end(question_id)
@@ -246,7 +277,7 @@ class Standings:
             del standing.waiting[arrived]
         return standing.poll
 
-    async def _ask(self, question_id: int, standing: "_Standing") -> Poll | None:
+    async def _ask(self, question_id: int, standing: "_Remembered") -> Poll | None:
         """Read a poll that may be newer than we know, once for all who have asked until then."""
         await asyncio.sleep(standing.asked + QUESTION_PAUSE - self._loop.time())
         standing.asked = self._loop.time()
@@ -254,7 +285,7 @@ class Standings:
         standing.doubt()
         return await self._read(question_id)
 
-    def _show(self, standing: "_Standing", poll: Poll) -> None:
+    def _show(self, standing: "_Remembered", poll: Poll) -> None:
         """Take a newer state of a poll to memory, and show it to all who wait for it."""
         standing.poll = poll
         self._set_alarm(standing)
@@ -263,7 +294,7 @@ class Standings:
                 arrived.set_result(None)
         self._audience.show(poll)
 
-    def _lose(self, question_id: int, standing: "_Standing", reason: str) -> None:
+    def _lose(self, question_id: int, standing: "_Remembered", reason: str) -> None:
         """A poll is not there any more."""
         standing.poll = None
         self._set_alarm(standing)
@@ -287,8 +318,10 @@ class Standings:
         # In this order: what is published in between is on the list, and at worst it is read once more.
         publication = await self._next_publication()
         found = await self._latest(skip=skip, limit=limit)
-        if publication and self._publication is None:
-            self._publication = self._call_at(publication, self._publish)
+        if publication and (self._publication is None or publication < self._publication[0]):
+            if self._publication:
+                self._publication[1].cancel()
+            self._publication = publication, self._call_at(publication, self._forget_lists)
         return found
 
     def _keep_list(self, key: tuple[int, int], reading: asyncio.Task[Sequence[Question]]) -> None:
@@ -301,22 +334,24 @@ class Standings:
     def _forget_lists(self) -> None:
         self._lists.clear()
         if self._publication:
-            self._publication.cancel()
+            self._publication[1].cancel()
             self._publication = None
 
     # Time
 
-    def _set_clock(self, now: datetime) -> None:
-        """Learn what time it is. Where that is a surprise, all alarms are set anew."""
+    def _set_clock(self, now: datetime, seconds: float) -> None:
+        """Learn what time it was during the last `seconds`. Where that is a surprise, all alarms are set anew."""
         leap = abs(now - self.now())
-        self._clock = now, self._loop.time()
+        if seconds > _TOO_SLOW and leap.total_seconds() < seconds:
+            return  # what looks like a leap may be the time that the answer took
+        self._clock = now, self._loop.time() - seconds / 2
         if leap > _LEAP:
             self._forget_lists()
             for standing in self._polls.values():
                 standing.moment = None
                 self._set_alarm(standing)
 
-    def _set_alarm(self, standing: "_Standing") -> None:
+    def _set_alarm(self, standing: "_Remembered") -> None:
         """Have a poll looked after at the moment when time will change it."""
         moment = standing.poll.next_moment if standing.poll else None
         if moment == standing.moment:
@@ -326,15 +361,11 @@ class Standings:
         standing.moment = moment
         standing.alarm = self._call_at(moment, lambda: self._pass(standing)) if moment else None
 
-    def _pass(self, standing: "_Standing") -> None:
+    def _pass(self, standing: "_Remembered") -> None:
         """The moment has come: the poll is published, or closed."""
         standing.moment = None
         if standing.poll and standing.is_true:
             self._show(standing, standing.poll.at(self.now()))
-
-    def _publish(self) -> None:
-        """The moment has come: the lists are longer."""
-        self._forget_lists()
 
     def _call_at(self, moment: datetime, call: Callable[[], None]) -> asyncio.TimerHandle:
         """Call at a moment by the database's clock, or a little after."""
@@ -342,7 +373,7 @@ class Standings:
         return self._loop.call_later(seconds + _AFTERWARDS, call)
 
 
-class _Standing:
+class _Remembered:
     """A poll in memory.
 
     `is_true` as long as each change since it was read was told in full; `doubts` counts what wasn't, and `beginning`

@@ -5,7 +5,6 @@ import json
 import logging
 import random
 from collections.abc import AsyncGenerator
-from datetime import datetime
 
 import aiopg
 import psycopg2
@@ -15,10 +14,11 @@ from polls.storage.engine import STATEMENT_TIMEOUT, connect_beside, is_cancelled
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT = 1  # seconds without a notice after which PostgreSQL is asked whether it is still there
+HEARTBEAT = 1  # seconds until PostgreSQL is asked again whether it is still there
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2  # seconds before another try to connect
 
-_TIME = "SELECT clock_timestamp()"
+# The tables, too: a restored dump replaces them, and no trigger tells.
+_HEARTBEAT = "SELECT clock_timestamp(), 'question'::regclass::oid, 'choice'::regclass::oid"
 
 
 async def notices(dsn: str) -> AsyncGenerator[News, None]:
@@ -30,7 +30,9 @@ async def notices(dsn: str) -> AsyncGenerator[News, None]:
             async for news in _notices_of_one_connection(dsn):
                 if isinstance(news, AllMayHaveChanged) and not listens:
                     logger.info("the database's notices are heard again: pages come from memory")
-                    listens, pause = True, _FIRST_PAUSE
+                    listens = True
+                elif listens:
+                    pause = _FIRST_PAUSE
                 yield news
         except (psycopg2.Error, OSError, ValueError, TimeoutError, asyncio.CancelledError) as error:
             # aiopg says a statement time-out as a CancelledError.
@@ -47,33 +49,44 @@ async def notices(dsn: str) -> AsyncGenerator[News, None]:
 
 async def _notices_of_one_connection(dsn: str) -> AsyncGenerator[News, None]:
     """What one connection hears until it is lost. Raises psycopg2.Error, OSError, ValueError, TimeoutError."""
+    loop = asyncio.get_running_loop()
     connection = await connect_beside(dsn)
+    hearing: asyncio.Task[psycopg2.extensions.Notify] | None = None
     try:
         async with connection.cursor(timeout=STATEMENT_TIMEOUT) as cursor:
             await cursor.execute("LISTEN polls")
-        yield Time(await _now(connection))
-        yield AllMayHaveChanged()
         heard = connection.notifies
+        known: tuple[int, ...] | None = None
+        due = 0.0
         while True:
-            try:
-                async with asyncio.timeout(HEARTBEAT):
-                    payload = (await heard.get()).payload
-            except TimeoutError:
-                yield Time(await _now(connection))
-                continue
-            yield _understood(payload)
-            while not heard.empty():
-                yield _understood(heard.get_nowait().payload)
+            if (wait := due - loop.time()) <= 0:
+                time, tables = await _beat(connection)
+                yield time
+                if tables != known:
+                    yield AllMayHaveChanged()
+                known, due, wait = tables, loop.time() + HEARTBEAT, HEARTBEAT
+            # Never cancelled while it may have taken a notice already, which would be lost with it.
+            hearing = hearing or asyncio.ensure_future(heard.get())
+            await asyncio.wait({hearing}, timeout=wait)
+            if hearing.done():
+                notice, hearing = hearing.result(), None
+                yield _understood(notice.payload)
+                while not heard.empty():
+                    yield _understood(heard.get_nowait().payload)
     finally:
+        if hearing:
+            hearing.cancel()
         connection.close()
 
 
-async def _now(connection: aiopg.Connection) -> datetime:
+async def _beat(connection: aiopg.Connection) -> tuple[Time, tuple[int, ...]]:
+    """Ask what time it is and which tables there are; an answer tells that the connection is still there, too."""
+    loop = asyncio.get_running_loop()
+    asked = loop.time()
     async with connection.cursor(timeout=STATEMENT_TIMEOUT) as cursor:
-        await cursor.execute(_TIME)
-        moment: datetime
-        (moment,) = await cursor.fetchone()
-        return moment
+        await cursor.execute(_HEARTBEAT)
+        now, *tables = await cursor.fetchone()
+    return Time(now, loop.time() - asked), tuple(tables)
 
 
 def _understood(payload: str) -> News:

@@ -1,5 +1,6 @@
 """The presenter's page: results at the size of a room, and the way to them for phones."""
 
+import asyncio
 import ipaddress
 import re
 from functools import lru_cache
@@ -12,44 +13,50 @@ from markupsafe import Markup
 from polls.web.base import PollView
 from polls.web.keys import CONFIG
 from polls.web.rendered import FOR_ONE
-from polls.web.templating import render
 from polls.web.view import STRANGER
 
-_HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+_HOST = re.compile(r"([A-Za-z0-9._-]{1,100}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 
 
 class PresentView(PollView):
     """Results for a big screen, with a QR code that leads to the poll."""
 
-    async def get(self) -> web.Response:
+    async def get(self) -> web.StreamResponse:
         seen = await self.find()
         site = self.request.app[CONFIG].site.url or _asked(self.request)
         path = self.url("poll", address=self.address)
-        invitation = f"{site}{path}"
-        response = render(
-            self.request,
+        qr_code = await asyncio.to_thread(_qr_code, site + path)  # a quarter of a second for a long address
+        return self.page(
             "present.html",
-            status=web.HTTPOk.status_code,
-            poll=seen.poll,
-            tally=seen.tally,
-            marks=STRANGER.marks,
-            here=self.url("present", address=self.address),
-            invitation=invitation,
-            site_in_short=site.partition("://")[2],
-            path=path,
-            is_local=_is_local(invitation),
-            qr=_qr_code(invitation),
+            seen.poll,
+            self.question_id,
+            site,
+            caching=FOR_ONE,
+            context=lambda: {
+                "poll": seen.poll,
+                "tally": seen.tally,
+                "marks": STRANGER.marks,
+                "here": self.url("present", address=self.address),
+                "invitation": site + path,
+                "site_in_short": site.partition("://")[2],
+                "path": path,
+                "is_local": _is_local(site),
+                "qr": qr_code,
+            },
         )
-        response.headers["Cache-Control"] = FOR_ONE
-        return response
 
 
 def _asked(request: web.Request) -> str:
     """The scheme and host that the request was sent to."""
     host = request.headers.get("Host", "")
-    if not _HOST.fullmatch(host):
+    address = f"{request.scheme}://{host}"
+    try:
+        is_one = _HOST.fullmatch(host) and urlsplit(address).port != 0
+    except ValueError:  # brackets around what is no address of version 6, or a port that is none
+        is_one = False
+    if not is_one:
         raise web.HTTPBadRequest
-    return f"{request.scheme}://{host}"
+    return address
 
 
 def _is_local(address: str) -> bool:

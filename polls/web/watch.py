@@ -4,13 +4,13 @@ import asyncio
 import json
 from contextlib import suppress
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
 from polls.domain.errors import PollNotFound, PollsUnavailable
 from polls.domain.poll import Poll
 from polls.web.base import PollView
 from polls.web.errors import NotAWebSocket
-from polls.web.keys import AUDIENCE
+from polls.web.keys import AUDIENCE, STANDINGS
 from polls.web.security import harden, refuse_other_sites_sockets
 from polls.web.view import STRANGER, view
 
@@ -29,15 +29,17 @@ class WatchView(PollView):
         socket = web.WebSocketResponse(
             heartbeat=HEARTBEAT, max_msg_size=_LARGEST, timeout=_FAREWELL, compress=False, autoclose=True
         )
-        if self.request.method != "GET" or not socket.can_prepare(self.request):
+        if not _is_asked_for(socket, self.request):
             raise NotAWebSocket
         harden(socket)
-        await socket.prepare(self.request)
+        try:
+            await socket.prepare(self.request)
+        except ConnectionError:  # gone already
+            return socket
         watcher = _Connection(self.request, socket)
         audience = self.request.app[AUDIENCE]
         try:
-            # Once more: it may have changed while the connection was made, and nobody would tell.
-            await audience.join((await self.find()).poll, watcher)
+            await self.request.app[STANDINGS].watch(self.question_id, watcher)
             await _hear_out(socket)
         except PollNotFound:
             await watcher.dismiss(WSCloseCode.OK, "there is no such poll")
@@ -49,7 +51,15 @@ class WatchView(PollView):
         return socket
 
 
-def message(poll: Poll) -> bytes | None:
+def _is_asked_for(socket: web.WebSocketResponse, request: web.Request) -> bool:
+    """Whether the request is a handshake."""
+    try:
+        return request.method == hdrs.METH_GET and bool(socket.can_prepare(request))
+    except ValueError:  # a key with letters that no key has
+        return False
+
+
+def as_message(poll: Poll) -> bytes | None:
     """How a poll stands, as everybody may see it, for programs; None where there is nothing to be seen."""
     try:
         seen = view(poll, STRANGER)

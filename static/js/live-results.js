@@ -7,7 +7,8 @@ const RELOAD_PAUSE = 15_000; // from then on
 const HIDDEN = 30_000; // how long a page that nobody sees stays connected
 const ANNOUNCEMENT_PAUSE = 5_000; // between two sentences for screen readers
 const GONE = 1000; // the poll
-const RESTARTED = 1012;
+const RESTORED = 1012; // to an earlier state
+const BEHIND = 3_000; // how long a process may be behind what the page shows already
 
 const section = document.querySelector("[data-live]");
 if (section && "WebSocket" in window) {
@@ -23,12 +24,14 @@ function watch(section) {
   let failures = 0;
   let next = null;
   let leaving = null;
+  let isLeaving = false;
 
   function connect() {
     next = null;
     if (socket || !isSeen || document.hidden) return;
     const address = new URL(section.dataset.live, location.href);
     address.protocol = address.protocol.replace("http", "ws");
+    isLeaving = false;
     socket = new WebSocket(address);
     socket.onmessage = ({ data }) => {
       failures = 0;
@@ -39,10 +42,11 @@ function watch(section) {
     socket.onclose = ({ code }) => {
       socket = null;
       say(false);
-      if (code === GONE || code === RESTARTED) return reload(section);
+      if (isLeaving) return;
+      if (code === GONE || code === RESTORED) return reload(section);
       failures += 1;
       if (!hasBeenLive && failures >= TRIES) {
-        setTimeout(() => location.reload(), RELOAD_PAUSE);
+        reload(section, RELOAD_PAUSE);
       } else {
         retry();
       }
@@ -69,7 +73,10 @@ function watch(section) {
   document.addEventListener("visibilitychange", () => {
     clearTimeout(leaving);
     if (document.hidden) {
-      leaving = setTimeout(() => socket?.close(), HIDDEN);
+      leaving = setTimeout(() => {
+        isLeaving = true;
+        socket?.close();
+      }, HIDDEN);
     } else if (!socket) {
       clearTimeout(next);
       connect();
@@ -92,9 +99,13 @@ function painter(section) {
   const edition = Number(section.dataset.edition);
   const isClosed = "closed" in section.dataset;
   let revision = Number(section.dataset.revision);
+  let behind = null;
 
   return (message) => {
     if (message.edition !== edition || message.closed !== isClosed) return reload(section);
+    // What stays behind was restored to an earlier state while nobody could tell us.
+    if (message.revision < revision) behind ??= setTimeout(() => reload(section), BEHIND);
+    else clearTimeout(behind);
     if (message.revision <= revision || message.choices === null) return;
     revision = message.revision;
     section.dataset.shown = revision;
@@ -155,14 +166,20 @@ function wholePercentages(votes) {
   return shares;
 }
 
-// The poll is another one than the page shows. Thousands may see that at once, and a proxy may be a second behind.
-function reload(section) {
+// Loads the page again. Thousands may do that at once, a proxy may be a second behind, and the server may be away: then
+// the page stays, since nothing would bring it back.
+function reload(section, pause = 200) {
   if (section.dataset.reloading) return;
-  section.dataset.reloading = "";
-  const last = Number(sessionStorage.getItem("reloaded"));
-  const pause = Date.now() - last < 10_000 ? 5_000 : 200;
-  setTimeout(() => {
-    sessionStorage.setItem("reloaded", Date.now());
-    location.reload();
-  }, pause + 800 * Math.random());
+  section.dataset.reloading = "yes";
+  const isAgain = Date.now() - Number(sessionStorage.getItem("reloaded")) < 10_000;
+  setTimeout(async () => {
+    const answer = await fetch(location.href, { method: "HEAD" }).catch(() => null);
+    if (answer && answer.status < 500) {
+      sessionStorage.setItem("reloaded", Date.now());
+      location.reload();
+    } else {
+      section.dataset.reloading = "";
+      reload(section, RELOAD_PAUSE);
+    }
+  }, Math.max(pause, isAgain ? 5_000 : 0) + 800 * Math.random());
 }

@@ -1,29 +1,35 @@
 // The presenter's keys: F for the full screen, H to hide the results until they are revealed.
+// No module: it runs before the page is drawn, so that what is hidden doesn't flash up when the page is loaded again.
 
-const stage = document.querySelector(".standings");
-const isHidden = `hidden: ${location.pathname}`; // survives a reload
+(() => {
+  const stage = document.documentElement;
+  const memory = `hidden: ${location.pathname}`;
+  const isHidden = () => stage.hasAttribute("data-hidden");
+  const keys = { f: "full-screen", h: "hide" };
+  const deeds = {
+    "full-screen": () => (document.fullscreenElement ? document.exitFullscreen() : stage.requestFullscreen()).catch(() => {}),
+    hide: () => hide(!isHidden()),
+  };
 
-const deeds = {
-  "full-screen": () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()),
-  hide: () => hide(!stage.hasAttribute("data-hidden")),
-};
-const keys = { f: "full-screen", h: "hide" };
+  function hide(yes) {
+    stage.toggleAttribute("data-hidden", yes);
+    sessionStorage.setItem(memory, yes ? "yes" : "");
+    document.querySelector('[data-does="hide"]')?.setAttribute("aria-pressed", yes);
+  }
 
-for (const [name, deed] of Object.entries(deeds)) {
-  const button = document.querySelector(`[data-does="${name}"]`);
-  if (name === "full-screen" && !document.fullscreenEnabled) continue;
-  button.hidden = false;
-  button.addEventListener("click", deed);
-}
+  hide(sessionStorage.getItem(memory) === "yes");
 
-document.addEventListener("keydown", ({ key, ctrlKey, metaKey, altKey, repeat }) => {
-  if (!ctrlKey && !metaKey && !altKey && !repeat) deeds[keys[key.toLowerCase()]]?.();
-});
+  addEventListener("DOMContentLoaded", () => {
+    if (!document.fullscreenEnabled) delete deeds["full-screen"];
+    for (const [name, deed] of Object.entries(deeds)) {
+      const button = document.querySelector(`[data-does="${name}"]`);
+      button.hidden = false;
+      button.addEventListener("click", deed);
+    }
+    hide(isHidden());
+  });
 
-function hide(yes) {
-  stage.toggleAttribute("data-hidden", yes);
-  document.querySelector('[data-does="hide"]').setAttribute("aria-pressed", yes);
-  sessionStorage.setItem(isHidden, yes ? "yes" : "");
-}
-
-hide(sessionStorage.getItem(isHidden) === "yes");
+  addEventListener("keydown", ({ key, ctrlKey, metaKey, altKey, repeat }) => {
+    if (!ctrlKey && !metaKey && !altKey && !repeat) deeds[keys[key.toLowerCase()]]?.();
+  });
+})();

@@ -229,8 +229,12 @@ def test_a_page_that_nobody_sees_lets_its_connection_go(open_page: Open) -> None
             document.dispatchEvent(new Event("visibilitychange"));
         }"""
     )
+    loaded: list[Page] = []
+    page.on("load", lambda page: loaded.append(page))  # noqa: PLW0108
     page.clock.run_for(31_000)
     expect(page.locator(".is-live")).to_be_hidden()
+    page.clock.run_for(10_000)
+    assert loaded == []
 
     page.evaluate(
         """() => {

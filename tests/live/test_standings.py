@@ -11,7 +11,7 @@ from polls.domain.errors import PollNotFound, PollsUnavailable
 from polls.domain.news import AllMayHaveChanged, News, Notice, Silence, Time
 from polls.domain.poll import Choice, Poll, Question
 from polls.live import standings as live
-from polls.live.audience import DONE, RESTARTED, Audience
+from polls.live.audience import DONE, RESTORED, Audience
 from polls.live.standings import Standings
 from tests.live.test_audience import Screen
 
@@ -350,7 +350,7 @@ async def test_a_lower_revision_is_believed_only_when_news_have_begun_anew(
     assert (await standings.find(1)).revision == 0
     assert screen.messages == ["1"]
     assert screen.dismissed
-    assert screen.dismissed[0] == RESTARTED
+    assert screen.dismissed[0] == RESTORED
 
 
 async def test_who_was_promised_a_revision_waits_for_it(standings: Standings, database: Database) -> None:
@@ -529,3 +529,134 @@ async def test_a_poll_that_is_edited_all_the_time_is_answered_all_the_same(
 
     assert (await standings.find(1)).question.id == 1
     assert not standings._polls[1].is_true
+
+
+async def test_whoever_watches_is_told_after_a_reading_that_failed(
+    standings: Standings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody asks for a revision that was made up, and the database is away just then."""
+    monkeypatch.setattr(live, "BRIEFLY", 0.01)
+    database.ask(1)
+    await standings.watch(1, screen := Screen())
+    database.is_away = True
+    with pytest.raises(PollsUnavailable):
+        await standings.find(1, after=10**17)
+    database.is_away = False
+
+    await database.tell(database.count(1))
+
+    assert screen.messages == ["0", "1"]
+
+
+async def test_whoever_comes_while_a_vote_is_counted_is_told(standings: Standings, database: Database) -> None:
+    """The notice comes when the poll has been read, and nobody watches it yet."""
+    database.ask(1)
+    database.open.clear()
+    screen = Screen()
+    coming = asyncio.create_task(standings.watch(1, screen))
+    await a_moment()
+    database.open.set()
+    read = standings._polls[1].reading
+    assert read
+    read.add_done_callback(lambda _: standings._hear(database.count(1)))
+
+    await coming
+    await a_moment()
+
+    assert screen.messages[-1] == "1"
+
+
+async def test_whoever_comes_while_a_poll_is_edited_is_told(standings: Standings, database: Database) -> None:
+    database.ask(1)
+    database.open.clear()
+    screen = Screen()
+    coming = asyncio.create_task(standings.watch(1, screen))
+    await a_moment()
+    database.open.set()
+    read = standings._polls[1].reading
+    assert read
+    read.add_done_callback(lambda _: standings._hear(database.edit(1)))
+
+    await coming
+    await a_moment()
+
+    assert screen.messages[-1] == "1"
+
+
+async def test_a_poll_that_was_forgotten_before_it_was_watched_is_told_of(
+    standings: Standings, audience: Audience, database: Database
+) -> None:
+    database.ask(1)
+    poll = await standings.find(1)
+    del standings._polls[1]
+    await audience.join(poll, screen := Screen())
+
+    await database.tell(database.count(1))
+
+    assert screen.messages == ["0", "1"]
+
+
+async def test_a_poll_that_is_scheduled_before_another_appears_first(standings: Standings, database: Database) -> None:
+    """The list was being read, with the other poll as the next one, when this one was scheduled."""
+    database.ask(1, published=timedelta(hours=1))
+    database.open.clear()
+    slow = asyncio.create_task(standings.latest(skip=0, limit=5))
+    await a_moment()
+    database.ask(2, published=timedelta(seconds=0.1))
+    await database.tell(Notice(2, 0, 0))
+    database.open.set()
+    await slow
+    await standings.latest(skip=0, limit=5)
+    before = database.lists
+
+    await asyncio.sleep(0.2)
+    await standings.latest(skip=0, limit=5)
+
+    assert database.lists == before + 1
+
+
+async def test_news_that_can_not_be_followed_any_more_are_not_trusted(
+    standings: Standings, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    await database.tell("nonsense", Notice(1, "x"))  # type: ignore[arg-type]
+    database.ask(1)
+    await standings.find(1)
+    await database.tell(Notice(1, "x", 0, 1, {}))  # type: ignore[arg-type]
+
+    assert not standings.is_trusted
+    assert "can't be followed" in caplog.text
+
+
+async def test_a_poll_that_breaks_its_reader_does_not_keep_others_from_being_read(
+    standings: Standings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_RETRY", 0.01)
+    for number in (1, 2):
+        database.ask(number)
+    await standings.watch(1, Screen())
+    await standings.watch(2, screen := Screen())
+    find = standings._find
+
+    async def broken(question_id: int) -> Poll | None:
+        if question_id == 1:
+            raise ZeroDivisionError
+        return await find(question_id)
+
+    standings._find = broken
+    await database.tell(database.edit(1), database.edit(2))
+    await asyncio.sleep(0.1)
+
+    assert screen.messages == ["0", "1"]
+
+
+async def test_an_answer_that_took_long_is_no_leap_of_the_clock(
+    standings: Standings, database: Database, now: datetime
+) -> None:
+    database.ask(1, closed=timedelta(hours=1))
+    await standings.find(1)
+    alarm = standings._polls[1].alarm
+
+    await database.tell(Time(now - timedelta(seconds=1), 1.5))
+
+    assert standings._polls[1].alarm is alarm
+    assert abs(standings.now() - now) < timedelta(seconds=1)

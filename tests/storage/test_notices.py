@@ -20,7 +20,7 @@ from tests.conftest import Ask
 
 CUT_OFF = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE pid <> pg_backend_pid() AND query IN ('LISTEN polls', 'SELECT clock_timestamp()')
+    WHERE pid <> pg_backend_pid() AND (query = 'LISTEN polls' OR query LIKE 'SELECT clock_timestamp(), %')
 """
 
 
@@ -255,7 +255,7 @@ async def test_a_server_that_says_nothing_any_more_is_noticed(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As behind a network that was cut: no end of the connection ever comes."""
-    monkeypatch.setattr(storage, "_TIME", "SELECT pg_sleep(60)")
+    monkeypatch.setattr(storage, "_HEARTBEAT", "SELECT pg_sleep(60)")
 
     await listener.until(lambda news: Silence() in news)
 
@@ -272,3 +272,62 @@ async def test_nothing_is_left_of_a_listener_that_is_cancelled(listener: Listene
     async with asyncio.timeout(5):
         while left():
             await asyncio.sleep(0.02)
+
+
+async def test_a_notice_that_comes_with_the_heartbeat_is_not_lost(
+    listener: Listener, database: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop was busy when both became due."""
+    monkeypatch.setattr(storage, "HEARTBEAT", 0.1)
+    await listener.until(lambda news: sum(isinstance(piece, Time) for piece in news) > 3)
+    told = 0
+
+    for number in range(40):
+        await listener.notices()
+        await asyncio.sleep(0.001 * number)
+        with database.cursor() as cursor:
+            cursor.execute("SELECT pg_notify('polls', %s), pg_sleep(0.15)", (f'{{"poll": {number + 1}}}',))
+        told += len(await listener.notices())
+
+    assert told == 40
+
+
+async def test_other_tables_in_the_place_of_ours_may_hold_anything(
+    listener: Listener, ask: Ask, database: Connection
+) -> None:
+    """A dump was restored: it drops and makes tables, and copies rows before there are triggers."""
+    ask("Tea?", "Yes")
+    await listener.notices()
+
+    execute(
+        database,
+        """
+        BEGIN;
+        CREATE TABLE copied (LIKE choice INCLUDING ALL);
+        ALTER TABLE choice RENAME TO original;
+        ALTER TABLE copied RENAME TO choice;
+        COMMIT;
+        """,
+    )
+    try:
+        await listener.until(lambda news: AllMayHaveChanged() in news)
+    finally:
+        execute(database, "DROP TABLE choice; ALTER TABLE original RENAME TO choice")
+
+
+async def test_changes_are_told_whatever_the_search_path_is(listener: Listener, ask: Ask, database: Connection) -> None:
+    poll = ask("Tea?", "Yes")
+    await listener.notices()
+
+    execute(
+        database,
+        """
+        BEGIN;
+        SET LOCAL search_path = '';
+        INSERT INTO public.choice (question_id, choice_text) VALUES (1, 'No');
+        UPDATE public.choice SET votes = 1 WHERE id = 1;
+        COMMIT;
+        """,
+    )
+
+    assert [notice.revision for notice in await listener.notices()] == [poll.revision + 1, poll.revision + 2]  # type: ignore[union-attr]

@@ -83,7 +83,9 @@ async def test_it_says_how_to_let_phones_in_where_its_address_is_this_computers_
     assert ("--host 0.0.0.0" in words(page)) is is_local
 
 
-@pytest.mark.parametrize("host", ["", "a b", "<b>", "polls.example/..", "x" * 300, "[::1", "a:99999999", "é"])
+@pytest.mark.parametrize(
+    "host", ["", "a b", "<b>", "polls.example/..", "x" * 300, "[::1", "[::::]", "[1:2]", "a:99999", "a:0", "é"]
+)
 async def test_a_host_that_is_none_is_no_address_to_vote_at(client: TestClient, ask: Ask, host: str) -> None:
     ask("Tea?", "Yes")
 

@@ -262,3 +262,41 @@ async def test_a_message_is_short_json(client: TestClient, ask: Ask) -> None:
     text = await socket.receive_str(timeout=5)
 
     assert json.dumps(json.loads(text), separators=(",", ":")) == text
+
+
+async def test_a_key_that_is_none_is_no_handshake(client: TestClient, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+
+    writer.write(
+        b"GET /poll/1/live HTTP/1.1\r\nHost: polls\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \xff\xfe\r\n\r\n"
+    )
+
+    assert b" 426 " in await reader.readline()
+    writer.close()
+
+
+async def test_who_goes_away_in_the_middle_of_the_handshake_is_no_fault(
+    client: TestClient, ask: Ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask("Tea?", "Yes")
+    find = Standings.find
+
+    async def slow(self: Standings, question_id: int, *, after: int = 0) -> Any:
+        await asyncio.sleep(0.2)
+        return await find(self, question_id, after=after)
+
+    monkeypatch.setattr(Standings, "find", slow)
+    for _ in range(20):
+        _, writer = await asyncio.open_connection(client.host, client.port)
+        writer.write(
+            b"GET /poll/1/live HTTP/1.1\r\nHost: polls\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        await writer.drain()
+        writer.transport.abort()
+    await asyncio.sleep(0.5)
+
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+    assert len(client.app[AUDIENCE]) == 0  # type: ignore[union-attr]
