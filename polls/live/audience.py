@@ -116,8 +116,8 @@ class Audience:
                 number, begun = hall.number, loop.time()
                 all_have_it = await _send(hall, message, number)
                 took = loop.time() - begun
-                # As long as it takes to tell a large audience, others have their turn.
-                await asyncio.sleep(max(self._pause - took, took))
+                # Others have their turn, for at least half as long as it takes to tell a large audience.
+                await asyncio.sleep(max(self._pause - took, took / 2))
                 if all_have_it and number == hall.number:
                     break
         finally:

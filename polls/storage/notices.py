@@ -59,6 +59,8 @@ async def _notices_of_one_connection(dsn: str) -> AsyncGenerator[News, None]:
         known: tuple[int, ...] | None = None
         due = 0.0
         while True:
+            if is_cancelled():  # asyncio.wait_for, which aiopg uses, may swallow that in Python 3.11
+                raise asyncio.CancelledError
             if (wait := due - loop.time()) <= 0:
                 time, tables = await _beat(connection)
                 yield time
