@@ -174,6 +174,7 @@ function reload(section, pause = 200) {
   const isAgain = Date.now() - Number(sessionStorage.getItem("reloaded")) < 10_000;
   setTimeout(async () => {
     const answer = await fetch(location.href, { method: "HEAD" }).catch(() => null);
+    await answer?.text(); // browsers call a request failed that a page left behind, even one without a body
     if (answer && answer.status < 500) {
       sessionStorage.setItem("reloaded", Date.now());
       location.reload();
