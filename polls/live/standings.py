@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, Protocol
 
 from polls.domain.errors import PollNotFound, PollsUnavailable
@@ -177,7 +178,8 @@ class Standings:
             standing.doubt()
             self._lose(notice.question_id, standing, "this poll was deleted")
         elif notice.votes is None:
-            standing.doubt()
+            if not (standing.is_true and standing.poll and notice.revision <= standing.poll.revision):
+                standing.doubt()
         elif standing.reading:
             standing.count = notice
         elif standing.poll and standing.is_true:
@@ -238,8 +240,10 @@ class Standings:
                     break
         finally:
             standing.reading = None
-            if standing.poll is None and not standing.is_true:
-                self._polls.pop(question_id, None)
+            if not standing.is_true:
+                if standing.poll is None:
+                    self._polls.pop(question_id, None)
+                self._look_after(question_id)
         if poll is None:
             self._lose(question_id, standing, "this poll was deleted")
             return None
@@ -303,14 +307,20 @@ class Standings:
             self._polls.pop(question_id, None)
 
     def _make_room(self) -> None:
-        """Forget the poll that was asked for longest ago, if there are too many."""
-        if len(self._polls) > self._most:
-            for question_id, standing in self._polls.items():
-                if question_id not in self._audience and not standing.is_in_use:
-                    standing.poll = None
-                    self._set_alarm(standing)
-                    del self._polls[question_id]
-                    return
+        """Forget those that were asked for longest ago, if there are too many."""
+        excess = len(self._polls) - self._most
+        if excess > 0:
+            idle = (question_id for question_id in self._polls if self._is_idle(question_id))
+            for question_id in list(islice(idle, excess)):
+                standing = self._polls.pop(question_id)
+                standing.poll = None
+                self._set_alarm(standing)
+
+    def _is_idle(self, question_id: int) -> bool:
+        """Whether nobody watches a poll or waits for it."""
+        standing = self._polls[question_id]
+        in_use = standing.reading or standing.question or standing.waiting
+        return not in_use and question_id not in self._audience
 
     # Lists of polls
 
@@ -413,11 +423,6 @@ class _Remembered:
         """It may have changed."""
         self.is_true = False
         self.doubts += 1
-
-    @property
-    def is_in_use(self) -> bool:
-        """Whether anybody waits for it."""
-        return bool(self.reading or self.question or self.waiting)
 
 
 def _counted(poll: Poll, notice: Notice) -> Poll | None:

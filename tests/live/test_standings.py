@@ -390,8 +390,8 @@ async def test_a_made_up_revision_costs_one_question_a_second(
         polls = await asyncio.gather(*(standings.find(1, after=10**17) for _ in range(50)))
         assert {poll.revision for poll in polls} == {0}
 
-    assert loop.time() - begun > 0.6
-    assert database.finds == [1] * 4
+    questions = len(database.finds) - 1
+    assert 3 <= questions <= 1 + (loop.time() - begun) / 0.3
 
 
 async def test_who_votes_while_made_up_revisions_are_asked_for_sees_the_vote(
@@ -536,6 +536,7 @@ async def test_whoever_watches_is_told_after_a_reading_that_failed(
 ) -> None:
     """Somebody asks for a revision that was made up, and the database is away just then."""
     monkeypatch.setattr(live, "BRIEFLY", 0.01)
+    monkeypatch.setattr(live, "_RETRY", 0.01)
     database.ask(1)
     await standings.watch(1, screen := Screen())
     database.is_away = True
@@ -544,8 +545,58 @@ async def test_whoever_watches_is_told_after_a_reading_that_failed(
     database.is_away = False
 
     await database.tell(database.count(1))
+    await asyncio.sleep(0.1)
 
     assert screen.messages == ["0", "1"]
+
+
+async def test_what_is_counted_while_a_reading_fails_is_told(
+    standings: Standings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_RETRY", 0.01)
+    database.ask(1)
+    await standings.watch(1, screen := Screen())
+    database.open.clear()
+    database.is_away = True
+    standings._polls[1].doubt()
+    reader = asyncio.create_task(standings.find(1))
+    await a_moment()
+    await database.tell(database.count(1))
+    database.open.set()
+    with pytest.raises(PollsUnavailable):
+        await reader
+
+    database.is_away = False
+    await asyncio.sleep(0.1)
+
+    assert screen.messages == ["0", "1"]
+
+
+async def test_an_edit_that_was_read_already_is_not_read_again(standings: Standings, database: Database) -> None:
+    database.ask(1)
+    notice = database.edit(1)
+    poll = await standings.find(1)
+
+    await database.tell(notice)
+
+    assert await standings.find(1) is poll
+
+
+async def test_polls_that_nobody_watches_any_more_make_room(
+    standings: Standings, audience: Audience, database: Database
+) -> None:
+    for number in range(1, 3 * MOST + 2):
+        database.ask(number)
+    screens = {number: Screen() for number in range(1, 3 * MOST)}
+    for number, screen in screens.items():
+        await standings.watch(number, screen)
+    assert len(standings._polls) > 2 * MOST
+
+    for number, screen in screens.items():
+        audience.leave(number, screen)
+    await standings.find(3 * MOST + 1)
+
+    assert len(standings._polls) == MOST
 
 
 async def test_whoever_comes_while_a_vote_is_counted_is_told(standings: Standings, database: Database) -> None:
