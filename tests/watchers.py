@@ -211,13 +211,14 @@ def main() -> None:
             cast.setdefault(vote(connection), sent)
         sleep(1 if rate else seconds)
         newest = max(cast, default=-1)
-        answer = {
-            "delays": delays(watchers.watchers, cast),
+        answer: dict[str, object] = {
             "open": watchers.open,
             "right": sum(watcher.revision >= newest for watcher in watchers.watchers),
             "fell": sum(watcher.fell for watcher in watchers.watchers),
         }
-        print(json.dumps(answer), flush=True)
+    # Not before: it takes a while, and keeps the watchers from answering the heartbeat.
+    answer["delays"] = delays(watchers.watchers, cast)
+    print(json.dumps(answer), flush=True)
 
 
 def delays(watchers: Sequence[Watcher], cast: dict[int, float]) -> dict[str, float]:

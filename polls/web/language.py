@@ -5,13 +5,14 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from babel import Locale
 from babel.core import get_global
 from babel.dates import format_date
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from babel.numbers import format_decimal, format_percent
 
 from polls import paths
 from polls.web.negotiation import preferences
@@ -19,7 +20,6 @@ from polls.web.negotiation import preferences
 # Each language by its tag (BCP 47): the name that its readers give it, and the locale of its dates and numbers
 # (en_001 is the English of no country: 3 May 2026). The first is the one that the code is written in, and the one
 # for whoever reads none of them.
-_ENOUGH = range(200)  # numbers, for one of each category
 SPOKEN = {"en": ("English", "en_001"), "zh-Hans": ("简体中文", "zh_Hans")}
 
 
@@ -50,7 +50,16 @@ class Language:
 
     def plural_forms(self, singular: str, plural: str) -> dict[str, str]:
         """{category: form that fits its numbers}, in the categories that CLDR has for this language (one, few ...)."""
-        return {self.locale.plural_form(number): self.ngettext(singular, plural, number) for number in _ENOUGH}
+        examples = _examples(self.locale)
+        return {category: self.ngettext(singular, plural, number) for category, number in examples.items()}
+
+    def number(self, number: int) -> str:
+        """A number as it is written: 1,284."""
+        return _decimal(number, self.locale)
+
+    def percent(self, share: int) -> str:
+        """A whole percentage as it is written: 42%."""
+        return _percent(share, self.locale)
 
 
 def load_languages() -> Mapping[str, Language]:
@@ -76,6 +85,25 @@ def _best(accept_language: str, tags: tuple[str, ...]) -> str:
             if _written(wanted) == _written(tag):
                 return tag
     return tags[0]
+
+
+@cache
+def _examples(locale: Locale) -> dict[str, int]:
+    """A number for each category of the plural rules."""
+    return {locale.plural_form(number): number for number in range(200)}
+
+
+# Remembered, since babel takes longer for a number than jinja2 for the rest of its row.
+
+
+@lru_cache(maxsize=10_000)
+def _decimal(number: int, locale: Locale) -> str:
+    return format_decimal(number, locale=locale)
+
+
+@lru_cache(maxsize=1_000)
+def _percent(share: int, locale: Locale) -> str:
+    return format_percent(share / 100, locale=locale)
 
 
 def _written(tag: str) -> str:

@@ -21,11 +21,12 @@ def _view(path: str, view: type[View], name: str) -> web.RouteDef:
 # How a poll is addressed, everywhere: one address a page. Templates write `question.address`.
 POLL = f"/poll/{{address:{NUMBER}}}"
 
+# Of several that begin alike, aiohttp tries one after the other: those that most ask for come first.
 ROUTES = [
     _view("/", IndexView, name="index"),
     _view(POLL + "/vote", VoteView, name="vote"),
-    _view(POLL + "/results", ResultsView, name="results"),
     _view(POLL, DetailView, name="poll"),
+    _view(POLL + "/results", ResultsView, name="results"),
     _view(POLL + "/live", WatchView, name="live"),
     _view(POLL + "/present", PresentView, name="present"),
     _view("/readyz", ReadyView, name="ready"),

@@ -7,7 +7,6 @@ from functools import partial
 import aiohttp_jinja2
 import jinja2
 from aiohttp import hdrs, web
-from babel.numbers import format_decimal, format_percent
 from jinja2.runtime import Context
 
 from polls import paths
@@ -96,12 +95,12 @@ def _time(context: Context, moment: datetime) -> str:
 
 @jinja2.pass_context
 def _number(context: Context, number: int) -> str:
-    return format_decimal(number, locale=_language(context).locale)
+    return _language(context).number(number)
 
 
 @jinja2.pass_context
 def _percent(context: Context, share: int) -> str:
-    return format_percent(share / 100, locale=_language(context).locale)
+    return _language(context).percent(share)
 
 
 def _language(context: Context) -> Language:
