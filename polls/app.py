@@ -30,7 +30,7 @@ from polls.web.keys import (
 )
 from polls.web.language import load_languages
 from polls.web.middlewares import MIDDLEWARES
-from polls.web.rendered import RenderedPages
+from polls.web.rendered import MOST_BYTES, RenderedPages
 from polls.web.routes import setup_routes
 from polls.web.templating import setup_templates
 from polls.web.watch import as_message
@@ -47,7 +47,7 @@ def create_app(config: Config) -> web.Application:
     app[CONFIG] = config
     app[LANGUAGES] = load_languages()
     app[STATIC_ADDRESSES] = {}
-    app[RENDERED] = RenderedPages()
+    app[RENDERED] = RenderedPages(0 if config.development else MOST_BYTES)
     app[AUDIENCE] = Audience(as_message)
     setup_templates(app)
     setup_routes(app)

@@ -82,7 +82,7 @@ class ReadyResponse(web.StreamResponse):
 class RenderedPages:
     """Pages by what they are of, up to a number of bytes; those that were asked for longest ago are forgotten first."""
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
         self._pages: OrderedDict[Hashable, tuple[object, Page]] = OrderedDict()

@@ -59,6 +59,18 @@ async def test_a_burst_of_readers_renders_once(
     assert len(renderings) == 1
 
 
+async def test_while_polls_is_developed_each_request_renders(
+    config: Config, ask: Ask, aiohttp_client: Any, renderings: list[str]
+) -> None:
+    client = await aiohttp_client(create_app(replace(config, development=True)))
+    ask("Tea?", "Yes")
+
+    for _ in range(3):
+        await client.get("/poll/1")
+
+    assert len(renderings) == 3
+
+
 async def test_each_language_has_its_own_page(
     client: TestClient, ask: Ask, renderings: list[str], caught_up: CaughtUp
 ) -> None:
