@@ -5,36 +5,25 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 from polls.domain.errors import PollNotFound, PollsUnavailable
 from polls.domain.news import AllMayHaveChanged, News, Notice, Silence, Time
 from polls.domain.poll import Poll, Question
 from polls.live.audience import DONE, RESTORED, Audience, Watcher
+from polls.live.clock import DatabaseClock
+from polls.live.lists import Latest, Lists, NextPublication
 
 logger = logging.getLogger(__name__)
 
 BRIEFLY = 0.3  # seconds for which a promised revision is waited for, until the database is asked
 QUESTION_PAUSE = 1  # seconds between two such questions about a poll
 _MOST_READINGS = 5  # of a poll that is edited all the time, until one must do
-_TOO_SLOW = 0.05  # seconds for an answer to "what time is it?"
-_LEAP = timedelta(seconds=0.2)  # of the database's clock, after which alarms are set anew
-_AFTERWARDS = 0.01  # seconds by which we are late, rather than early
-_MOST_LISTS = 1000  # pages of the list of polls that are remembered
 _RETRY = 0.2  # seconds until a poll that is watched, and couldn't be read, is read again
 
 Find = Callable[[int], Awaitable[Poll | None]]
-
-
-class Latest(Protocol):
-    """Reads published questions, newest first, without the first `skip` of them, `limit` at most."""
-
-    def __call__(self, *, skip: int, limit: int) -> Awaitable[Sequence[Question]]: ...
-
-
-NextPublication = Callable[[], Awaitable[datetime | None]]
 
 
 class Standings:
@@ -49,17 +38,14 @@ class Standings:
         self, find: Find, latest: Latest, next_publication: NextPublication, audience: Audience, *, most: int
     ) -> None:
         self._find = find
-        self._latest = latest
-        self._next_publication = next_publication
+        self._clock = DatabaseClock()
+        self._lists = Lists(latest, next_publication, self._clock, lambda: self.is_trusted)
         self._audience = audience
         self._most = most
         self._polls: OrderedDict[int, _Remembered] = OrderedDict()  # what was asked for longest ago comes first
-        self._lists: dict[tuple[int, int], asyncio.Task[Sequence[Question]]] = {}
-        self._publication: tuple[datetime, asyncio.TimerHandle] | None = None  # the next one, and what waits for it
         self._told = asyncio.Event()
         self._beginning = 0  # how often the news have begun anew: revisions rise from one beginning to the next only
         self._doubted = asyncio.Event()
-        self._clock = datetime.now(UTC), 0.0  # the database's, and the loop's at that moment
 
     def open(self, news: AsyncGenerator[News, None]) -> None:
         """Begin to follow the news."""
@@ -71,8 +57,8 @@ class Standings:
 
     async def close(self) -> None:
         """Follow no longer, and forget everything."""
-        tasks: list[asyncio.Task[Any]] = [*self._tasks, *self._lists.values()]
-        self._forget_lists()
+        tasks: list[asyncio.Task[Any]] = [*self._tasks, *self._lists.readings]
+        self._lists.forget()
         for standing in self._polls.values():
             if standing.alarm:
                 standing.alarm.cancel()
@@ -89,11 +75,6 @@ class Standings:
     async def wait_until_trusted(self) -> None:
         """Return when the news come."""
         await self._told.wait()
-
-    def now(self) -> datetime:
-        """What time it is, by the database's clock."""
-        moment, then = self._clock
-        return moment + timedelta(seconds=self._loop.time() - then)
 
     async def watch(self, question_id: int, watcher: Watcher) -> None:
         """Let `watcher` see how a poll stands, now and at each change. Raises PollNotFound, PollsUnavailable."""
@@ -129,14 +110,7 @@ class Standings:
 
     async def latest(self, *, skip: int, limit: int) -> Sequence[Question]:
         """Published questions, newest first, the same object as long as nothing changes. Raises PollsUnavailable."""
-        key = skip, limit
-        reading = self._lists.get(key)
-        if reading is None:
-            if len(self._lists) >= _MOST_LISTS:
-                self._lists.clear()
-            reading = self._lists[key] = self._loop.create_task(self._read_list(skip, limit))
-            reading.add_done_callback(lambda reading: self._keep_list(key, reading))
-        return await asyncio.shield(reading)
+        return await self._lists.find(skip=skip, limit=limit)
 
     # The news
 
@@ -167,7 +141,7 @@ class Standings:
 
     def _hear(self, notice: Notice) -> None:
         if notice.votes is None:
-            self._forget_lists()
+            self._lists.forget()
         standing = self._polls.get(notice.question_id)
         if standing:
             self._hear_of(standing, notice)
@@ -196,7 +170,7 @@ class Standings:
             self._doubted.set()
 
     def _doubt_all(self) -> None:
-        self._forget_lists()
+        self._lists.forget()
         for standing in self._polls.values():
             standing.doubt()
 
@@ -322,41 +296,12 @@ class Standings:
         in_use = standing.reading or standing.question or standing.waiting
         return not in_use and question_id not in self._audience
 
-    # Lists of polls
-
-    async def _read_list(self, skip: int, limit: int) -> Sequence[Question]:
-        # In this order: what is published in between is on the list, and at worst it is read once more.
-        publication = await self._next_publication()
-        found = await self._latest(skip=skip, limit=limit)
-        if publication and (self._publication is None or publication < self._publication[0]):
-            if self._publication:
-                self._publication[1].cancel()
-            self._publication = publication, self._call_at(publication, self._forget_lists)
-        return found
-
-    def _keep_list(self, key: tuple[int, int], reading: asyncio.Task[Sequence[Question]]) -> None:
-        """Keep a list that was read, if it stays true."""
-        _retrieve(reading)
-        failed = reading.cancelled() or reading.exception() is not None
-        if (failed or not self.is_trusted) and self._lists.get(key) is reading:
-            del self._lists[key]
-
-    def _forget_lists(self) -> None:
-        self._lists.clear()
-        if self._publication:
-            self._publication[1].cancel()
-            self._publication = None
-
     # Time
 
     def _set_clock(self, now: datetime, seconds: float) -> None:
         """Learn what time it was during the last `seconds`. Where that is a surprise, all alarms are set anew."""
-        leap = abs(now - self.now())
-        if seconds > _TOO_SLOW and leap.total_seconds() < seconds:
-            return  # what looks like a leap may be the time that the answer took
-        self._clock = now, self._loop.time() - seconds / 2
-        if leap > _LEAP:
-            self._forget_lists()
+        if self._clock.set(now, seconds):
+            self._lists.forget()
             for standing in self._polls.values():
                 standing.moment = None
                 self._set_alarm(standing)
@@ -369,18 +314,13 @@ class Standings:
         if standing.alarm:
             standing.alarm.cancel()
         standing.moment = moment
-        standing.alarm = self._call_at(moment, lambda: self._pass(standing)) if moment else None
+        standing.alarm = self._clock.call_at(moment, lambda: self._pass(standing)) if moment else None
 
     def _pass(self, standing: "_Remembered") -> None:
         """The moment has come: the poll is published, or closed."""
         standing.moment = None
         if standing.poll and standing.is_true:
-            self._show(standing, standing.poll.at(self.now()))
-
-    def _call_at(self, moment: datetime, call: Callable[[], None]) -> asyncio.TimerHandle:
-        """Call at a moment by the database's clock, or a little after."""
-        seconds = (moment - self.now()).total_seconds()
-        return self._loop.call_later(seconds + _AFTERWARDS, call)
+            self._show(standing, standing.poll.at(self._clock.now()))
 
 
 class _Remembered:
