@@ -25,11 +25,15 @@ def server(folder: Path) -> PrivateServer:
 def postmasters(folder: Path) -> int:
     """How many PostgreSQL servers work in the data folder; their children have the same folder, and a parent there."""
     there = working_in(folder / "var/postgres")
-    return sum(parent(pid) not in there for pid in there)
+    parents = [parent(pid) for pid in there]
+    return sum(of is not None and of not in there for of in parents)
 
 
-def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+def parent(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+        return None
 
 
 def get(url: str) -> str:
