@@ -110,10 +110,12 @@ class Watchers:
 
     @property
     def votes(self) -> set[int]:
-        """How many votes they see now, in all."""
+        """How many votes they see now, in all; -1 of who has just come, and sees nothing yet."""
         return {
             sum(choice["votes"] for choice in json.loads(watcher.message)["choices"].values())
-            for watcher in self.watchers
+            if watcher.message
+            else -1
+            for watcher in list(self.watchers)
         }
 
     @property
