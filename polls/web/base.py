@@ -81,9 +81,8 @@ class PollView(View):
 
     async def find(self, *, after: int = 0) -> Seen:
         """What there is to see of the poll, not before its revision `after`. Raises PollNotFound, PollsUnavailable."""
-        request = self.request
-        poll = await request.app[STANDINGS].find(int(request.match_info["address"]), after=after)
-        return view(poll, viewer_of(request))
+        poll = await self.request.app[STANDINGS].find(self.question_id, after=after)
+        return view(poll, viewer_of(self.request))
 
     def form(self, seen: Seen, *, problem: Problem, marks: frozenset[int] | None = None) -> web.Response:
         """The poll's own page, with what is wrong with the ballot that was sent; `marks` are chosen on it.

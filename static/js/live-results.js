@@ -98,17 +98,16 @@ function painter(section) {
   const announce = announcer(section);
   const edition = Number(section.dataset.edition);
   const isClosed = "closed" in section.dataset;
-  let revision = Number(section.dataset.revision);
   let behind = null;
 
   return (message) => {
+    const revision = Number(section.dataset.revision);
     if (message.edition !== edition || message.closed !== isClosed) return reload(section);
     // What stays behind was restored to an earlier state while nobody could tell us.
     if (message.revision < revision) behind ??= setTimeout(() => reload(section), BEHIND);
     else clearTimeout(behind);
     if (message.revision <= revision || message.choices === null) return;
-    revision = message.revision;
-    section.dataset.shown = revision;
+    section.dataset.revision = message.revision;
     const rows = [...section.querySelectorAll("[data-choice]")];
     const counts = rows.map((row) => message.choices[row.dataset.choice].votes);
     const shares = wholePercentages(counts);

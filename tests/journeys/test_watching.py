@@ -88,7 +88,7 @@ def test_what_is_updated_looks_as_if_it_had_been_loaded(
     for choice in (1, 2, 2, 3, 5):
         revision = vote(cast, 1, choice)
         page.wait_for_function(
-            "revision => Number(document.querySelector('.standings').dataset.shown) >= revision", arg=revision
+            "revision => Number(document.querySelector('.standings').dataset.revision) >= revision", arg=revision
         )
         other.goto(f"{polls.url}{address}?after={revision}")
         assert shown(page) == shown(other)

@@ -1,7 +1,7 @@
 """Polls in memory, over a fake database that a test edits, holds up and breaks, and news that it tells or doesn't."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -599,7 +599,10 @@ async def test_polls_that_nobody_watches_any_more_make_room(
     assert len(standings._polls) == MOST
 
 
-async def test_whoever_comes_while_a_vote_is_counted_is_told(standings: Standings, database: Database) -> None:
+@pytest.mark.parametrize("change", [Database.count, Database.edit])
+async def test_whoever_comes_while_a_poll_changes_is_told(
+    standings: Standings, database: Database, change: Callable[[Database, int], Notice]
+) -> None:
     """The notice comes when the poll has been read, and nobody watches it yet."""
     database.ask(1)
     database.open.clear()
@@ -609,24 +612,7 @@ async def test_whoever_comes_while_a_vote_is_counted_is_told(standings: Standing
     database.open.set()
     read = standings._polls[1].reading
     assert read
-    read.add_done_callback(lambda _: standings._hear(database.count(1)))
-
-    await coming
-    await a_moment()
-
-    assert screen.messages[-1] == "1"
-
-
-async def test_whoever_comes_while_a_poll_is_edited_is_told(standings: Standings, database: Database) -> None:
-    database.ask(1)
-    database.open.clear()
-    screen = Screen()
-    coming = asyncio.create_task(standings.watch(1, screen))
-    await a_moment()
-    database.open.set()
-    read = standings._polls[1].reading
-    assert read
-    read.add_done_callback(lambda _: standings._hear(database.edit(1)))
+    read.add_done_callback(lambda _: standings._hear(change(database, 1)))
 
     await coming
     await a_moment()
