@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import trafaret as t
 import yaml
@@ -42,10 +43,21 @@ class Postgres:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the site is called, and its public address (None: what each request says)."""
+    """What the site is called, and its public address (None: what each request says).
+
+    `header` is what the admin's pages are called (None: the site's name and "administration"); `time_zone` is the one,
+    by its name in the IANA's database, in which dates are written and read.
+    """
 
     name: str = "Polls"
+    header: str | None = None
     url: str | None = None
+    time_zone: str = "UTC"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The rules of the time zone."""
+        return ZoneInfo(self.time_zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +88,16 @@ class Log:
 class Config:
     """All settings of a running polls.
 
-    `path` is a UNIX socket that is served instead of `host` and `port`; `templates` a folder whose templates win
-    over ours; `development` shows tracebacks and reloads templates. `path` and `development` come from the
-    command line only.
+    `path` is a UNIX socket that is served instead of `host` and `port`; `behind_proxy` says that visitors' addresses
+    are what a proxy tells of them; `templates` is a folder whose templates win over ours; `development` shows
+    tracebacks and reloads templates. `path` and `development` come from the command line only.
     """
 
     postgres: Postgres
     host: str = "127.0.0.1"
     port: int = 8080
     path: Path | None = None
+    behind_proxy: bool = False
     site: Site = Site()
     votes: Votes = Votes()
     memory: Memory = Memory()
@@ -267,6 +280,13 @@ def _public_address(value: str) -> object:
     return value.rstrip("/")
 
 
+def _time_zone(value: str) -> object:
+    try:
+        return ZoneInfo(value).key
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return t.DataError("value is no time zone like Europe/Berlin", value=value)
+
+
 def _folder(value: str) -> object:
     try:
         exists = Path(value).is_dir()
@@ -328,7 +348,14 @@ _POSTGRES = t.Dict(
     ),
     _agreement,
 )
-_SITE = t.Dict(_keys(name=_TEXT, url=_or_nothing(_TEXT & t.Call(_public_address))))
+_SITE = t.Dict(
+    _keys(
+        name=_TEXT,
+        header=_TEXT_OR_NOTHING,
+        url=_or_nothing(_TEXT & t.Call(_public_address)),
+        time_zone=_TEXT & t.Call(_time_zone),
+    )
+)
 _VOTES = t.Dict(_keys(waiting=_between(1, 1_000_000), timeout=_between(1, 5)))
 _MEMORY = t.Dict(_keys(polls=_between(1, 1_000_000)))
 _LOG = t.Dict(
@@ -345,6 +372,11 @@ _SETTINGS = t.Dict(
         t.Key("votes", default=dict): _VOTES,
         t.Key("memory", default=dict): _MEMORY,
         t.Key("log", default=dict): _LOG,
-        **_keys(host=_TEXT, port=_between(0, 65535), templates=_or_nothing(_TEXT & t.Call(_folder))),
+        **_keys(
+            host=_TEXT,
+            port=_between(0, 65535),
+            behind_proxy=t.Bool(),
+            templates=_or_nothing(_TEXT & t.Call(_folder)),
+        ),
     }
 )

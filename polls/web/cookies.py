@@ -9,13 +9,22 @@ from polls.web.keys import CONFIG
 _YEAR = 365 * 24 * 60 * 60  # seconds
 
 
-def remember(request: web.Request, response: web.StreamResponse, name: str, value: str, *, path: str) -> None:
-    """Set a cookie for a year: sent back below `path`, kept from scripts and from other sites' forms.
+def remember(  # noqa: PLR0913 - the parts that a cookie has
+    request: web.Request, response: web.StreamResponse, name: str, value: str, *, path: str, seconds: int = _YEAR
+) -> None:
+    """Set a cookie: sent back below `path`, kept from scripts and from other sites' forms.
 
-    Written by hand, since aiohttp's way takes six times as long. `value` is made of letters, digits and dots.
+    Written by hand, since aiohttp's way takes six times as long. `value` is made of letters, digits, and . - _
     """
     secure = "; Secure" if _is_https(request) else ""
-    response.headers.add("Set-Cookie", f"{name}={value}; HttpOnly; Max-Age={_YEAR}; Path={path}; SameSite=Lax{secure}")
+    response.headers.add(
+        "Set-Cookie", f"{name}={value}; HttpOnly; Max-Age={seconds}; Path={path}; SameSite=Lax{secure}"
+    )
+
+
+def forget(request: web.Request, response: web.StreamResponse, name: str, *, path: str) -> None:
+    """Take a cookie back."""
+    remember(request, response, name, "", path=path, seconds=0)
 
 
 def pattern(name: str, value: str) -> re.Pattern[str]:

@@ -4,12 +4,12 @@ import gettext
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, tzinfo
 from functools import cache, lru_cache
 
 from babel import Locale
 from babel.core import get_global
-from babel.dates import format_date
+from babel.dates import format_date, format_skeleton
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
@@ -25,12 +25,16 @@ SPOKEN = {"en": ("English", "en_001"), "zh-Hans": ("简体中文", "zh_Hans")}
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """A language that polls speaks: its tag, its own name, its rules for dates and numbers, and its words."""
+    """A language that polls speaks: its tag, its own name, its rules for dates and numbers, and its words.
+
+    Moments are written in the time zone `zone`.
+    """
 
     tag: str
     name: str
     locale: Locale
     words: gettext.NullTranslations
+    zone: tzinfo = UTC
 
     def gettext(self, message: str) -> str:
         """`message` in this language."""
@@ -38,11 +42,17 @@ class Language:
 
     def date(self, moment: datetime) -> str:
         """The day of `moment`: 3 May 2026."""
-        return format_date(moment, "long", locale=self.locale)
+        return format_date(moment.astimezone(self.zone), "long", locale=self.locale)
 
     def time(self, moment: datetime) -> str:
         """The hour of `moment`, an aware datetime, with its zone: 18:00 UTC."""
-        return f"{moment.astimezone(UTC):%H:%M} UTC"
+        return f"{moment.astimezone(self.zone):%H:%M %Z}"
+
+    def period(self, year: int, month: int | None = None, day: int | None = None) -> str:
+        """A year, a month of it, or a day of that month: 2026, May 2026, 3 May."""
+        if month is None:
+            return format_date(date(year, 1, 1), "y", locale=self.locale)
+        return format_skeleton("yMMMM" if day is None else "MMMMd", date(year, month, day or 1), locale=self.locale)
 
     def ngettext(self, singular: str, plural: str, number: int) -> str:
         """The form that fits `number`, in this language."""
@@ -62,9 +72,11 @@ class Language:
         return _percent(share, self.locale)
 
 
-def load_languages() -> Mapping[str, Language]:
-    """All languages by tag, their words read from the catalogues in polls/locale/."""
-    return {tag: Language(tag, name, Locale.parse(locale), _words(locale)) for tag, (name, locale) in SPOKEN.items()}
+def load_languages(zone: tzinfo = UTC) -> Mapping[str, Language]:
+    """All languages by tag, their words read from the catalogues in polls/locale/, with moments in the zone `zone`."""
+    return {
+        tag: Language(tag, name, Locale.parse(locale), _words(locale), zone) for tag, (name, locale) in SPOKEN.items()
+    }
 
 
 def negotiate(chosen: str | None, accept_language: str, languages: Mapping[str, Language]) -> Language:

@@ -1,16 +1,12 @@
 """Choosing a language by hand."""
 
-import re
-
 from aiohttp import web
 
+from polls.web.addresses import own_address
 from polls.web.base import View
 from polls.web.cookies import remember
 from polls.web.keys import LANGUAGES
 from polls.web.templating import LANGUAGE_COOKIE
-
-# Addresses of our own: from the root, and not `//host` or `/\host`, which browsers take for another site.
-_OWN_ADDRESS = re.compile(r"/(?![/\\])[\x21-\x7e]*")
 
 
 class LanguageView(View):
@@ -21,10 +17,9 @@ class LanguageView(View):
         if tag not in self.request.app[LANGUAGES]:
             raise web.HTTPNotFound
         index = self.url("index")
-        back = self.request.query.get("next", index)
         response = web.Response(
             status=web.HTTPSeeOther.status_code,
-            headers={"Location": back if _OWN_ADDRESS.fullmatch(back) else index, "Cache-Control": "no-store"},
+            headers={"Location": own_address(self.request.query.get("next"), index), "Cache-Control": "no-store"},
         )
         remember(self.request, response, LANGUAGE_COOKIE, tag, path=index)
         return response

@@ -33,7 +33,8 @@ def setup_templates(app: web.Application) -> None:
         lstrip_blocks=True,
         auto_reload=config.development,
     )
-    environment.filters.update(date=_date, time=_time, number=_number, percent=_percent)
+    environment.filters.update(date=_date, time=_time, number=_number, percent=_percent, period=_period)
+    environment.filters.update(moment=datetime.fromisoformat)
     environment.install_gettext_callables(_gettext, _ngettext, newstyle=True)  # type: ignore[attr-defined]
     environment.globals.update(site=config.site, static=partial(static_address, app), plural_forms=_plural_forms)
 
@@ -91,6 +92,11 @@ def _date(context: Context, moment: datetime) -> str:
 @jinja2.pass_context
 def _time(context: Context, moment: datetime) -> str:
     return _language(context).time(moment)
+
+
+@jinja2.pass_context
+def _period(context: Context, within: tuple[int, ...]) -> str:
+    return _language(context).period(*within)
 
 
 @jinja2.pass_context
