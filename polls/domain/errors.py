@@ -1,5 +1,6 @@
 """What can go wrong with polls, as types with fields; `polls.web.errors` words them for people."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,3 +33,54 @@ class VoteNotStored(Exception):
 
 class PollsUnavailable(Exception):
     """Polls can be neither read nor written just now; the same request may work in a few seconds."""
+
+
+@dataclass(eq=False)
+class PollEdited(Exception):
+    """Somebody else has changed the poll since it was read for editing; nothing was saved."""
+
+    question_id: int
+
+
+@dataclass(eq=False)
+class ChoicesHaveVotes(Exception):
+    """Choices that shall be removed have votes, and nobody has said that these may go; nothing was saved.
+
+    `votes` are {choice id: votes}.
+    """
+
+    votes: Mapping[int, int]
+
+
+class UnfitUsername(Exception):
+    """A user name that nobody can have."""
+
+
+class UsernameTaken(Exception):
+    """A user name that somebody has already."""
+
+
+@dataclass(eq=False)
+class UnfitPassword(Exception):
+    """A password that can't be set; `reason` is `short`, `long` or `common`."""
+
+    reason: str
+
+
+class NoSuchAccount(Exception):
+    """Nobody has this user name, or this id."""
+
+
+class LastAdmin(Exception):
+    """The last account that may sign in can't be disabled: nobody could enable it again."""
+
+
+class SignInFailed(Exception):
+    """A user name and a password that don't belong together; or whose account is disabled."""
+
+
+@dataclass(eq=False)
+class TooManyFailures(Exception):
+    """Somebody who has failed to sign in too often, and has to wait so many `seconds`."""
+
+    seconds: int

@@ -3,8 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 RECENTLY = timedelta(days=1)
+
+
+class State(StrEnum):
+    """Where a question stands in its life."""
+
+    SCHEDULED = "scheduled"
+    OPEN = "open"
+    CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,13 +21,15 @@ class Question:
     """A question put to voters.
 
     `pub_date` and `closes_at` are aware datetimes: the moment from which the public may see it, and the one from which
-    it takes no more ballots (None while no end is set).
+    it takes no more ballots (None while no end is set). `edited_at` is when text or choices were last changed that
+    somebody had voted on, None where that never happened.
     """
 
     id: int
     text: str
     pub_date: datetime
     closes_at: datetime | None = None
+    edited_at: datetime | None = None
 
     @property
     def address(self) -> str:
@@ -32,6 +43,12 @@ class Question:
     def is_closed(self, now: datetime) -> bool:
         """Whether its end has come."""
         return self.closes_at is not None and self.closes_at <= now
+
+    def state(self, now: datetime) -> State:
+        """Where it stands at `now`. `storage.listing` says the same in SQL."""
+        if self.pub_date > now:
+            return State.SCHEDULED
+        return State.CLOSED if self.is_closed(now) else State.OPEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,13 @@ async def acquired(engine: Engine) -> AsyncIterator[aiopg.sa.SAConnection]:
         engine.turns.release()
 
 
+@asynccontextmanager
+async def transaction(engine: Engine) -> AsyncIterator[aiopg.sa.SAConnection]:
+    """A connection of the pool for statements that are all done, or none is. Raises PollsUnavailable."""
+    async with acquired(engine) as connection, connection.begin():
+        yield connection
+
+
 async def connect_beside(dsn: str) -> aiopg.Connection:
     """A connection of one's own beside the pool, which hears of warnings alone. Raises psycopg2.Error, TimeoutError."""
     return await aiopg.connect(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +18,13 @@ PUBLISHED = sa.and_(
 )
 
 # What `as_question` and `as_poll` read.
-QUESTION = (question.c.id, question.c.question_text, question.c.pub_date, question.c.closes_at)
+QUESTION = (
+    question.c.id,
+    question.c.question_text,
+    question.c.pub_date,
+    question.c.closes_at,
+    question.c.edited_at,
+)
 POLL = (
     *QUESTION,
     question.c.ballots,
@@ -69,9 +76,22 @@ async def find(engine: Engine, question_id: int) -> Poll | None:
     return as_poll(rows) if rows else None
 
 
+async def find_all(engine: Engine, question_ids: Sequence[int]) -> list[Poll]:
+    """Those of the polls that there are, by id."""
+    async with acquired(engine) as connection:
+        found = await connection.execute(
+            sa.select(*POLL)
+            .join_from(question, choice, isouter=True)
+            .where(question.c.id.in_(question_ids))
+            .order_by(question.c.id, choice.c.position, choice.c.id)
+        )
+        rows = await found.fetchall()
+    return [as_poll(list(of_poll)) for _, of_poll in groupby(rows, lambda row: row.id)]
+
+
 def as_question(row: Any) -> Question:  # noqa: ANN401 - aiopg has no types
     """The question in a row of QUESTION."""
-    return Question(row.id, row.question_text, row.pub_date, row.closes_at)
+    return Question(row.id, row.question_text, row.pub_date, row.closes_at, row.edited_at)
 
 
 def as_poll(rows: Sequence[Any]) -> Poll:

@@ -66,7 +66,9 @@ def test_keys_are_the_seeds(postgres: Postgres) -> None:
 
 
 def test_columns_are_the_seeds_and_those_that_order_and_count_need(postgres: Postgres) -> None:
-    assert [column[:4] for column in ask(postgres, COLUMNS)] == [
+    columns = [column[:4] for column in ask(postgres, COLUMNS) if column[0] in {"ballot", "choice", "question"}]
+
+    assert columns == [
         ("ballot", "question_id", "integer", None),
         ("ballot", "voter", "bytea", None),
         ("ballot", "marks", "ARRAY", None),
@@ -85,6 +87,8 @@ def test_columns_are_the_seeds_and_those_that_order_and_count_need(postgres: Pos
         ("question", "revision", "bigint", None),
         ("question", "edition", "bigint", None),
         ("question", "voter_salt", "bytea", None),
+        ("question", "edited_at", "timestamp with time zone", None),
+        ("question", "magnitude", "smallint", None),
     ]
 
 

@@ -1,0 +1,152 @@
+"""Accounts: who may sign in."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import aiopg.sa
+import psycopg2
+import sqlalchemy as sa
+
+from polls.domain.account import Account, fit, folded
+from polls.domain.errors import LastAdmin, NoSuchAccount, UsernameTaken
+from polls.domain.person import Person
+from polls.storage.engine import Engine, acquired, transaction
+from polls.storage.history import record, to_account
+from polls.storage.tables import account, history, session
+
+ACCOUNT = (account.c.id, account.c.username, account.c.created_at, account.c.disabled_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """An account, how many browsers are signed in with it, and when it was signed in to last."""
+
+    account: Account
+    sessions: int
+    signed_in_at: datetime | None
+
+
+async def add(engine: Engine, person: Person, username: str, password_hash: str) -> Account:
+    """A new account. Raises UnfitUsername, UsernameTaken."""
+    name = fit(username)
+    async with transaction(engine) as connection:
+        try:
+            added = await connection.execute(
+                account.insert().values(username=name, password_hash=password_hash).returning(*ACCOUNT)
+            )
+        except psycopg2.errors.UniqueViolation:
+            raise UsernameTaken from None
+        made = as_account(await added.first())
+        await record(connection, person, to_account("account added", made))
+    return made
+
+
+async def find(engine: Engine, username: str) -> tuple[Account, str] | None:
+    """The account called so, and the hash of its password."""
+    wanted = sa.select(*ACCOUNT, account.c.password_hash).where(account.c.username == folded(username))
+    async with acquired(engine) as connection:
+        row = await (await connection.execute(wanted)).first()
+    return (as_account(row), row.password_hash) if row else None
+
+
+async def exist(engine: Engine) -> bool:
+    """Whether anybody has an account."""
+    async with acquired(engine) as connection:
+        return bool(await connection.scalar(sa.select(sa.exists().select_from(account))))
+
+
+async def all_of_them(engine: Engine) -> list[Usage]:
+    """All accounts by name."""
+    signed_in = (
+        sa.select(sa.func.max(history.c.at))
+        .where(history.c.subject == "account:" + account.c.username, history.c.deed == "signed in")
+        .scalar_subquery()
+    )
+    sessions = sa.select(sa.func.count()).where(session.c.account_id == account.c.id).scalar_subquery()
+    wanted = sa.select(*ACCOUNT, sessions.label("sessions"), signed_in.label("signed_in_at")).order_by(
+        account.c.username
+    )
+    async with acquired(engine) as connection:
+        return [
+            Usage(as_account(row), row.sessions, row.signed_in_at) async for row in await connection.execute(wanted)
+        ]
+
+
+async def set_password(
+    engine: Engine, person: Person, username: str, password_hash: str, *, stays: bytes | None = None
+) -> None:
+    """Change a password, and end the account's sessions but the one whose token's hash is `stays`.
+
+    Raises NoSuchAccount.
+    """
+    async with transaction(engine) as connection:
+        changed = await _locked(connection, account.c.username == folded(username))
+        await connection.execute(account.update().where(account.c.id == changed.id).values(password_hash=password_hash))
+        await _end_sessions(connection, changed, stays=stays)
+        await record(connection, person, to_account("password changed", changed))
+
+
+async def rehash_password(engine: Engine, account_id: int, before: str, password_hash: str) -> None:
+    """Keep another hash of the same password, unless that was changed meanwhile."""
+    async with acquired(engine) as connection:
+        await connection.execute(
+            account.update()
+            .where(account.c.id == account_id, account.c.password_hash == before)
+            .values(password_hash=password_hash)
+        )
+
+
+async def disable(engine: Engine, person: Person, account_id: int) -> None:
+    """Shut somebody out, at once. Raises NoSuchAccount, LastAdmin."""
+    async with transaction(engine) as connection:
+        # Locked in the order of their ids: of two who shut out each other, the second waits and sees what came of it.
+        enabled = sa.select(*ACCOUNT).where(account.c.disabled_at.is_(None)).order_by(account.c.id).with_for_update()
+        others = [as_account(row) async for row in await connection.execute(enabled)]
+        disabled = await _locked(connection, account.c.id == account_id)
+        if disabled.disabled_at is not None:
+            return
+        if [other.id for other in others] == [account_id]:
+            raise LastAdmin
+        await connection.execute(
+            account.update().where(account.c.id == account_id).values(disabled_at=sa.func.clock_timestamp())
+        )
+        await _end_sessions(connection, disabled)
+        await record(connection, person, to_account("account disabled", disabled))
+
+
+async def enable(engine: Engine, person: Person, account_id: int) -> None:
+    """Let somebody in again. Raises NoSuchAccount."""
+    async with transaction(engine) as connection:
+        enabled = await _locked(connection, account.c.id == account_id)
+        if enabled.disabled_at is None:
+            return
+        await connection.execute(account.update().where(account.c.id == account_id).values(disabled_at=None))
+        await record(connection, person, to_account("account enabled", enabled))
+
+
+async def end_sessions(engine: Engine, person: Person, account_id: int) -> None:
+    """Sign somebody out everywhere. Raises NoSuchAccount."""
+    async with transaction(engine) as connection:
+        ended = await _locked(connection, account.c.id == account_id)
+        await _end_sessions(connection, ended)
+        await record(connection, person, to_account("sessions ended", ended))
+
+
+def as_account(row: Any) -> Account:  # noqa: ANN401 - aiopg has no types
+    """The account in a row of ACCOUNT."""
+    return Account(row.id, row.username, row.created_at, row.disabled_at)
+
+
+async def _locked(connection: aiopg.sa.SAConnection, which: sa.sql.ColumnElement) -> Account:
+    row = await (await connection.execute(sa.select(*ACCOUNT).where(which).with_for_update())).first()
+    if row is None:
+        raise NoSuchAccount
+    return as_account(row)
+
+
+async def _end_sessions(connection: aiopg.sa.SAConnection, of: Account, *, stays: bytes | None = None) -> None:
+    ended = session.delete().where(session.c.account_id == of.id)
+    if stays is not None:
+        ended = ended.where(session.c.token_hash != stays)
+    await connection.execute(ended)

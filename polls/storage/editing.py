@@ -1,0 +1,235 @@
+"""Editing: polls are made, changed, closed, cleared and deleted, and history tells of it.
+
+All of it locks as `storage.ballots` does: the question's row first, polls by id, then the choices by id.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import aiopg.sa
+import sqlalchemy as sa
+
+from polls.domain.draft import Draft, DraftChoice
+from polls.domain.errors import ChoicesHaveVotes, PollEdited, PollNotFound
+from polls.domain.person import Person
+from polls.domain.poll import Poll
+from polls.storage.engine import Engine, transaction
+from polls.storage.history import Change, record, to_poll
+from polls.storage.questions import POLL, as_poll
+from polls.storage.tables import choice, question
+
+_AT_ONCE = 20_000  # ballots that a statement deletes: no statement may take longer than two seconds
+
+_LOCK = "SELECT id FROM question WHERE id = ANY (%(ids)s) ORDER BY id FOR NO KEY UPDATE"
+_LOCK_CHOICES = "SELECT id FROM choice WHERE question_id = %(id)s ORDER BY id FOR NO KEY UPDATE"
+
+_FORGET_BALLOTS = f"""
+    DELETE FROM ballot
+    WHERE question_id = %(id)s AND voter IN (
+        SELECT voter
+        FROM ballot
+        WHERE question_id = %(id)s AND (%(marks)s::integer[] IS NULL OR marks <@ %(marks)s)
+        LIMIT {_AT_ONCE}
+    )
+"""  # noqa: S608 - a number of ours
+
+
+async def add(engine: Engine, person: Person, draft: Draft) -> int:
+    """Put a question, and return its id."""
+    async with transaction(engine) as connection:
+        question_id: int = await connection.scalar(
+            question.insert()
+            .values(question_text=draft.text, pub_date=draft.pub_date, closes_at=draft.closes_at)
+            .returning(question.c.id)
+        )
+        await _place(connection, question_id, None, draft.choices)
+        added = await _read(connection, question_id)
+        await record(connection, person, to_poll("added", added, _differences(None, added)))
+    return question_id
+
+
+async def change(
+    engine: Engine,
+    person: Person,
+    question_id: int,
+    draft: Draft,
+    *,
+    confirmed: frozenset[int] = frozenset(),
+) -> None:
+    """Make a poll what `draft` says.
+
+    Choices that are removed take their ballots with them, and have to be `confirmed` by their ids if they have any.
+    Raises PollNotFound, PollEdited, ChoicesHaveVotes.
+    """
+    async with _locked(engine, [question_id]) as (connection, polls):
+        if not polls or not person.may_edit(polls[0]):
+            raise PollNotFound(question_id)
+        before = polls[0]
+        if before.edition != draft.edition:
+            raise PollEdited(question_id)
+        at_risk = {
+            choice.id: choice.votes
+            for choice in before.choices
+            if choice.id in draft.removed - confirmed and choice.votes
+        }
+        if at_risk:
+            raise ChoicesHaveVotes(at_risk)
+        removed = sorted(draft.removed & {choice.id for choice in before.choices})
+        if removed:
+            forgotten = await _forget_ballots(connection, question_id, removed)
+            await connection.execute(choice.delete().where(choice.c.id.in_(removed)))
+            await connection.execute(
+                question.update().where(question.c.id == question_id).values(ballots=question.c.ballots - forgotten)
+            )
+        await _place(connection, question_id, before, draft.choices)
+        old = before.question
+        if (old.text, old.pub_date, old.closes_at) != (draft.text, draft.pub_date, draft.closes_at):
+            await connection.execute(
+                question.update()
+                .where(question.c.id == question_id)
+                .values(question_text=draft.text, pub_date=draft.pub_date, closes_at=draft.closes_at)
+            )
+        after = await _read(connection, question_id)
+        if changes := _differences(before, after):
+            await record(connection, person, to_poll("changed", after, changes))
+
+
+async def close(engine: Engine, person: Person, question_ids: Sequence[int]) -> int:
+    """Close those of the polls that are open, now, and return how many they were."""
+    return await _set_end(engine, person, "closed", question_ids, sa.func.clock_timestamp())
+
+
+async def reopen(engine: Engine, person: Person, question_ids: Sequence[int]) -> int:
+    """Let those of the polls that have closed go on without an end, and return how many they were."""
+    return await _set_end(engine, person, "reopened", question_ids, None)
+
+
+async def clear(engine: Engine, person: Person, question_ids: Sequence[int]) -> int:
+    """Forget all ballots of the polls, as after a rehearsal, and return how many polls had any."""
+    cleared = 0
+    async with _locked(engine, question_ids) as (connection, polls):
+        for poll in polls:
+            if not person.may_edit(poll) or not poll.ballots:
+                continue
+            question_id = poll.question.id
+            await _forget_ballots(connection, question_id, None)
+            await connection.execute(_LOCK_CHOICES, {"id": question_id})
+            await connection.execute(choice.update().where(choice.c.question_id == question_id).values(votes=0))
+            await connection.execute(
+                question.update().where(question.c.id == question_id).values(ballots=0, edited_at=None)
+            )
+            after = await _read(connection, question_id)
+            await record(connection, person, to_poll("cleared", after, [Change("ballots", str(poll.ballots), "0")]))
+            cleared += 1
+    return cleared
+
+
+async def delete(engine: Engine, person: Person, question_ids: Sequence[int]) -> int:
+    """Delete the polls with their choices and ballots, and return how many there were. Their history stays."""
+    deleted = 0
+    async with _locked(engine, question_ids) as (connection, polls):
+        for poll in polls:
+            if not person.may_edit(poll):
+                continue
+            await _forget_ballots(connection, poll.question.id, None)
+            await connection.execute(question.delete().where(question.c.id == poll.question.id))
+            await record(connection, person, to_poll("deleted", poll, _differences(poll, None)))
+            deleted += 1
+    return deleted
+
+
+async def _set_end(engine: Engine, person: Person, deed: str, question_ids: Sequence[int], end: object) -> int:
+    count = 0
+    async with _locked(engine, question_ids) as (connection, polls):
+        for poll in polls:
+            can_be_closed = not poll.is_closed and poll.question.pub_date <= poll.as_of
+            if not person.may_edit(poll) or not (poll.is_closed if end is None else can_be_closed):
+                continue
+            await connection.execute(question.update().where(question.c.id == poll.question.id).values(closes_at=end))
+            after = await _read(connection, poll.question.id)
+            await record(connection, person, to_poll(deed, after, _differences(poll, after)))
+            count += 1
+    return count
+
+
+@asynccontextmanager
+async def _locked(
+    engine: Engine, question_ids: Sequence[int]
+) -> AsyncIterator[tuple[aiopg.sa.SAConnection, list[Poll]]]:
+    """A transaction in which nobody else changes these polls, and the polls that there are, by id."""
+    async with transaction(engine) as connection:
+        locked = await connection.execute(_LOCK, {"ids": list(question_ids)})
+        yield connection, [await _read(connection, row.id) for row in await locked.fetchall()]
+
+
+async def _read(connection: aiopg.sa.SAConnection, question_id: int) -> Poll:
+    # Read after the lock, in a statement of its own: that one sees what was committed while we waited.
+    found = await connection.execute(
+        sa.select(*POLL)
+        .join_from(question, choice, isouter=True)
+        .where(question.c.id == question_id)
+        .order_by(choice.c.position, choice.c.id)
+    )
+    return as_poll(await found.fetchall())
+
+
+async def _place(
+    connection: aiopg.sa.SAConnection, question_id: int, before: Poll | None, choices: Sequence[DraftChoice]
+) -> None:
+    """Write the choices, each at its place. Those that stay keep their ids, and so their votes."""
+    known = {choice.id: choice.text for choice in before.choices} if before else {}
+    order = [choice.id for choice in before.choices] if before else []
+    named = [choice.id for choice in choices if choice.id in known]
+    others = [choice_id for choice_id in order if choice_id not in named]
+    await connection.execute(_LOCK_CHOICES, {"id": question_id})
+    moves = named + others != order or len(named) < len(choices)
+    for place, drafted in enumerate(choices, start=1):
+        if drafted.id not in known:
+            await connection.execute(
+                choice.insert().values(question_id=question_id, choice_text=drafted.text, position=place)
+            )
+        elif moves or known[drafted.id] != drafted.text:
+            values: dict[str, object] = {"position": place} if moves else {}
+            if known[drafted.id] != drafted.text:
+                values["choice_text"] = drafted.text
+            await connection.execute(choice.update().where(choice.c.id == drafted.id).values(**values))
+
+
+async def _forget_ballots(connection: aiopg.sa.SAConnection, question_id: int, marks: Sequence[int] | None) -> int:
+    """Delete the poll's ballots, all or those that mark nothing but `marks`, and return how many."""
+    forgotten = 0
+    while True:
+        deleted: int = (await connection.execute(_FORGET_BALLOTS, {"id": question_id, "marks": marks})).rowcount
+        forgotten += deleted
+        if deleted < _AT_ONCE:
+            return forgotten
+
+
+def _differences(before: Poll | None, after: Poll | None) -> list[Change]:
+    """What is different between two states of a poll; None is the one in which it isn't there."""
+    old, new = _values(before), _values(after)
+    changes = [Change(what, old[what], new[what]) for what in old if old[what] != new[what]]
+    was, is_now = ({choice.id: choice.text for choice in poll.choices} if poll else {} for poll in (before, after))
+    changes += [
+        Change("choice", was.get(id_), is_now.get(id_)) for id_ in was | is_now if was.get(id_) != is_now.get(id_)
+    ]
+    if [id_ for id_ in was if id_ in is_now] != [id_ for id_ in is_now if id_ in was]:
+        changes.append(Change("order", ", ".join(was.values()), ", ".join(is_now.values())))
+    return changes
+
+
+def _values(poll: Poll | None) -> dict[str, str | None]:
+    if poll is None:
+        return dict.fromkeys(("text", "published", "closes", "ballots"))
+    asked = poll.question
+    return {
+        "text": asked.text,
+        "published": _written(asked.pub_date),
+        "closes": _written(asked.closes_at),
+        "ballots": str(poll.ballots) if poll.ballots else None,
+    }
+
+
+def _written(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat() if moment else None

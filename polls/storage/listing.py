@@ -1,0 +1,217 @@
+"""The list of all polls, for those who look after them: filtered, searched, sorted, and fast for very many.
+
+The database can't sort hundreds of thousands of polls by what no index knows (whether a poll is open, say) while
+somebody waits. So what comes first in the order is taken apart into parts that stand one behind the other, each of
+which an index can yield, and a page is read from the parts that it touches.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from polls.domain.poll import RECENTLY, Question, State
+from polls.storage.engine import Engine, acquired
+from polls.storage.questions import QUESTION, as_question
+from polls.storage.tables import choice, question, question_words
+
+MOST_COUNTED = 10_000  # polls; beyond that it is only known that there are more
+_FEW = 1000  # polls that are found once and kept, rather than looked for again and again
+
+_EXACT = 16  # magnitudes below are numbers of ballots: see sql/0006_finding_polls.sql
+
+
+class Column(StrEnum):
+    """What the list can be sorted by."""
+
+    TEXT = "text"
+    PUBLISHED = "published"
+    RECENT = "recent"
+    STATE = "state"
+    BALLOTS = "ballots"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A column to sort by, and in which direction."""
+
+    column: Column
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From one moment until before another."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which polls, as of `now`, in which order: those in all `periods`, in this `state`, with words like `words`."""
+
+    now: datetime
+    periods: tuple[Period, ...] = ()
+    state: State | None = None
+    words: str = ""
+    order: tuple[Key, ...] = (Key(Column.PUBLISHED, descending=True),)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A poll in the list."""
+
+    question: Question
+    ballots: int
+    has_choices: bool
+
+
+async def now(engine: Engine) -> datetime:
+    """What time it is, by the clock that opens and closes polls."""
+    async with acquired(engine) as connection:
+        moment: datetime = await connection.scalar(sa.select(sa.func.now()))
+        return moment
+
+
+async def page(engine: Engine, wanted: Wanted, *, skip: int, limit: int) -> list[Listed]:
+    """The polls that are wanted, without the first `skip` of them, `limit` at most."""
+    rows: list[Any] = []
+    async with acquired(engine) as connection:
+        for part, order in _parts(wanted):
+            chosen = _chosen(wanted).where(part)
+            some = chosen.add_columns(*QUESTION, question.c.ballots).order_by(*order)
+            found = await (await connection.execute(some.offset(skip).limit(limit - len(rows)))).fetchall()
+            rows += found
+            if len(rows) == limit:
+                break
+            if found:
+                skip = 0
+            elif skip:
+                skip -= await connection.scalar(_count(chosen, skip))
+        # Asked for these alone: in the query above, PostgreSQL would rather read all choices that there are.
+        asked = sa.select(choice.c.question_id).where(choice.c.question_id.in_([row.id for row in rows])).distinct()
+        with_choices = {row.question_id async for row in await connection.execute(asked)}
+    return [Listed(as_question(row), row.ballots, row.id in with_choices) for row in rows]
+
+
+async def count(engine: Engine, wanted: Wanted) -> int:
+    """How many polls are wanted; MOST_COUNTED + 1 says that they are more than MOST_COUNTED."""
+    async with acquired(engine) as connection:
+        counted: int = await connection.scalar(_count(_chosen(wanted), MOST_COUNTED + 1))
+        return counted
+
+
+async def span(engine: Engine) -> Period | None:
+    """From the publication of the first of all polls to that of the last; None where there are no polls."""
+    async with acquired(engine) as connection:
+        ends = sa.select(sa.func.min(question.c.pub_date).label("start"), sa.func.max(question.c.pub_date).label("end"))
+        row = await (await connection.execute(ends)).first()
+        return Period(row.start, row.end) if row.start else None
+
+
+async def inhabited(engine: Engine, wanted: Wanted, periods: Sequence[Period], *, counted: int) -> list[int]:
+    """The places of those `periods` in which some wanted polls were published; `count` has `counted` them."""
+    moment = sa.DateTime(timezone=True)
+    period = (
+        sa.func.unnest(
+            sa.cast([period.start for period in periods], sa.ARRAY(moment)),
+            sa.cast([period.end for period in periods], sa.ARRAY(moment)),
+        )
+        .table_valued(sa.column("start", moment), sa.column("end", moment), with_ordinality="place")
+        .render_derived("period")
+    )
+    chosen = _chosen(wanted).add_columns(question.c.pub_date)
+    if counted <= _FEW:
+        # They are found once, for all periods.
+        polls = chosen.cte("polls").prefix_with("MATERIALIZED")
+        chosen = sa.select(polls.c.pub_date)
+    # One poll of each period is looked for, and no more.
+    one = chosen.where(
+        chosen.selected_columns.pub_date >= period.c.start, chosen.selected_columns.pub_date < period.c.end
+    ).limit(1)
+    async with acquired(engine) as connection:
+        found = await connection.execute(sa.select(period.c.place).join_from(period, one.lateral("one"), sa.true()))
+        return sorted([row.place - 1 async for row in found])
+
+
+def _chosen(wanted: Wanted) -> sa.sql.Select:
+    """A query for the polls that are let through, with no columns yet."""
+    chosen = sa.select().select_from(question)
+    for period in wanted.periods:
+        chosen = chosen.where(question.c.pub_date >= period.start, question.c.pub_date < period.end)
+    if wanted.state is not None:
+        chosen = chosen.where(_is_in(wanted.state, wanted.now))
+    if wanted.words:
+        chosen = chosen.join(question_words, question_words.c.question_id == question.c.id).where(
+            question_words.c.words.op("@@")(sa.func.beginnings_of(wanted.words))
+        )
+    return chosen
+
+
+def _count(chosen: sa.sql.Select, most: int) -> sa.sql.Select:
+    some = chosen.add_columns(sa.literal(1).label("one")).limit(most).subquery()
+    return sa.select(sa.func.count()).select_from(some)
+
+
+def _is_in(state: State, moment: datetime) -> Any:  # noqa: ANN401 - SQLAlchemy 1.4 has no types
+    pub_date, closes_at = question.c.pub_date, question.c.closes_at
+    match state:
+        case State.SCHEDULED:
+            return pub_date > moment
+        case State.OPEN:
+            return sa.and_(pub_date <= moment, sa.or_(closes_at.is_(None), closes_at > moment))
+        case State.CLOSED:
+            return sa.and_(pub_date <= moment, closes_at <= moment)
+
+
+def _is_recent(moment: datetime) -> Any:  # noqa: ANN401
+    return question.c.pub_date.between(moment - RECENTLY, moment)
+
+
+def _parts(wanted: Wanted) -> Iterator[tuple[Any, list[Any]]]:
+    """The parts that make up the list, one behind the other: what is in each, and how it is ordered."""
+    first, *others = wanted.order
+    rest = [column for key in others for column in _sorting(key, wanted.now)]
+    descending = first.descending or first.column not in {Column.TEXT, Column.PUBLISHED}
+    ending = [_directed(question.c.pub_date, descending=descending), _directed(question.c.id, descending=descending)]
+    if first.column is Column.TEXT:
+        ending = ending[1:]
+    match first.column:
+        case Column.RECENT:
+            recent = _is_recent(wanted.now)
+            parts = [(sa.not_(recent), rest), (recent, rest)]
+        case Column.STATE:
+            parts = [(_is_in(state, wanted.now), rest) for state in State if wanted.state in {None, state}]
+        case Column.BALLOTS:
+            few, many = question.c.magnitude < _EXACT, question.c.magnitude >= _EXACT
+            magnitude = _directed(question.c.magnitude, descending=first.descending)
+            ballots = _directed(question.c.ballots, descending=first.descending)
+            ending = [_directed(column, descending=first.descending) for column in (question.c.pub_date, question.c.id)]
+            parts = [(few, [magnitude, *rest]), (many, [magnitude, ballots, *rest])]
+        case _:
+            parts = [(sa.true(), [*_sorting(first, wanted.now), *rest])]
+    for part, order in reversed(parts) if first.descending else parts:
+        yield part, [*order, *ending]
+
+
+def _sorting(key: Key, moment: datetime) -> Iterator[Any]:
+    match key.column:
+        case Column.TEXT:
+            by = question.c.question_text
+        case Column.PUBLISHED:
+            by = question.c.pub_date
+        case Column.RECENT:
+            by = _is_recent(moment)
+        case Column.STATE:
+            by = sa.case(*((_is_in(state, moment), place) for place, state in enumerate(State)))
+        case Column.BALLOTS:
+            by = question.c.ballots
+    yield _directed(by, descending=key.descending)
+
+
+def _directed(column: Any, *, descending: bool) -> Any:  # noqa: ANN401
+    return column.desc() if descending else column.asc()
