@@ -17,6 +17,7 @@ from polls.storage.ballots import Recorder, open_recorder
 from polls.storage.condition import weaknesses
 from polls.storage.engine import close_engine, connect, open_engine
 from polls.storage.notices import notices
+from polls.storage.passwords import Passwords
 from polls.web.forms import MAX_BODY
 from polls.web.keys import (
     AUDIENCE,
@@ -24,6 +25,7 @@ from polls.web.keys import (
     CONFIG,
     ENGINE,
     LANGUAGES,
+    PASSWORDS,
     RENDERED,
     STANDINGS,
     STATIC_ADDRESSES,
@@ -45,9 +47,10 @@ def create_app(config: Config) -> web.Application:
     """Assemble polls. Nothing is opened yet: that happens when the application starts."""
     app = web.Application(middlewares=MIDDLEWARES, client_max_size=MAX_BODY)
     app[CONFIG] = config
-    app[LANGUAGES] = load_languages()
+    app[LANGUAGES] = load_languages(config.site.zone)
     app[STATIC_ADDRESSES] = {}
     app[RENDERED] = RenderedPages(0 if config.development else MOST_BYTES)
+    app[PASSWORDS] = Passwords()
     app[AUDIENCE] = Audience(as_message)
     setup_templates(app)
     setup_routes(app)

@@ -2,33 +2,50 @@
 
 import asyncio
 import gc
+import getpass
 import logging
 import os
 import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TypeVarTuple
+from typing import TypeVar, TypeVarTuple
 
 from aiohttp import web
 
 from polls.app import create_app
-from polls.config import Config
+from polls.config import Config, Postgres
+from polls.domain.account import FEWEST_IN_PASSWORD, MOST_IN_PASSWORD
+from polls.domain.errors import NoSuchAccount, PollsUnavailable, UnfitPassword, UnfitUsername, UsernameTaken
+from polls.domain.person import COMMAND_LINE
 from polls.listening import announcement, listening
 from polls.logs import configure_logging
-from polls.storage import embedded, migrations
-from polls.storage.engine import connect, environment
+from polls.storage import accounts, embedded, migrations
+from polls.storage.engine import Engine, close_engine, connect, environment, open_engine
+from polls.storage.passwords import Passwords, check_fitness
 from polls.storage.recount import recount
 from polls.web.access_log import AccessLogger
 
 _Args = TypeVarTuple("_Args")
+_Result = TypeVar("_Result")
+
+# What is wrong with a password, by the reason of UnfitPassword.
+_PASSWORDS = {
+    "short": f"a password has at least {FEWEST_IN_PASSWORD} characters",
+    "long": f"a password has at most {MOST_IN_PASSWORD:,} characters",
+    "common": "this is one of the first passwords that anybody would guess; take another",
+}
 
 # Seconds for requests in flight at the end; aiohttp counts them twice.
 _PATIENT = 5
 _IMPATIENT = 0.5
+
+
+class Refused(Exception):
+    """What was asked for can't be done; the message tells why, and what to do, in one line."""
 
 
 def serve(config: Config) -> int:
@@ -88,6 +105,44 @@ def verify(config: Config, *, poll: int | None = None) -> int:
     return 0 if all(of_poll.is_exact for of_poll in recounts) else 1
 
 
+def create_admin(config: Config, username: str | None, *, from_stdin: bool) -> int:
+    """Make an account that may sign in, with a password typed twice or read from standard input."""
+    username = username or (getpass.getuser() if from_stdin else _typed_username())
+    password = _password(username, from_stdin=from_stdin)
+
+    async def create(engine: Engine) -> str:
+        kept = await Passwords().hash(password, username)
+        return (await accounts.add(engine, COMMAND_LINE, username, kept)).username
+
+    print(f"{_with_engine(config, create)} can sign in now, at /admin/")
+    return 0
+
+
+def change_password(config: Config, username: str, *, from_stdin: bool) -> int:
+    """Change a password, and end all sessions of its account."""
+    password = _password(username, from_stdin=from_stdin)
+
+    async def change(engine: Engine) -> None:
+        kept = await Passwords().hash(password, username)
+        await accounts.set_password(engine, COMMAND_LINE, username, kept)
+
+    _with_engine(config, change)
+    print(f"the password of {username} was changed, and {username} was signed out everywhere")
+    return 0
+
+
+def admins(config: Config) -> int:
+    """Print a line for each account."""
+    users = _with_engine(config, accounts.all_of_them)
+    for user in users:
+        state = "disabled" if user.account.disabled_at else "enabled"
+        seen = f"{user.signed_in_at:%Y-%m-%d %H:%M:%S %Z}" if user.signed_in_at else "never"
+        print(f"{user.account.username}  {state}  added {user.account.created_at:%Y-%m-%d}  last signed in {seen}")
+    if not users:
+        print("nobody can sign in yet: make the first account with `polls createadmin`")
+    return 0
+
+
 def psql(config: Config, arguments: Sequence[str] = ()) -> int:
     """Open PostgreSQL's shell on the configured database; `arguments` are psql's own."""
     with embedded.running(config.postgres) as postgres:
@@ -100,6 +155,58 @@ def psql(config: Config, arguments: Sequence[str] = ()) -> int:
             return subprocess.run(shell, env=os.environ | environment(postgres), check=False).returncode
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+def _with_engine(config: Config, work: Callable[[Engine], Awaitable[_Result]]) -> _Result:
+    """What `work` makes of the configured database, brought up to this version where the configuration wants it."""
+
+    async def run(postgres: Postgres) -> _Result:
+        engine = await open_engine(replace(postgres, minsize=1))
+        try:
+            return await work(engine)
+        finally:
+            await close_engine(engine)
+
+    with embedded.running(config.postgres) as postgres:
+        with connect(postgres) as connection:
+            migrations.prepare(postgres, connection)
+        try:
+            return asyncio.run(run(postgres))
+        except UnfitUsername:
+            raise Refused("letters, digits, and . - _ @ + make a user name; at most 150 of them") from None
+        except UsernameTaken:
+            raise Refused("there is such an account already; `polls changepassword` changes its password") from None
+        except NoSuchAccount:
+            raise Refused("there is no such account; `polls admins` lists them") from None
+        except UnfitPassword as error:
+            raise Refused(_PASSWORDS[error.reason]) from None
+        except PollsUnavailable as error:
+            raise Refused(f"the database can't be used just now: {error.__cause__}") from None
+
+
+def _typed_username() -> str:
+    if not sys.stdin.isatty():
+        raise Refused("this is no terminal: say --username NAME, and --password-stdin")
+    mine = getpass.getuser()
+    return input(f"User name ({mine}): ").strip() or mine
+
+
+def _password(username: str, *, from_stdin: bool) -> str:
+    """A new password for `username`, which is never shown. Raises Refused."""
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise Refused("this is no terminal: give the password on standard input, with --password-stdin")
+    while True:
+        password = getpass.getpass(f"Password for {username}: ")
+        try:
+            check_fitness(password, username)
+        except UnfitPassword as error:
+            print(_PASSWORDS[error.reason], file=sys.stderr)
+            continue
+        if getpass.getpass("The same again: ") == password:
+            return password
+        print("These two differ.", file=sys.stderr)
 
 
 def _collect_garbage_seldom() -> None:

@@ -9,15 +9,18 @@ from polls.web.errors import Problem
 from polls.web.keys import RENDERED, STANDINGS
 from polls.web.rendered import FOR_ONE, Page
 from polls.web.security import SECURITY_HEADERS
+from polls.web.session import person_of
 from polls.web.templating import VARY, language_of, markup, render
 from polls.web.view import Seen, view
 from polls.web.voter import viewer_of
+
+Method = Callable[[Any], Awaitable[web.StreamResponse]]
 
 
 class View(web.View):
     """A page as a class: a method for each HTTP method. Where there is GET there is HEAD; what lacks answers 405."""
 
-    _methods: ClassVar[dict[str, Callable[["View"], Awaitable[web.StreamResponse]]]] = {}
+    _methods: ClassVar[dict[str, Method]] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -30,7 +33,11 @@ class View(web.View):
         method = self._methods.get(self.request.method)
         if method is None:
             self._raise_allowed_methods()
-        return method(self).__await__()
+        return self.answer(method).__await__()
+
+    def answer(self, method: Method) -> Awaitable[web.StreamResponse]:
+        """What `method`, one of this view's, answers."""
+        return method(self)
 
     def url(self, name: str, **parts: str) -> str:
         """The address of the route called `name`; `parts` are such as need no quoting."""
@@ -81,8 +88,13 @@ class PollView(View):
 
     async def find(self, *, after: int = 0) -> Seen:
         """What there is to see of the poll, not before its revision `after`. Raises PollNotFound, PollsUnavailable."""
-        poll = await self.request.app[STANDINGS].find(self.question_id, after=after)
-        return view(poll, viewer_of(self.request))
+        request = self.request
+        poll = await request.app[STANDINGS].find(self.question_id, after=after)
+        viewer = viewer_of(request)
+        if not poll.is_published:
+            # The only public pages that ask who has signed in, and only for who brings the cookie.
+            viewer = viewer._replace(person=await person_of(request))
+        return view(poll, viewer)
 
     def form(self, seen: Seen, *, problem: Problem, marks: frozenset[int] | None = None) -> web.Response:
         """The poll's own page, with what is wrong with the ballot that was sent; `marks` are chosen on it.

@@ -9,7 +9,14 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from polls.domain.errors import NothingChosen, PollClosed, PollNotFound, PollsUnavailable, VoteNotStored
+from polls.domain.errors import (
+    NoSuchAccount,
+    NothingChosen,
+    PollClosed,
+    PollNotFound,
+    PollsUnavailable,
+    VoteNotStored,
+)
 from polls.web.forms import MalformedForm
 from polls.web.keys import CONFIG
 from polls.web.language import Language
@@ -23,6 +30,10 @@ RETRY_AFTER = 3  # seconds until a database that is away may be back, or a queue
 
 class CrossSiteRequest(Exception):
     """A page of another site tried to change something here in a visitor's name."""
+
+
+class NotSignedIn(Exception):
+    """A page of those who have signed in, asked for by somebody who has not, or no longer."""
 
 
 class NotAWebSocket(web.HTTPClientError):
@@ -42,17 +53,21 @@ class Problem:
 
 def respond(request: web.Request, error: Exception) -> web.Response:
     """Answer a request that failed with `error`. What is our own fault is logged, and never shown."""
+    if isinstance(error, NotSignedIn) and not wants_json(request):
+        return _to_sign_in(request)
     problem = wording(error, language_of(request))
     if isinstance(error, PollsUnavailable):
         reason = " ".join(str(error.__cause__).split()) or type(error.__cause__).__name__
         logger.warning("the database can't be used: %s", reason)
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, VoteNotStored):
         logger.error("%s %s failed", request.method, request.rel_url.raw_path, exc_info=error)
-    response = _json(request, problem) if wants_json(request) else _page(request, problem, error)
+    response = as_json(request, problem) if wants_json(request) else _page(request, problem, error)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Vary"] = f"{VARY}, Accept"
     if isinstance(error, web.HTTPMethodNotAllowed):
         response.headers["Allow"] = error.headers["Allow"]
+    if isinstance(error, NotSignedIn):
+        response.headers["WWW-Authenticate"] = 'Cookie realm="polls"'
     if isinstance(error, NotAWebSocket):
         response.headers["Upgrade"] = "websocket"
     if isinstance(error, PollsUnavailable | VoteNotStored):
@@ -60,7 +75,7 @@ def respond(request: web.Request, error: Exception) -> web.Response:
     return response
 
 
-def wording(error: Exception, language: Language) -> Problem:
+def wording(error: Exception, language: Language) -> Problem:  # noqa: C901 - a list
     """Word `error` for a visitor who reads `language`."""
     _ = language.gettext
     match error:
@@ -91,6 +106,10 @@ def wording(error: Exception, language: Language) -> Problem:
                 _("Not available just now"),
                 _("The polls can't be reached. Try again in a few seconds."),
             )
+        case NotSignedIn():
+            return Problem(401, _("Not signed in"), _("This is for those who have signed in. Sign in, and try again."))
+        case NoSuchAccount():
+            return Problem(404, _("No such user"), _("Nobody here is called so."))
         case web.HTTPException() as refusal:
             return _wording_of_status(refusal.status, language)
         case OSError(errno=errno.ENAMETOOLONG):
@@ -126,7 +145,15 @@ def wants_json(request: web.Request) -> bool:
     return json_weight > weights.get("text/html", 0)
 
 
-def _json(request: web.Request, problem: Problem) -> web.Response:
+def _to_sign_in(request: web.Request) -> web.Response:
+    """Lead a visitor to the sign-in, and from there back to the page that they asked for."""
+    back = {"next": str(request.rel_url)} if request.method in {"GET", "HEAD"} else {}
+    address = str(request.app.router["sign_in"].url_for().with_query(back))
+    return web.Response(status=303, headers={"Location": address, "Cache-Control": "no-store"})
+
+
+def as_json(request: web.Request, problem: Problem) -> web.Response:
+    """A problem for programs (RFC 9457)."""
     members = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": problem.detail}
     return web.Response(
         status=problem.status,

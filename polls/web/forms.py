@@ -16,21 +16,27 @@ class MalformedForm(Exception):
     """The body of a request can't be read as a form."""
 
 
-async def read_form(request: web.Request) -> MultiMapping[Any]:
+async def read_form(request: web.Request, *, most: int = MAX_BODY) -> MultiMapping[Any]:
     """The fields of a posted form; none where the body is no form.
 
-    Raises MalformedForm, and aiohttp's 413 for more than MAX_BODY.
+    Raises MalformedForm, and aiohttp's 413 for more than `most` bytes.
     """
     # An application that we are mounted in has a limit of its own, and aiohttp asks only that.
-    if (size := request.content_length or 0) > MAX_BODY:
-        raise web.HTTPRequestEntityTooLarge(MAX_BODY, size)
+    if (size := request.content_length or 0) > most:
+        raise web.HTTPRequestEntityTooLarge(most, size)
     try:
-        return await request.post()
+        return await (request if most == MAX_BODY else request.clone(client_max_size=most)).post()
     except web.HTTPException:
         raise
     except Exception as error:
         # Unknown charsets, missing boundaries, broken encodings: aiohttp raises many types for what a client may send.
         raise MalformedForm from error
+
+
+def field(form: MultiMapping[Any], name: str) -> str:
+    """The text of a field; nothing where it is missing, or a file."""
+    value = form.get(name, "")
+    return value if isinstance(value, str) else ""
 
 
 def marked(form: MultiMapping[Any], question_id: int) -> tuple[int, ...]:

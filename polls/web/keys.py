@@ -10,6 +10,7 @@ from polls.live.ballot_box import BallotBox
 from polls.live.standings import Standings
 from polls.storage.ballots import Outcome
 from polls.storage.engine import Engine
+from polls.storage.passwords import Passwords
 from polls.web.language import Language
 from polls.web.rendered import RenderedPages
 
@@ -17,6 +18,7 @@ CONFIG = web.AppKey("config", Config)
 ENGINE = web.AppKey("engine", Engine)
 BALLOT_BOX: web.AppKey[BallotBox[Outcome]] = web.AppKey("ballot_box")
 STANDINGS = web.AppKey("standings", Standings)
+PASSWORDS = web.AppKey("passwords", Passwords)
 AUDIENCE = web.AppKey("audience", Audience)
 RENDERED = web.AppKey("rendered", RenderedPages)
 STATIC_ADDRESSES: web.AppKey[dict[str, str]] = web.AppKey("static_addresses")  # {file below static/: its address}

@@ -54,8 +54,9 @@ class DetailView(PollView):
             seen.poll.question,  # stays the same when votes are counted
             self.question_id,
             seen.poll.is_closed,
+            seen.poll.is_published,
             seen.marks,
-            caching=FOR_ONE,
+            caching=FOR_ONE if seen.poll.is_published else FOR_NOW,
             context=lambda: {
                 "poll": seen.poll,
                 "error": None,
@@ -74,7 +75,7 @@ class ResultsView(PollView):
     async def get(self) -> web.StreamResponse:
         after = self._after() if self.request.rel_url.raw_query_string else 0
         seen = await self.find(after=after)
-        caching = FOR_NOW if after else FOR_ONE if seen.marks else FOR_ALL
+        caching = FOR_NOW if after or not seen.poll.is_published else FOR_ONE if seen.marks else FOR_ALL
         return self.page(
             "results.html",
             seen.poll,

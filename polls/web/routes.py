@@ -3,6 +3,12 @@
 from aiohttp import web
 
 from polls import paths
+from polls.web.admin.editing import AddView, ChangeView
+from polls.web.admin.history import HistoryView, PollHistoryView
+from polls.web.admin.polls import ListView
+from polls.web.admin.selection import DeleteView, SelectionView
+from polls.web.admin.sign_in import SignInView, SignOutView
+from polls.web.admin.users import AccountView, UsersView, UserView
 from polls.web.ballots import VoteView
 from polls.web.base import View
 from polls.web.expectations import continue_if_asked
@@ -29,6 +35,18 @@ ROUTES = [
     _view(POLL + "/results", ResultsView, name="results"),
     _view(POLL + "/live", WatchView, name="live"),
     _view(POLL + "/present", PresentView, name="present"),
+    _view("/admin/", ListView, name="admin"),
+    _view("/admin/login", SignInView, name="sign_in"),
+    _view("/admin/logout", SignOutView, name="sign_out"),
+    _view("/admin/polls/add", AddView, name="admin_add"),
+    _view("/admin/polls/selected", SelectionView, name="admin_selected"),
+    _view(f"/admin/polls/{{address:{NUMBER}}}", ChangeView, name="admin_poll"),
+    _view(f"/admin/polls/{{address:{NUMBER}}}/delete", DeleteView, name="admin_delete"),
+    _view(f"/admin/polls/{{address:{NUMBER}}}/history", PollHistoryView, name="admin_poll_history"),
+    _view("/admin/history", HistoryView, name="admin_history"),
+    _view("/admin/users/", UsersView, name="admin_users"),
+    _view(f"/admin/users/{{id:{NUMBER}}}", UserView, name="admin_user"),
+    _view("/admin/account", AccountView, name="admin_account"),
     _view("/readyz", ReadyView, name="ready"),
     _view("/language/{tag}", LanguageView, name="language"),
     web.static("/static/", paths.STATIC, name="static", append_version=True, expect_handler=continue_if_asked),

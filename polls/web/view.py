@@ -3,14 +3,16 @@
 from typing import NamedTuple
 
 from polls.domain.errors import PollNotFound
+from polls.domain.person import Person
 from polls.domain.poll import Poll
 from polls.domain.tally import Tally, tally
 
 
 class Viewer(NamedTuple):
-    """Who looks at a poll: `marks` are the choices that their ballot marks."""
+    """Who looks at a poll: `marks` are the choices that their ballot marks, `person` who they have shown to be."""
 
     marks: frozenset[int] = frozenset()
+    person: Person | None = None
 
 
 STRANGER = Viewer()
@@ -30,7 +32,7 @@ class Seen(NamedTuple):
 
 def view(poll: Poll, viewer: Viewer) -> Seen:
     """What `viewer` may see of `poll`. Raises PollNotFound where that is nothing."""
-    if not poll.is_published:
+    if not (poll.is_published or (viewer.person and viewer.person.may_see(poll))):
         raise PollNotFound(poll.question.id)
     marks = viewer.marks and frozenset(mark for mark in viewer.marks if poll.offers(mark))
     return Seen(poll, marks)

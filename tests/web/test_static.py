@@ -68,10 +68,9 @@ async def test_there_is_a_picture_of_our_own(client: TestClient) -> None:
 
 
 def test_every_style_sheet_and_script_is_linked() -> None:
-    everywhere = re.search(r"for sheet in \[(.+?)\]", (paths.TEMPLATES / "base.html").read_text())[1].split(", ")  # type: ignore[index]
-    somewhere = [
-        re.findall(r"static\('(?:css|js)/([a-z.-]+)'\)", page.read_text()) for page in paths.TEMPLATES.iterdir()
-    ]
+    pages = [page.read_text() for page in paths.TEMPLATES.rglob("*.html")]
+    lists = [found for page in pages for found in re.findall(r"for sheet in \[(.+?)\]", page)]
+    alone = [found for page in pages for found in re.findall(r"static\('(?:css|js)/([a-z.-]+)'\)", page)]
 
-    linked = {sheet.strip('"') + ".css" for sheet in everywhere}.union(*somewhere)
+    linked = {sheet.strip('"') + ".css" for found in lists for sheet in found.split(", ")}.union(alone)
     assert linked == {file.name for folder in ("css", "js") for file in (paths.STATIC / folder).iterdir()}

@@ -1,0 +1,1 @@
+"""The admin: pages for those who look after polls, and after each other."""

@@ -1,0 +1,50 @@
+"""Who did what, and when."""
+
+from typing import Any
+
+from aiohttp import web
+
+from polls.domain.errors import PollNotFound
+from polls.storage import history, questions
+from polls.web.admin.base import AdminPollView, AdminView
+from polls.web.keys import ENGINE
+from polls.web.numbers import number
+
+PAGE_SIZE = 100
+
+
+class _EntriesView(AdminView):
+    """Entries, newest first, a hundred a page."""
+
+    async def entries(self, subject: str | None) -> dict[str, Any]:
+        """What the template needs. Raises HTTPNotFound for a page that there isn't."""
+        page = number(self.request.query.get("page", "1"))
+        if page is None:
+            raise web.HTTPNotFound
+        found = await history.latest(
+            self.request.app[ENGINE], subject=subject, skip=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1
+        )
+        if page > 1 and not found:
+            raise web.HTTPNotFound
+        return {"entries": found[:PAGE_SIZE], "page": page, "has_older": len(found) > PAGE_SIZE}
+
+
+class HistoryView(_EntriesView):
+    """All that was done."""
+
+    async def get(self) -> web.StreamResponse:
+        if not self.person.may_see_all:
+            raise web.HTTPForbidden
+        return self.show("admin/history.html", poll=None, question_id=None, **await self.entries(None))
+
+
+class PollHistoryView(_EntriesView, AdminPollView):
+    """What was done to a poll, which may be gone."""
+
+    async def get(self) -> web.StreamResponse:
+        entries = await self.entries(history.of_poll(self.question_id))
+        poll = await questions.find(self.request.app[ENGINE], self.question_id)
+        may_read = self.person.may_edit(poll) if poll else entries["entries"] and self.person.may_see_all
+        if not may_read:
+            raise PollNotFound(self.question_id)
+        return self.show("admin/history.html", poll=poll, question_id=self.question_id, **entries)

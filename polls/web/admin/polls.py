@@ -1,0 +1,56 @@
+"""The list of polls, for those who look after them."""
+
+from aiohttp import web
+from yarl import URL
+
+from polls.domain.poll import State
+from polls.storage import listing
+from polls.storage.listing import MOST_COUNTED, Column
+from polls.web.admin.base import AdminView
+from polls.web.admin.query import Dates, Query, deeper, period_of
+from polls.web.keys import CONFIG, ENGINE
+
+PAGE_SIZE = 100
+
+_MOST_YEARS = 100  # the newest, where there are polls of more
+
+
+class ListView(AdminView):
+    """All polls, public or not: filtered, searched, sorted, a hundred a page."""
+
+    async def get(self) -> web.StreamResponse:
+        if not self.person.may_see_all:
+            raise web.HTTPForbidden
+        engine, zone = self.request.app[ENGINE], self.request.app[CONFIG].site.zone
+        query = Query.read(self.request.query)
+        wanted = query.wanted(await listing.now(engine), zone)
+        found = await listing.page(engine, wanted, skip=(query.page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1)
+        if query.page > 1 and not found:
+            raise web.HTTPNotFound
+        count = await listing.count(engine, wanted)
+        return self.show(
+            "admin/polls.html",
+            query=query,
+            polls=found[:PAGE_SIZE],
+            now=wanted.now,
+            count=min(count, MOST_COUNTED),
+            is_more=count > MOST_COUNTED,
+            has_next=len(found) > PAGE_SIZE,
+            calendar=await self._calendar(query, wanted, count),
+            columns=list(Column),
+            states=list(State),
+            dates=list(Dates),
+            address=lambda query: str(URL(self.url("admin")).with_query(query.parameters)),
+            here=str(self.request.rel_url),
+        )
+
+    async def _calendar(self, query: Query, wanted: listing.Wanted, count: int) -> list[tuple[int, ...]]:
+        """The years in which polls were published that are wanted; or the months, or the days, where the reader is."""
+        engine, zone = self.request.app[ENGINE], self.request.app[CONFIG].site.zone
+        span = await listing.span(engine)
+        if span is None or count == 0:
+            return []
+        first, last = (moment.astimezone(zone).year for moment in (span.start, span.end))
+        parts = deeper(query.within, range(max(first, last + 1 - _MOST_YEARS), last + 1))
+        periods = [period_of(part, zone) for part in parts]
+        return [parts[place] for place in await listing.inhabited(engine, wanted, periods, counted=count)]
