@@ -18,7 +18,7 @@ from aiohttp import web
 
 from polls.app import create_app
 from polls.config import Config, Postgres
-from polls.domain.account import FEWEST_IN_PASSWORD, MOST_IN_PASSWORD
+from polls.domain.account import FEWEST_IN_PASSWORD, MOST_IN_PASSWORD, MOST_LETTERS, fit
 from polls.domain.errors import NoSuchAccount, PollsUnavailable, UnfitPassword, UnfitUsername, UsernameTaken
 from polls.domain.person import COMMAND_LINE
 from polls.listening import announcement, listening
@@ -31,6 +31,8 @@ from polls.web.access_log import AccessLogger
 
 _Args = TypeVarTuple("_Args")
 _Result = TypeVar("_Result")
+
+_USERNAME = f"letters, digits, and . - _ @ + make a user name; at most {MOST_LETTERS} of them"
 
 # What is wrong with a password, by the reason of UnfitPassword.
 _PASSWORDS = {
@@ -107,7 +109,7 @@ def verify(config: Config, *, poll: int | None = None) -> int:
 
 def create_admin(config: Config, username: str | None, *, from_stdin: bool) -> int:
     """Make an account that may sign in, with a password typed twice or read from standard input."""
-    username = username or (getpass.getuser() if from_stdin else _typed_username())
+    username = username or _typed_username()
     password = _password(username, from_stdin=from_stdin)
 
     async def create(engine: Engine) -> str:
@@ -173,7 +175,7 @@ def _with_engine(config: Config, work: Callable[[Engine], Awaitable[_Result]]) -
         try:
             return asyncio.run(run(postgres))
         except UnfitUsername:
-            raise Refused("letters, digits, and . - _ @ + make a user name; at most 150 of them") from None
+            raise Refused(_USERNAME) from None
         except UsernameTaken:
             raise Refused("there is such an account already; `polls changepassword` changes its password") from None
         except NoSuchAccount:
@@ -187,24 +189,38 @@ def _with_engine(config: Config, work: Callable[[Engine], Awaitable[_Result]]) -
 def _typed_username() -> str:
     if not sys.stdin.isatty():
         raise Refused("this is no terminal: say --username NAME, and --password-stdin")
-    mine = getpass.getuser()
-    return input(f"User name ({mine}): ").strip() or mine
+    try:
+        mine = fit(getpass.getuser())
+    except (OSError, KeyError, UnfitUsername):  # a user whom the machine doesn't know
+        mine = "admin"
+    return _typed(f"User name ({mine}): ").strip() or mine
+
+
+def _typed(prompt: str, ask: Callable[[str], str] = input) -> str:
+    try:
+        return ask(prompt)
+    except EOFError:
+        raise Refused("nothing was typed") from None
 
 
 def _password(username: str, *, from_stdin: bool) -> str:
     """A new password for `username`, which is never shown. Raises Refused."""
+    try:
+        fit(username)
+    except UnfitUsername:
+        raise Refused(_USERNAME) from None
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
         raise Refused("this is no terminal: give the password on standard input, with --password-stdin")
     while True:
-        password = getpass.getpass(f"Password for {username}: ")
+        password = _typed(f"Password for {username}: ", getpass.getpass)
         try:
             check_fitness(password, username)
         except UnfitPassword as error:
             print(_PASSWORDS[error.reason], file=sys.stderr)
             continue
-        if getpass.getpass("The same again: ") == password:
+        if _typed("The same again: ", getpass.getpass) == password:
             return password
         print("These two differ.", file=sys.stderr)
 

@@ -30,3 +30,5 @@ CREATE TABLE sign_in_failure (
     last_at  timestamptz NOT NULL,
     CONSTRAINT sign_in_failure_pkey PRIMARY KEY (who)
 );
+
+CREATE INDEX sign_in_failure_last_at_idx ON sign_in_failure (last_at);

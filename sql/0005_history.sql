@@ -35,6 +35,12 @@ BEGIN
 END
 $$;
 
+DROP TRIGGER question_edited ON question;
+
+CREATE TRIGGER question_edited
+BEFORE UPDATE OF question_text, pub_date, closes_at, voter_salt, edited_at ON question
+FOR EACH ROW EXECUTE FUNCTION question_edited();
+
 CREATE OR REPLACE FUNCTION choice_edited() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     UPDATE question

@@ -1,7 +1,5 @@
--- What the admin's list needs to find and sort many polls.
-
-CREATE INDEX question_question_text_idx ON question (question_text, id);
-CREATE INDEX question_closes_at_idx ON question (closes_at);
+-- What the admin's list needs to find and sort many polls. Columns come first: they take the strongest lock, and votes
+-- that wait for it must not stand between two weaker ones.
 
 -- Polls by size. An index on `ballots` would be written at each vote; this one is when their number has grown by a
 -- tenth: it is exact below 16, and eight steps for each doubling from there.
@@ -10,6 +8,8 @@ ALTER TABLE question
         CASE WHEN ballots < 16 THEN ballots ELSE floor(8 * ln(ballots::double precision) / ln(2)) - 16 END
     ) STORED;
 
+CREATE INDEX question_question_text_idx ON question (question_text, id);
+CREATE INDEX question_closes_at_idx ON question (closes_at);
 CREATE INDEX question_magnitude_idx ON question (magnitude, pub_date, id);
 
 -- The words of a poll, in its question and its choices. Beside the question and not in it: each vote writes the
@@ -28,8 +28,8 @@ CREATE FUNCTION words_in(sentence text) RETURNS tsvector LANGUAGE sql IMMUTABLE 
     SELECT to_tsvector(
         'pg_catalog.simple',
         regexp_replace(
-            translate(sentence, '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~', repeat(' ', 32)),
-            '([\u2E80-\u9FFF\uF900-\uFAFF])', ' \1 ', 'g'
+            translate(normalize(sentence), '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~', repeat(' ', 32)),
+            '([\u2E80-\u9FFF\uF900-\uFAFF\U00020000-\U0003FFFF])', ' \1 ', 'g'
         )
     )
 $$;
@@ -112,3 +112,16 @@ CREATE TRIGGER choice_rewritten
 AFTER UPDATE OF choice_text, question_id ON choice
 FOR EACH ROW WHEN (OLD.choice_text <> NEW.choice_text OR OLD.question_id <> NEW.question_id)
 EXECUTE FUNCTION choice_rewritten();
+
+-- A dump of the data alone brings the words along, which the rows above have written already.
+
+CREATE FUNCTION words_restored() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    DELETE FROM question_words WHERE question_id = NEW.question_id;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER words_restored
+BEFORE INSERT ON question_words
+FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION words_restored();

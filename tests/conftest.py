@@ -73,7 +73,7 @@ def database(postgres: Postgres) -> Iterator[Connection]:
     with connect(postgres) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE question RESTART IDENTITY CASCADE")
+            cursor.execute("TRUNCATE question, account, sign_in_failure, history RESTART IDENTITY CASCADE")
         yield connection
 
 

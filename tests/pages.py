@@ -3,6 +3,7 @@
 from xml.etree.ElementTree import Element
 
 import html5lib
+from multidict import MultiDict
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
 
@@ -29,6 +30,21 @@ def find(document: Element, tag: str, **attributes: str) -> list[Element]:
         for element in document.iter(tag)
         if all(value in element.get(name, "").split() for name, value in wanted.items())
     ]
+
+
+def fields(document: Element, action: str) -> MultiDict[str]:
+    """What a browser would send with the form that leads to `action`, if none of its buttons was pressed."""
+    (form,) = (form for form in document.iter("form") if form.get("action") == action)
+    sent: MultiDict[str] = MultiDict()
+    for element in form.iter():
+        name, kind = element.get("name"), element.get("type", "text")
+        if not name or (kind in {"checkbox", "radio"} and "checked" not in element.attrib):
+            continue
+        if element.tag == "input" and kind not in {"submit", "button"}:
+            sent.add(name, element.get("value", "on" if kind in {"checkbox", "radio"} else ""))
+        elif element.tag == "select":
+            sent.add(name, element.find("option").get("value", ""))  # type: ignore[union-attr]
+    return sent
 
 
 def links(document: Element) -> dict[str, str]:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 MOST_CHOICES = 100
 MOST_CHARACTERS = 200  # in a question, and in a choice
+ILLEGIBLE = "\ufffd"  # what also stands where nobody could read what arrived
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +37,18 @@ def is_blank(text: str) -> bool:
     return all(unicodedata.category(character)[0] in "ZC" for character in text)
 
 
-def is_printable(text: str) -> bool:
-    """Whether every character can stand in a line of a page: no line breaks, no NUL, no half of a character."""
-    return not any(_is_unfit(character) for character in text)
+def legible(text: str) -> str:
+    """The same text with ILLEGIBLE for what can't stand in a line of a page: line breaks, NUL, halves of characters."""
+    return "".join(ILLEGIBLE if _is_unfit(character) else character for character in text)
 
 
-def is_same(one: str, other: str) -> bool:
-    """Whether a reader would take them for the same: capitals and spaces aside."""
-    return _plain(one) == _plain(other)
+def plain(text: str) -> str:
+    """What makes a reader take two texts for the same: capitals and spaces aside."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
 def _is_unfit(character: str) -> bool:
-    category, code = unicodedata.category(character), ord(character)
-    # U+FFFD stands where something could not be read; the others are no characters for ever (Unicode, section 23.7).
-    is_none = code == 0xFFFD or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
-    return category in {"Cc", "Cs", "Zl", "Zp"} or is_none
-
-
-def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    code = ord(character)
+    # Those are no characters, and never will be (Unicode, section 23.7).
+    is_none = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
+    return is_none or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}

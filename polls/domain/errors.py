@@ -7,7 +7,7 @@ from datetime import datetime
 
 @dataclass(eq=False)
 class PollNotFound(Exception):
-    """There is no such poll for the public: unknown, not yet published, or without choices."""
+    """There is no such poll for whoever asks: unknown, or not public (yet) and none of theirs."""
 
     question_id: int
 
@@ -80,7 +80,7 @@ class SignInFailed(Exception):
 
 
 @dataclass(eq=False)
-class TooManyFailures(Exception):
-    """Somebody who has failed to sign in too often, and has to wait so many `seconds`."""
+class TooManyAttempts(Exception):
+    """Somebody has failed to sign in too often, or too many try at once: they have to wait so many `seconds`."""
 
     seconds: int

@@ -21,7 +21,7 @@ class Person:
         return self.is_admin
 
     @property
-    def may_ask(self) -> bool:
+    def may_add(self) -> bool:
         """Whether they may put questions of their own."""
         return self.is_admin
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 RECENTLY = timedelta(days=1)
+FIRST_DAY, LAST_DAY = date(1, 1, 3), date(9999, 12, 29)  # that the database's calendar has in every time zone
 
 
 class State(StrEnum):

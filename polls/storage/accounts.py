@@ -9,13 +9,21 @@ import psycopg2
 import sqlalchemy as sa
 
 from polls.domain.account import Account, fit, folded
-from polls.domain.errors import LastAdmin, NoSuchAccount, UsernameTaken
+from polls.domain.errors import LastAdmin, NoSuchAccount, SignInFailed, UnfitUsername, UsernameTaken
 from polls.domain.person import Person
 from polls.storage.engine import Engine, acquired, transaction
 from polls.storage.history import record, to_account
 from polls.storage.tables import account, history, session
 
 ACCOUNT = (account.c.id, account.c.username, account.c.created_at, account.c.disabled_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Somebody knew the password of `account`, of which `kept` was the hash then."""
+
+    account: Account
+    kept: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,11 @@ async def add(engine: Engine, person: Person, username: str, password_hash: str)
 
 async def find(engine: Engine, username: str) -> tuple[Account, str] | None:
     """The account called so, and the hash of its password."""
-    wanted = sa.select(*ACCOUNT, account.c.password_hash).where(account.c.username == folded(username))
+    try:
+        name = fit(username)
+    except UnfitUsername:
+        return None
+    wanted = sa.select(*ACCOUNT, account.c.password_hash).where(account.c.username == name)
     async with acquired(engine) as connection:
         row = await (await connection.execute(wanted)).first()
     return (as_account(row), row.password_hash) if row else None
@@ -73,28 +85,44 @@ async def all_of_them(engine: Engine) -> list[Usage]:
         ]
 
 
-async def set_password(
-    engine: Engine, person: Person, username: str, password_hash: str, *, stays: bytes | None = None
-) -> None:
-    """Change a password, and end the account's sessions but the one whose token's hash is `stays`.
-
-    Raises NoSuchAccount.
-    """
+async def set_password(engine: Engine, person: Person, username: str, password_hash: str) -> None:
+    """Change a password, and end the account's sessions. Raises NoSuchAccount."""
     async with transaction(engine) as connection:
         changed = await _locked(connection, account.c.username == folded(username))
-        await connection.execute(account.update().where(account.c.id == changed.id).values(password_hash=password_hash))
-        await _end_sessions(connection, changed, stays=stays)
-        await record(connection, person, to_account("password changed", changed))
+        await _set_password(connection, person, changed, password_hash)
 
 
-async def rehash_password(engine: Engine, account_id: int, before: str, password_hash: str) -> None:
-    """Keep another hash of the same password, unless that was changed meanwhile."""
+async def change_own_password(engine: Engine, proof: Proof, password_hash: str, *, stays: bytes | None) -> None:
+    """Change the password that somebody has proved to know, and end their sessions but the one of the token `stays`.
+
+    `stays` is the token's hash. Raises SignInFailed where the account is no longer as it was.
+    """
+    async with transaction(engine) as connection:
+        await check(connection, proof)
+        await _set_password(connection, proof.account.person, proof.account, password_hash, stays=stays)
+
+
+async def rehash_password(engine: Engine, account_id: int, before: str, password_hash: str) -> str:
+    """Keep another hash of the same password, unless that was changed meanwhile; return the one that it has now."""
     async with acquired(engine) as connection:
-        await connection.execute(
+        rehashed = await connection.execute(
             account.update()
             .where(account.c.id == account_id, account.c.password_hash == before)
             .values(password_hash=password_hash)
         )
+        return password_hash if rehashed.rowcount else before
+
+
+async def check(connection: aiopg.sa.SAConnection, proof: Proof) -> None:
+    """Raise SignInFailed unless the proof still holds, and let nobody change that before the commit.
+
+    Asked before any session is touched: whoever ends sessions locks the account first, too.
+    """
+    still = sa.select(account.c.id).where(
+        account.c.id == proof.account.id, account.c.password_hash == proof.kept, account.c.disabled_at.is_(None)
+    )
+    if await (await connection.execute(still.with_for_update())).first() is None:
+        raise SignInFailed
 
 
 async def disable(engine: Engine, person: Person, account_id: int) -> None:
@@ -143,6 +171,14 @@ async def _locked(connection: aiopg.sa.SAConnection, which: sa.sql.ColumnElement
     if row is None:
         raise NoSuchAccount
     return as_account(row)
+
+
+async def _set_password(
+    connection: aiopg.sa.SAConnection, person: Person, of: Account, password_hash: str, *, stays: bytes | None = None
+) -> None:
+    await connection.execute(account.update().where(account.c.id == of.id).values(password_hash=password_hash))
+    await _end_sessions(connection, of, stays=stays)
+    await record(connection, person, to_account("password changed", of))
 
 
 async def _end_sessions(connection: aiopg.sa.SAConnection, of: Account, *, stays: bytes | None = None) -> None:

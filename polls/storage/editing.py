@@ -16,27 +16,38 @@ from polls.domain.person import Person
 from polls.domain.poll import Poll
 from polls.storage.engine import Engine, transaction
 from polls.storage.history import Change, record, to_poll
-from polls.storage.questions import POLL, as_poll
+from polls.storage.questions import read
 from polls.storage.tables import choice, question
 
-_AT_ONCE = 20_000  # ballots that a statement deletes: no statement may take longer than two seconds
+_AT_ONCE = 20_000  # ballots that a statement looks at: none may take longer than two seconds
 
 _LOCK = "SELECT id FROM question WHERE id = ANY (%(ids)s) ORDER BY id FOR NO KEY UPDATE"
 _LOCK_CHOICES = "SELECT id FROM choice WHERE question_id = %(id)s ORDER BY id FOR NO KEY UPDATE"
 
+# Deletes those of the next ballots, by voter, that mark nothing but %(marks)s.
 _FORGET_BALLOTS = f"""
-    DELETE FROM ballot
-    WHERE question_id = %(id)s AND voter IN (
-        SELECT voter
+    WITH part AS (
+        SELECT voter, marks
         FROM ballot
-        WHERE question_id = %(id)s AND (%(marks)s::integer[] IS NULL OR marks <@ %(marks)s)
+        WHERE question_id = %(id)s AND voter > %(after)s
+        ORDER BY voter
         LIMIT {_AT_ONCE}
+    ),
+    forgotten AS (
+        DELETE FROM ballot
+        USING part
+        WHERE ballot.question_id = %(id)s AND ballot.voter = part.voter
+            AND (%(marks)s::integer[] IS NULL OR part.marks <@ %(marks)s)
+        RETURNING ballot.voter
     )
+    SELECT
+        (SELECT voter FROM part ORDER BY voter DESC LIMIT 1) AS last,
+        (SELECT count(*) FROM forgotten) AS count
 """  # noqa: S608 - a number of ours
 
 
 async def add(engine: Engine, person: Person, draft: Draft) -> int:
-    """Put a question, and return its id."""
+    """Put a question, and return its id. `person` may."""
     async with transaction(engine) as connection:
         question_id: int = await connection.scalar(
             question.insert()
@@ -44,7 +55,7 @@ async def add(engine: Engine, person: Person, draft: Draft) -> int:
             .returning(question.c.id)
         )
         await _place(connection, question_id, None, draft.choices)
-        added = await _read(connection, question_id)
+        added = await _after(connection, question_id)
         await record(connection, person, to_poll("added", added, _differences(None, added)))
     return question_id
 
@@ -68,20 +79,17 @@ async def change(
         before = polls[0]
         if before.edition != draft.edition:
             raise PollEdited(question_id)
-        at_risk = {
-            choice.id: choice.votes
-            for choice in before.choices
-            if choice.id in draft.removed - confirmed and choice.votes
-        }
-        if at_risk:
+        at_risk = {choice.id: choice.votes for choice in before.choices if choice.id in draft.removed and choice.votes}
+        if at_risk.keys() - confirmed:
             raise ChoicesHaveVotes(at_risk)
         removed = sorted(draft.removed & {choice.id for choice in before.choices})
         if removed:
             forgotten = await _forget_ballots(connection, question_id, removed)
-            await connection.execute(choice.delete().where(choice.c.id.in_(removed)))
+            # Their ballots first: what nobody has voted on any more misleads nobody when it changes.
             await connection.execute(
                 question.update().where(question.c.id == question_id).values(ballots=question.c.ballots - forgotten)
             )
+            await connection.execute(choice.delete().where(choice.c.id.in_(removed)))
         await _place(connection, question_id, before, draft.choices)
         old = before.question
         if (old.text, old.pub_date, old.closes_at) != (draft.text, draft.pub_date, draft.closes_at):
@@ -90,14 +98,15 @@ async def change(
                 .where(question.c.id == question_id)
                 .values(question_text=draft.text, pub_date=draft.pub_date, closes_at=draft.closes_at)
             )
-        after = await _read(connection, question_id)
+        after = await _after(connection, question_id)
         if changes := _differences(before, after):
             await record(connection, person, to_poll("changed", after, changes))
 
 
 async def close(engine: Engine, person: Person, question_ids: Sequence[int]) -> int:
     """Close those of the polls that are open, now, and return how many they were."""
-    return await _set_end(engine, person, "closed", question_ids, sa.func.clock_timestamp())
+    now = sa.func.least(question.c.closes_at, sa.func.clock_timestamp())  # it may have ended while we waited
+    return await _set_end(engine, person, "closed", question_ids, now)
 
 
 async def reopen(engine: Engine, person: Person, question_ids: Sequence[int]) -> int:
@@ -115,11 +124,14 @@ async def clear(engine: Engine, person: Person, question_ids: Sequence[int]) -> 
             question_id = poll.question.id
             await _forget_ballots(connection, question_id, None)
             await connection.execute(_LOCK_CHOICES, {"id": question_id})
+            await connection.execute(
+                "SET LOCAL polls.recorder = 'on'"
+            )  # the revision rises below, once for all choices
             await connection.execute(choice.update().where(choice.c.question_id == question_id).values(votes=0))
             await connection.execute(
                 question.update().where(question.c.id == question_id).values(ballots=0, edited_at=None)
             )
-            after = await _read(connection, question_id)
+            after = await _after(connection, question_id)
             await record(connection, person, to_poll("cleared", after, [Change("ballots", str(poll.ballots), "0")]))
             cleared += 1
     return cleared
@@ -147,7 +159,7 @@ async def _set_end(engine: Engine, person: Person, deed: str, question_ids: Sequ
             if not person.may_edit(poll) or not (poll.is_closed if end is None else can_be_closed):
                 continue
             await connection.execute(question.update().where(question.c.id == poll.question.id).values(closes_at=end))
-            after = await _read(connection, poll.question.id)
+            after = await _after(connection, poll.question.id)
             await record(connection, person, to_poll(deed, after, _differences(poll, after)))
             count += 1
     return count
@@ -160,18 +172,16 @@ async def _locked(
     """A transaction in which nobody else changes these polls, and the polls that there are, by id."""
     async with transaction(engine) as connection:
         locked = await connection.execute(_LOCK, {"ids": list(question_ids)})
-        yield connection, [await _read(connection, row.id) for row in await locked.fetchall()]
+        # Read after the lock, in statements of their own: these see what was committed while we waited.
+        polls = [await read(connection, row.id) for row in await locked.fetchall()]
+        yield connection, [poll for poll in polls if poll]
 
 
-async def _read(connection: aiopg.sa.SAConnection, question_id: int) -> Poll:
-    # Read after the lock, in a statement of its own: that one sees what was committed while we waited.
-    found = await connection.execute(
-        sa.select(*POLL)
-        .join_from(question, choice, isouter=True)
-        .where(question.c.id == question_id)
-        .order_by(choice.c.position, choice.c.id)
-    )
-    return as_poll(await found.fetchall())
+async def _after(connection: aiopg.sa.SAConnection, question_id: int) -> Poll:
+    """The poll as the transaction has made it."""
+    poll = await read(connection, question_id)
+    assert poll is not None  # noqa: S101 - it holds the lock
+    return poll
 
 
 async def _place(
@@ -198,12 +208,13 @@ async def _place(
 
 async def _forget_ballots(connection: aiopg.sa.SAConnection, question_id: int, marks: Sequence[int] | None) -> int:
     """Delete the poll's ballots, all or those that mark nothing but `marks`, and return how many."""
-    forgotten = 0
+    count, after = 0, b""
     while True:
-        deleted: int = (await connection.execute(_FORGET_BALLOTS, {"id": question_id, "marks": marks})).rowcount
-        forgotten += deleted
-        if deleted < _AT_ONCE:
-            return forgotten
+        part = await connection.execute(_FORGET_BALLOTS, {"id": question_id, "marks": marks, "after": after})
+        forgotten = await part.first()
+        if forgotten.last is None:
+            return count
+        count, after = count + forgotten.count, bytes(forgotten.last)
 
 
 def _differences(before: Poll | None, after: Poll | None) -> list[Change]:

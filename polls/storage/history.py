@@ -1,6 +1,5 @@
 """History: who did what and when. It is written in the transaction that does it, and outlives what it tells of."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -71,14 +70,13 @@ def of_account(account: Account) -> str:
 
 async def record(connection: aiopg.sa.SAConnection, person: Person, deed: Deed) -> None:
     """Write down what `person` does, in the transaction of `connection`."""
-    changes = sa.cast(json.dumps(deed.changes), history.c.changes.type)
     await connection.execute(
         history.insert().values(
             actor=person.name,
             subject=deed.subject,
             name=deed.name,
             deed=deed.verb,
-            changes=changes,
+            changes=deed.changes,
             edition=deed.edition,
         )
     )
@@ -102,6 +100,6 @@ async def latest(
 
 
 def _entry(row: Any) -> Entry:  # noqa: ANN401 - aiopg has no types
-    changes = json.loads(row.changes) if isinstance(row.changes, str) else row.changes
-    deed = Deed(row.deed, row.subject, row.name, tuple(Change(*change) for change in changes), row.edition)
+    changes = [Change(*change) for change in row.changes]
+    deed = Deed(row.deed, row.subject, row.name, changes, row.edition)
     return Entry(row.at, row.actor, deed)

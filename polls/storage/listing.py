@@ -6,11 +6,12 @@ which an index can yield, and a page is read from the parts that it touches.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+import aiopg.sa
 import sqlalchemy as sa
 
 from polls.domain.poll import RECENTLY, Question, State
@@ -19,8 +20,8 @@ from polls.storage.questions import QUESTION, as_question
 from polls.storage.tables import choice, question, question_words
 
 MOST_COUNTED = 10_000  # polls; beyond that it is only known that there are more
-_FEW = 1000  # polls that are found once and kept, rather than looked for again and again
 
+_MOMENT = sa.DateTime(timezone=True)
 _EXACT = 16  # magnitudes below are numbers of ballots: see sql/0006_finding_polls.sql
 
 
@@ -70,13 +71,6 @@ class Listed:
     has_choices: bool
 
 
-async def now(engine: Engine) -> datetime:
-    """What time it is, by the clock that opens and closes polls."""
-    async with acquired(engine) as connection:
-        moment: datetime = await connection.scalar(sa.select(sa.func.now()))
-        return moment
-
-
 async def page(engine: Engine, wanted: Wanted, *, skip: int, limit: int) -> list[Listed]:
     """The polls that are wanted, without the first `skip` of them, `limit` at most."""
     rows: list[Any] = []
@@ -113,29 +107,40 @@ async def span(engine: Engine) -> Period | None:
         return Period(row.start, row.end) if row.start else None
 
 
-async def inhabited(engine: Engine, wanted: Wanted, periods: Sequence[Period], *, counted: int) -> list[int]:
-    """The places of those `periods` in which some wanted polls were published; `count` has `counted` them."""
-    moment = sa.DateTime(timezone=True)
+async def inhabited(engine: Engine, wanted: Wanted, periods: Sequence[Period], *, counted: int) -> list[Period]:
+    """Those of `periods`, which follow one another, in which some of the wanted polls were published.
+
+    `counted` is how many are wanted, as `count` has it.
+    """
+    async with acquired(engine) as connection:
+        # Words apart, an index tells in which there are any.
+        periods = await _with_polls(connection, replace(wanted, words=""), periods)
+        if not wanted.words or not periods:
+            return list(periods)
+        if counted > MOST_COUNTED:
+            return await _with_polls(connection, wanted, periods)
+        # They are few enough to be looked at one by one.
+        starts = sa.cast([period.start for period in periods], sa.ARRAY(_MOMENT))
+        places = sa.func.width_bucket(question.c.pub_date, starts).label("place")
+        found = await connection.execute(_chosen(wanted).add_columns(places).distinct())
+        here = {row.place - 1 async for row in found}
+    return [period for place, period in enumerate(periods) if place in here]
+
+
+async def _with_polls(connection: aiopg.sa.SAConnection, wanted: Wanted, periods: Sequence[Period]) -> list[Period]:
     period = (
         sa.func.unnest(
-            sa.cast([period.start for period in periods], sa.ARRAY(moment)),
-            sa.cast([period.end for period in periods], sa.ARRAY(moment)),
+            sa.cast([period.start for period in periods], sa.ARRAY(_MOMENT)),
+            sa.cast([period.end for period in periods], sa.ARRAY(_MOMENT)),
         )
-        .table_valued(sa.column("start", moment), sa.column("end", moment), with_ordinality="place")
+        .table_valued(sa.column("start", _MOMENT), sa.column("end", _MOMENT), with_ordinality="place")
         .render_derived("period")
     )
-    chosen = _chosen(wanted).add_columns(question.c.pub_date)
-    if counted <= _FEW:
-        # They are found once, for all periods.
-        polls = chosen.cte("polls").prefix_with("MATERIALIZED")
-        chosen = sa.select(polls.c.pub_date)
-    # One poll of each period is looked for, and no more.
-    one = chosen.where(
-        chosen.selected_columns.pub_date >= period.c.start, chosen.selected_columns.pub_date < period.c.end
-    ).limit(1)
-    async with acquired(engine) as connection:
-        found = await connection.execute(sa.select(period.c.place).join_from(period, one.lateral("one"), sa.true()))
-        return sorted([row.place - 1 async for row in found])
+    pub_date = question.c.pub_date
+    # One poll of each is looked for, and no more.
+    one = _chosen(wanted).add_columns(pub_date).where(pub_date >= period.c.start, pub_date < period.c.end).limit(1)
+    found = await connection.execute(sa.select(period.c.place).join_from(period, one.lateral("one"), sa.true()))
+    return [periods[place] for place in sorted([row.place - 1 async for row in found])]
 
 
 def _chosen(wanted: Wanted) -> sa.sql.Select:

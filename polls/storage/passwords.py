@@ -2,6 +2,7 @@
 
 import asyncio
 import unicodedata
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum
@@ -11,10 +12,11 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from zxcvbn import zxcvbn
 
 from polls.domain.account import FEWEST_IN_PASSWORD, MOST_IN_PASSWORD
-from polls.domain.errors import PollsUnavailable, UnfitPassword
+from polls.domain.errors import TooManyAttempts, UnfitPassword
 
 AT_ONCE = 2  # each takes 64 MiB and a core for a tenth of a second
 PATIENCE = 5  # seconds that a sign-in waits for its turn
+MOST_WAITING = 5  # at one place
 
 _FEW_GUESSES = 10_000  # what is found so soon is common
 _ESTIMATED = 72  # characters that zxcvbn looks at
@@ -48,28 +50,37 @@ class Passwords:
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._waiting: Counter[str] = Counter()
         self._nobodys = _nobodys_hash(self._hasher)
 
     async def hash(self, password: str, username: str) -> str:
         """What is kept of a password for `username`. Raises UnfitPassword."""
         await asyncio.to_thread(check_fitness, password, username)
-        async with self.turn():
-            return await self.hash_again(password)
+        async with self.turn(username):
+            return await self.rehash(password)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """A turn to hash. Raises PollsUnavailable where too many wait for theirs."""
+    async def turn(self, place: str) -> AsyncIterator[None]:
+        """A turn to hash for somebody at `place`. Raises TooManyAttempts where too many wait, above all there.
+
+        Whoever makes up user names by the hundred stands in their own way alone.
+        """
+        if self._waiting[place] >= MOST_WAITING:
+            raise TooManyAttempts(PATIENCE)
+        self._waiting[place] += 1
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._turns.acquire()
-        except TimeoutError as error:
-            raise PollsUnavailable from error
+        except TimeoutError:
+            raise TooManyAttempts(PATIENCE) from None
+        finally:
+            self._waiting -= Counter([place])
         try:
             yield
         finally:
             self._turns.release()
 
-    async def hash_again(self, password: str) -> str:
+    async def rehash(self, password: str) -> str:
         """What is kept of a password that is known to fit, in a turn that its caller has."""
         return await asyncio.to_thread(self._hasher.hash, _normal(password))
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+import aiopg.sa
 import sqlalchemy as sa
 
 from polls.domain.poll import Choice, Poll, Question
@@ -71,8 +72,12 @@ async def next_publication(engine: Engine) -> datetime | None:
 async def find(engine: Engine, question_id: int) -> Poll | None:
     """A poll with its choices in their order, published or not; None where there is none."""
     async with acquired(engine) as connection:
-        found = await connection.execute(_FIND, question_id=question_id)
-        rows = await found.fetchall()
+        return await read(connection, question_id)
+
+
+async def read(connection: aiopg.sa.SAConnection, question_id: int) -> Poll | None:
+    """The same, as the transaction of `connection` sees it."""
+    rows = await (await connection.execute(_FIND, question_id=question_id)).fetchall()
     return as_poll(rows) if rows else None
 
 

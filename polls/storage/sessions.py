@@ -7,9 +7,9 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from polls.domain.account import Account, folded
-from polls.domain.errors import SignInFailed, TooManyFailures
+from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.storage import accounts
-from polls.storage.accounts import ACCOUNT, as_account
+from polls.storage.accounts import ACCOUNT, Proof, as_account
 from polls.storage.engine import Engine, acquired, compiled, transaction
 from polls.storage.history import record, to_account
 from polls.storage.passwords import Match, Passwords
@@ -37,8 +37,7 @@ _ADMIT = f"""
     INSERT INTO sign_in_failure AS earlier (who, failures, last_at)
     VALUES (%(who)s, 1, now())
     ON CONFLICT (who) DO UPDATE
-    SET failures = CASE WHEN earlier.last_at < now() - %(forgotten)s THEN 1 ELSE earlier.failures + 1 END,
-        last_at = now()
+    SET failures = earlier.failures + 1, last_at = now()
     WHERE earlier.last_at + {_WAIT.replace("failures", "earlier.failures")} <= now()
 """  # noqa: S608 - of our own words
 
@@ -60,13 +59,13 @@ _FIND = compiled(
 )
 
 
-async def authenticate(engine: Engine, passwords: Passwords, username: str, password: str, *, place: str) -> Account:
-    """Whose user name and password these are; `place` is where they come from: who fails too often there has to wait.
+async def authenticate(engine: Engine, passwords: Passwords, username: str, password: str, *, place: str) -> Proof:
+    """Prove that these belong together; `place` is where they come from: who fails too often there has to wait.
 
-    Raises SignInFailed, TooManyFailures, PollsUnavailable.
+    Raises SignInFailed, TooManyAttempts, PollsUnavailable.
     """
     who = hashlib.sha256(f"{folded(username)}\0{place}".encode(errors="replace")).digest()
-    async with passwords.turn():
+    async with passwords.turn(place):
         await _admit(engine, who)
         found = await accounts.find(engine, username)
         known, kept = found or (None, None)
@@ -74,22 +73,25 @@ async def authenticate(engine: Engine, passwords: Passwords, username: str, pass
         if known is None or kept is None or known.disabled_at is not None or match is Match.WRONG:
             raise SignInFailed
         if match is Match.OUTDATED:
-            await accounts.rehash_password(engine, known.id, kept, await passwords.hash_again(password))
+            kept = await accounts.rehash_password(engine, known.id, kept, await passwords.rehash(password))
     async with acquired(engine) as connection:
         await connection.execute(sign_in_failure.delete().where(sign_in_failure.c.who == who))
-    return known
+    return Proof(known, kept)
 
 
-async def begin(engine: Engine, of: Account, *, before: str | None) -> str:
-    """Begin a session, and return its token; the session of the token `before` ends, and those that are too old."""
-    token = secrets.token_urlsafe(_TOKEN_BYTES)
+async def begin(engine: Engine, proof: Proof, *, before: str | None) -> str:
+    """Begin a session, and return its token; the session of the token `before` ends, and those that are too old.
+
+    Raises SignInFailed where the account was disabled meanwhile, or got another password.
+    """
+    token, of = secrets.token_urlsafe(_TOKEN_BYTES), proof.account
     over = sa.not_(_IS_ALIVE)
     if before is not None:
         over = sa.or_(over, session.c.token_hash == hashed(before))
     async with transaction(engine) as connection:
+        await accounts.check(connection, proof)
         await connection.execute(session.delete().where(over))
         await connection.execute(session.insert().values(token_hash=hashed(token), account_id=of.id))
-        await connection.execute(sign_in_failure.delete().where(sign_in_failure.c.last_at < sa.func.now() - FORGOTTEN))
         await record(connection, of.person, to_account("signed in", of))
     return token
 
@@ -120,8 +122,9 @@ def hashed(token: str) -> bytes:
 
 
 async def _admit(engine: Engine, who: bytes) -> None:
-    """Count one more failure, for the time being. Raises TooManyFailures."""
+    """Count one more failure, for the time being. Raises TooManyAttempts."""
     async with acquired(engine) as connection:
-        counted = await connection.execute(_ADMIT, {"who": who, "forgotten": FORGOTTEN})
+        await connection.execute(sign_in_failure.delete().where(sign_in_failure.c.last_at < sa.func.now() - FORGOTTEN))
+        counted = await connection.execute(_ADMIT, {"who": who})
         if counted.rowcount == 0:
-            raise TooManyFailures(await connection.scalar(_WAITING, {"who": who}))
+            raise TooManyAttempts(await connection.scalar(_WAITING, {"who": who}) or 1)

@@ -106,6 +106,7 @@ sign_in_failure = sa.Table(
     sa.Column("failures", sa.Integer, nullable=False),
     sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint("who", name="sign_in_failure_pkey"),
+    sa.Index("sign_in_failure_last_at_idx", "last_at"),
 )
 
 history = sa.Table(

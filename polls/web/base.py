@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 
 from polls.web.errors import Problem
 from polls.web.keys import RENDERED, STANDINGS
-from polls.web.rendered import FOR_ONE, Page
+from polls.web.rendered import FOR_NOW, FOR_ONE, Page
 from polls.web.security import SECURITY_HEADERS
 from polls.web.session import person_of
 from polls.web.templating import VARY, language_of, markup, render
@@ -96,6 +96,10 @@ class PollView(View):
             viewer = viewer._replace(person=await person_of(request))
         return view(poll, viewer)
 
+    def caching(self, seen: Seen) -> str:
+        """Who may keep a page of what this visitor sees: nobody, while it is not public."""
+        return FOR_ONE if seen.poll.is_published else FOR_NOW
+
     def form(self, seen: Seen, *, problem: Problem, marks: frozenset[int] | None = None) -> web.Response:
         """The poll's own page, with what is wrong with the ballot that was sent; `marks` are chosen on it.
 
@@ -111,5 +115,5 @@ class PollView(View):
             has_voted=bool(seen.marks),
             here=self.url("poll", address=self.address),
         )
-        response.headers["Cache-Control"] = FOR_ONE
+        response.headers["Cache-Control"] = self.caching(seen)
         return response

@@ -15,6 +15,8 @@ from polls.domain.errors import (
     PollClosed,
     PollNotFound,
     PollsUnavailable,
+    SignInFailed,
+    TooManyAttempts,
     VoteNotStored,
 )
 from polls.web.forms import MalformedForm
@@ -61,7 +63,7 @@ def respond(request: web.Request, error: Exception) -> web.Response:
         logger.warning("the database can't be used: %s", reason)
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, VoteNotStored):
         logger.error("%s %s failed", request.method, request.rel_url.raw_path, exc_info=error)
-    response = as_json(request, problem) if wants_json(request) else _page(request, problem, error)
+    response = _json(request, problem) if wants_json(request) else _page(request, problem, error)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Vary"] = f"{VARY}, Accept"
     if isinstance(error, web.HTTPMethodNotAllowed):
@@ -72,10 +74,12 @@ def respond(request: web.Request, error: Exception) -> web.Response:
         response.headers["Upgrade"] = "websocket"
     if isinstance(error, PollsUnavailable | VoteNotStored):
         response.headers["Retry-After"] = str(RETRY_AFTER)
+    if isinstance(error, TooManyAttempts):
+        response.headers["Retry-After"] = str(error.seconds)
     return response
 
 
-def wording(error: Exception, language: Language) -> Problem:  # noqa: C901 - a list
+def wording(error: Exception, language: Language) -> Problem:  # noqa: C901, PLR0912 - a list
     """Word `error` for a visitor who reads `language`."""
     _ = language.gettext
     match error:
@@ -108,6 +112,15 @@ def wording(error: Exception, language: Language) -> Problem:  # noqa: C901 - a 
             )
         case NotSignedIn():
             return Problem(401, _("Not signed in"), _("This is for those who have signed in. Sign in, and try again."))
+        case SignInFailed():
+            return Problem(400, _("Not signed in"), _("This user name and this password don't belong together."))
+        case TooManyAttempts(seconds=seconds):
+            waiting = language.ngettext(
+                "Too many attempts. Try again in a minute.",
+                "Too many attempts. Try again in %(minutes)s minutes.",
+                minutes := -(-seconds // 60),
+            )
+            return Problem(429, _("Too many attempts"), waiting % {"minutes": language.number(minutes)})
         case NoSuchAccount():
             return Problem(404, _("No such user"), _("Nobody here is called so."))
         case web.HTTPException() as refusal:
@@ -152,7 +165,7 @@ def _to_sign_in(request: web.Request) -> web.Response:
     return web.Response(status=303, headers={"Location": address, "Cache-Control": "no-store"})
 
 
-def as_json(request: web.Request, problem: Problem) -> web.Response:
+def _json(request: web.Request, problem: Problem) -> web.Response:
     """A problem for programs (RFC 9457)."""
     members = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": problem.detail}
     return web.Response(

@@ -1,14 +1,17 @@
 """What visitors send: raw fields, read with care."""
 
-from typing import Any
+from typing import cast
 
-from aiohttp import web
-from multidict import MultiMapping
+from aiohttp import BodyPartReader, web
+from multidict import MultiDict, MultiMapping
 
+from polls.domain.draft import legible
 from polls.domain.errors import NothingChosen
 from polls.web.numbers import number
 
 MAX_BODY = 64 * 1024  # bytes; our forms need a few dozen
+_CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
+_MOST_PARTS = 1000  # as many fields as aiohttp takes of other forms
 _MOST_MARKS = 100  # more than any ballot has; many may have to wait in memory
 
 
@@ -16,30 +19,58 @@ class MalformedForm(Exception):
     """The body of a request can't be read as a form."""
 
 
-async def read_form(request: web.Request, *, most: int = MAX_BODY) -> MultiMapping[Any]:
-    """The fields of a posted form; none where the body is no form.
+async def read_form(request: web.Request, *, most: int = MAX_BODY) -> MultiMapping[str]:
+    """The texts in a posted form; none where the body is no form. Files are passed over: no form of ours sends any.
 
     Raises MalformedForm, and aiohttp's 413 for more than `most` bytes.
     """
     # An application that we are mounted in has a limit of its own, and aiohttp asks only that.
     if (size := request.content_length or 0) > most:
         raise web.HTTPRequestEntityTooLarge(most, size)
+    # Every page is UTF-8, and so is what its forms send. Some of Python's encodings take minutes to decode, or make
+    # halves of characters.
+    if (request.charset or "utf-8").lower() not in _CHARSETS:
+        raise MalformedForm
+    if most != MAX_BODY:
+        request = request.clone(client_max_size=most)
     try:
-        return await (request if most == MAX_BODY else request.clone(client_max_size=most)).post()
-    except web.HTTPException:
+        if request.content_type == "multipart/form-data":
+            # aiohttp would believe what each part says of its encoding.
+            return await _parts(request, most)
+        return cast(MultiMapping[str], await request.post())
+    except (web.HTTPException, MalformedForm):
         raise
     except Exception as error:
-        # Unknown charsets, missing boundaries, broken encodings: aiohttp raises many types for what a client may send.
+        # Missing boundaries, broken encodings: aiohttp raises many types for what a client may send.
         raise MalformedForm from error
 
 
-def field(form: MultiMapping[Any], name: str) -> str:
-    """The text of a field; nothing where it is missing, or a file."""
-    value = form.get(name, "")
-    return value if isinstance(value, str) else ""
+async def _parts(request: web.Request, most: int) -> MultiMapping[str]:
+    """The texts in a multipart form (RFC 7578)."""
+    form: MultiDict[str] = MultiDict()
+    parts = 0
+    async for part in await request.multipart():
+        if not isinstance(part, BodyPartReader) or part.name is None:
+            raise MalformedForm
+        parts += 1
+        if parts > _MOST_PARTS:
+            raise web.HTTPRequestEntityTooLarge(most, request.content.total_bytes)
+        content = bytearray()
+        while chunk := await part.read_chunk():
+            content += chunk
+            if request.content.total_bytes > most:
+                raise web.HTTPRequestEntityTooLarge(most, request.content.total_bytes)
+        if part.filename is None:
+            form.add(part.name, content.decode())
+    return form
 
 
-def marked(form: MultiMapping[Any], question_id: int) -> tuple[int, ...]:
+def line(form: MultiMapping[str], name: str) -> str:
+    """What a field says, as it can be shown again: see `domain.draft.legible`."""
+    return legible(form.get(name, ""))
+
+
+def marked(form: MultiMapping[str], question_id: int) -> tuple[int, ...]:
     """The marks of a ballot for `question_id`: the ids of the choices that the form names, ascending.
 
     Raises NothingChosen where it names none, or what is no id.
@@ -49,7 +80,7 @@ def marked(form: MultiMapping[Any], question_id: int) -> tuple[int, ...]:
         raise NothingChosen(question_id)
     marks: list[int] = []
     for value in values:
-        choice_id = number(value) if isinstance(value, str) else None  # it may be a file
+        choice_id = number(value)
         if choice_id is None:
             raise NothingChosen(question_id)
         marks.append(choice_id)

@@ -7,7 +7,7 @@ from aiohttp import web
 from polls.web.base import PollView, View
 from polls.web.keys import STANDINGS
 from polls.web.numbers import number
-from polls.web.rendered import FOR_ALL, FOR_NOW, FOR_ONE
+from polls.web.rendered import FOR_ALL, FOR_NOW
 from polls.web.voter import introduce_voter
 
 PAGE_SIZE = 5
@@ -56,7 +56,7 @@ class DetailView(PollView):
             seen.poll.is_closed,
             seen.poll.is_published,
             seen.marks,
-            caching=FOR_ONE if seen.poll.is_published else FOR_NOW,
+            caching=self.caching(seen),
             context=lambda: {
                 "poll": seen.poll,
                 "error": None,
@@ -75,7 +75,8 @@ class ResultsView(PollView):
     async def get(self) -> web.StreamResponse:
         after = self._after() if self.request.rel_url.raw_query_string else 0
         seen = await self.find(after=after)
-        caching = FOR_NOW if after or not seen.poll.is_published else FOR_ONE if seen.marks else FOR_ALL
+        is_for_all = seen.poll.is_published and not seen.marks
+        caching = FOR_NOW if after else FOR_ALL if is_for_all else self.caching(seen)
         return self.page(
             "results.html",
             seen.poll,

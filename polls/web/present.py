@@ -12,7 +12,6 @@ from markupsafe import Markup
 
 from polls.web.base import PollView
 from polls.web.keys import CONFIG
-from polls.web.rendered import FOR_ONE
 from polls.web.view import STRANGER
 
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,100}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
@@ -31,7 +30,7 @@ class PresentView(PollView):
             seen.poll,
             self.question_id,
             site,
-            caching=FOR_ONE,
+            caching=self.caching(seen),
             context=lambda: {
                 "poll": seen.poll,
                 "tally": seen.tally,

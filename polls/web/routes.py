@@ -3,12 +3,13 @@
 from aiohttp import web
 
 from polls import paths
+from polls.web.admin.account import AccountView
 from polls.web.admin.editing import AddView, ChangeView
 from polls.web.admin.history import HistoryView, PollHistoryView
 from polls.web.admin.polls import ListView
 from polls.web.admin.selection import DeleteView, SelectionView
 from polls.web.admin.sign_in import SignInView, SignOutView
-from polls.web.admin.users import AccountView, UsersView, UserView
+from polls.web.admin.users import UsersView, UserView
 from polls.web.ballots import VoteView
 from polls.web.base import View
 from polls.web.expectations import continue_if_asked

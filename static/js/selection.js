@@ -7,9 +7,11 @@ for (const form of document.querySelectorAll("[data-selection]")) {
   all.addEventListener("change", () => {
     for (const box of boxes) box.checked = all.checked;
   });
-  form.addEventListener("change", () => {
+  const show = () => {
     const ticked = boxes.filter((box) => box.checked).length;
     all.checked = ticked === boxes.length;
     all.indeterminate = 0 < ticked && ticked < boxes.length;
-  });
+  };
+  form.addEventListener("change", show);
+  show(); // who comes back finds what they had ticked
 }

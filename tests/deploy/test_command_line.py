@@ -19,7 +19,7 @@ from polls.storage.engine import Connection
 from tests.conftest import Ask
 from tests.processes import command, eventually, serving, write
 
-COMMANDS = ["serve", "check", "migrate", "sample", "verify", "psql"]
+COMMANDS = ["serve", "check", "migrate", "sample", "verify", "createadmin", "changepassword", "admins", "psql"]
 
 ALL = [migration.name for migration in migrations.migrations()]
 

@@ -123,6 +123,21 @@ async def test_an_unknown_poll_takes_no_votes(client: TestClient, fields: dict[s
         ("application/x-www-form-urlencoded; charset=utf-16", b"choice=1", 400),
         ("application/x-www-form-urlencoded; charset=rot13", b"choice=1", 400),
         ("application/x-www-form-urlencoded; charset=base64", b"choice=1", 400),
+        ("application/x-www-form-urlencoded; charset=unicode_escape", rb"choice=\ud800", 400),
+        ("application/x-www-form-urlencoded; charset=utf-7", b"choice=%2B2AA-", 400),
+        ("application/x-www-form-urlencoded; charset=punycode", b"-" + b"b" * 60_000, 400),
+        (
+            "multipart/form-data; boundary=x",
+            b"--x\r\nContent-Disposition: form-data; name=choice\r\nContent-Type: text/plain; charset=punycode\r\n\r\n-"
+            + b"b" * 60_000
+            + b"\r\n--x--\r\n",
+            400,
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n" * 1100 + b"--x--",
+            413,
+        ),
         ("application/x-www-form-urlencoded", b"choice=\xff\xfe", 400),
         ("application/x-www-form-urlencoded", b"choice=%FF", 400),
         ("application/x-www-form-urlencoded", b"choice=1%00", 400),

@@ -8,13 +8,13 @@ from aiohttp import web
 
 from polls.domain.draft import Draft
 from polls.domain.errors import ChoicesHaveVotes, PollEdited
-from polls.domain.poll import Poll
-from polls.storage import editing, history, listing
+from polls.domain.poll import FIRST_DAY, LAST_DAY, Poll
+from polls.storage import editing, history
+from polls.storage.clock import now
 from polls.storage.history import of_poll
 from polls.web.admin.base import AdminPollView, AdminView
 from polls.web.admin.poll_form import (
     MOST_BYTES,
-    MOST_ROWS,
     PollForm,
     blank,
     drafted,
@@ -24,7 +24,7 @@ from polls.web.admin.poll_form import (
     votes_by_row,
     written,
 )
-from polls.web.forms import MalformedForm, field, read_form
+from polls.web.forms import read_form
 from polls.web.keys import CONFIG, ENGINE
 
 _MOST_TOLD = 20  # of the changes that somebody else has made meanwhile
@@ -49,9 +49,7 @@ class _FormView(AdminView):
     async def post(self) -> web.StreamResponse:
         poll = await self.poll()
         fields = await read_form(self.request, most=MOST_BYTES)
-        form, deed = typed(fields), field(fields, "do")
-        if len(form.rows) > MOST_ROWS:
-            raise MalformedForm
+        form, deed = typed(fields), fields.get("do", "")
         if aided := await self._aided(form, deed):
             return self.ask(aided, poll)
         draft, faults = drafted(form, poll, self.zone, self.language)
@@ -78,6 +76,8 @@ class _FormView(AdminView):
                 "form": form,
                 "poll": poll,
                 "votes": votes_by_row(form, poll),
+                "first_day": FIRST_DAY,
+                "last_day": LAST_DAY,
                 "zone": self.request.app[CONFIG].site.time_zone,
                 "faults": no_faults,
                 "at_risk": {},
@@ -94,7 +94,7 @@ class _FormView(AdminView):
         help_, _, where = deed.partition(".")
         if help_ not in {"today", "now"} or where not in {"published", "closes"}:
             return None
-        here, when = written(await listing.now(self.request.app[ENGINE]), self.zone), getattr(form, where)
+        here, when = written(await now(self.request.app[ENGINE]), self.zone), getattr(form, where)
         when = replace(when, date=here.date) if help_ == "today" else replace(when, time=here.time)
         return replace(form, **{where: when})
 
@@ -120,10 +120,11 @@ class AddView(_FormView):
     """A new poll."""
 
     async def get(self) -> web.StreamResponse:
-        return self.ask(blank(await listing.now(self.request.app[ENGINE]), self.zone), None)
+        await self.poll()
+        return self.ask(blank(await now(self.request.app[ENGINE]), self.zone), None)
 
     async def poll(self) -> None:
-        if not self.person.may_ask:
+        if not self.person.may_add:
             raise web.HTTPForbidden
 
     async def save(self, form: PollForm, draft: Draft) -> int:  # noqa: ARG002 - there is no edition yet

@@ -4,24 +4,22 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, tzinfo
-from typing import Any
 
 from multidict import MultiMapping
 
-from polls.domain.draft import MOST_CHARACTERS, MOST_CHOICES, Draft, DraftChoice, is_blank, is_printable, is_same
-from polls.domain.poll import Choice, Poll
-from polls.web import forms
+from polls.domain.draft import ILLEGIBLE, MOST_CHARACTERS, MOST_CHOICES, Draft, DraftChoice, is_blank, plain
+from polls.domain.poll import FIRST_DAY, LAST_DAY, Choice, Poll
+from polls.web.forms import line
 from polls.web.language import Language
 from polls.web.numbers import number
 
 EMPTY_SLOTS = 3
-MOST_ROWS = 1000  # that are shown again; nobody has typed more
 MOST_BYTES = 512 * 1024  # a hundred choices of two hundred emojis each take half of that
+
+MOST_PLACES = 10**9
 
 _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile("[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
-_FIRST, _LAST = date(1, 1, 3), date(9999, 12, 29)  # days that the database's calendar has in every time zone
-
 _FIELD_OF_A_ROW = re.compile(r"choice\.([0-9]{1,6})\.text")
 
 Say = Callable[[str], str]
@@ -90,36 +88,35 @@ def filled(poll: Poll, zone: tzinfo) -> PollForm:
     ).with_empty_slots
 
 
-def typed(fields: MultiMapping[Any]) -> PollForm:
+def typed(fields: MultiMapping[str]) -> PollForm:
     """What arrived. Fields that are missing are empty: another version's form may lack some."""
     numbers = sorted({int(found[1]) for name in fields if (found := _FIELD_OF_A_ROW.fullmatch(name))})
     rows = tuple(
         Row(
             place,
-            forms.field(fields, f"choice.{place}.text"),
-            forms.field(fields, f"choice.{place}.place"),
-            forms.field(fields, f"choice.{place}.id") if number(forms.field(fields, f"choice.{place}.id")) else "",
+            line(fields, f"choice.{place}.text"),
+            line(fields, f"choice.{place}.place"),
+            line(fields, f"choice.{place}.id") if number(line(fields, f"choice.{place}.id")) else "",
             f"choice.{place}.remove" in fields,
         )
         for place in numbers
     )
-    edition = forms.field(fields, "edition")
+    edition = line(fields, "edition")
     published, closes = (
-        When(forms.field(fields, f"{moment}_date"), forms.field(fields, f"{moment}_time"))
-        for moment in ("published", "closes")
+        When(line(fields, f"{moment}_date"), line(fields, f"{moment}_time")) for moment in ("published", "closes")
     )
     return PollForm(
-        forms.field(fields, "text"),
+        line(fields, "text"),
         published,
         closes,
         rows,
         int(edition) if re.fullmatch("[0-9]{1,18}", edition, re.ASCII) else -1,
-        frozenset(id_ for value in fields.getall("confirmed", []) if isinstance(value, str) and (id_ := number(value))),
+        frozenset(id_ for value in fields.getall("confirmed", []) if (id_ := number(value))),
     )
 
 
 def merged(form: PollForm, poll: Poll) -> PollForm:
-    """What was typed, on top of the poll as somebody else has made it meanwhile: nothing of either is lost.
+    """What was typed, for the poll as somebody else has made it meanwhile.
 
     A choice that is gone becomes a new one again; one that is new stands behind the others.
     """
@@ -197,20 +194,20 @@ class _Reader:
         for row in rows:
             if row.place.strip() and number(row.place.strip()) is None:
                 self.faults[f"choice.{row.number}"] = _("Its place must be a number: 1, 2, 3 ...")
-        before: list[str] = []
-        for row in sorted(rows, key=lambda row: number(row.place.strip()) or 10**9):
+        before: set[str] = set()
+        for row in sorted(rows, key=_order):
             where = f"choice.{row.number}"
             text = self._line(where, row.text, _("Write what can be chosen, or tick “Remove”."))
-            if any(is_same(text, other) for other in before):
+            if plain(text) in before:
                 self.faults.setdefault(where, _("There is the same choice already."))
-            before.append(text)
+            before.add(plain(text))
             yield DraftChoice(text, int(row.id) if row.id in known else None)
 
     def _line(self, where: str, raw: str, if_blank: str) -> str:
         text = raw.strip()
         if is_blank(text):
             self.faults[where] = if_blank
-        elif not is_printable(text):
+        elif ILLEGIBLE in text:
             self.faults[where] = self._("There is a character in it that can't be shown. Type it again.")
         elif len(text) > MOST_CHARACTERS:
             sentence = self._("At most %(most)s characters, please: this has %(length)s.")
@@ -234,7 +231,7 @@ class _Reader:
             day = hour = None
         if not when.date or not when.time:
             self.faults[where] = _("Give a date and a time.")
-        elif day is None or hour is None or not _FIRST <= day <= _LAST:
+        elif day is None or hour is None or not FIRST_DAY <= day <= LAST_DAY:
             self.faults[where] = _("There is no such moment. Write it like 2026-05-03 and 18:00.")
         else:
             return self._placed(where, datetime.combine(day, hour, self._zone))
@@ -247,6 +244,12 @@ class _Reader:
             self.faults[where] = sentence % {"time": f"{local:%H:%M}"}
             return None
         return moment
+
+
+def _order(row: Row) -> tuple[int, bool]:
+    """By places; whoever was given the place of another stands before it, and who has none at the end."""
+    place = number(row.place.strip())
+    return place or MOST_PLACES, place == row.number + 1
 
 
 def _with_slots(form: PollForm, slots: int) -> PollForm:

@@ -5,6 +5,7 @@ from yarl import URL
 
 from polls.domain.poll import State
 from polls.storage import listing
+from polls.storage.clock import now
 from polls.storage.listing import MOST_COUNTED, Column
 from polls.web.admin.base import AdminView
 from polls.web.admin.query import Dates, Query, deeper, period_of
@@ -23,10 +24,10 @@ class ListView(AdminView):
             raise web.HTTPForbidden
         engine, zone = self.request.app[ENGINE], self.request.app[CONFIG].site.zone
         query = Query.read(self.request.query)
-        wanted = query.wanted(await listing.now(engine), zone)
+        wanted = query.wanted(await now(engine), zone)
         found = await listing.page(engine, wanted, skip=(query.page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1)
-        if query.page > 1 and not found:
-            raise web.HTTPNotFound
+        if query.page > 1 and not found:  # those that stood here may have been deleted just now
+            return self.go(self._address(query.but()))
         count = await listing.count(engine, wanted)
         return self.show(
             "admin/polls.html",
@@ -40,9 +41,12 @@ class ListView(AdminView):
             columns=list(Column),
             states=list(State),
             dates=list(Dates),
-            address=lambda query: str(URL(self.url("admin")).with_query(query.parameters)),
+            address=self._address,
             here=str(self.request.rel_url),
         )
+
+    def _address(self, query: Query) -> str:
+        return str(URL(self.url("admin")).with_query(query.parameters))
 
     async def _calendar(self, query: Query, wanted: listing.Wanted, count: int) -> list[tuple[int, ...]]:
         """The years in which polls were published that are wanted; or the months, or the days, where the reader is."""
@@ -52,5 +56,6 @@ class ListView(AdminView):
             return []
         first, last = (moment.astimezone(zone).year for moment in (span.start, span.end))
         parts = deeper(query.within, range(max(first, last + 1 - _MOST_YEARS), last + 1))
-        periods = [period_of(part, zone) for part in parts]
-        return [parts[place] for place in await listing.inhabited(engine, wanted, periods, counted=count)]
+        periods = {period_of(part, zone): part for part in parts}
+        found = await listing.inhabited(engine, wanted, list(periods), counted=count)
+        return [periods[period] for period in found]

@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from typing import TypeVar
 
-from polls.domain.poll import State
+from polls.domain.draft import legible
+from polls.domain.poll import FIRST_DAY, LAST_DAY, State
 from polls.storage.listing import Column, Key, Period, Wanted
 from polls.web.numbers import number
 
@@ -15,7 +16,6 @@ _Member = TypeVar("_Member", bound=StrEnum)
 
 _DEFAULT_ORDER = (Key(Column.PUBLISHED, descending=True),)
 _LONGEST = 200  # characters that are looked for
-_FIRST, _LAST = date(1, 1, 3), date(9999, 12, 29)  # days that are in the calendar in every time zone
 
 
 class Dates(StrEnum):
@@ -42,7 +42,7 @@ class Query:
     def read(cls, parameters: Mapping[str, str]) -> "Query":
         """What the parameters of an address say."""
         return cls(
-            words="".join(parameters.get("q", "").split("\0")).strip()[:_LONGEST],
+            words=legible(parameters.get("q", "")).strip()[:_LONGEST],
             dates=_member(Dates, parameters.get("date")),
             state=_member(State, parameters.get("state")),
             within=_within(parameters.get("in", "")),
@@ -137,11 +137,11 @@ def _period(dates: Dates, today: date, zone: tzinfo) -> Period:
 
 def _days(first: date, last: date, zone: tzinfo) -> Period:
     """From the beginning of the first day to the end of the last."""
-    return Period(_beginning(first, zone), _beginning(min(last, _LAST) + timedelta(days=1), zone))
+    return Period(_beginning(first, zone), _beginning(min(last, LAST_DAY) + timedelta(days=1), zone))
 
 
 def _beginning(day: date, zone: tzinfo) -> datetime:
-    return datetime.combine(max(_FIRST, day), time(0), zone).astimezone(UTC)
+    return datetime.combine(max(FIRST_DAY, day), time(0), zone).astimezone(UTC)
 
 
 def _member(choices: type[_Member], text: str | None) -> _Member | None:

@@ -11,13 +11,13 @@ from polls.storage.engine import Engine
 from polls.web.addresses import own_address
 from polls.web.admin.base import AdminPollView, AdminView
 from polls.web.admin.polls import PAGE_SIZE
-from polls.web.forms import field, read_form
+from polls.web.forms import read_form
 from polls.web.keys import ENGINE
 from polls.web.numbers import number
 
-Deed = Callable[[Engine, Person, Sequence[int]], Awaitable[int]]
+Action = Callable[[Engine, Person, Sequence[int]], Awaitable[int]]
 
-DEEDS: dict[str, Deed] = {
+DEEDS: dict[str, Action] = {
     "close": editing.close,
     "reopen": editing.reopen,
     "clear": editing.clear,
@@ -29,9 +29,10 @@ _DONE = {"close": "closed", "reopen": "reopened", "clear": "cleared", "delete": 
 class _AskingView(AdminView):
     """A deed that is done when it has been asked for twice."""
 
-    def ask(self, deed: str, polls: Sequence[Poll], back: str) -> web.Response:
+    def ask(self, deed: str, polls: Sequence[Poll], *, back: str, here: str) -> web.Response:
         """Say what the deed would do to `polls`, and ask."""
-        return self.show("admin/sure.html", deed=deed, polls=polls, back=back, here=self.url("admin"))
+        action = self.request.path
+        return self.show("admin/sure.html", deed=deed, polls=polls, back=back, here=here, action=action)
 
     async def do(self, deed: str, question_ids: Sequence[int], back: str) -> web.Response:
         """Do it, and go back."""
@@ -44,21 +45,21 @@ class SelectionView(_AskingView):
 
     async def post(self) -> web.StreamResponse:
         form = await read_form(self.request)
-        deed, back = field(form, "do"), own_address(field(form, "back"), self.url("admin"))
-        ids = sorted({id_ for value in form.getall("poll", []) if isinstance(value, str) and (id_ := number(value))})
+        deed, back = form.get("do", ""), own_address(form.get("back", ""), self.url("admin"))
+        ids = sorted({id_ for value in form.getall("poll", []) if (id_ := number(value))})
         if deed not in DEEDS or not ids or len(ids) > PAGE_SIZE:
             return self.go(back, notice="nothing-selected")
-        if field(form, "sure") == "yes":
+        if form.get("sure", "") == "yes":
             return await self.do(deed, ids, back)
         polls = await questions.find_all(self.request.app[ENGINE], ids)
-        return self.ask(deed, [poll for poll in polls if self.person.may_edit(poll)], back)
+        return self.ask(deed, [poll for poll in polls if self.person.may_edit(poll)], back=back, here=back)
 
 
 class DeleteView(_AskingView, AdminPollView):
     """The end of a poll."""
 
     async def get(self) -> web.StreamResponse:
-        return self.ask("delete", [await self.find()], self.url("admin"))
+        return self.ask("delete", [await self.find()], back=self.url("admin"), here=self.request.path)
 
     async def post(self) -> web.StreamResponse:
         await self.find()

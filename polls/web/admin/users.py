@@ -1,28 +1,15 @@
-"""Those who look after polls: letting in, shutting out; and what everybody may do to their own account."""
-
-from collections.abc import Mapping
+"""Those who look after polls: letting in, shutting out."""
 
 from aiohttp import web
 
-from polls.domain.errors import (
-    LastAdmin,
-    SignInFailed,
-    TooManyFailures,
-    UnfitPassword,
-    UnfitUsername,
-    UsernameTaken,
-)
-from polls.storage import accounts, history, sessions
-from polls.storage.history import of_account
-from polls.web.addresses import network_of
+from polls.domain.account import MOST_LETTERS
+from polls.domain.errors import LastAdmin, UnfitPassword, UnfitUsername, UsernameTaken
+from polls.storage import accounts
+from polls.web.admin.account import fault_of_password
 from polls.web.admin.base import AdminView
-from polls.web.admin.sign_in import refusal
-from polls.web.forms import field, read_form
+from polls.web.forms import line, read_form
 from polls.web.keys import ENGINE, PASSWORDS
 from polls.web.language import Language
-from polls.web.session import token_of
-
-_MOST_TOLD = 50  # entries about one's own account
 
 
 class UsersView(AdminView):
@@ -34,16 +21,16 @@ class UsersView(AdminView):
     async def post(self) -> web.StreamResponse:
         self._check()
         form = await read_form(self.request)
-        username, password = field(form, "username"), field(form, "password")
+        username, password = line(form, "username"), form.get("password", "")
         faults = {}
-        if password != field(form, "again"):
+        if password != form.get("again", ""):
             faults["again"] = self.language.gettext("The two passwords differ.")
         else:
             try:
                 kept = await self.request.app[PASSWORDS].hash(password, username)
                 await accounts.add(self.request.app[ENGINE], self.person, username, kept)
             except (UnfitUsername, UsernameTaken) as error:
-                faults["username"] = fault_of_username(error, self.language)
+                faults["username"] = _fault_of_username(error, self.language)
             except UnfitPassword as error:
                 faults["password"] = fault_of_password(error, self.language)
         if faults:
@@ -76,7 +63,7 @@ class UserView(UsersView):
         self._check()
         form = await read_form(self.request)
         engine, account_id = self.request.app[ENGINE], int(self.request.match_info["id"])
-        match field(form, "do"):
+        match form.get("do", ""):
             case "disable":
                 try:
                     await accounts.disable(engine, self.person, account_id)
@@ -97,66 +84,10 @@ class UserView(UsersView):
         return self.go(self.url("admin_users"), notice=notice)
 
 
-class AccountView(AdminView):
-    """One's own account: its password, its history."""
-
-    async def get(self) -> web.StreamResponse:
-        return await self._ask()
-
-    async def post(self) -> web.StreamResponse:
-        form = await read_form(self.request)
-        app, token = self.request.app, token_of(self.request)
-        password, faults = field(form, "password"), {}
-        try:
-            if password != field(form, "again"):
-                faults["again"] = self.language.gettext("The two passwords differ.")
-            else:
-                await sessions.authenticate(
-                    app[ENGINE],
-                    app[PASSWORDS],
-                    self.account.username,
-                    field(form, "current"),
-                    place=network_of(self.request),
-                )
-                kept = await app[PASSWORDS].hash(password, self.account.username)
-                await accounts.set_password(
-                    app[ENGINE],
-                    self.person,
-                    self.account.username,
-                    kept,
-                    stays=sessions.hashed(token) if token else None,
-                )
-        except SignInFailed:
-            faults["current"] = self.language.gettext("This is not your password.")
-        except TooManyFailures as error:
-            faults["current"] = refusal(self, error).detail
-        except UnfitPassword as error:
-            faults["password"] = fault_of_password(error, self.language)
-        if faults:
-            return await self._ask(status=400, faults=faults)
-        return self.go(self.url("admin_account"), notice="password-changed")
-
-    async def _ask(self, *, status: int = 200, faults: Mapping[str, str] | None = None) -> web.Response:
-        entries = await history.latest(self.request.app[ENGINE], subject=of_account(self.account), limit=_MOST_TOLD)
-        return self.show(
-            "admin/account.html", status=status, faults=faults or {}, entries=entries, here=self.url("admin_account")
-        )
-
-
-def fault_of_username(error: UnfitUsername | UsernameTaken, language: Language) -> str:
+def _fault_of_username(error: UnfitUsername | UsernameTaken, language: Language) -> str:
     """What is wrong with a user name, in words."""
     _ = language.gettext
     if isinstance(error, UsernameTaken):
         return _("Somebody is called so already.")
-    return _("Letters, digits, and . - _ @ + make a user name; at most 150 of them.")
-
-
-def fault_of_password(error: UnfitPassword, language: Language) -> str:
-    """What is wrong with a password, in words."""
-    _ = language.gettext
-    match error.reason:
-        case "short":
-            return _("At least 8 characters, please.")
-        case "long":
-            return _("At most 1,000 characters, please.")
-    return _("This is one of the first passwords that anybody would guess. Take another.")
+    unfit = _("Letters, digits, and . - _ @ + make a user name; at most %(most)s of them.")
+    return unfit % {"most": language.number(MOST_LETTERS)}

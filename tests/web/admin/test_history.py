@@ -1,0 +1,141 @@
+"""History: who did what and when, with old and new values."""
+
+from typing import Any
+
+import pytest
+
+from polls.storage.engine import Connection
+from tests.conftest import Ask
+from tests.pages import fields, find, links, parse, words
+from tests.web.admin.conftest import PASSWORD, Client, SignIn
+
+FIRST = "/admin/polls/1"
+
+
+async def entries(browser: Client, address: str) -> list[str]:
+    """Each entry in words, without its moment."""
+    response = await browser.get(address)
+    assert response.status == 200
+    listed = [words(entry) for entry in find(parse(await response.text()), "li", class_="sheet")]
+    return [entry.partition(" · ")[2] for entry in listed]
+
+
+async def edit(browser: Client, **changes: str) -> None:
+    form = fields(parse(await (await browser.get(FIRST)).text()), FIRST)
+    response = await browser.post(FIRST, data={**form, **changes}, allow_redirects=False)
+    assert response.status == 303
+
+
+async def test_a_polls_history_tells_who_did_what_with_old_and_new_values(ada: Client, bob: Client, ask: Ask) -> None:
+    ask("Tea?", "Yse", "No", "Perhaps")
+    await edit(ada, text="Green tea?", **{"choice.0.text": "Yes", "choice.3.text": "Never", "choice.2.remove": "yes"})
+    await edit(bob, closes_date="2099-05-03", closes_time="18:00", **{"choice.0.place": "9"})
+    await bob.post("/admin/polls/selected", data={"do": "close", "poll": "1", "sure": "yes"})
+
+    told = await entries(ada, "/admin/polls/1/history")
+
+    assert told[0].startswith("admin:bob Closed Closes: from 3 May 2099, 18:00 UTC to ")
+    assert told[1:] == [
+        "admin:bob Changed Closes: 3 May 2099, 18:00 UTC Order: from “Yes, No, Never” to “No, Never, Yes”",
+        (
+            "admin:ada Changed Question: from “Tea?” to “Green tea?” Choice: from “Yse” to “Yes” "
+            "Choice: “Perhaps” removed Choice: “Never”"
+        ),
+    ]
+
+
+async def test_votes_that_go_with_a_choice_are_told(ada: Client, ask: Ask) -> None:
+    ask("Tea?", "Yes", "No", votes=(2, 12))
+
+    await edit(ada, **{"choice.1.remove": "yes", "confirmed": "2"})
+
+    assert await entries(ada, "/admin/polls/1/history") == [
+        "admin:ada Changed Ballots: from 14 to 2 Choice: “No” removed"
+    ]
+
+
+async def test_history_of_everything_leads_to_each_poll(ada: Client, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+    await edit(ada, text="Coffee?")
+
+    page = parse(await (await ada.get("/admin/history")).text())
+
+    assert links(page)["Coffee?"] == "/admin/polls/1/history"
+    told = await entries(ada, "/admin/history")
+    assert told == [
+        "admin:ada Changed Coffee? Question: from “Tea?” to “Coffee?”",
+        "admin:ada Signed in ada",
+        "command line Account added ada",
+    ]
+
+
+async def test_ones_own_account_tells_of_sign_ins(ada: Client, bob: Client, sign_in: SignIn) -> None:
+    await sign_in("ada")
+
+    assert await entries(ada, "/admin/account") == [
+        "admin:ada Signed in",
+        "admin:ada Signed in",
+        "command line Account added",
+    ]
+    assert len(await entries(bob, "/admin/account")) == 2
+
+
+async def test_what_was_refused_is_no_history(ada: Client, ask: Ask, database: Connection) -> None:
+    ask("Tea?", "Yes", "No", votes=(2, 1))
+    form = fields(parse(await (await ada.get(FIRST)).text()), FIRST)
+    for changes in ({"text": ""}, {"edition": "0"}, {"choice.0.remove": "yes"}):
+        await ada.post(FIRST, data={**form, **changes})
+    await ada.post("/admin/login", data={"username": "ada", "password": "wrong horse"})
+
+    with database.cursor() as cursor:
+        cursor.execute("SELECT deed FROM history ORDER BY id")
+        assert [deed for (deed,) in cursor.fetchall()] == ["account added", "signed in"]
+
+
+async def test_no_change_without_its_history(ada: Client, ask: Ask, database: Connection) -> None:
+    """They are one transaction: where history can't be written, nothing is changed."""
+    ask("Tea?", "Yes", "No", votes=(2, 1))
+    form = fields(parse(await (await ada.get(FIRST)).text()), FIRST)
+    deeds: list[tuple[str, dict[str, Any]]] = [
+        (FIRST, {**form, "text": "Coffee?"}),
+        ("/admin/polls/add", {**form, "text": "Juice?"}),
+        ("/admin/polls/1/delete", {}),
+        ("/admin/polls/selected", {"do": "close", "poll": "1", "sure": "yes"}),
+        ("/admin/polls/selected", {"do": "clear", "poll": "1", "sure": "yes"}),
+        ("/admin/users/", {"username": "eve", "password": PASSWORD, "again": PASSWORD}),
+        ("/admin/account", {"current": PASSWORD, "password": "battery horse", "again": "battery horse"}),
+    ]
+    state = (
+        "SELECT (SELECT array_agg((question_text, closes_at, ballots)) FROM question), array_agg(account) FROM account"
+    )
+    with database.cursor() as cursor:
+        cursor.execute(state)
+        before = cursor.fetchone()
+        cursor.execute("ALTER TABLE history ADD CONSTRAINT full_up CHECK (false) NOT VALID")
+        try:
+            statuses = [(await ada.post(address, data=sent)).status for address, sent in deeds]
+        finally:
+            cursor.execute("ALTER TABLE history DROP CONSTRAINT full_up")
+
+        cursor.execute(state)
+        assert cursor.fetchone() == before
+    assert statuses == [500] * len(deeds)
+
+
+async def test_long_histories_have_pages(ada: Client, ask: Ask, database: Connection) -> None:
+    ask("Tea?", "Yes")
+    with database.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO history (actor, subject, name, deed) "
+            "SELECT 'admin:ada', 'poll:1', 'Tea?', 'deed ' || n FROM generate_series(1, 150) AS n"
+        )
+
+    newer, older = [await entries(ada, f"/admin/polls/1/history?page={number}") for number in (1, 2)]
+
+    assert [len(newer), len(older)] == [100, 50]
+    assert (newer[0], older[-1]) == ("admin:ada deed 150", "admin:ada deed 1")
+
+
+@pytest.mark.parametrize("page", ["0", "x", "2", "999999999"])
+async def test_a_page_of_history_that_is_not_there_is_not_found(ada: Client, page: str) -> None:
+    assert (await ada.get(f"/admin/history?page={page}")).status == 404

@@ -1,0 +1,95 @@
+"""Preview: an admin sees at its public address what is not public yet, and nobody else does."""
+
+from datetime import timedelta
+
+import pytest
+
+from polls.storage.engine import Connection
+from tests.conftest import Ask
+from tests.pages import find, parse, words
+from tests.web.admin.conftest import Client
+
+PAGES = ["/poll/1", "/poll/1/results", "/poll/1/present"]
+
+
+@pytest.fixture
+def scheduled(ask: Ask) -> None:
+    ask("Next year?", "Yes", "No", ago=-timedelta(days=30))
+
+
+@pytest.mark.usefixtures("scheduled")
+@pytest.mark.parametrize("address", PAGES)
+async def test_an_admin_sees_a_scheduled_poll_marked_as_not_public(ada: Client, address: str) -> None:
+    response = await ada.get(address)
+
+    page = parse(await response.text())
+    assert response.status == 200
+    assert "no-store" in response.headers["Cache-Control"]
+    assert words(find(page, "p", class_="message")[0]).startswith("Preview: this poll will be public on")
+    assert find(page, "script", type="module") == []
+
+
+@pytest.mark.usefixtures("scheduled")
+@pytest.mark.parametrize("address", PAGES)
+async def test_nobody_else_sees_it_also_after_an_admin_has(
+    ada: Client, client: Client, database: Connection, address: str
+) -> None:
+    page = await ada.get(address)
+    strangers = {
+        "nothing": {},
+        "made up": {"Cookie": f"session={'A' * 43}"},
+        "knows the page": {"If-None-Match": page.headers.get("ETag", "*")},
+    }
+
+    for headers in strangers.values():
+        assert (await client.get(address, headers=headers)).status == 404
+    with database.cursor() as cursor:
+        cursor.execute("DELETE FROM session")
+    assert (await ada.get(address)).status == 404
+
+
+@pytest.mark.usefixtures("scheduled")
+async def test_a_preview_takes_no_votes(ada: Client) -> None:
+    page = parse(await (await ada.get("/poll/1")).text())
+    (button,) = page.iter("button")
+    assert "disabled" in button.attrib
+
+    assert (await ada.post("/poll/1/vote", data={"choice": "1"})).status == 404
+
+
+async def test_a_poll_without_choices_can_be_looked_at_too(ada: Client, client: Client, ask: Ask) -> None:
+    ask("Nothing to choose?")
+
+    page = parse(await (await ada.get("/poll/1")).text())
+
+    assert words(find(page, "p", class_="message")[0]) == (
+        "Preview: this poll isn't public while there is nothing to choose."
+    )
+    assert (await client.get("/poll/1")).status == 404
+
+
+@pytest.mark.usefixtures("scheduled")
+async def test_what_is_scheduled_is_in_no_public_list(ada: Client) -> None:
+    assert "Next year?" not in await (await ada.get("/")).text()
+
+
+async def test_public_pages_are_the_same_for_an_admin(ada: Client, client: Client, ask: Ask) -> None:
+    ask("Tea?", "Yes", "No", votes=(2, 1))
+
+    for address in ("/", "/poll/1", "/poll/1/results"):
+        assert await (await ada.get(address)).text() == await (await client.get(address)).text()
+
+
+@pytest.mark.parametrize("cookie", [None, "session=" + "A" * 43])
+async def test_public_pages_ask_nobody_who_has_signed_in(
+    client: Client, ask: Ask, cookie: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a stranger's nor an admin's visit to a public poll costs a query."""
+    ask("Tea?", "Yes", "No")
+    asked = []
+    monkeypatch.setattr("polls.web.session.sessions.find", lambda *_: asked.append(True))
+
+    for address in ("/", "/poll/1", "/poll/1/results", "/nowhere"):
+        await client.get(address, headers={"Cookie": cookie} if cookie else {})
+
+    assert asked == []

@@ -1,0 +1,68 @@
+"""The admin's own look: its name, its way to the site, templates that an operator puts in the place of ours."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polls.app import create_app
+from polls.config import Config, Site
+from polls.storage.passwords import Passwords
+from polls.web.keys import PASSWORDS
+from tests.conftest import Ask
+from tests.pages import find, links, parse, words
+from tests.web.admin.conftest import CHEAP, Client
+
+
+async def serve(config: Config, aiohttp_client: Any) -> Client:
+    app = create_app(config)
+    app[PASSWORDS] = Passwords(CHEAP)
+    client: Client = await aiohttp_client(app)
+    return client
+
+
+@pytest.mark.parametrize(
+    ("site", "header"),
+    [
+        (Site(name="Village hall"), "Village hall: administration"),
+        (Site(name="Village hall", header="Behind the counter"), "Behind the counter"),
+    ],
+)
+async def test_the_admin_is_called_as_the_configuration_says(
+    config: Config, aiohttp_client: Any, site: Site, header: str
+) -> None:
+    client = await serve(replace(config, site=site), aiohttp_client)
+
+    page = parse(await (await client.get("/admin/login")).text())
+
+    assert words(find(page, "a", class_="brand")[0]) == header
+    assert links(page)["View site"] == "/"
+
+
+async def test_a_template_of_the_admin_can_be_replaced(config: Config, aiohttp_client: Any, tmp_path: Path) -> None:
+    (tmp_path / "admin").mkdir()
+    (tmp_path / "admin/login.html").write_text(
+        '{% extends "admin/base.html" %}{% block title %}Hello{% endblock %}'
+        "{% block content %}<h1>Hello!</h1>{% endblock %}"
+    )
+    client = await serve(replace(config, templates=tmp_path), aiohttp_client)
+
+    page = parse(await (await client.get("/admin/login")).text())
+
+    assert words(find(page, "h1")[0]) == "Hello!"
+    assert "View site" in links(page)
+
+
+async def test_a_polls_form_leads_to_its_pages(ada: Client, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+
+    page = links(parse(await (await ada.get("/admin/polls/1")).text()))
+
+    assert (page["View on site"], page["Delete"]) == ("/poll/1", "/admin/polls/1/delete")
+
+
+async def test_the_admin_speaks_chinese(ada: Client) -> None:
+    page = parse(await (await ada.get("/admin/", headers={"Accept-Language": "zh-CN"})).text())
+
+    assert words(find(page, "h1")[0]) == "投票"
