@@ -76,12 +76,13 @@ def serving(
                     raise
 
 
-def command(folder: Path, *arguments: str, **options: str) -> subprocess.CompletedProcess[str]:
+def command(folder: Path, *arguments: str, typed: str = "", **options: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m polls ARGUMENTS` in `folder` to its end; `options` are environment variables."""
     return subprocess.run(
         [sys.executable, "-m", "polls", *arguments],
         cwd=folder,
         env=os.environ | options,
+        input=typed,
         capture_output=True,
         text=True,
         timeout=TIMEOUT,

@@ -71,12 +71,15 @@ class Listed:
     has_choices: bool
 
 
-async def page(engine: Engine, wanted: Wanted, *, skip: int, limit: int) -> list[Listed]:
-    """The polls that are wanted, without the first `skip` of them, `limit` at most."""
+async def page(engine: Engine, wanted: Wanted, *, skip: int, limit: int, counted: int) -> list[Listed]:
+    """The polls that are wanted, without the first `skip` of them, `limit` at most.
+
+    `counted` is how many they are, as `count` has it.
+    """
     rows: list[Any] = []
     async with acquired(engine) as connection:
-        for part, order in _parts(wanted):
-            chosen = _chosen(wanted).where(part)
+        for part, order in _whole(wanted) if _are_few(wanted, counted) else _parts(wanted):
+            chosen = _chosen(wanted, are_few=_are_few(wanted, counted)).where(part)
             some = chosen.add_columns(*QUESTION, question.c.ballots).order_by(*order)
             found = await (await connection.execute(some.offset(skip).limit(limit - len(rows)))).fetchall()
             rows += found
@@ -117,12 +120,12 @@ async def inhabited(engine: Engine, wanted: Wanted, periods: Sequence[Period], *
         periods = await _with_polls(connection, replace(wanted, words=""), periods)
         if not wanted.words or not periods:
             return list(periods)
-        if counted > MOST_COUNTED:
+        if not _are_few(wanted, counted):
             return await _with_polls(connection, wanted, periods)
         # They are few enough to be looked at one by one.
         starts = sa.cast([period.start for period in periods], sa.ARRAY(_MOMENT))
         places = sa.func.width_bucket(question.c.pub_date, starts).label("place")
-        found = await connection.execute(_chosen(wanted).add_columns(places).distinct())
+        found = await connection.execute(_chosen(wanted, are_few=True).add_columns(places).distinct())
         here = {row.place - 1 async for row in found}
     return [period for place, period in enumerate(periods) if place in here]
 
@@ -143,7 +146,12 @@ async def _with_polls(connection: aiopg.sa.SAConnection, wanted: Wanted, periods
     return [periods[place] for place in sorted([row.place - 1 async for row in found])]
 
 
-def _chosen(wanted: Wanted) -> sa.sql.Select:
+def _are_few(wanted: Wanted, counted: int) -> bool:
+    """Whether words leave so few polls that these are found first, and all else is asked of them alone."""
+    return bool(wanted.words) and counted <= MOST_COUNTED
+
+
+def _chosen(wanted: Wanted, *, are_few: bool = False) -> sa.sql.Select:
     """A query for the polls that are let through, with no columns yet."""
     chosen = sa.select().select_from(question)
     for period in wanted.periods:
@@ -151,9 +159,11 @@ def _chosen(wanted: Wanted) -> sa.sql.Select:
     if wanted.state is not None:
         chosen = chosen.where(_is_in(wanted.state, wanted.now))
     if wanted.words:
-        chosen = chosen.join(question_words, question_words.c.question_id == question.c.id).where(
-            question_words.c.words.op("@@")(sa.func.beginnings_of(wanted.words))
-        )
+        with_words = question_words.c.words.op("@@")(sa.func.beginnings_of(wanted.words))
+        found: Any = sa.select(question_words.c.question_id).where(with_words)
+        # PostgreSQL guesses badly how many polls have the beginning of a word, and might try all polls in their order.
+        found = found.cte("found").prefix_with("MATERIALIZED") if are_few else found.subquery("found")
+        chosen = chosen.join(found, found.c.question_id == question.c.id)
     return chosen
 
 
@@ -177,15 +187,20 @@ def _is_recent(moment: datetime) -> Any:  # noqa: ANN401
     return question.c.pub_date.between(moment - RECENTLY, moment)
 
 
+def _whole(wanted: Wanted) -> Iterator[tuple[Any, list[Any]]]:
+    """The list as one part."""
+    first = wanted.order[0]
+    order = [column for key in wanted.order for column in _sorting(key, wanted.now)]
+    yield sa.true(), [*order, *_ending(first)]
+
+
 def _parts(wanted: Wanted) -> Iterator[tuple[Any, list[Any]]]:
     """The parts that make up the list, one behind the other: what is in each, and how it is ordered."""
     first, *others = wanted.order
     rest = [column for key in others for column in _sorting(key, wanted.now)]
-    descending = first.descending or first.column not in {Column.TEXT, Column.PUBLISHED}
-    ending = [_directed(question.c.pub_date, descending=descending), _directed(question.c.id, descending=descending)]
-    if first.column is Column.TEXT:
-        ending = ending[1:]
     match first.column:
+        case Column.TEXT | Column.PUBLISHED:
+            parts = [(sa.true(), [*_sorting(first, wanted.now), *rest])]
         case Column.RECENT:
             recent = _is_recent(wanted.now)
             parts = [(sa.not_(recent), rest), (recent, rest)]
@@ -194,13 +209,21 @@ def _parts(wanted: Wanted) -> Iterator[tuple[Any, list[Any]]]:
         case Column.BALLOTS:
             few, many = question.c.magnitude < _EXACT, question.c.magnitude >= _EXACT
             magnitude = _directed(question.c.magnitude, descending=first.descending)
-            ballots = _directed(question.c.ballots, descending=first.descending)
-            ending = [_directed(column, descending=first.descending) for column in (question.c.pub_date, question.c.id)]
-            parts = [(few, [magnitude, *rest]), (many, [magnitude, ballots, *rest])]
-        case _:
-            parts = [(sa.true(), [*_sorting(first, wanted.now), *rest])]
+            parts = [(few, [magnitude, *rest]), (many, [magnitude, *_sorting(first, wanted.now), *rest])]
     for part, order in reversed(parts) if first.descending else parts:
-        yield part, [*order, *ending]
+        yield part, [*order, *_ending(first)]
+
+
+def _ending(first: Key) -> list[Any]:
+    """What decides between polls that are the same in all else, so that an index on the `first` key knows it, too."""
+    match first.column:
+        case Column.TEXT:
+            return [_directed(question.c.id, descending=first.descending)]
+        case Column.PUBLISHED | Column.BALLOTS:
+            descending = first.descending
+        case Column.RECENT | Column.STATE:
+            descending = True
+    return [_directed(column, descending=descending) for column in (question.c.pub_date, question.c.id)]
 
 
 def _sorting(key: Key, moment: datetime) -> Iterator[Any]:

@@ -3,7 +3,8 @@
 `make bench` runs it. Pages, votes, and nine readers of the results to one voter are measured in turns, ours and the
 bare server's, which answers with the very bytes and headers of ours; what is printed are medians of several rounds, and
 the ratios are what counts: the machine is as noisy as it likes to be. Every vote is the first ballot of another voter.
-Then come watchers: how long it takes until a vote is on all screens, and how long readers wait meanwhile.
+Then come watchers: how long it takes until a vote is on all screens, and how long readers wait meanwhile. In the end,
+the admin's list of very many polls, and sign-ins.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.bench import admin
 from tests.processes import Polls, free_port, serving, working_in
 
 HERE = Path(__file__).parent
@@ -74,13 +76,15 @@ def main() -> None:
             _compare(polls, Path(folder, "var/postgres"), loads, options)
         if "watchers" in options.only:
             _watch(polls)
+        if "admin" in options.only:
+            admin.measure(polls, Path(folder))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5, help="how long a run of wrk takes")
-    parts = [*LOADS, "watchers"]
+    parts = [*LOADS, "watchers", "admin"]
     parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="measure these alone")
     return parser.parse_args()
 

@@ -12,7 +12,7 @@ import pytest
 
 from polls.config import Postgres
 from polls.storage.engine import Connection
-from tests.processes import TIMEOUT, write
+from tests.processes import TIMEOUT, command, write
 
 PASSWORD = "correct horse battery"
 
@@ -26,15 +26,7 @@ def settings(tmp_path: Path, postgres: Postgres, database: Connection) -> Path: 
 
 
 def polls(folder: Path, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "polls", *arguments, "--config=polls.yaml"],
-        cwd=folder,
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
+    return command(folder, *arguments, "--config=polls.yaml", typed=typed)
 
 
 def at_a_terminal(folder: Path, *arguments: str, typed: list[tuple[str, str]]) -> tuple[int, str]:

@@ -47,11 +47,11 @@ async def test_it_shows_each_poll_with_date_recency_state_and_ballots(ada: Clien
     listed = {cells[0]: cells[2:] for cells in table(await page(ada))}
 
     assert listed == {
-        "Next year?": ["–Not recent", "Scheduled", "0 ballots"],
-        "What's for lunch?": ["✓Recent", "Open", "2 ballots"],
-        "Nothing to choose?": ["✓Recent", "Open, no choices", "0 ballots"],
-        "Apples or pears?": ["–Not recent", "Closed", "41 ballots"],
-        "Where do we meet?": ["–Not recent", "Open", "3 ballots"],
+        "Next year?": ["–Not recent", "Scheduled", "Ballots: 0"],
+        "What's for lunch?": ["✓Recent", "Open", "Ballots: 2"],
+        "Nothing to choose?": ["✓Recent", "Open, no choices", "Ballots: 0"],
+        "Apples or pears?": ["–Not recent", "Closed", "Ballots: 41"],
+        "Where do we meet?": ["–Not recent", "Open", "Ballots: 3"],
     }
 
 

@@ -1,0 +1,261 @@
+"""The people who ask: from signing in to signing out, with and without JavaScript, and what the pages are like."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.journeys.conftest import CLOSED_POLL, Open, violations
+from tests.processes import Polls, command, serving
+
+PASSWORD = "correct horse battery"
+PAGES = [
+    "/admin/",
+    "/admin/?sort=state,-ballots&q=t&date=year",
+    "/admin/polls/add",
+    "/admin/polls/1",
+    "/admin/polls/1/delete",
+    "/admin/polls/1/history",
+    "/admin/history",
+    "/admin/users/",
+    "/admin/account",
+    "/poll/5",
+    "/poll/5/results",
+    "/poll/5/present",
+]
+SCHEDULED = """
+    INSERT INTO question (question_text, pub_date) VALUES ('Where next year?', now() + interval '30 days');
+    INSERT INTO choice (question_id, choice_text) SELECT 5, 'Here' UNION ALL SELECT 5, 'There';
+"""
+
+
+@pytest.fixture(scope="module")
+def polls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Polls]:
+    """The sample polls, one that is closed, one that is scheduled, and somebody who can sign in."""
+    folder = tmp_path_factory.mktemp("admin")
+    with serving(folder) as polls:
+        for arguments, typed in [
+            (("createadmin", "--username=ada", "--password-stdin"), PASSWORD),
+            (("psql", "--", "-c", CLOSED_POLL + SCHEDULED), ""),
+        ]:
+            done = command(folder, *arguments, typed=typed)
+            assert done.returncode == 0, done.stderr
+        yield polls
+
+
+@pytest.fixture(scope="module")
+def signed_in(browser: Browser, polls: Polls) -> dict[str, object]:
+    """What a browser keeps in which ada has signed in: for pages to start with."""
+    context = browser.new_context()
+    page = context.new_page()
+    sign_in(page, polls)
+    state = context.storage_state()
+    context.close()
+    return {"storage_state": state}
+
+
+def sign_in(page: Page, polls: Polls) -> None:
+    page.goto(f"{polls.url}/admin/")
+    page.get_by_label("User name").fill("ada")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Polls")
+
+
+def edit(page: Page, polls: Polls, question: str) -> None:
+    page.goto(f"{polls.url}/admin/")
+    page.get_by_role("link", name=question).click()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scripts", [True, False])
+def test_an_admin_asks_fixes_closes_looks_back_deletes_and_leaves(
+    open_page: Open, polls: Polls, scripts: bool, width: int
+) -> None:
+    question = f"Where do we eat, {width} {scripts}?"
+    page = open_page("/admin/", width=width, java_script_enabled=scripts)
+    sign_in(page, polls)
+
+    # A poll with four choices: three slots, and one more.
+    page.get_by_role("link", name="Add a poll").click()
+    page.get_by_label("Question").fill(question)
+    page.get_by_role("button", name="Add another choice").click()
+    for place, choice in enumerate(["Piza", "Sushi", "Salad", "Soup"], start=1):
+        page.get_by_label(f"Choice {place}", exact=True).fill(choice)
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("status")).to_contain_text("The poll was added.")
+
+    # Everybody sees it, and somebody votes.
+    voter = open_page("/", width=width, java_script_enabled=scripts)
+    voter.get_by_role("link", name=question).click()
+    expect(voter.get_by_role("radio")).to_have_count(4)
+    voter.get_by_label("Piza").check()
+    voter.get_by_role("button", name="Vote").click()
+    expect(voter.locator(".total")).to_contain_text("1 vote in all")
+
+    # A typo is fixed: the vote stays, and the results say so.
+    edit(page, polls, question)
+    page.get_by_label("Choice 1", exact=True).fill("Pizza")
+    page.get_by_label("Question").press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("The poll was saved.")
+    voter.reload()
+    expect(voter.get_by_role("listitem").filter(has_text="Pizza")).to_contain_text("1 vote")
+    expect(voter.get_by_text("when votes had been cast already")).to_be_visible()
+
+    # It is closed, from the list.
+    page.goto(f"{polls.url}/admin/")
+    page.get_by_role("checkbox", name=question).check()
+    page.get_by_label("With the ticked polls:").select_option("Close them")
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Close these polls?")
+    page.get_by_role("button", name="Yes, close").click()
+    expect(page.get_by_role("status")).to_contain_text("One poll was closed.")
+    expect(page.get_by_role("row").filter(has_text=question)).to_contain_text("Closed")
+    voter.reload()
+    expect(voter.get_by_text("This poll closed on")).to_be_visible()
+
+    # History tells all of it.
+    edit(page, polls, question)
+    page.get_by_role("navigation").get_by_role("link", name="View site").is_visible()
+    page.get_by_role("main").get_by_role("link", name="History").click()
+    for told in ("Closed", "from “Piza” to “Pizza”", "Added"):
+        expect(page.get_by_role("main")).to_contain_text(told)
+    expect(page.get_by_text("admin:ada").first).to_be_visible()
+
+    # Another one is deleted.
+    edit(page, polls, question)
+    page.get_by_role("link", name="Delete").click()
+    expect(page.get_by_text("4 choices · 1 ballot")).to_be_visible()
+    page.get_by_role("button", name="Yes, delete").click()
+    expect(page.get_by_role("status")).to_contain_text("One poll was deleted.")
+    expect(page.get_by_role("link", name=question)).to_have_count(0)
+
+    page.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_url(f"{polls.url}/")
+    page.goto(f"{polls.url}/admin/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+
+
+def test_an_admin_needs_no_more_than_a_keyboard(open_page: Open, signed_in: dict[str, object]) -> None:
+    page = open_page("/admin/polls/add", **signed_in)
+
+    page.get_by_label("Question").focus()
+    page.keyboard.type("Typed alone?")
+    page.get_by_label("Choice 1", exact=True).focus()
+    page.keyboard.type("Yes")
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("status")).to_contain_text("The poll was added.")
+
+
+def test_today_and_now_are_those_of_the_site(open_page: Open, signed_in: dict[str, object]) -> None:
+    page = open_page("/admin/polls/add", timezone_id="Pacific/Auckland", **signed_in)
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.method))
+
+    before = datetime.now(UTC)
+    page.get_by_role("button", name="Today (Closes)").click()
+    page.get_by_role("button", name="Now (Closes)").click()
+    after = datetime.now(UTC)
+
+    date = page.get_by_label("Closes: date").input_value()
+    time = page.get_by_label("Closes: time").input_value()
+    assert date in {f"{before:%Y-%m-%d}", f"{after:%Y-%m-%d}"}
+    assert time in {f"{before:%H:%M}", f"{after:%H:%M}"}
+    assert "POST" not in requests
+
+
+def test_one_box_ticks_all(open_page: Open, signed_in: dict[str, object]) -> None:
+    page = open_page("/admin/", **signed_in)
+    boxes = page.locator("[name=poll]")
+
+    page.get_by_label("Tick all on this page").check()
+    assert all(box.is_checked() for box in boxes.all())
+
+    boxes.first.uncheck()
+    assert page.get_by_label("Tick all on this page").evaluate("box => box.indeterminate")
+
+
+def test_slots_that_a_script_adds_are_saved_like_the_others(open_page: Open, signed_in: dict[str, object]) -> None:
+    page = open_page("/admin/polls/add", **signed_in)
+    page.get_by_label("Question").fill("How many?")
+    for _ in range(4):
+        page.get_by_role("button", name="Add another choice").click()
+    for place in range(1, 8):
+        page.get_by_label(f"Choice {place}", exact=True).fill(f"{place} of them")
+
+    page.get_by_role("button", name="Save and continue editing").click()
+
+    expect(page.get_by_role("status")).to_contain_text("The poll was added.")
+    typed = [page.get_by_label(f"Choice {place}", exact=True).input_value() for place in range(1, 8)]
+    assert typed == [f"{place} of them" for place in range(1, 8)]
+
+
+@pytest.mark.parametrize(("width", "colours"), [(360, "dark"), (1280, "light")])
+@pytest.mark.parametrize("address", [*PAGES, "/admin/login"])
+def test_axe_finds_nothing(
+    open_page: Open, signed_in: dict[str, object], address: str, width: int, colours: str
+) -> None:
+    state = {} if address.endswith("login") else signed_in
+    page = open_page(address, width=width, color_scheme=colours, **state)
+
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_axe_finds_nothing_after_mistakes(open_page: Open, signed_in: dict[str, object], colours: str) -> None:
+    page = open_page("/admin/polls/add", width=360, color_scheme=colours, **signed_in)
+    page.get_by_label("Choice 1", exact=True).fill("x" * 201)
+    page.get_by_label("Published: date").fill("")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert violations(page) == []
+
+    page = open_page("/admin/polls/1", width=360, color_scheme=colours, **signed_in)
+    page.locator("[name=edition]").evaluate("field => { field.value = '0'; }")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("Somebody else has changed this poll")
+    assert violations(page) == []
+
+    page = open_page("/admin/login", width=360, color_scheme=colours)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("address", PAGES)
+def test_nothing_hangs_out_of_the_page(open_page: Open, signed_in: dict[str, object], address: str, width: int) -> None:
+    page = open_page(address, width=width, **signed_in)
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("address", [page for page in PAGES if page.startswith("/admin")])
+def test_everything_that_a_thumb_must_hit_is_44_pixels_high(
+    open_page: Open, signed_in: dict[str, object], address: str
+) -> None:
+    page = open_page(address, width=360, **signed_in)
+
+    targets = "a:visible:not(.skip, p:not(.row) a), button:visible, select:visible, .tick-box:visible, .remove:visible"
+    for target in page.locator(f"{targets}, input:visible:not([type=checkbox], .unseen)").all():
+        box = target.bounding_box()
+        assert box is not None
+        assert round(box["height"], 1) >= 44, target.evaluate("element => element.outerHTML")
+
+
+@pytest.mark.parametrize("address", ["/admin/", "/admin/polls/1"])
+def test_nothing_on_a_page_moves_while_it_loads(open_page: Open, signed_in: dict[str, object], address: str) -> None:
+    page = open_page(address, **signed_in)
+    page.wait_for_load_state("networkidle")
+
+    shifts = page.evaluate(
+        """() => new Promise(resolve => {
+            new PerformanceObserver(list => resolve(list.getEntries().map(entry => entry.value)))
+                .observe({type: "layout-shift", buffered: true});
+            setTimeout(() => resolve([]), 300);
+        })"""
+    )
+
+    assert shifts == []
