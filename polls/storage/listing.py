@@ -53,13 +53,17 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which polls, as of `now`, in which order: those in all `periods`, in this `state`, with words like `words`."""
+    """Which polls, as of `now`, in which order: those in all `periods`, in this `state`, with words like `words`.
+
+    `among` are the only ones that come into question, where they are known: their ids, as PostgreSQL writes an array.
+    """
 
     now: datetime
     periods: tuple[Period, ...] = ()
     state: State | None = None
     words: str = ""
     order: tuple[Key, ...] = (Key(Column.PUBLISHED, descending=True),)
+    among: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +75,28 @@ class Listed:
     has_choices: bool
 
 
-async def page(engine: Engine, wanted: Wanted, *, skip: int, limit: int, counted: int) -> list[Listed]:
-    """The polls that are wanted, without the first `skip` of them, `limit` at most.
+async def narrowed(engine: Engine, wanted: Wanted) -> Wanted:
+    """The same, with the words looked up, unless very many polls have them.
 
-    `counted` is how many they are, as `count` has it.
+    Looking them up takes longest, and PostgreSQL guesses badly how many polls have the beginning of a word.
     """
+    if not wanted.words:
+        return wanted
+    found = sa.select(question_words.c.question_id).where(_has(wanted.words)).limit(MOST_COUNTED + 1).subquery()
+    ids = sa.func.array_agg(found.c.question_id)
+    # The array stays text: to make thousands of numbers of it, and text again, would take longer than all the rest.
+    asked = sa.select(sa.func.count().label("count"), sa.func.coalesce(sa.cast(ids, sa.Text), "{}").label("ids"))
+    async with acquired(engine) as connection:
+        row = await (await connection.execute(asked.select_from(found))).first()
+    return wanted if row.count > MOST_COUNTED else replace(wanted, words="", among=row.ids)
+
+
+async def page(engine: Engine, wanted: Wanted, *, skip: int, limit: int) -> list[Listed]:
+    """The polls that are wanted, without the first `skip` of them, `limit` at most."""
     rows: list[Any] = []
     async with acquired(engine) as connection:
-        for part, order in _whole(wanted) if _are_few(wanted, counted) else _parts(wanted):
-            chosen = _chosen(wanted, are_few=_are_few(wanted, counted)).where(part)
+        for part, order in _parts(wanted):
+            chosen = _chosen(wanted).where(part)
             some = chosen.add_columns(*QUESTION, question.c.ballots).order_by(*order)
             found = await (await connection.execute(some.offset(skip).limit(limit - len(rows)))).fetchall()
             rows += found
@@ -96,7 +113,9 @@ async def page(engine: Engine, wanted: Wanted, *, skip: int, limit: int, counted
 
 
 async def count(engine: Engine, wanted: Wanted) -> int:
-    """How many polls are wanted; MOST_COUNTED + 1 says that they are more than MOST_COUNTED."""
+    """How many polls are wanted, of a list that is narrowed; MOST_COUNTED + 1 says that they are more."""
+    if wanted.words and not wanted.state and not wanted.periods:
+        return MOST_COUNTED + 1  # otherwise it would have been narrowed
     async with acquired(engine) as connection:
         counted: int = await connection.scalar(_count(_chosen(wanted), MOST_COUNTED + 1))
         return counted
@@ -110,22 +129,19 @@ async def span(engine: Engine) -> Period | None:
         return Period(row.start, row.end) if row.start else None
 
 
-async def inhabited(engine: Engine, wanted: Wanted, periods: Sequence[Period], *, counted: int) -> list[Period]:
-    """Those of `periods`, which follow one another, in which some of the wanted polls were published.
-
-    `counted` is how many are wanted, as `count` has it.
-    """
+async def inhabited(engine: Engine, wanted: Wanted, periods: Sequence[Period]) -> list[Period]:
+    """Those of `periods`, which follow one another, in which some of the wanted polls were published."""
     async with acquired(engine) as connection:
-        # Words apart, an index tells in which there are any.
-        periods = await _with_polls(connection, replace(wanted, words=""), periods)
-        if not wanted.words or not periods:
+        # But for words and ids, an index tells in which there are any.
+        periods = await _with_polls(connection, replace(wanted, words="", among=None), periods)
+        if wanted.words and periods:
+            periods = await _with_polls(connection, wanted, periods)
+        if wanted.among is None or not periods:
             return list(periods)
-        if not _are_few(wanted, counted):
-            return await _with_polls(connection, wanted, periods)
         # They are few enough to be looked at one by one.
         starts = sa.cast([period.start for period in periods], sa.ARRAY(_MOMENT))
         places = sa.func.width_bucket(question.c.pub_date, starts).label("place")
-        found = await connection.execute(_chosen(wanted, are_few=True).add_columns(places).distinct())
+        found = await connection.execute(_chosen(wanted).add_columns(places).distinct())
         here = {row.place - 1 async for row in found}
     return [period for place, period in enumerate(periods) if place in here]
 
@@ -146,12 +162,7 @@ async def _with_polls(connection: aiopg.sa.SAConnection, wanted: Wanted, periods
     return [periods[place] for place in sorted([row.place - 1 async for row in found])]
 
 
-def _are_few(wanted: Wanted, counted: int) -> bool:
-    """Whether words leave so few polls that these are found first, and all else is asked of them alone."""
-    return bool(wanted.words) and counted <= MOST_COUNTED
-
-
-def _chosen(wanted: Wanted, *, are_few: bool = False) -> sa.sql.Select:
+def _chosen(wanted: Wanted) -> sa.sql.Select:
     """A query for the polls that are let through, with no columns yet."""
     chosen = sa.select().select_from(question)
     for period in wanted.periods:
@@ -159,12 +170,15 @@ def _chosen(wanted: Wanted, *, are_few: bool = False) -> sa.sql.Select:
     if wanted.state is not None:
         chosen = chosen.where(_is_in(wanted.state, wanted.now))
     if wanted.words:
-        with_words = question_words.c.words.op("@@")(sa.func.beginnings_of(wanted.words))
-        found: Any = sa.select(question_words.c.question_id).where(with_words)
-        # PostgreSQL guesses badly how many polls have the beginning of a word, and might try all polls in their order.
-        found = found.cte("found").prefix_with("MATERIALIZED") if are_few else found.subquery("found")
-        chosen = chosen.join(found, found.c.question_id == question.c.id)
+        chosen = chosen.join(question_words, question_words.c.question_id == question.c.id).where(_has(wanted.words))
+    if wanted.among is not None:
+        ids = sa.cast(sa.literal(wanted.among, sa.Text), sa.ARRAY(sa.Integer))
+        chosen = chosen.where(question.c.id == sa.any_(ids))
     return chosen
+
+
+def _has(words: str) -> Any:  # noqa: ANN401 - SQLAlchemy 1.4 has no types
+    return question_words.c.words.op("@@")(sa.func.beginnings_of(words))
 
 
 def _count(chosen: sa.sql.Select, most: int) -> sa.sql.Select:
@@ -187,18 +201,14 @@ def _is_recent(moment: datetime) -> Any:  # noqa: ANN401
     return question.c.pub_date.between(moment - RECENTLY, moment)
 
 
-def _whole(wanted: Wanted) -> Iterator[tuple[Any, list[Any]]]:
-    """The list as one part."""
-    first = wanted.order[0]
-    order = [column for key in wanted.order for column in _sorting(key, wanted.now)]
-    yield sa.true(), [*order, *_ending(first)]
-
-
 def _parts(wanted: Wanted) -> Iterator[tuple[Any, list[Any]]]:
     """The parts that make up the list, one behind the other: what is in each, and how it is ordered."""
     first, *others = wanted.order
     rest = [column for key in others for column in _sorting(key, wanted.now)]
     match first.column:
+        case _ if wanted.among is not None:  # they are few, and sorted faster than found in the order of an index
+            yield sa.true(), [*_sorting(first, wanted.now), *rest, *_ending(first)]
+            return
         case Column.TEXT | Column.PUBLISHED:
             parts = [(sa.true(), [*_sorting(first, wanted.now), *rest])]
         case Column.RECENT:

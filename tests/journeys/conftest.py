@@ -92,3 +92,16 @@ def violations(page: Page) -> list[str]:
     """What axe finds wrong with the page, in words."""
     found = Axe().run(page).response["violations"]
     return [f"{page.url}: {rule['help']}: {[node['target'] for node in rule['nodes']]}" for rule in found]
+
+
+def shifts(page: Page) -> list[float]:
+    """How far things on the page moved while it was loading, as the browser scores it."""
+    page.wait_for_load_state("networkidle")
+    moved: list[float] = page.evaluate(
+        """() => new Promise(resolve => {
+            new PerformanceObserver(list => resolve(list.getEntries().map(entry => entry.value)))
+                .observe({type: "layout-shift", buffered: true});
+            setTimeout(() => resolve([]), 300);
+        })"""
+    )
+    return moved

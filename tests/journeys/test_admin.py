@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.journeys.conftest import CLOSED_POLL, Open, violations
+from tests.journeys.conftest import CLOSED_POLL, Open, shifts, violations
 from tests.processes import Polls, command, serving
 
 PASSWORD = "correct horse battery"
@@ -248,14 +248,5 @@ def test_everything_that_a_thumb_must_hit_is_44_pixels_high(
 @pytest.mark.parametrize("address", ["/admin/", "/admin/polls/1"])
 def test_nothing_on_a_page_moves_while_it_loads(open_page: Open, signed_in: dict[str, object], address: str) -> None:
     page = open_page(address, **signed_in)
-    page.wait_for_load_state("networkidle")
 
-    shifts = page.evaluate(
-        """() => new Promise(resolve => {
-            new PerformanceObserver(list => resolve(list.getEntries().map(entry => entry.value)))
-                .observe({type: "layout-shift", buffered: true});
-            setTimeout(() => resolve([]), 300);
-        })"""
-    )
-
-    assert shifts == []
+    assert shifts(page) == []

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.journeys.conftest import NAME, Open, violations
+from tests.journeys.conftest import NAME, Open, shifts, violations
 from tests.processes import Polls
 
 PAGES = ["/", "/poll/1", "/poll/1/results", "/poll/1/present", "/poll/4", "/poll/4/results", "/nowhere"]
@@ -174,14 +174,5 @@ def test_everything_that_a_thumb_must_hit_is_44_pixels_high(open_page: Open, add
 @pytest.mark.parametrize("address", PAGES)
 def test_nothing_on_a_page_moves_while_it_loads(open_page: Open, address: str, width: int) -> None:
     page = open_page(address, width=width)
-    page.wait_for_load_state("networkidle")
 
-    shifts = page.evaluate(
-        """() => new Promise(resolve => {
-            new PerformanceObserver(list => resolve(list.getEntries().map(entry => entry.value)))
-                .observe({type: "layout-shift", buffered: true});
-            setTimeout(() => resolve([]), 300);
-        })"""
-    )
-
-    assert shifts == []
+    assert shifts(page) == []

@@ -1,5 +1,6 @@
 """The list of polls, for those who look after them."""
 
+import asyncio
 from datetime import datetime
 from typing import NamedTuple
 
@@ -40,10 +41,13 @@ class ListView(AdminView):
             raise web.HTTPForbidden
         engine, zone = self.request.app[ENGINE], self.request.app[CONFIG].site.zone
         query = Query.read(self.request.query)
-        wanted = query.wanted(await clock.now(engine), zone)
-        count = await listing.count(engine, wanted)
+        wanted = await listing.narrowed(engine, query.wanted(await clock.now(engine), zone))
         skip = (query.page - 1) * PAGE_SIZE
-        found = await listing.page(engine, wanted, skip=skip, limit=PAGE_SIZE + 1, counted=count)
+        count, found, calendar = await asyncio.gather(
+            listing.count(engine, wanted),
+            listing.page(engine, wanted, skip=skip, limit=PAGE_SIZE + 1),
+            self._calendar(query, wanted),
+        )
         if query.page > 1 and not found:  # those that stood here may have been deleted just now
             return self.go(self._address(query.but()))
         return self.show(
@@ -53,7 +57,7 @@ class ListView(AdminView):
             count=min(count, MOST_COUNTED),
             is_more=count > MOST_COUNTED,
             has_next=len(found) > PAGE_SIZE,
-            calendar=await self._calendar(query, wanted, count),
+            calendar=calendar,
             columns=list(Column),
             states=list(State),
             dates=list(Dates),
@@ -64,16 +68,16 @@ class ListView(AdminView):
     def _address(self, query: Query) -> str:
         return str(URL(self.url("admin")).with_query(query.parameters))
 
-    async def _calendar(self, query: Query, wanted: listing.Wanted, count: int) -> list[tuple[int, ...]]:
+    async def _calendar(self, query: Query, wanted: listing.Wanted) -> list[tuple[int, ...]]:
         """The years in which polls were published that are wanted; or the months, or the days, where the reader is."""
         engine, zone = self.request.app[ENGINE], self.request.app[CONFIG].site.zone
         span = await listing.span(engine)
-        if span is None or count == 0:
+        if span is None:
             return []
         first, last = (moment.astimezone(zone).year for moment in (span.start, span.end))
         parts = deeper(query.within, range(max(first, last + 1 - _MOST_YEARS), last + 1))
         periods = {period_of(part, zone): part for part in parts}
-        found = await listing.inhabited(engine, wanted, list(periods), counted=count)
+        found = await listing.inhabited(engine, wanted, list(periods))
         return [periods[period] for period in found]
 
 
