@@ -75,20 +75,23 @@ class Listed:
     has_choices: bool
 
 
-async def narrowed(engine: Engine, wanted: Wanted) -> Wanted:
-    """The same, with the words looked up, unless very many polls have them.
+async def narrowed(engine: Engine, wanted: Wanted) -> tuple[Wanted, int]:
+    """The same list, narrowed to its polls where they have words in common and aren't too many; and how many they are.
 
-    Looking them up takes longest, and PostgreSQL guesses badly how many polls have the beginning of a word.
+    MOST_COUNTED + 1 says that they are more. To look words up takes longest, so that it is done once; and PostgreSQL
+    guesses badly how many polls have the beginning of a word.
     """
-    if not wanted.words:
-        return wanted
-    found = sa.select(question_words.c.question_id).where(_has(wanted.words)).limit(MOST_COUNTED + 1).subquery()
-    ids = sa.func.array_agg(found.c.question_id)
-    # The array stays text: to make thousands of numbers of it, and text again, would take longer than all the rest.
-    asked = sa.select(sa.func.count().label("count"), sa.func.coalesce(sa.cast(ids, sa.Text), "{}").label("ids"))
+    found = _chosen(wanted).add_columns(question.c.id).limit(MOST_COUNTED + 1).subquery()
+    asked = sa.select(sa.func.count().label("count")).select_from(found)
+    if wanted.words:
+        # The array stays text: to make thousands of numbers of it, and text again, would take longer than all the rest.
+        ids = sa.cast(sa.func.array_agg(found.c.id), sa.Text)
+        asked = asked.add_columns(sa.func.coalesce(ids, "{}").label("ids"))
     async with acquired(engine) as connection:
-        row = await (await connection.execute(asked.select_from(found))).first()
-    return wanted if row.count > MOST_COUNTED else replace(wanted, words="", among=row.ids)
+        row = await (await connection.execute(asked)).first()
+    if not wanted.words or row.count > MOST_COUNTED:
+        return wanted, row.count
+    return Wanted(wanted.now, order=wanted.order, among=row.ids), row.count
 
 
 async def page(engine: Engine, wanted: Wanted, *, skip: int, limit: int) -> list[Listed]:
@@ -105,20 +108,12 @@ async def page(engine: Engine, wanted: Wanted, *, skip: int, limit: int) -> list
             if found:
                 skip = 0
             elif skip:
-                skip -= await connection.scalar(_count(chosen, skip))
+                before = chosen.add_columns(sa.literal(1).label("one")).limit(skip).subquery()
+                skip -= await connection.scalar(sa.select(sa.func.count()).select_from(before))
         # Asked for these alone: in the query above, PostgreSQL would rather read all choices that there are.
         asked = sa.select(choice.c.question_id).where(choice.c.question_id.in_([row.id for row in rows])).distinct()
         with_choices = {row.question_id async for row in await connection.execute(asked)}
     return [Listed(as_question(row), row.ballots, row.id in with_choices) for row in rows]
-
-
-async def count(engine: Engine, wanted: Wanted) -> int:
-    """How many polls are wanted, of a list that is narrowed; MOST_COUNTED + 1 says that they are more."""
-    if wanted.words and not wanted.state and not wanted.periods:
-        return MOST_COUNTED + 1  # otherwise it would have been narrowed
-    async with acquired(engine) as connection:
-        counted: int = await connection.scalar(_count(_chosen(wanted), MOST_COUNTED + 1))
-        return counted
 
 
 async def span(engine: Engine) -> Period | None:
@@ -179,11 +174,6 @@ def _chosen(wanted: Wanted) -> sa.sql.Select:
 
 def _has(words: str) -> Any:  # noqa: ANN401 - SQLAlchemy 1.4 has no types
     return question_words.c.words.op("@@")(sa.func.beginnings_of(words))
-
-
-def _count(chosen: sa.sql.Select, most: int) -> sa.sql.Select:
-    some = chosen.add_columns(sa.literal(1).label("one")).limit(most).subquery()
-    return sa.select(sa.func.count()).select_from(some)
 
 
 def _is_in(state: State, moment: datetime) -> Any:  # noqa: ANN401 - SQLAlchemy 1.4 has no types

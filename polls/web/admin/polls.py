@@ -41,10 +41,9 @@ class ListView(AdminView):
             raise web.HTTPForbidden
         engine, zone = self.request.app[ENGINE], self.request.app[CONFIG].site.zone
         query = Query.read(self.request.query)
-        wanted = await listing.narrowed(engine, query.wanted(await clock.now(engine), zone))
+        wanted, count = await listing.narrowed(engine, query.wanted(await clock.now(engine), zone))
         skip = (query.page - 1) * PAGE_SIZE
-        count, found, calendar = await asyncio.gather(
-            listing.count(engine, wanted),
+        found, calendar = await asyncio.gather(
             listing.page(engine, wanted, skip=skip, limit=PAGE_SIZE + 1),
             self._calendar(query, wanted),
         )
