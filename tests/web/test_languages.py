@@ -19,10 +19,12 @@ from polls.app import create_app
 from polls.config import Config, Site
 from polls.domain.errors import PollsUnavailable
 from polls.live.standings import Standings
-from polls.web.keys import LANGUAGES
+from polls.storage.passwords import Passwords
+from polls.web.keys import LANGUAGES, PASSWORDS
 from polls.web.language import SPOKEN, Language, load_languages, negotiate
 from tests.conftest import Ask
-from tests.pages import links, parse, words
+from tests.pages import fields, links, parse, words
+from tests.web.admin.conftest import CHEAP, PASSWORD, add_account
 
 
 @pytest.mark.parametrize(
@@ -191,12 +193,14 @@ SHOWN_ATTRIBUTES = {"alt", "aria-label", "placeholder", "title", "value", "conte
 
 def shown(element: Element) -> Iterator[str]:
     """What a person gets to read or hear of an element and all below it."""
-    if element.tag in {"time", "style", "script", "kbd"} or element.get("lang") in SPOKEN:
+    if element.tag in {"time", "style", "script", "kbd", "code", "bdi"} or element.get("lang") in SPOKEN:
         return
     if element.get("class") == "invitation":  # an address
         return
     if element.tag != "meta":
-        yield from (value for name, value in element.attrib.items() if name in SHOWN_ATTRIBUTES)
+        is_sent_alone = element.tag in {"button", "option"} or element.get("type") in {"hidden", "checkbox"}
+        names = SHOWN_ATTRIBUTES - {"value"} if is_sent_alone else SHOWN_ATTRIBUTES
+        yield from (value for name, value in element.attrib.items() if name in names)
     yield element.text or ""
     for child in element:
         yield from shown(child)
@@ -221,8 +225,7 @@ PAGES = {
 async def check_pseudo(client: TestClient, method: str, address: str, status: int, **fields: Any) -> None:
     page = await client.request(method, address, **fields)
     assert page.status == status
-    for text in shown(parse(await page.text())):
-        check_sentence(text, address)
+    check_sentence("\n".join(shown(parse(await page.text()))), address)
     if status >= 400:
         accept = {"Accept": "application/json", **fields.pop("headers", {})}
         problem = await (await client.request(method, address, headers=accept, **fields)).json(content_type=None)
@@ -239,6 +242,7 @@ def check_sentence(text: str, address: str) -> None:
 async def pseudo(config: Config, aiohttp_client: Any) -> TestClient[Any, Any]:
     """Polls in a language of marked sentences; all that is data has no letters."""
     app = create_app(replace(config, site=Site(name="4711")))
+    app[PASSWORDS] = Passwords(CHEAP)
     app[LANGUAGES] = {"x-marked": Language("x-marked", "×", Locale.parse("en"), Marked())}
     return await aiohttp_client(app)
 
@@ -251,6 +255,68 @@ async def test_no_sentence_stands_outside_the_catalogues(
         ask(f"{number}?", "1", "2", votes=(1, 2), ago=timedelta(hours=number))
 
     await check_pseudo(pseudo, expected[0], address, expected[1])
+
+
+ADMIN_PAGES = [
+    "/admin/",
+    "/admin/?q=1&state=open&date=year&sort=state,-ballots,text",
+    "/admin/?q=0123456789",
+    "/admin/polls/add",
+    "/admin/polls/1",
+    "/admin/polls/1/delete",
+    "/admin/polls/1/history",
+    "/admin/polls/2/history",
+    "/admin/history",
+    "/admin/users/",
+    "/admin/account",
+    "/poll/3",
+    "/poll/4",
+]
+ADMIN_FORMS: list[tuple[str, dict[str, str], int]] = [
+    ("/admin/polls/add", {"choice.0.text": "\0", "choice.1.text": "1" * 201, "choice.2.place": "x"}, 400),
+    ("/admin/polls/add", {"text": "1", "published_date": "1", "published_time": "1", "closes_date": "1"}, 400),
+    ("/admin/polls/1", {"text": "1", "published_date": "2026-05-03", "published_time": "18:00"}, 409),
+    ("/admin/polls/selected", {"do": "clear", "poll": "1"}, 200),
+    ("/admin/polls/selected", {"do": "close", "poll": "1"}, 200),
+    ("/admin/users/", {"username": "1 1", "password": "47114711x", "again": "47114711x"}, 400),
+    ("/admin/users/", {"username": "1", "password": "1", "again": "1"}, 400),
+    ("/admin/users/", {"username": "1", "password": "1", "again": "2"}, 400),
+    ("/admin/users/1", {"do": "disable"}, 409),
+    ("/admin/account", {"current": "1", "password": "1", "again": "1"}, 400),
+    ("/admin/login", {"username": "1", "password": "1"}, 400),
+]
+
+
+@pytest.fixture
+async def pseudo_admin(pseudo: TestClient, ask: Ask) -> TestClient[Any, Any]:
+    """Somebody who has signed in, several polls, and what has been done to them."""
+    await check_pseudo(pseudo, "GET", "/admin/login", 200)
+    await add_account(pseudo, "4711")
+    await pseudo.post("/admin/login", data={"username": "4711", "password": PASSWORD})
+    ask("1?", "1", "2", votes=(1, 2))
+    ask("2?", "1", "2")
+    ask("3?", "1", "2", ago=-timedelta(days=1))
+    ask("4?")
+    form = fields(parse(await (await pseudo.get("/admin/polls/1")).text()), "/admin/polls/1")
+    more = {
+        "text": "5?",
+        "choice.0.text": "3",
+        "choice.0.place": "3",
+        "choice.3.text": "4",
+        "closes_date": "2099-01-01",
+    }
+    await pseudo.post("/admin/polls/1", data={**form, **more, "closes_time": "12:00"})
+    await pseudo.post("/admin/polls/2/delete")
+    return pseudo
+
+
+async def test_no_sentence_of_the_admin_stands_outside_the_catalogues(pseudo_admin: TestClient) -> None:
+    for address in ADMIN_PAGES:
+        await check_pseudo(pseudo_admin, "GET", address, 200)
+    for address, sent, status in ADMIN_FORMS:
+        page = await pseudo_admin.post(address, data=sent)
+        assert page.status == status, address
+        check_sentence("\n".join(shown(parse(await page.text()))), address)
 
 
 async def test_no_sentence_of_an_empty_site_stands_outside_the_catalogues(pseudo: TestClient) -> None:
