@@ -19,30 +19,34 @@ from polls.storage.history import Change, record, to_poll
 from polls.storage.questions import read
 from polls.storage.tables import choice, question
 
-_AT_ONCE = 20_000  # ballots that a statement looks at: none may take longer than two seconds
+_AT_ONCE = 5_000  # ballots that a statement looks at: none may take longer than two seconds
 
 _LOCK = "SELECT id FROM question WHERE id = ANY (%(ids)s) ORDER BY id FOR NO KEY UPDATE"
 _LOCK_CHOICES = "SELECT id FROM choice WHERE question_id = %(id)s ORDER BY id FOR NO KEY UPDATE"
 
-# Deletes those of the next ballots, by voter, that mark nothing but %(marks)s.
+# Deletes those of the next ballots, by voter, that mark nothing but %(marks)s. A range of the key, and no join: what
+# PostgreSQL knows of the size of a table may be long out of date.
 _FORGET_BALLOTS = f"""
-    WITH part AS (
-        SELECT voter, marks
+    WITH part AS MATERIALIZED (
+        SELECT voter
         FROM ballot
         WHERE question_id = %(id)s AND voter > %(after)s
         ORDER BY voter
         LIMIT {_AT_ONCE}
     ),
+    last AS MATERIALIZED (
+        SELECT voter
+        FROM part
+        ORDER BY voter DESC
+        LIMIT 1
+    ),
     forgotten AS (
         DELETE FROM ballot
-        USING part
-        WHERE ballot.question_id = %(id)s AND ballot.voter = part.voter
-            AND (%(marks)s::integer[] IS NULL OR part.marks <@ %(marks)s)
-        RETURNING ballot.voter
+        WHERE question_id = %(id)s AND voter > %(after)s AND voter <= (SELECT voter FROM last)
+            AND (%(marks)s::integer[] IS NULL OR marks <@ %(marks)s)
+        RETURNING voter
     )
-    SELECT
-        (SELECT voter FROM part ORDER BY voter DESC LIMIT 1) AS last,
-        (SELECT count(*) FROM forgotten) AS count
+    SELECT (SELECT voter FROM last) AS last, (SELECT count(*) FROM forgotten) AS count
 """  # noqa: S608 - a number of ours
 
 
