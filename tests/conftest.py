@@ -26,9 +26,10 @@ CARELESS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "of
 
 
 def pytest_configure() -> None:
-    """Ctrl-C is heard by what tests start, even where the tests themselves run in the background of a shell."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """What tests start hears Ctrl-C, and a terminal that is closed, also where the tests run in the background."""
+    for which, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(which) is signal.SIG_IGN:
+            signal.signal(which, usual)
 
 
 @pytest.hookimpl(hookwrapper=True)
