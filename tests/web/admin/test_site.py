@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from yarl import URL
 
 from polls.app import create_app
 from polls.config import Config, Site
+from polls.domain.person import COMMAND_LINE
+from polls.storage import accounts
 from polls.storage.passwords import Passwords
-from polls.web.keys import PASSWORDS
+from polls.web.keys import ENGINE, PASSWORDS
 from tests.conftest import Ask
-from tests.pages import find, links, parse, words
-from tests.web.admin.conftest import CHEAP, Client
+from tests.pages import fields, find, links, parse, words
+from tests.web.admin.conftest import CHEAP, PASSWORD, Client
 
 
 async def serve(config: Config, aiohttp_client: Any) -> Client:
@@ -66,3 +70,29 @@ async def test_the_admin_speaks_chinese(ada: Client) -> None:
     page = parse(await (await ada.get("/admin/", headers={"Accept-Language": "zh-CN"})).text())
 
     assert words(find(page, "h1")[0]) == "投票"
+
+
+async def test_the_admin_works_below_a_prefix(config: Config, aiohttp_client: Any, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+    app, parent = create_app(config), web.Application()
+    app[PASSWORDS] = Passwords(CHEAP)
+    parent.add_subapp("/village/", app)
+    client: Client = await aiohttp_client(parent)
+    await accounts.add(app[ENGINE], COMMAND_LINE, "ada", await app[PASSWORDS].hash(PASSWORD, "ada"))
+
+    response = await client.get("/village/admin/users/")
+    assert response.url.path == "/village/admin/login"
+    sent = {**fields(parse(await response.text()), "/village/admin/login"), "username": "ada", "password": PASSWORD}
+    response = await client.post("/village/admin/login", data=sent)
+    assert response.url.path == "/village/admin/users/"
+
+    listed = await client.get("/village/admin/")
+    address = listed.url.join(URL(links(parse(await listed.text()))["Tea?"])).path
+    assert address == "/village/admin/polls/1"
+    form = fields(parse(await (await client.get(address)).text()), address)
+    response = await client.post(address, data={**form, "text": "Coffee?"})
+
+    page = parse(await response.text())
+    assert response.url.path == "/village/admin/"
+    assert links(page)["View on site"] == "/village/poll/1"
+    assert links(page)["Coffee?"] == "polls/1"
