@@ -51,7 +51,7 @@ _FORGET_BALLOTS = f"""
 
 
 async def add(engine: Engine, person: Person, draft: Draft) -> int:
-    """Put a question, and return its id. `person` may."""
+    """Put a question, and return its id."""
     async with transaction(engine) as connection:
         question_id: int = await connection.scalar(
             question.insert()
@@ -128,9 +128,8 @@ async def clear(engine: Engine, person: Person, question_ids: Sequence[int]) -> 
             question_id = poll.question.id
             await _forget_ballots(connection, question_id, None)
             await connection.execute(_LOCK_CHOICES, {"id": question_id})
-            await connection.execute(
-                "SET LOCAL polls.recorder = 'on'"
-            )  # the revision rises below, once for all choices
+            # The revision rises below, once for all choices.
+            await connection.execute("SET LOCAL polls.recorder = 'on'")
             await connection.execute(choice.update().where(choice.c.question_id == question_id).values(votes=0))
             await connection.execute(
                 question.update().where(question.c.id == question_id).values(ballots=0, edited_at=None)

@@ -73,7 +73,7 @@ class View(web.View):
         return page.answer(request)
 
 
-class PollView(View):
+class AboutPoll(View):
     """A page about the poll that its address names."""
 
     @property
@@ -85,6 +85,10 @@ class PollView(View):
     def question_id(self) -> int:
         """The id of the poll's question."""
         return int(self.address)
+
+
+class PollView(AboutPoll):
+    """A public page about a poll, which comes from memory."""
 
     async def find(self, *, after: int = 0) -> Seen:
         """What there is to see of the poll, not before its revision `after`. Raises PollNotFound, PollsUnavailable."""

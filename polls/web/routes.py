@@ -6,7 +6,7 @@ from polls import paths
 from polls.web.admin.account import AccountView
 from polls.web.admin.editing import AddView, ChangeView
 from polls.web.admin.history import HistoryView, PollHistoryView
-from polls.web.admin.polls import ListView
+from polls.web.admin.polls import EntranceView, ListView
 from polls.web.admin.selection import DeleteView, SelectionView
 from polls.web.admin.sign_in import SignInView, SignOutView
 from polls.web.admin.users import UsersView, UserView
@@ -37,6 +37,7 @@ ROUTES = [
     _view(POLL + "/live", WatchView, name="live"),
     _view(POLL + "/present", PresentView, name="present"),
     _view("/admin/", ListView, name="admin"),
+    _view("/admin", EntranceView, name="admin_entrance"),
     _view("/admin/login", SignInView, name="sign_in"),
     _view("/admin/logout", SignOutView, name="sign_out"),
     _view("/admin/polls/add", AddView, name="admin_add"),

@@ -7,7 +7,7 @@ from polls.domain.errors import PollNotFound
 from polls.domain.person import Person
 from polls.domain.poll import Poll
 from polls.storage import questions
-from polls.web.base import Method, View
+from polls.web.base import AboutPoll, Method, View
 from polls.web.cookies import forget, pattern, remember, remembered
 from polls.web.errors import NotSignedIn
 from polls.web.keys import ENGINE
@@ -74,13 +74,8 @@ class AdminView(PrivateView):
         return response
 
 
-class AdminPollView(AdminView):
+class AdminPollView(AdminView, AboutPoll):
     """A page about the poll that its address names, for those who may edit it."""
-
-    @property
-    def question_id(self) -> int:
-        """The id of the poll's question."""
-        return int(self.request.match_info["address"])
 
     async def find(self) -> Poll:
         """The poll as the database has it now. Raises PollNotFound where there is none, or none of theirs."""

@@ -1,8 +1,8 @@
 """The form of a poll: what was typed, what is wrong with it, and what it means."""
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, tzinfo
 
 from multidict import MultiMapping
@@ -16,13 +16,10 @@ from polls.web.numbers import number
 EMPTY_SLOTS = 3
 MOST_BYTES = 512 * 1024  # a hundred choices of two hundred emojis each take half of that
 
-MOST_PLACES = 10**9
-
+_LAST_PLACE = 10**9
 _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile("[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 _FIELD_OF_A_ROW = re.compile(r"choice\.([0-9]{1,6})\.text")
-
-Say = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,7 @@ class PollForm:
     closes: When
     rows: tuple[Row, ...]
     edition: int = 0
-    confirmed: frozenset[int] = field(default=frozenset())
+    confirmed: frozenset[int] = frozenset()
 
     @property
     def with_empty_slots(self) -> "PollForm":
@@ -249,7 +246,7 @@ class _Reader:
 def _order(row: Row) -> tuple[int, bool]:
     """By places; whoever was given the place of another stands before it, and who has none at the end."""
     place = number(row.place.strip())
-    return place or MOST_PLACES, place == row.number + 1
+    return place or _LAST_PLACE, place == row.number + 1
 
 
 def _with_slots(form: PollForm, slots: int) -> PollForm:

@@ -10,7 +10,7 @@ from yarl import URL
 from polls.domain.poll import State
 from polls.storage import clock, listing
 from polls.storage.listing import MOST_COUNTED, Column, Listed
-from polls.web.admin.base import AdminView
+from polls.web.admin.base import AdminView, PrivateView
 from polls.web.admin.query import Dates, Query, deeper, period_of
 from polls.web.keys import CONFIG, ENGINE
 from polls.web.language import Language
@@ -31,6 +31,13 @@ class Row(NamedTuple):
     state: State
     has_choices: bool
     ballots: str
+
+
+class EntranceView(PrivateView):
+    """The address that people type: the list's without its last stroke."""
+
+    async def get(self) -> web.StreamResponse:
+        return self.go(self.url("admin"))
 
 
 class ListView(AdminView):

@@ -58,6 +58,10 @@ async def test_a_template_of_the_admin_can_be_replaced(config: Config, aiohttp_c
     assert "View site" in links(page)
 
 
+async def test_the_admin_is_found_without_the_last_stroke_too(ada: Client) -> None:
+    assert (await ada.get("/admin")).url.path == "/admin/"
+
+
 async def test_a_polls_form_leads_to_its_pages(ada: Client, ask: Ask) -> None:
     ask("Tea?", "Yes")
 
