@@ -159,7 +159,7 @@ def test_a_poll_that_closes_says_so_by_itself(open_page: Open, polls: Polls) -> 
     psql(
         polls,
         """
-        INSERT INTO question (question_text, pub_date, closes_at) VALUES ('Now?', now(), now() + interval '4 seconds');
+        INSERT INTO question (question_text, pub_date, closes_at) VALUES ('Now?', now(), now() + interval '9 seconds');
         INSERT INTO choice (question_id, choice_text) SELECT max(id), 'Yes' FROM question
         """,
     )
@@ -167,7 +167,7 @@ def test_a_poll_that_closes_says_so_by_itself(open_page: Open, polls: Polls) -> 
     page = open_page(f"{address}/results")
     expect(page.get_by_text("This poll closed on")).to_be_hidden()
 
-    expect(page.get_by_text("This poll closed on")).to_be_visible()
+    expect(page.get_by_text("This poll closed on")).to_be_visible(timeout=20_000)
     psql(polls, "DELETE FROM question WHERE question_text = 'Now?'")
 
 
