@@ -24,6 +24,7 @@ from polls.web.keys import (
     BALLOT_BOX,
     CONFIG,
     ENGINE,
+    HARDENING,
     LANGUAGES,
     PASSWORDS,
     RENDERED,
@@ -34,6 +35,7 @@ from polls.web.language import load_languages
 from polls.web.middlewares import MIDDLEWARES
 from polls.web.rendered import MOST_BYTES, RenderedPages
 from polls.web.routes import setup_routes
+from polls.web.security import security_headers
 from polls.web.templating import setup_templates
 from polls.web.watch import as_message
 
@@ -48,6 +50,7 @@ def create_app(config: Config) -> web.Application:
     app = web.Application(middlewares=MIDDLEWARES, client_max_size=MAX_BODY)
     app[CONFIG] = config
     app[LANGUAGES] = load_languages(config.site.zone)
+    app[HARDENING] = security_headers(config)
     app[STATIC_ADDRESSES] = {}
     app[RENDERED] = RenderedPages(0 if config.development else MOST_BYTES)
     app[PASSWORDS] = Passwords()

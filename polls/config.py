@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -59,6 +60,11 @@ class Site:
         """The rules of the time zone."""
         return ZoneInfo(self.time_zone)
 
+    @property
+    def is_https(self) -> bool:
+        """Whether the public address is known to be an encrypted one."""
+        return self.url is not None and self.url.startswith("https:")
+
 
 @dataclass(frozen=True, slots=True)
 class Votes:
@@ -88,16 +94,18 @@ class Log:
 class Config:
     """All settings of a running polls.
 
-    `path` is a UNIX socket that is served instead of `host` and `port`; `behind_proxy` says that visitors' addresses
-    are what a proxy tells of them; `templates` is a folder whose templates win over ours; `development` shows
-    tracebacks and reloads templates. `path` and `development` come from the command line only.
+    `path` is a UNIX socket that is served instead of `host` and `port`; `proxied` is the number of trusted proxies in
+    front, and `prefix` what every address of ours begins with (/polls), or nothing; `templates` is a folder whose
+    templates win over ours; `development` shows tracebacks and reloads templates. `path` and `development` come from
+    the command line only.
     """
 
     postgres: Postgres
     host: str = "127.0.0.1"
     port: int = 8080
     path: Path | None = None
-    behind_proxy: bool = False
+    proxied: int = 0
+    prefix: str = ""
     site: Site = Site()
     votes: Votes = Votes()
     memory: Memory = Memory()
@@ -280,6 +288,13 @@ def _public_address(value: str) -> object:
     return value.rstrip("/")
 
 
+def _prefix(value: str) -> object:
+    # The characters that an address may have without quoting (RFC 3986), so that it looks the same to everybody.
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", value):
+        return t.DataError("value is not the beginning of a path, like /polls", value=value)
+    return value.rstrip("/")
+
+
 def _time_zone(value: str) -> object:
     try:
         return ZoneInfo(value).key
@@ -375,7 +390,8 @@ _SETTINGS = t.Dict(
         **_keys(
             host=_TEXT,
             port=_between(0, 65535),
-            behind_proxy=t.Bool(),
+            proxied=_between(0, 10),
+            prefix=t.Null() & (lambda _: "") | (_TEXT & t.Call(_prefix)),
             templates=_or_nothing(_TEXT & t.Call(_folder)),
         ),
     }

@@ -35,12 +35,12 @@ def announcement(config: Config, sockets: list[socket.socket]) -> str:
         return f"polls is ready on the socket {config.path} (Ctrl-C ends it)"
     host, port = sockets[0].getsockname()[:2]
     if host == "::":
-        return f"polls is ready at {_url('::1', port)} (Ctrl-C ends it)"
+        return f"polls is ready at {_url('::1', port, config.prefix)} (Ctrl-C ends it)"
     if host != "0.0.0.0":  # noqa: S104 - nothing is bound here
-        return f"polls is ready at {_url(config.host, port)} (Ctrl-C ends it)"
-    line = f"polls is ready at {_url('127.0.0.1', port)}"
+        return f"polls is ready at {_url(config.host, port, config.prefix)} (Ctrl-C ends it)"
+    line = f"polls is ready at {_url('127.0.0.1', port, config.prefix)}"
     if address := _network_address():
-        line += f", for phones on the same network at {_url(address, port)}"
+        line += f", for phones on the same network at {_url(address, port, config.prefix)}"
     return f"{line} (Ctrl-C ends it)"
 
 
@@ -110,8 +110,9 @@ def _advice(refusal: OSError) -> str:
     return f"{reason}. Choose another address with --host"
 
 
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _url(host: str, port: int, prefix: str) -> str:
+    path = f"{prefix}/" if prefix else ""
+    return f"http://[{host}]:{port}{path}" if ":" in host else f"http://{host}:{port}{path}"
 
 
 def _network_address() -> str | None:

@@ -49,6 +49,8 @@ postgres:
   sslmode: sometimes
   minsiz: 2
 site: {name: "", url: "polls.example.org"}
+prefix: polls
+proxied: -1
 log: []
 templates: nowhere
 """,
@@ -64,8 +66,10 @@ templates: nowhere
         "my.yaml:10: postgres.minsiz: unknown key; did you mean minsize?",
         "my.yaml:11: site.name: blank value is not allowed",
         "my.yaml:11: site.url: value is not an address like https://polls.example.org",
-        "my.yaml:12: log: needs keys of its own below it",
-        "my.yaml:13: templates: there is no folder nowhere",
+        "my.yaml:12: prefix: value is not the beginning of a path, like /polls",
+        "my.yaml:13: proxied: value is less than 0",
+        "my.yaml:14: log: needs keys of its own below it",
+        "my.yaml:15: templates: there is no folder nowhere",
     ]
 
 
@@ -149,6 +153,16 @@ def test_a_public_address_loses_its_last_slash(write: Write) -> None:
     assert (
         load(write("postgres: {}\nsite: {url: 'https://polls.example.org/'}")).site.url == "https://polls.example.org"
     )
+
+
+@pytest.mark.parametrize(("written", "prefix"), [("null", ""), ("/", ""), ("/polls/", "/polls"), ("/a/b", "/a/b")])
+def test_a_prefix_loses_its_last_slash(write: Write, written: str, prefix: str) -> None:
+    assert load(write(f"postgres: {{}}\nprefix: {written}")).prefix == prefix
+
+
+@pytest.mark.parametrize("written", ["polls", "//polls", "/a b", "/{a}", "/a?b", '"/é"'])
+def test_what_needs_quoting_is_no_prefix(write: Write, written: str) -> None:
+    assert "prefix" in faults(write(f"postgres: {{}}\nprefix: {written}"))[0]
 
 
 def test_a_password_is_not_shown_with_the_settings(write: Write) -> None:

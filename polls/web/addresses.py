@@ -1,4 +1,4 @@
-"""Addresses: those of ours that visitors bring along, and those that visitors come from."""
+"""Addresses: those of ours that visitors bring along, those that visitors come from, and how they came."""
 
 import ipaddress
 import re
@@ -19,11 +19,9 @@ def own_address(brought: object, otherwise: str) -> str:
 def network_of(request: web.Request) -> str:
     """Where a visitor is, by what they can't easily change: an address of version 4, or 64 bits of version 6.
 
-    Behind a proxy of the operator's own it is the last address that X-Forwarded-For names: the proxy wrote that one.
+    Behind proxies of the operator's own it is what the first of them wrote into X-Forwarded-For.
     """
-    address = request.remote or ""
-    if request.app[CONFIG].behind_proxy:
-        address = ",".join(request.headers.getall(hdrs.X_FORWARDED_FOR, [])).rpartition(",")[2].strip()
+    address = _forwarded(request, hdrs.X_FORWARDED_FOR) or request.remote or ""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:  # a UNIX socket has none
@@ -33,3 +31,23 @@ def network_of(request: web.Request) -> str:
             return str(ipaddress.ip_network((int(found) >> 64 << 64, 64)))
         return str(found.ipv4_mapped)
     return str(found)
+
+
+def scheme_of(request: web.Request) -> str:
+    """How a visitor came, to us or to the first of the operator's own proxies: by http or by https."""
+    forwarded = _forwarded(request, hdrs.X_FORWARDED_PROTO)
+    return forwarded if forwarded in {"http", "https"} else request.scheme
+
+
+def is_https(request: web.Request) -> bool:
+    """Whether visitors come by https, here or at the public address."""
+    return request.app[CONFIG].site.is_https or scheme_of(request) == "https"
+
+
+def _forwarded(request: web.Request, name: str) -> str | None:
+    """What the first trusted proxy wrote into the header `name`. Whatever stands before it may be made up."""
+    proxies = request.app[CONFIG].proxied
+    if not proxies or name not in request.headers:
+        return None
+    # Each proxy adds one at the end; X-Forwarded-Proto is often the word of one alone.
+    return ",".join(request.headers.getall(name)).split(",")[-proxies:][0].strip()

@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 from aiohttp import hdrs, web
 
 from polls.web.errors import Problem
-from polls.web.keys import RENDERED, STANDINGS
+from polls.web.keys import HARDENING, RENDERED, STANDINGS
 from polls.web.rendered import FOR_NOW, FOR_ONE, Page
-from polls.web.security import SECURITY_HEADERS
 from polls.web.session import person_of
 from polls.web.templating import VARY, language_of, markup, render
 from polls.web.view import Seen, view
@@ -58,6 +57,7 @@ class View(web.View):
         """
         request = self.request
         app, language = request.app, language_of(request)
+        hardening = app[HARDENING]
         name = (template, language.tag, caching, *parts)
         page = app[RENDERED].get(name, source)
         if page is None:
@@ -66,7 +66,7 @@ class View(web.View):
                 "Content-Language": language.tag,
                 "Vary": VARY,
                 "Cache-Control": caching,
-                **SECURITY_HEADERS,
+                **hardening,
             }
             page = Page(markup(app, template, language, **context()), headers)
             app[RENDERED].put(name, source, page)

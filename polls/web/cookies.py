@@ -4,7 +4,7 @@ import re
 
 from aiohttp import hdrs, web
 
-from polls.web.keys import CONFIG
+from polls.web.addresses import is_https
 
 _YEAR = 365 * 24 * 60 * 60  # seconds
 
@@ -16,7 +16,7 @@ def remember(  # noqa: PLR0913 - the parts that a cookie has
 
     Written by hand, since aiohttp's way takes six times as long. `value` is made of letters, digits, and . - _
     """
-    secure = "; Secure" if _is_https(request) else ""
+    secure = "; Secure" if is_https(request) else ""
     response.headers.add(
         "Set-Cookie", f"{name}={value}; HttpOnly; Max-Age={seconds}; Path={path}; SameSite=Lax{secure}"
     )
@@ -25,6 +25,11 @@ def remember(  # noqa: PLR0913 - the parts that a cookie has
 def forget(request: web.Request, response: web.StreamResponse, name: str, *, path: str) -> None:
     """Take a cookie back."""
     remember(request, response, name, "", path=path, seconds=0)
+
+
+def root(request: web.Request) -> str:
+    """The path of a cookie that belongs to all of our pages, and to nothing beside them."""
+    return request.app.router["index"].canonical
 
 
 def pattern(name: str, value: str) -> re.Pattern[str]:
@@ -42,8 +47,3 @@ def remembered(request: web.Request, cookie: re.Pattern[str]) -> str | None:
         return None
     found = cookie.search(";".join(headers))
     return found[1] if found else None
-
-
-def _is_https(request: web.Request) -> bool:
-    """Whether visitors come by https, to us or to a proxy in front of us."""
-    return request.secure or (request.app[CONFIG].site.url or "").startswith("https:")

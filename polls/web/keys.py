@@ -20,6 +20,7 @@ BALLOT_BOX: web.AppKey[BallotBox[Outcome]] = web.AppKey("ballot_box")
 STANDINGS = web.AppKey("standings", Standings)
 PASSWORDS = web.AppKey("passwords", Passwords)
 AUDIENCE = web.AppKey("audience", Audience)
+HARDENING: web.AppKey[Mapping[str, str]] = web.AppKey("hardening")  # the headers that protect visitors
 RENDERED = web.AppKey("rendered", RenderedPages)
 STATIC_ADDRESSES: web.AppKey[dict[str, str]] = web.AppKey("static_addresses")  # {file below static/: its address}
 LANGUAGES: web.AppKey[Mapping[str, Language]] = web.AppKey("languages")  # by language tag, the default first

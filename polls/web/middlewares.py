@@ -25,7 +25,7 @@ async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
             refuse_other_sites(request)
         response = await handler(request)
     except (web.HTTPSuccessful, web.HTTPRedirection) as no_error:
-        harden(no_error)
+        harden(request, no_error)
         raise
     except Exception as error:  # noqa: BLE001 - respond() tells refusals from faults, and logs the faults
         response = respond(request, error)
@@ -33,7 +33,7 @@ async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
         return response
     if isinstance(response, web.FileResponse):
         response.headers["Cache-Control"] = static_caching(request)
-    harden(response)
+    harden(request, response)
     return response
 
 

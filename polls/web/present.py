@@ -10,6 +10,7 @@ import segno
 from aiohttp import web
 from markupsafe import Markup
 
+from polls.web.addresses import scheme_of
 from polls.web.base import PollView
 from polls.web.keys import CONFIG
 from polls.web.view import STRANGER
@@ -46,9 +47,9 @@ class PresentView(PollView):
 
 
 def _asked(request: web.Request) -> str:
-    """The scheme and host that the request was sent to."""
+    """The scheme and host that the visitor asked."""
     host = request.headers.get("Host", "")
-    address = f"{request.scheme}://{host}"
+    address = f"{scheme_of(request)}://{host}"
     try:
         is_one = _HOST.fullmatch(host) and urlsplit(address).port != 0
     except ValueError:  # brackets around what is no address of version 6, or a port that is none

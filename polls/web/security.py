@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from multidict import istr
 
+from polls.config import Config
 from polls.web.errors import CrossSiteRequest
-from polls.web.keys import CONFIG
+from polls.web.keys import CONFIG, HARDENING
 
 # Nothing inline, nothing from elsewhere, nobody's frame. The referrer policy is not `no-referrer`: with that, browsers
 # on a plain http network send `Origin: null`, and the check below would refuse everybody's vote.
@@ -23,15 +24,21 @@ SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Server": "polls",
 }
+HTTPS_ALONE = {"Strict-Transport-Security": "max-age=31536000"}  # a year (RFC 6797)
+
 _Origin: TypeAlias = tuple[str, str, int | None]
 
-_SECURITY_HEADERS = [(istr(name), value) for name, value in SECURITY_HEADERS.items()]  # names that compare fast
+
+def security_headers(config: Config) -> dict[str, str]:
+    """The headers of every answer. Where the public address is https, browsers are to come by nothing else."""
+    headers = SECURITY_HEADERS | HTTPS_ALONE if config.site.is_https else SECURITY_HEADERS
+    return {istr(name): value for name, value in headers.items()}  # names that compare fast
 
 
-def harden(response: web.StreamResponse) -> None:
+def harden(request: web.Request, response: web.StreamResponse) -> None:
     """Set the headers that protect visitors; a response that says otherwise itself is left alone."""
     headers = response.headers
-    for name, value in _SECURITY_HEADERS:
+    for name, value in request.app[HARDENING].items():
         headers.setdefault(name, value)
 
 

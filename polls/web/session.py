@@ -5,7 +5,7 @@ from aiohttp import web
 from polls.domain.account import Account
 from polls.domain.person import Person
 from polls.storage import sessions
-from polls.web.cookies import forget, pattern, remember, remembered
+from polls.web.cookies import forget, pattern, remember, remembered, root
 from polls.web.keys import ENGINE
 
 SESSION_COOKIE = "session"
@@ -33,9 +33,9 @@ async def person_of(request: web.Request) -> Person | None:
 def remember_session(request: web.Request, response: web.StreamResponse, token: str) -> None:
     """Let the browser come back with its session."""
     seconds = round(sessions.LONGEST.total_seconds())
-    remember(request, response, SESSION_COOKIE, token, path="/", seconds=seconds)
+    remember(request, response, SESSION_COOKIE, token, path=root(request), seconds=seconds)
 
 
 def forget_session(request: web.Request, response: web.StreamResponse) -> None:
     """Take the cookie back, whose session has ended."""
-    forget(request, response, SESSION_COOKIE, path="/")
+    forget(request, response, SESSION_COOKIE, path=root(request))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from aiohttp import hdrs, web
 
-from polls.web.cookies import pattern, remember, remembered
+from polls.web.cookies import pattern, remember, remembered, root
 from polls.web.numbers import NUMBER
 from polls.web.view import STRANGER, Viewer
 
@@ -35,7 +35,7 @@ def name_in_poll(voter: str, question_id: int) -> bytes:
 
 def remember_voter(request: web.Request, response: web.StreamResponse, voter: str) -> None:
     """Let the browser come back as the same voter."""
-    remember(request, response, VOTER_COOKIE, voter, path="/")
+    remember(request, response, VOTER_COOKIE, voter, path=root(request))
 
 
 def introduce_voter(request: web.Request, response: web.StreamResponse) -> None:

@@ -31,7 +31,7 @@ class WatchView(PollView):
         )
         if not _is_asked_for(socket, self.request):
             raise NotAWebSocket
-        harden(socket)
+        harden(self.request, socket)
         try:
             await socket.prepare(self.request)
         except ConnectionError:  # gone already

@@ -3,6 +3,7 @@
 import json
 import logging
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -38,14 +39,28 @@ async def test_a_start_without_a_database_says_so_and_leaves_nothing_open() -> N
     await runner.cleanup()
 
 
-async def test_it_works_mounted_under_a_prefix(config: Config, aiohttp_client: Any, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+def mounted(config: Config) -> web.Application:
+    """Another application, which passes on what begins with /polls/."""
     outer = web.Application()
     outer.add_subapp("/polls/", create_app(config))
-    client = await aiohttp_client(outer)
+    return outer
+
+
+def prefixed(config: Config) -> web.Application:
+    """Behind a proxy that leaves /polls on what it passes on."""
+    return create_app(replace(config, prefix="/polls"))
+
+
+@pytest.mark.parametrize("below_a_prefix", [mounted, prefixed])
+async def test_it_works_below_a_prefix(
+    config: Config, aiohttp_client: Any, ask: Ask, below_a_prefix: Callable[[Config], web.Application]
+) -> None:
+    ask("Tea?", "Yes")
+    client = await aiohttp_client(below_a_prefix(config))
 
     index = parse(await (await client.get("/polls/")).text())
-    poll = parse(await (await client.get("/polls/poll/1")).text())
+    asked = await client.get("/polls/poll/1")
+    poll = parse(await asked.text())
     vote = await client.post("/polls/poll/1/vote", data={"choice": "1"}, allow_redirects=False)
     missing = await client.get("/polls/nowhere")
     language = await client.get(links(index)["简体中文"], allow_redirects=False)
@@ -61,7 +76,7 @@ async def test_it_works_mounted_under_a_prefix(config: Config, aiohttp_client: A
     assert [address for address in addresses if not address.startswith(("/polls/", "#"))] == []
     assert missing.status == 404
     assert links(parse(await missing.text()))["See the latest polls"] == "/polls/"
-    assert language.cookies["language"]["path"] == "/polls/"
+    assert language.cookies["language"]["path"] == asked.cookies["voter"]["path"] == "/polls/"
     assert (await client.post("/polls/poll/1/vote", data={"choice": "1" * 100_000})).status == 413
     for link in index.iter("link"):
         assert (await client.get(link.get("href", ""))).status == 200
