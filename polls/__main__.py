@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGINT
 
 
-def _run(options: argparse.Namespace) -> int:  # noqa: C901 - a list of commands
+def _run(options: argparse.Namespace) -> int:  # noqa: C901, PLR0912 - a list of commands
     # Not at the top of the file: all this takes half a second to import, and Ctrl-C may come meanwhile.
     from polls import commands, config  # noqa: PLC0415
     from polls.listening import CannotListen  # noqa: PLC0415
@@ -51,6 +51,10 @@ def _run(options: argparse.Namespace) -> int:  # noqa: C901 - a list of commands
                 return commands.sample(settings)
             case "verify":
                 return commands.verify(settings, poll=options.poll)
+            case "backup":
+                return commands.backup(settings, options.file, replace_it=options.force)
+            case "restore":
+                return commands.restore(settings, options.file)
             case "createadmin":
                 return commands.create_admin(settings, options.username, from_stdin=options.password_stdin)
             case "changepassword":
@@ -106,6 +110,11 @@ def _parser() -> argparse.ArgumentParser:
     command("sample", "Load the sample polls; those that are there already stay as they are.")
     verify = command("verify", "Recount every poll from its ballots: exit status 1 where a number differs.")
     verify.add_argument("--poll", metavar="ID", type=_poll, help="recount this poll alone")
+    back_up = command("backup", "Write everything in the database to a file; voting may go on meanwhile.")
+    back_up.add_argument("file", metavar="FILE", type=Path, help="the file that shall hold it; - is standard output")
+    back_up.add_argument("--force", action="store_true", help="replace FILE, if there is one")
+    restore = command("restore", "Fill an empty database with a backup, and recount every poll in it.")
+    restore.add_argument("file", metavar="FILE", type=Path, help="what `polls backup` wrote; - is standard input")
     create = command("createadmin", "Make an account that may sign in at /admin/; asks for its password twice.")
     create.add_argument("--username", metavar="NAME", help="what it is called (default: asks)")
     change = command("changepassword", "Change a password, and sign its owner out everywhere.")

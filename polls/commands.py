@@ -6,12 +6,15 @@ import getpass
 import logging
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
 from aiohttp import web
@@ -24,13 +27,16 @@ from polls.domain.person import COMMAND_LINE
 from polls.listening import announcement, listening
 from polls.logs import configure_logging
 from polls.storage import accounts, embedded, migrations
-from polls.storage.engine import Engine, close_engine, connect, environment, open_engine
+from polls.storage.backup import BackupFailed, back_up, restore_from, stream
+from polls.storage.engine import Connection, Engine, close_engine, connect, database, environment, open_engine
 from polls.storage.passwords import Passwords, check_fitness
 from polls.storage.recount import recount
 from polls.web.access_log import AccessLogger
 
 _Args = TypeVarTuple("_Args")
 _Result = TypeVar("_Result")
+
+_STANDARD = Path("-")  # input or output, where a file is named
 
 _USERNAME = f"letters, digits, and . - _ @ + make a user name; at most {MOST_LETTERS} of them"
 
@@ -107,6 +113,47 @@ def verify(config: Config, *, poll: int | None = None) -> int:
     return 0 if all(of_poll.is_exact for of_poll in recounts) else 1
 
 
+def backup(config: Config, file: Path, *, replace_it: bool = False) -> int:
+    """Write everything in the database to `file`, or to standard output where that is `-`."""
+    with _backing_up(config) as (postgres, connection):
+        if file == _STANDARD:
+            if sys.stdout.isatty():
+                raise Refused("a backup is nothing to be read: lead standard output to a file, or name one")
+            stream(sys.stdout.buffer, postgres, connection)
+            return 0
+        size = back_up(file, postgres, connection, replace=replace_it)
+    print(f"{file} holds everything that is in the database {database(postgres)}: {size:,} bytes")
+    return 0
+
+
+def restore(config: Config, file: Path) -> int:
+    """Fill the empty database with what is in `file`, or comes over standard input where that is `-`; and recount."""
+    with _backing_up(config) as (postgres, connection):
+        if file == _STANDARD:
+            with tempfile.NamedTemporaryFile(prefix="polls-") as received:  # it is read twice
+                shutil.copyfileobj(sys.stdin.buffer, received)
+                received.flush()
+                restore_from(Path(received.name), postgres, connection)
+        else:
+            restore_from(file, postgres, connection)
+        print(f"the database {database(postgres)} was restored")
+        for name in migrations.migrate(postgres, connection) if postgres.migrate else []:
+            print(f"applied {name}")
+        behind = migrations.pending(connection)
+        recounts = list(recount(connection))
+    for of_poll in recounts:
+        if not of_poll.is_exact:
+            print(of_poll)
+    wrong = sum(not of_poll.is_exact for of_poll in recounts)
+    if wrong:
+        print(f"polls: {wrong:,} of {len(recounts):,} polls are COUNTED WRONGLY in this backup", file=sys.stderr)
+        return 1
+    print(f"{sum(of_poll.ballots.found for of_poll in recounts):,} ballots in {len(recounts):,} polls, counted exactly")
+    if behind:
+        print(f"it lacks {', '.join(migration.name for migration in behind)}: apply that with `polls migrate`")
+    return 0
+
+
 def create_admin(config: Config, username: str | None, *, from_stdin: bool) -> int:
     """Make an account that may sign in, with a password typed twice or read from standard input."""
     username = username or _typed_username()
@@ -157,6 +204,16 @@ def psql(config: Config, arguments: Sequence[str] = ()) -> int:
             return subprocess.run(shell, env=os.environ | environment(postgres), check=False).returncode
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _backing_up(config: Config) -> Iterator[tuple[Postgres, Connection]]:
+    """The configured database. Raises Refused for what a backup fails of."""
+    with embedded.running(config.postgres) as postgres, connect(postgres) as connection:
+        try:
+            yield postgres, connection
+        except BackupFailed as error:
+            raise Refused(str(error)) from None
 
 
 def _with_engine(config: Config, work: Callable[[Engine], Awaitable[_Result]]) -> _Result:

