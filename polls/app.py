@@ -11,7 +11,9 @@ from aiohttp import web
 from polls.config import Config, Postgres
 from polls.live.audience import GOING_AWAY, Audience
 from polls.live.ballot_box import BallotBox
+from polls.live.outbox import Outbox
 from polls.live.standings import Standings
+from polls.live.turnstile import Turnstile
 from polls.storage import migrations, questions
 from polls.storage.ballots import Recorder, open_recorder
 from polls.storage.condition import weaknesses
@@ -26,12 +28,15 @@ from polls.web.keys import (
     ENGINE,
     HARDENING,
     LANGUAGES,
+    OUTBOX,
     PASSWORDS,
     RENDERED,
     STANDINGS,
     STATIC_ADDRESSES,
+    TURNSTILE,
 )
 from polls.web.language import load_languages
+from polls.web.limits import handler_args
 from polls.web.middlewares import MIDDLEWARES
 from polls.web.rendered import MOST_BYTES, RenderedPages
 from polls.web.routes import setup_routes
@@ -47,7 +52,7 @@ _RECORDER = web.AppKey("recorder", Recorder)
 
 def create_app(config: Config) -> web.Application:
     """Assemble polls. Nothing is opened yet: that happens when the application starts."""
-    app = web.Application(middlewares=MIDDLEWARES, client_max_size=MAX_BODY)
+    app = web.Application(middlewares=MIDDLEWARES, client_max_size=MAX_BODY, handler_args=handler_args(config.limits))
     app[CONFIG] = config
     app[LANGUAGES] = load_languages(config.site.zone)
     app[HARDENING] = security_headers(config)
@@ -55,13 +60,17 @@ def create_app(config: Config) -> web.Application:
     app[RENDERED] = RenderedPages(0 if config.development else MOST_BYTES)
     app[PASSWORDS] = Passwords()
     app[AUDIENCE] = Audience(as_message)
+    app[OUTBOX] = Outbox(config.limits.answer)
+    app[TURNSTILE] = Turnstile(config.votes.per_address) if config.votes.per_address else None
     setup_templates(app)
     setup_routes(app)
     app.on_startup.append(prepare_schema)
     app.on_startup.append(init_pg)
     app.on_startup.append(open_ballot_box)
     app.on_startup.append(open_standings)
+    app.on_startup.append(open_outbox)
     app.on_shutdown.append(dismiss_audience)
+    app.on_cleanup.append(close_outbox)
     app.on_cleanup.append(close_standings)
     app.on_cleanup.append(close_ballot_box)
     app.on_cleanup.append(close_pg)
@@ -107,9 +116,19 @@ async def open_standings(app: web.Application) -> None:
             await app[STANDINGS].wait_until_trusted()
 
 
+async def open_outbox(app: web.Application) -> None:
+    """Begin to give up connections whose visitors don't take their answers."""
+    app[OUTBOX].open()
+
+
 async def dismiss_audience(app: web.Application) -> None:
     """Close every WebSocket: their pages come back to another process."""
     await app[AUDIENCE].close(GOING_AWAY, "this server is stopping")
+
+
+async def close_outbox(app: web.Application) -> None:
+    """Leave connections alone."""
+    app[OUTBOX].close()
 
 
 async def close_ballot_box(app: web.Application) -> None:

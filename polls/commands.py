@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 from aiohttp import web
 
@@ -24,7 +24,7 @@ from polls.config import Config, Postgres
 from polls.domain.account import FEWEST_IN_PASSWORD, MOST_IN_PASSWORD, MOST_LETTERS, fit
 from polls.domain.errors import NoSuchAccount, PollsUnavailable, UnfitPassword, UnfitUsername, UsernameTaken
 from polls.domain.person import COMMAND_LINE
-from polls.listening import announcement, listening
+from polls.listening import Door, announcement, listening
 from polls.logs import configure_logging
 from polls.storage import accounts, embedded, migrations
 from polls.storage.backup import BackupFailed, back_up, restore_from, stream
@@ -32,6 +32,9 @@ from polls.storage.engine import Connection, Engine, close_engine, connect, data
 from polls.storage.passwords import Passwords, check_fitness
 from polls.storage.recount import recount
 from polls.web.access_log import AccessLogger
+from polls.web.limits import most_connections
+
+logger = logging.getLogger(__name__)
 
 _Args = TypeVarTuple("_Args")
 _Result = TypeVar("_Result")
@@ -61,6 +64,12 @@ def serve(config: Config) -> int:
     configure_logging(config.log)
     _collect_garbage_seldom()
     _allow_many_connections()
+    connections = most_connections(config.limits)
+    if connections < (config.limits.connections or 0):
+        logger.warning(
+            "no more than %d connections can be served at once, since there can't be more open files (ulimit -n)",
+            connections,
+        )
     # The private server ends here and not in on_cleanup: that doesn't run when a start fails.
     with listening(config) as sockets, embedded.running(config.postgres) as postgres:
         web.run_app(
@@ -69,7 +78,7 @@ def serve(config: Config) -> int:
             access_log=logging.getLogger("aiohttp.access") if config.log.access else None,
             access_log_class=AccessLogger,
             shutdown_timeout=_IMPATIENT if config.development else _PATIENT,
-            loop=_OrderlyLoop(),
+            loop=_OrderlyLoop(connections),
             print=lambda _: print(announcement(config, sockets), flush=True),
         )
     return 0
@@ -300,10 +309,26 @@ def _allow_many_connections() -> None:
 
 
 class _OrderlyLoop(asyncio.SelectorEventLoop):
-    """An event loop that hears the first Ctrl-C or SIGTERM alone: what is ending in order ends in order.
+    """An event loop that hears the first Ctrl-C or SIGTERM alone, and serves `most_connections` at once.
 
-    Otherwise a second one would cut off requests in flight, or end the process before its private PostgreSQL.
+    What is ending in order ends in order: otherwise a second signal would cut off requests in flight, or end the
+    process before its private PostgreSQL.
     """
+
+    def __init__(self, most_connections: int) -> None:
+        super().__init__()
+        self._most_connections = most_connections
+
+    async def create_server(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        *args: Any,  # noqa: ANN401 - they are asyncio's
+        **kwargs: Any,  # noqa: ANN401
+    ) -> asyncio.Server:
+        """Serve connections; those to aiohttp's server through a door."""
+        if isinstance(protocol_factory, web.Server):
+            protocol_factory = Door(protocol_factory, self._most_connections)
+        return await super().create_server(protocol_factory, *args, **kwargs)
 
     def add_signal_handler(self, sig: int, callback: Callable[[*_Args], object], *args: *_Args) -> None:
         self._heard = False

@@ -68,10 +68,31 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Votes:
-    """How many ballots may wait to be stored, in each process, and for how many seconds at most."""
+    """How many ballots may wait to be stored, in each process, and for how many seconds at most.
+
+    `per_address` is how many voters may come from one network in a minute; None: as many as want to.
+    """
 
     waiting: int = 10_000
     timeout: int = 5
+    per_address: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a visitor may keep a process waiting for, in seconds, and how many may come at once to each process.
+
+    `idle` is for a request to come, headers and all; `body` for the form that comes with it; `answer` for its answer to
+    be taken. `header` is how many bytes the first line of a request, and each header, may have. `connections`, and
+    `watchers` among them, are None where the number of open files decides.
+    """
+
+    idle: int = 10
+    body: int = 8
+    answer: int = 30
+    header: int = 8190
+    connections: int | None = None
+    watchers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +129,7 @@ class Config:
     prefix: str = ""
     site: Site = Site()
     votes: Votes = Votes()
+    limits: Limits = Limits()
     memory: Memory = Memory()
     log: Log = Log()
     templates: Path | None = None
@@ -340,7 +362,14 @@ def _agreement(postgres: Mapping[str, object]) -> Iterator[tuple[str, object, tu
 
 
 _DEPTH = 2
-_SECTIONS: dict[str, Any] = {"postgres": Postgres, "site": Site, "votes": Votes, "memory": Memory, "log": Log}
+_SECTIONS: dict[str, Any] = {
+    "postgres": Postgres,
+    "site": Site,
+    "votes": Votes,
+    "limits": Limits,
+    "memory": Memory,
+    "log": Log,
+}
 _SERVER = ("host", "port", "user", "password", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey")
 _TEXT = t.String() & t.Call(_printable)
 _TEXT_OR_NOTHING = _or_nothing(_TEXT)
@@ -371,7 +400,23 @@ _SITE = t.Dict(
         time_zone=_TEXT & t.Call(_time_zone),
     )
 )
-_VOTES = t.Dict(_keys(waiting=_between(1, 1_000_000), timeout=_between(1, 5)))
+_VOTES = t.Dict(
+    _keys(
+        waiting=_between(1, 1_000_000),
+        timeout=_between(1, 5),
+        per_address=_or_nothing(_between(1, 10_000)),
+    )
+)
+_LIMITS = t.Dict(
+    _keys(
+        idle=_between(1, 3600),
+        body=_between(1, 3600),
+        answer=_between(1, 3600),
+        header=_between(1024, 65536),
+        connections=_or_nothing(_between(1, 1_000_000)),
+        watchers=_or_nothing(_between(0, 1_000_000)),
+    )
+)
 _MEMORY = t.Dict(_keys(polls=_between(1, 1_000_000)))
 _LOG = t.Dict(
     _keys(
@@ -385,6 +430,7 @@ _SETTINGS = t.Dict(
         t.Key("postgres"): _POSTGRES,
         t.Key("site", default=dict): _SITE,
         t.Key("votes", default=dict): _VOTES,
+        t.Key("limits", default=dict): _LIMITS,
         t.Key("memory", default=dict): _MEMORY,
         t.Key("log", default=dict): _LOG,
         **_keys(

@@ -1,14 +1,26 @@
-"""Where polls listens: sockets opened before anything else starts, so that a port in use is said at once."""
+"""Where polls listens, and how many it lets in.
 
+Sockets are opened before anything else starts, so that a port in use is said at once.
+"""
+
+import asyncio
 import errno
+import logging
 import os
 import socket
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from time import monotonic
+
+from aiohttp import web
 
 from polls.config import Config
+
+logger = logging.getLogger(__name__)
+
+_SILENCE = 10  # seconds between two complaints that there are too many connections
 
 
 class CannotListen(Exception):
@@ -27,6 +39,40 @@ def listening(config: Config) -> Iterator[list[socket.socket]]:
         return
     with ExitStack() as opened:
         yield [opened.enter_context(tcp_socket) for tcp_socket in _tcp_sockets(config.host, config.port)]
+
+
+class Door:
+    """Lets `most` connections in to `server`, and closes those that come beyond.
+
+    It may be some more for a moment: asyncio takes in all who are waiting before it lets the server know.
+    """
+
+    def __init__(self, server: web.Server, most: int) -> None:
+        self._server = server
+        self._most = most
+        self._turned_away = 0
+        self._silent_until = 0.0
+
+    def __call__(self) -> asyncio.BaseProtocol:
+        """What serves a connection that has just been made."""
+        if len(self._server.connections) < self._most:
+            return self._server()
+        self._turned_away += 1
+        if monotonic() >= self._silent_until:
+            logger.warning(
+                "%d connections were closed at once, since there were %d already (limits.connections)",
+                self._turned_away,
+                self._most,
+            )
+            self._turned_away = 0
+            self._silent_until = monotonic() + _SILENCE
+        return _TurnedAway()
+
+
+class _TurnedAway(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+        transport.abort()
 
 
 def announcement(config: Config, sockets: list[socket.socket]) -> str:

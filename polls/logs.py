@@ -7,6 +7,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from polls.config import Log
 
+_GONE = ("Transport is closing",)  # so asyncio says it, where it sends a file
+
 
 def configure_logging(log: Log) -> None:
     """Send everything from `log.level` up to standard error, in `log.format`."""
@@ -43,7 +45,13 @@ class Discreet(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = "a request failed before it reached polls", ()
-        if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError | web.RequestPayloadError):
+        error = record.exc_info[1] if record.exc_info else None
+        known = None
+        if isinstance(error, HttpProcessingError | web.RequestPayloadError):
+            known = "a request that isn't HTTP was refused"
+        elif isinstance(error, RuntimeError) and error.args == _GONE:
+            known = "a visitor went away before a file was sent"
+        if known:
             record.levelno, record.levelname = logging.INFO, "INFO"
-            record.msg, record.exc_info = "a request that isn't HTTP was refused", None
+            record.msg, record.exc_info = known, None
         return True

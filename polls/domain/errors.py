@@ -31,6 +31,13 @@ class VoteNotStored(Exception):
     """A vote that is not known to be stored, for reasons that pass. The same voter may safely try again."""
 
 
+@dataclass(eq=False)
+class TooManyVoters(Exception):
+    """So many have just voted from a network that the next one has to wait so many `seconds`; nothing was counted."""
+
+    seconds: int
+
+
 class PollsUnavailable(Exception):
     """Polls can be neither read nor written just now; the same request may work in a few seconds."""
 

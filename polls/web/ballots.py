@@ -4,13 +4,14 @@ import asyncio
 
 from aiohttp import web
 
-from polls.domain.errors import NothingChosen, PollClosed, PollsUnavailable, VoteNotStored
+from polls.domain.errors import NothingChosen, PollClosed, PollsUnavailable, TooManyVoters, VoteNotStored
 from polls.domain.poll import Ballot
 from polls.storage.ballots import Outcome
+from polls.web.addresses import network_of
 from polls.web.base import PollView
-from polls.web.errors import RETRY_AFTER, respond, wants_json, wording
+from polls.web.errors import respond, retry_after, wants_json, wording
 from polls.web.forms import marked, read_form
-from polls.web.keys import BALLOT_BOX, STANDINGS
+from polls.web.keys import BALLOT_BOX, STANDINGS, TURNSTILE
 from polls.web.templating import language_of, render
 from polls.web.view import view
 from polls.web.voter import (
@@ -38,13 +39,17 @@ class VoteView(PollView):
             return await self._ask_again(error)
         known = known_voter(request)
         voter = known or new_voter()
+        app = request.app
         ballot = Ballot(question_id, name_in_poll(voter, question_id), marks)
-        outcome: Outcome
+        outcome: Outcome | TooManyVoters
         try:
-            (outcome,) = await request.app[BALLOT_BOX].cast([ballot])
-        except VoteNotStored as error:
+            # Where there is no address, everybody would be one network.
+            if (turnstile := app[TURNSTILE]) and (network := network_of(request)):
+                turnstile.enter(network, voter)
+            (outcome,) = await app[BALLOT_BOX].cast([ballot])
+        except (VoteNotStored, TooManyVoters) as error:
             outcome = error
-        if isinstance(outcome, VoteNotStored):
+        if isinstance(outcome, VoteNotStored | TooManyVoters):
             response = self._offer_another_try(outcome, marks)
             remember_voter(request, response, voter)
             return response
@@ -78,7 +83,7 @@ class VoteView(PollView):
         introduce_voter(self.request, response)
         return response
 
-    def _offer_another_try(self, error: VoteNotStored, marks: tuple[int, ...]) -> web.Response:
+    def _offer_another_try(self, error: VoteNotStored | TooManyVoters, marks: tuple[int, ...]) -> web.Response:
         """Show the form again as the voter left it, or what is left of it while the poll can't be read."""
         if wants_json(self.request):
             return respond(self.request, error)
@@ -97,5 +102,5 @@ class VoteView(PollView):
                 here=self.url("poll", address=self.address),
             )
         response.headers["Cache-Control"] = "no-store"
-        response.headers["Retry-After"] = str(RETRY_AFTER)
+        response.headers["Retry-After"] = str(retry_after(error))
         return response

@@ -17,9 +17,10 @@ from polls.domain.errors import (
     PollsUnavailable,
     SignInFailed,
     TooManyAttempts,
+    TooManyVoters,
     VoteNotStored,
 )
-from polls.web.forms import MalformedForm
+from polls.web.forms import MalformedForm, SlowForm
 from polls.web.keys import CONFIG
 from polls.web.language import Language
 from polls.web.negotiation import preferences
@@ -28,6 +29,7 @@ from polls.web.templating import VARY, language_of, render
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER = 3  # seconds until a database that is away may be back, or a queue shorter
+_LEAVING = 30  # seconds until somebody who watches may have left
 
 
 class CrossSiteRequest(Exception):
@@ -36,6 +38,10 @@ class CrossSiteRequest(Exception):
 
 class NotSignedIn(Exception):
     """A page of those who have signed in, asked for by somebody who has not, or no longer."""
+
+
+class TooManyWatchers(Exception):
+    """As many watch already as this process has room for."""
 
 
 class NotAWebSocket(web.HTTPClientError):
@@ -61,7 +67,7 @@ def respond(request: web.Request, error: Exception) -> web.Response:
     if isinstance(error, PollsUnavailable):
         reason = " ".join(str(error.__cause__).split()) or type(error.__cause__).__name__
         logger.warning("the database can't be used: %s", reason)
-    elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, VoteNotStored):
+    elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and retry_after(error) is None:
         logger.error("%s %s failed", request.method, request.rel_url.raw_path, exc_info=error)
     response = _json(request, problem) if wants_json(request) else _page(request, problem, error)
     response.headers["Cache-Control"] = "no-store"
@@ -72,11 +78,23 @@ def respond(request: web.Request, error: Exception) -> web.Response:
         response.headers["WWW-Authenticate"] = 'Cookie realm="polls"'
     if isinstance(error, NotAWebSocket):
         response.headers["Upgrade"] = "websocket"
-    if isinstance(error, PollsUnavailable | VoteNotStored):
-        response.headers["Retry-After"] = str(RETRY_AFTER)
-    if isinstance(error, TooManyAttempts):
-        response.headers["Retry-After"] = str(error.seconds)
+    if seconds := retry_after(error):
+        response.headers["Retry-After"] = str(seconds)
+    if isinstance(error, SlowForm):
+        response.force_close()
     return response
+
+
+def retry_after(error: Exception) -> int | None:
+    """The seconds after which the same request may work; None where it won't."""
+    match error:
+        case PollsUnavailable() | VoteNotStored():
+            return RETRY_AFTER
+        case TooManyWatchers():
+            return _LEAVING
+        case TooManyAttempts(seconds=seconds) | TooManyVoters(seconds=seconds):
+            return seconds
+    return None
 
 
 def wording(error: Exception, language: Language) -> Problem:  # noqa: C901, PLR0912 - a list
@@ -92,6 +110,18 @@ def wording(error: Exception, language: Language) -> Problem:  # noqa: C901, PLR
             return Problem(403, _("Closed"), closed % {"date": language.date(at), "time": language.time(at)})
         case VoteNotStored():
             return Problem(503, _("Not counted"), _("Your vote was not counted. Try again in a few seconds."))
+        case TooManyVoters(seconds=seconds):
+            waiting = language.ngettext(
+                "Many people have just voted from your network. Your vote was not counted. Try again in a second.",
+                "Many people have just voted from your network. Your vote was not counted. "
+                "Try again in %(seconds)s seconds.",
+                seconds,
+            )
+            return Problem(429, _("Not counted yet"), waiting % {"seconds": language.number(seconds)})
+        case TooManyWatchers():
+            return Problem(503, _("Not live just now"), _("Too many are watching. Load the results again instead."))
+        case SlowForm():
+            return Problem(408, _("Too slow"), _("This took too long to arrive. Nothing was counted. Try again."))
         case MalformedForm():
             return Problem(
                 400,

@@ -1,5 +1,6 @@
 """What visitors send: raw fields, read with care."""
 
+import asyncio
 from typing import cast
 
 from aiohttp import BodyPartReader, web
@@ -7,6 +8,7 @@ from multidict import MultiDict, MultiMapping
 
 from polls.domain.draft import legible
 from polls.domain.errors import NothingChosen
+from polls.web.keys import CONFIG
 from polls.web.numbers import number
 
 MAX_BODY = 64 * 1024  # bytes; our forms need a few dozen
@@ -19,10 +21,14 @@ class MalformedForm(Exception):
     """The body of a request can't be read as a form."""
 
 
+class SlowForm(Exception):
+    """The body of a request has not come in time."""
+
+
 async def read_form(request: web.Request, *, most: int = MAX_BODY) -> MultiMapping[str]:
     """The texts in a posted form; none where the body is no form. Files are passed over: no form of ours sends any.
 
-    Raises MalformedForm, and aiohttp's 413 for more than `most` bytes.
+    Raises MalformedForm, SlowForm, and aiohttp's 413 for more than `most` bytes.
     """
     # An application that we are mounted in has a limit of its own, and aiohttp asks only that.
     if (size := request.content_length or 0) > most:
@@ -34,15 +40,24 @@ async def read_form(request: web.Request, *, most: int = MAX_BODY) -> MultiMappi
     if most != MAX_BODY:
         request = request.clone(client_max_size=most)
     try:
-        if request.content_type == "multipart/form-data":
-            # aiohttp would believe what each part says of its encoding.
-            return await _parts(request, most)
-        return cast(MultiMapping[str], await request.post())
+        if request.content.is_eof():  # as the body of a vote is, which comes along with the headers
+            return await _fields(request, most)
+        async with asyncio.timeout(request.app[CONFIG].limits.body):
+            return await _fields(request, most)
+    except TimeoutError:
+        raise SlowForm from None
     except (web.HTTPException, MalformedForm):
         raise
     except Exception as error:
         # Missing boundaries, broken encodings: aiohttp raises many types for what a client may send.
         raise MalformedForm from error
+
+
+async def _fields(request: web.Request, most: int) -> MultiMapping[str]:
+    if request.content_type == "multipart/form-data":
+        # aiohttp would believe what each part says of its encoding.
+        return await _parts(request, most)
+    return cast(MultiMapping[str], await request.post())
 
 
 async def _parts(request: web.Request, most: int) -> MultiMapping[str]:

@@ -7,7 +7,9 @@ from aiohttp import web
 from polls.config import Config
 from polls.live.audience import Audience
 from polls.live.ballot_box import BallotBox
+from polls.live.outbox import Outbox
 from polls.live.standings import Standings
+from polls.live.turnstile import Turnstile
 from polls.storage.ballots import Outcome
 from polls.storage.engine import Engine
 from polls.storage.passwords import Passwords
@@ -22,5 +24,7 @@ PASSWORDS = web.AppKey("passwords", Passwords)
 AUDIENCE = web.AppKey("audience", Audience)
 HARDENING: web.AppKey[Mapping[str, str]] = web.AppKey("hardening")  # the headers that protect visitors
 RENDERED = web.AppKey("rendered", RenderedPages)
+OUTBOX = web.AppKey("outbox", Outbox)
+TURNSTILE: web.AppKey[Turnstile | None] = web.AppKey("turnstile")  # None: nobody is counted
 STATIC_ADDRESSES: web.AppKey[dict[str, str]] = web.AppKey("static_addresses")  # {file below static/: its address}
 LANGUAGES: web.AppKey[Mapping[str, Language]] = web.AppKey("languages")  # by language tag, the default first

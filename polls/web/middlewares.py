@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from polls.web.errors import respond
+from polls.web.keys import OUTBOX
 from polls.web.rendered import ReadyResponse
 from polls.web.security import harden, refuse_other_sites
 from polls.web.static import static_caching
@@ -20,6 +21,7 @@ async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
 
     One middleware, since each more costs every vote some microseconds.
     """
+    request.app[OUTBOX].add(request.transport)
     try:
         if request.method not in _SAFE_METHODS:
             refuse_other_sites(request)

@@ -9,8 +9,9 @@ from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 from polls.domain.errors import PollNotFound, PollsUnavailable
 from polls.domain.poll import Poll
 from polls.web.base import PollView
-from polls.web.errors import NotAWebSocket
-from polls.web.keys import AUDIENCE, STANDINGS
+from polls.web.errors import NotAWebSocket, TooManyWatchers
+from polls.web.keys import AUDIENCE, CONFIG, STANDINGS
+from polls.web.limits import most_watchers
 from polls.web.security import harden, refuse_other_sites_sockets
 from polls.web.view import STRANGER, view
 
@@ -31,13 +32,15 @@ class WatchView(PollView):
         )
         if not _is_asked_for(socket, self.request):
             raise NotAWebSocket
+        audience = self.request.app[AUDIENCE]
+        if len(audience) >= most_watchers(self.request.app[CONFIG].limits):
+            raise TooManyWatchers
         harden(self.request, socket)
         try:
             await socket.prepare(self.request)
         except ConnectionError:  # gone already
             return socket
         watcher = _Connection(self.request, socket)
-        audience = self.request.app[AUDIENCE]
         try:
             await self.request.app[STANDINGS].watch(self.question_id, watcher)
             await _hear_out(socket)
