@@ -48,11 +48,12 @@ clean: ## remove what was made, but not the data in var/
 	rm -rf .venv build dist .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
-# The programs that tests drive: a browser, and a clock that is wrong.
+# The programs that tests drive: a browser, a clock that is wrong, and clients that are slow.
 programs:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || command -v chromium-browser >/dev/null \
 	  || { $(call install,chromium); }
 	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { $(call install,libfaketime); }
+	@command -v slowhttptest >/dev/null || { $(call install,slowhttptest); }
 
 .venv/serves: setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

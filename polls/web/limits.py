@@ -3,6 +3,8 @@
 import resource
 from typing import Any
 
+from aiohttp.log import server_logger
+
 from polls.config import Limits
 
 MOST_CONNECTIONS = 20_000  # unless the configuration says otherwise: more than one process has the time for
@@ -20,6 +22,8 @@ def handler_args(limits: Limits) -> dict[str, Any]:
         "max_line_size": limits.header,
         "max_field_size": limits.header,
         "max_headers": MOST_HEADERS,
+        # Where polls keeps silent about who asked for what; gunicorn would put in a log of its own.
+        "logger": server_logger,
     }
 
 

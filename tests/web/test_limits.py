@@ -1,6 +1,7 @@
 """What visitors hear who are too slow, too many, or ask for too much."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import DummyCookieJar, WSServerHandshakeError
 from aiohttp.test_utils import TestClient
+from aiohttp.web import AppRunner
 
 from polls.app import create_app
 from polls.config import Config, Limits
@@ -147,6 +149,20 @@ async def test_beyond_so_many_watchers_the_next_is_told_to_come_later(limited: T
         while (await limited.get("/poll/1/live")).status != 426:  # not full any more
             await asyncio.sleep(0.01)
     await limited.ws_connect("/poll/1/live")
+
+
+async def test_the_limits_hold_whoever_runs_the_application(config: Config) -> None:
+    """gunicorn's worker makes a runner like this one, with a number and a log of its own."""
+    runner = AppRunner(create_app(config), keepalive_timeout=75, logger=logging.getLogger("gunicorn.error"))
+    await runner.setup()
+    try:
+        assert runner.server is not None
+        handler = runner.server()
+        assert handler.keepalive_timeout == config.limits.idle == 10
+        assert handler.logger.name == "aiohttp.server"
+        assert (handler.max_line_size, handler.max_field_size, handler.max_headers) == (8190, 8190, 64)
+    finally:
+        await runner.cleanup()
 
 
 @pytest.mark.parametrize(
