@@ -31,14 +31,16 @@ from polls.web.keys import (
     OUTBOX,
     PASSWORDS,
     RENDERED,
+    REQUEST_IDS,
     STANDINGS,
     STATIC_ADDRESSES,
     TURNSTILE,
 )
 from polls.web.language import load_languages
 from polls.web.limits import handler_args
-from polls.web.middlewares import MIDDLEWARES
+from polls.web.middlewares import middlewares
 from polls.web.rendered import MOST_BYTES, RenderedPages
+from polls.web.request_id import RequestIds
 from polls.web.routes import setup_routes
 from polls.web.security import security_headers
 from polls.web.templating import setup_templates
@@ -52,9 +54,12 @@ _RECORDER = web.AppKey("recorder", Recorder)
 
 def create_app(config: Config) -> web.Application:
     """Assemble polls. Nothing is opened yet: that happens when the application starts."""
-    app = web.Application(middlewares=MIDDLEWARES, client_max_size=MAX_BODY, handler_args=handler_args(config.limits))
+    app = web.Application(
+        middlewares=middlewares(config), client_max_size=MAX_BODY, handler_args=handler_args(config.limits)
+    )
     app[CONFIG] = config
     app[LANGUAGES] = load_languages(config.site.zone)
+    app[REQUEST_IDS] = RequestIds(proxied=config.proxied > 0)
     app[HARDENING] = security_headers(config)
     app[STATIC_ADDRESSES] = {}
     app[RENDERED] = RenderedPages(0 if config.development else MOST_BYTES)

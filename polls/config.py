@@ -104,11 +104,15 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """How much is logged (`level`), in which `format` (text or json), and whether each request is."""
+    """How much is logged (`level`), in which `format` (text or json), and whether each request is.
+
+    `visitors` says whether that tells their addresses.
+    """
 
     level: str = "info"
     format: str = "text"
     access: bool = True
+    visitors: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,6 +427,7 @@ _LOG = t.Dict(
         level=_one_of("debug", "info", "warning", "error", "critical"),
         format=_one_of("text", "json"),
         access=t.Bool(),
+        visitors=t.Bool(),
     )
 )
 _SETTINGS = t.Dict(

@@ -6,6 +6,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from polls.config import Log
+from polls.web.request_id import request_id
 
 _GONE = ("Transport is closing",)  # so asyncio says it, where it sends a file
 
@@ -17,7 +18,7 @@ def configure_logging(log: Log) -> None:
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {
-                "text": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+                "text": {"()": ForPeople, "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
                 "json": {
                     "()": "pythonjsonlogger.json.JsonFormatter",
                     "format": "%(levelname)s %(name)s %(message)s",
@@ -26,8 +27,10 @@ def configure_logging(log: Log) -> None:
                     "json_ensure_ascii": False,
                 },
             },
-            "filters": {"discreet": {"()": Discreet}},
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": log.format}},
+            "filters": {"discreet": {"()": Discreet}, "attributed": {"()": Attributed}},
+            "handlers": {
+                "stderr": {"class": "logging.StreamHandler", "formatter": log.format, "filters": ["attributed"]}
+            },
             "root": {"level": log.level.upper(), "handlers": ["stderr"]},
             "loggers": {
                 "aiohttp.server": {"filters": ["discreet"]},
@@ -35,6 +38,24 @@ def configure_logging(log: Log) -> None:
             },
         }
     )
+
+
+class Attributed(logging.Filter):
+    """Tells of each record which request was being served: `request_id`, where one was."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if of_request := request_id():
+            record.request_id = of_request
+        return True
+
+
+class ForPeople(logging.Formatter):
+    """Lines of text, with the request's id at the end."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        of_request = getattr(record, "request_id", None)
+        line = super().formatMessage(record)
+        return f"{line} [{of_request}]" if of_request else line
 
 
 class Discreet(logging.Filter):

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -55,11 +56,13 @@ class BallotBox(Generic[Outcome]):
         self._closing = False
         self._alarm: asyncio.TimerHandle | None = None
         self._trouble = ""
-        self._refused = 0  # ballots, since it was logged last
+        self._turned_away = 0  # ballots
+        self._mentioned = 0  # of these, in the log
 
     def open(self) -> None:
         """Begin to store what is cast."""
         self._loop = asyncio.get_running_loop()
+        self._context = copy_context()  # nobody's: what is done for all is not logged as done for one request
         self._writer = self._loop.create_task(self._write(), name="writer of ballots")
 
     async def close(self) -> None:
@@ -70,20 +73,30 @@ class BallotBox(Generic[Outcome]):
         if self._alarm:
             self._alarm.cancel()
 
+    @property
+    def waiting(self) -> int:
+        """How many ballots wait for an answer."""
+        return self._waiting
+
+    @property
+    def turned_away(self) -> int:
+        """How many ballots were never handed to `record`, because too many waited, or these too long."""
+        return self._turned_away
+
     async def cast(self, ballots: Sequence[Ballot]) -> Sequence[Outcome]:
         """Hand in the ballots of one voter, and return what became of each when all are stored.
 
         Raises VoteNotStored when too many wait, when they were not stored in time, or when nobody can tell.
         """
         if self._closing or self._waiting + len(ballots) > self._most_waiting:
-            self._refused += len(ballots)
+            self._turned_away += len(ballots)
             raise VoteNotStored
         envelope = _Envelope(ballots, self._loop.create_future(), self._loop.time() + self._timeout)
         self._queue.append(envelope)
         self._waiting += len(ballots)
         self._called.set()
         if self._alarm is None:
-            self._alarm = self._loop.call_at(envelope.deadline, self._ring)
+            self._alarm = self._loop.call_at(envelope.deadline, self._ring, context=self._context)
         return await envelope.outcomes
 
     async def _write(self) -> None:
@@ -163,7 +176,7 @@ class BallotBox(Generic[Outcome]):
             if envelope.deadline <= now:
                 self._answer(envelope, None)
         while self._queue and self._queue[0].deadline <= now:
-            self._refused += len(self._queue[0].ballots)
+            self._turned_away += len(self._queue[0].ballots)
             self._answer(self._queue.popleft(), None)
 
     def _ring(self) -> None:
@@ -171,9 +184,9 @@ class BallotBox(Generic[Outcome]):
         self._answer_overdue(self._loop.time())
         waiting = next((envelope for envelope in (*self._in_hand, *self._queue) if envelope.is_open), None)
         self._alarm = self._loop.call_at(waiting.deadline, self._ring) if waiting else None
-        if self._refused:
-            logger.warning("%d votes were not stored, because too many waited, or waited too long", self._refused)
-            self._refused = 0
+        if more := self._turned_away - self._mentioned:
+            logger.warning("%d votes were not stored, because too many waited, or waited too long", more)
+            self._mentioned = self._turned_away
 
     def _complain(self, error: BaseException) -> None:
         """Log why ballots were not stored: once, as long as it is the same."""

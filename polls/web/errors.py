@@ -24,6 +24,7 @@ from polls.web.forms import MalformedForm, SlowForm
 from polls.web.keys import CONFIG
 from polls.web.language import Language
 from polls.web.negotiation import preferences
+from polls.web.request_id import request_id
 from polls.web.templating import VARY, language_of, render
 
 logger = logging.getLogger(__name__)
@@ -197,7 +198,13 @@ def _to_sign_in(request: web.Request) -> web.Response:
 
 def _json(request: web.Request, problem: Problem) -> web.Response:
     """A problem for programs (RFC 9457)."""
-    members = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": problem.detail}
+    members = {
+        "type": "about:blank",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "request_id": request_id(),
+    }
     return web.Response(
         status=problem.status,
         body=json.dumps(members, ensure_ascii=False).encode(),
@@ -214,4 +221,4 @@ def _page(request: web.Request, problem: Problem, error: Exception) -> web.Respo
     except Exception:
         # A template of the operator's own may be broken; its visitors still get an answer.
         logger.exception("the error page can't be rendered")
-        return web.Response(status=problem.status, text=f"{problem.title}\n\n{problem.detail}\n")
+        return web.Response(status=problem.status, text=f"{problem.title}\n\n{problem.detail}\n\n{request_id()}\n")

@@ -15,6 +15,7 @@ from polls.storage.engine import Engine
 from polls.storage.passwords import Passwords
 from polls.web.language import Language
 from polls.web.rendered import RenderedPages
+from polls.web.request_id import RequestIds
 
 CONFIG = web.AppKey("config", Config)
 ENGINE = web.AppKey("engine", Engine)
@@ -22,9 +23,12 @@ BALLOT_BOX: web.AppKey[BallotBox[Outcome]] = web.AppKey("ballot_box")
 STANDINGS = web.AppKey("standings", Standings)
 PASSWORDS = web.AppKey("passwords", Passwords)
 AUDIENCE = web.AppKey("audience", Audience)
+REQUEST_IDS = web.AppKey("request_ids", RequestIds)
 HARDENING: web.AppKey[Mapping[str, str]] = web.AppKey("hardening")  # the headers that protect visitors
 RENDERED = web.AppKey("rendered", RenderedPages)
 OUTBOX = web.AppKey("outbox", Outbox)
 TURNSTILE: web.AppKey[Turnstile | None] = web.AppKey("turnstile")  # None: nobody is counted
 STATIC_ADDRESSES: web.AppKey[dict[str, str]] = web.AppKey("static_addresses")  # {file below static/: its address}
 LANGUAGES: web.AppKey[Mapping[str, Language]] = web.AppKey("languages")  # by language tag, the default first
+
+VISITOR: web.RequestKey[str] = web.RequestKey("visitor", str)  # where a request comes from, if that is to be logged

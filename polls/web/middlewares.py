@@ -3,10 +3,14 @@
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
+from polls.config import Config
+from polls.web.addresses import network_of
 from polls.web.errors import respond
-from polls.web.keys import OUTBOX
+from polls.web.keys import OUTBOX, REQUEST_IDS, VISITOR
 from polls.web.rendered import ReadyResponse
+from polls.web.request_id import REQUEST_ID
 from polls.web.security import harden, refuse_other_sites
 from polls.web.static import static_caching
 
@@ -17,26 +21,39 @@ _SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 
 @web.middleware
 async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what another site asks for; make pages, or JSON, of errors; say how long files may be kept; harden all.
+    """Name the request; refuse what another site asks for; make pages, or JSON, of errors; harden every answer.
 
     One middleware, since each more costs every vote some microseconds.
     """
     request.app[OUTBOX].add(request.transport)
+    request_id = request.app[REQUEST_IDS].give(request)
     try:
         if request.method not in _SAFE_METHODS:
             refuse_other_sites(request)
         response = await handler(request)
     except (web.HTTPSuccessful, web.HTTPRedirection) as no_error:
         harden(request, no_error)
+        no_error.headers[REQUEST_ID] = request_id
         raise
     except Exception as error:  # noqa: BLE001 - respond() tells refusals from faults, and logs the faults
         response = respond(request, error)
     if isinstance(response, ReadyResponse):
+        response.request_id = request_id
         return response
+    response.headers[REQUEST_ID] = request_id
     if isinstance(response, web.FileResponse):
         response.headers["Cache-Control"] = static_caching(request)
     harden(request, response)
     return response
 
 
-MIDDLEWARES = (answers,)
+@web.middleware
+async def visitors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Note where the request comes from."""
+    request[VISITOR] = network_of(request)
+    return await handler(request)
+
+
+def middlewares(config: Config) -> list[Middleware]:
+    """What `config` wants, from the outside in."""
+    return [visitors, answers] if config.log.visitors else [answers]

@@ -13,6 +13,7 @@ from polls import paths
 from polls.web.cookies import pattern, remembered
 from polls.web.keys import CONFIG, LANGUAGES
 from polls.web.language import Language, negotiate
+from polls.web.request_id import request_id
 from polls.web.static import static_address
 
 LANGUAGE_COOKIE = "language"
@@ -48,12 +49,14 @@ def markup(app: web.Application, template: str, language: Language, /, **context
 def render(request: web.Request, template: str, /, *, status: int, **context: object) -> web.Response:
     """A page in the visitor's language that is made for this answer alone, such as one about an error.
 
-    `here` is this page's own address, unless the caller names another.
+    `here` is this page's own address, unless the caller names another; `request_id` is what the request is called.
     """
     language = language_of(request)
     return web.Response(
         status=status,
-        text=markup(request.app, template, language, **{"here": str(request.rel_url), **context}),
+        text=markup(
+            request.app, template, language, **{"here": str(request.rel_url), "request_id": request_id(), **context}
+        ),
         content_type="text/html",
         headers={"Content-Language": language.tag, "Vary": VARY, "Cache-Control": "no-cache"},
     )

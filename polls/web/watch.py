@@ -12,6 +12,7 @@ from polls.web.base import PollView
 from polls.web.errors import NotAWebSocket, TooManyWatchers
 from polls.web.keys import AUDIENCE, CONFIG, STANDINGS
 from polls.web.limits import most_watchers
+from polls.web.request_id import REQUEST_ID, request_id
 from polls.web.security import harden, refuse_other_sites_sockets
 from polls.web.view import STRANGER, view
 
@@ -36,6 +37,7 @@ class WatchView(PollView):
         if len(audience) >= most_watchers(self.request.app[CONFIG].limits):
             raise TooManyWatchers
         harden(self.request, socket)
+        socket.headers[REQUEST_ID] = request_id()
         try:
             await socket.prepare(self.request)
         except ConnectionError:  # gone already

@@ -51,7 +51,8 @@ async def test_head_answers_as_get_does_without_the_page(client: TestClient, ask
     whole, head = await client.get(address, headers=known), await client.head(address, headers=known)
 
     assert head.status == whole.status
-    assert {**head.headers, "Date": ""} == {**whole.headers, "Date": ""}
+    own = {"Date": "", "X-Request-ID": ""}  # each answer's
+    assert {**head.headers, **own} == {**whole.headers, **own}
     assert await head.read() == b""
 
 
@@ -106,7 +107,8 @@ async def test_who_asks_for_json_gets_problem_details(client: TestClient, status
 
     problem = await response.json(content_type="application/problem+json")
     assert response.status == problem["status"] == status
-    assert problem.keys() == {"type", "title", "status", "detail"}
+    assert problem.keys() == {"type", "title", "status", "detail", "request_id"}
+    assert problem["request_id"] == response.headers["X-Request-ID"]
     assert response.headers["Content-Language"] == "zh-Hans"
     assert response.headers["Vary"] == "Accept-Language, Cookie, Accept"
     assert "secret" not in str(problem)

@@ -1,0 +1,94 @@
+"""What a real process writes into its log: a line for each request, which can be found again by the request's id."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from email.message import Message
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from polls.config import Postgres
+from polls.domain.poll import Poll
+from polls.storage.engine import connect
+from tests.conftest import Ask, empty_database
+from tests.processes import Polls, serving
+
+
+@pytest.fixture
+def own(postgres: Postgres) -> Iterator[Postgres]:
+    """A database of the test's own, which it may spoil."""
+    with empty_database(postgres, "logs") as own:
+        yield own
+
+
+def settings(postgres: Postgres, **log: object) -> dict[str, object]:
+    address = {key: value for key, value in asdict(postgres).items() if value is not None}
+    return {"postgres": address | {"minsize": 1, "maxsize": 2}, "log": log}
+
+
+def send(polls: Polls, method: str, address: str, body: str | None = None, **headers: str) -> tuple[int, Message]:
+    parts = urlsplit(polls.url)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    kind = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
+    connection.request(method, address, body, kind | {name.replace("_", "-"): text for name, text in headers.items()})
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response.status, response.headers
+
+
+def test_a_request_is_found_in_the_log_for_people_by_the_id_of_its_answer(own: Postgres, tmp_path: Path) -> None:
+    with serving(tmp_path, config=settings(own, format="text")) as polls:
+        spoil(own)
+        voted, vote = send(
+            polls, "POST", "/poll/1/vote?secret", "choice=1", Cookie=f"voter={'5ec3e7' * 5}00", X_Request_ID="secret"
+        )
+        failed, failure = send(polls, "GET", "/poll/1?secret")
+        polls.end()
+
+    log = polls.log.read_text()
+    assert (voted, failed) == (503, 500)
+    line = re.search(r"INFO aiohttp\.access: POST /poll/1/vote 503 \d+ \d\.\d{4} \[(\w+)\]\n", log)
+    assert line
+    assert line[1] == vote["X-Request-ID"]
+    fault = rf"ERROR polls\.web\.errors: GET /poll/1 failed \[{failure['X-Request-ID']}\]\nTraceback"
+    assert re.search(fault, log)
+    for secret in ("secret", "5ec3e7", "127.0.0.1", "choice"):
+        assert secret not in log, secret
+
+
+def spoil(postgres: Postgres) -> None:
+    """Make a fault that nobody expects."""
+    with connect(postgres) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE question RENAME COLUMN edition TO something_else")
+
+
+def test_in_json_it_is_a_member_and_so_are_visitors_where_they_are_asked_for(
+    postgres: Postgres, poll: Poll, tmp_path: Path
+) -> None:
+    address = f"/poll/{poll.question.id}/vote"
+    given = {"X_Request_ID": "from-the-proxy", "X_Forwarded_For": "10.0.0.1, 203.0.113.7"}
+    with serving(tmp_path, config=settings(postgres, format="json", visitors=True) | {"proxied": 1}) as polls:
+        statuses = [
+            send(polls, "POST", address, f"choice={poll.choices[0].id}", **given)[0],
+            send(polls, "GET", "/nowhere")[0],
+        ]
+        polls.end()
+
+    entries = [json.loads(line) for line in polls.log.read_text().splitlines()]
+    vote, missing = (entry for entry in entries if entry["logger"] == "aiohttp.access")
+    assert statuses == [vote["status"], missing["status"]] == [303, 404]
+    assert (vote["request_id"], vote["visitor"]) == ("from-the-proxy", "203.0.113.7")
+    assert vote["message"].endswith(" 203.0.113.7")
+    assert re.fullmatch("[0-9a-f]{16}", missing["request_id"])
+    assert missing["visitor"] == "127.0.0.1"
+    assert not any("request_id" in entry for entry in entries if entry["logger"] != "aiohttp.access")
+
+
+@pytest.fixture
+def poll(ask: Ask) -> Poll:
+    return ask("Tea?", "Yes")
