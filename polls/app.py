@@ -30,6 +30,7 @@ from polls.web.keys import (
     LANGUAGES,
     OUTBOX,
     PASSWORDS,
+    READINESS,
     RENDERED,
     REQUEST_IDS,
     STANDINGS,
@@ -39,6 +40,7 @@ from polls.web.keys import (
 from polls.web.language import load_languages
 from polls.web.limits import handler_args
 from polls.web.middlewares import middlewares
+from polls.web.readiness import Readiness
 from polls.web.rendered import MOST_BYTES, RenderedPages
 from polls.web.request_id import RequestIds
 from polls.web.routes import setup_routes
@@ -63,6 +65,7 @@ def create_app(config: Config) -> web.Application:
     app[HARDENING] = security_headers(config)
     app[STATIC_ADDRESSES] = {}
     app[RENDERED] = RenderedPages(0 if config.development else MOST_BYTES)
+    app[READINESS] = Readiness()
     app[PASSWORDS] = Passwords()
     app[AUDIENCE] = Audience(as_message)
     app[OUTBOX] = Outbox(config.limits.answer)

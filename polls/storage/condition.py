@@ -1,5 +1,10 @@
 """Whether a database is fit for votes."""
 
+from typing import NamedTuple
+
+import psycopg2
+
+from polls.storage import migrations
 from polls.storage.engine import Connection, Engine, acquired
 
 # Settings of the server without which a vote that was acknowledged can be lost, and how they must not be.
@@ -17,7 +22,24 @@ def weaknesses(connection: Connection) -> list[str]:
         ]
 
 
-async def is_writable(engine: Engine) -> bool:
-    """Whether the database takes votes; a standby doesn't. Raises PollsUnavailable."""
+class Fitness(NamedTuple):
+    """Whether a database takes votes (a standby doesn't), and has all that this version of polls needs."""
+
+    is_writable: bool
+    is_current: bool
+
+
+async def fitness(engine: Engine, migrations_needed: frozenset[tuple[str, str]]) -> Fitness:
+    """How fit the database is, where those migrations (name, hash) are needed. Raises PollsUnavailable."""
     async with acquired(engine) as connection:
-        return str(await connection.scalar("SHOW transaction_read_only")) == "off"
+        is_writable = str(await connection.scalar("SHOW transaction_read_only")) == "off"
+        try:
+            applied = await (await connection.execute("SELECT name, hash FROM migration")).fetchall()
+        except psycopg2.errors.UndefinedTable:
+            applied = []
+    return Fitness(is_writable, migrations_needed <= {(row.name, row.hash) for row in applied})
+
+
+def needed() -> frozenset[tuple[str, str]]:
+    """The migrations of this version, by name and hash. Those of newer ones are made so that it goes on."""
+    return frozenset((migration.name, migration.hash) for migration in migrations.migrations())

@@ -1,11 +1,18 @@
-"""Whether this process is fit to serve, for those who send it requests."""
+"""Whether this process is alive, and whether it is fit to serve, for those who send it requests."""
 
 from aiohttp import web
 
-from polls.domain.errors import PollsUnavailable
-from polls.storage.condition import is_writable
 from polls.web.base import View
-from polls.web.keys import ENGINE, STANDINGS
+from polls.web.keys import ENGINE, READINESS, STANDINGS
+
+_NOT_KEPT = {"Cache-Control": "no-store"}
+
+
+class HealthView(View):
+    """Alive, whatever the database does."""
+
+    async def get(self) -> web.Response:
+        return web.json_response({"alive": True}, headers=_NOT_KEPT)
 
 
 class ReadyView(View):
@@ -13,14 +20,9 @@ class ReadyView(View):
 
     async def get(self) -> web.Response:
         app = self.request.app
-        try:
-            database = "writable" if await is_writable(app[ENGINE]) else "read-only"
-        except PollsUnavailable:
-            database = "away"
-        notices = "heard" if app[STANDINGS].is_trusted else "not heard"
-        is_ready = (database, notices) == ("writable", "heard")
-        return web.json_response(
-            {"ready": is_ready, "database": database, "notices": notices},
-            status=200 if is_ready else 503,
-            headers={"Cache-Control": "no-store"},
-        )
+        state = {
+            **await app[READINESS].of_database(app[ENGINE]),
+            "notices": "heard" if app[STANDINGS].is_trusted else "not heard",
+        }
+        is_ready = state == {"database": "writable", "schema": "current", "notices": "heard"}
+        return web.json_response({"ready": is_ready, **state}, status=200 if is_ready else 503, headers=_NOT_KEPT)

@@ -13,7 +13,7 @@ from polls.web.admin.users import UsersView, UserView
 from polls.web.ballots import VoteView
 from polls.web.base import View
 from polls.web.expectations import continue_if_asked
-from polls.web.health import ReadyView
+from polls.web.health import HealthView, ReadyView
 from polls.web.keys import CONFIG
 from polls.web.language_choice import LanguageView
 from polls.web.numbers import NUMBER
@@ -45,6 +45,7 @@ VIEWS: list[tuple[str, type[View], str]] = [
     ("/admin/users/", UsersView, "admin_users"),
     (f"/admin/users/{{id:{NUMBER}}}", UserView, "admin_user"),
     ("/admin/account", AccountView, "admin_account"),
+    ("/healthz", HealthView, "health"),
     ("/readyz", ReadyView, "ready"),
     ("/language/{tag}", LanguageView, "language"),
 ]

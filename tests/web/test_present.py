@@ -1,4 +1,4 @@
-"""The presenter's page, and whether this process is ready."""
+"""The presenter's page."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,8 +12,6 @@ from aiohttp.test_utils import TestClient
 
 from polls.app import create_app
 from polls.config import Config, Site
-from polls.storage.engine import Connection
-from polls.web.keys import STANDINGS
 from tests.conftest import Ask
 from tests.pages import find, links, parse, words
 
@@ -103,41 +101,3 @@ async def test_a_closed_poll_is_presented_without_an_invitation(client: TestClie
 
 async def test_an_unknown_poll_is_not_presented(client: TestClient) -> None:
     assert (await client.get("/poll/999/present")).status == 404
-
-
-async def test_polls_is_ready_while_it_can_count_and_hears_of_changes(client: TestClient) -> None:
-    answer = await client.get("/readyz")
-
-    assert answer.status == 200
-    assert await answer.json() == {"ready": True, "database": "writable", "notices": "heard"}
-    assert answer.headers["Cache-Control"] == "no-store"
-
-
-async def test_polls_is_not_ready_while_it_hears_of_no_changes(client: TestClient) -> None:
-    client.app[STANDINGS]._told.clear()  # type: ignore[union-attr]
-
-    answer = await client.get("/readyz")
-
-    assert answer.status == 503
-    assert await answer.json() == {"ready": False, "database": "writable", "notices": "not heard"}
-
-
-async def test_polls_is_not_ready_while_the_database_takes_no_votes(client: TestClient, database: Connection) -> None:
-    with database.cursor() as cursor:
-        cursor.execute("SELECT current_database()")
-        ((name,),) = cursor.fetchall()
-        cursor.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE application_name = 'polls' AND datname = current_database() AND pid <> pg_backend_pid()"
-        )
-    try:
-        answer = await client.get("/readyz")
-
-        assert answer.status == 503
-        assert (await answer.json())["database"] in {"read-only", "away"}
-    finally:
-        with database.cursor() as cursor:
-            cursor.execute(
-                f"SET default_transaction_read_only = off; ALTER DATABASE {name} RESET default_transaction_read_only"
-            )
