@@ -4,6 +4,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from polls import __version__
@@ -18,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     try:
         parser = _parser()
-        unsaid = argparse.Namespace(config=None, host=None, port=None, path=None, development=False)
+        unsaid = argparse.Namespace(config=None, host=None, port=None, path=None, metrics=None, development=False)
         options = parser.parse_args(arguments, unsaid)
         if options.development and options.host not in {None, _DEVELOPMENT_HOST}:
             parser.error(f"--development serves on {_DEVELOPMENT_HOST} only")
@@ -41,6 +42,8 @@ def _run(options: argparse.Namespace) -> int:  # noqa: C901, PLR0912 - a list of
         overrides |= {"development": True, "host": _DEVELOPMENT_HOST}
     try:
         settings = config.load(file, **overrides)
+        if options.metrics is not None:
+            settings = replace(settings, metrics=replace(settings.metrics, port=options.metrics, path=None))
         match options.command:
             case "check":
                 print(f"{file}: no faults")
@@ -82,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--host", metavar="H", help="the address to listen on")
     common.add_argument("--port", metavar="P", type=_port, help="the port to listen on; 0 takes a free one")
     common.add_argument("--path", metavar="SOCKET", type=Path, help="a UNIX socket to listen on instead")
+    common.add_argument(
+        "--metrics",
+        metavar="PORT",
+        type=_port,
+        help="the port to tell metrics at, for this process alone; where it is taken, one of the 16 that follow",
+    )
     common.add_argument(
         "--development",
         action="store_true",

@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import threading
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, suppress
 from functools import partial
 
 from aiohttp import web
 
 from polls.config import Config, Postgres
+from polls.listening import CannotListen, listening_for_metrics, whereabouts
 from polls.live.audience import GOING_AWAY, Audience
 from polls.live.ballot_box import BallotBox
 from polls.live.outbox import Outbox
@@ -28,6 +30,7 @@ from polls.web.keys import (
     ENGINE,
     HARDENING,
     LANGUAGES,
+    METER,
     OUTBOX,
     PASSWORDS,
     READINESS,
@@ -39,6 +42,8 @@ from polls.web.keys import (
 )
 from polls.web.language import load_languages
 from polls.web.limits import handler_args
+from polls.web.meter import Meter
+from polls.web.metrics import metrics_app
 from polls.web.middlewares import middlewares
 from polls.web.readiness import Readiness
 from polls.web.rendered import MOST_BYTES, RenderedPages
@@ -51,14 +56,19 @@ from polls.web.watch import as_message
 logger = logging.getLogger(__name__)
 
 _UNTIL_NOTICES = 2  # seconds that a start waits for them
+_IMPATIENT = 1  # seconds that the end waits for whoever is being told metrics
 _RECORDER = web.AppKey("recorder", Recorder)
 
 
 def create_app(config: Config) -> web.Application:
     """Assemble polls. Nothing is opened yet: that happens when the application starts."""
+    meter = Meter() if config.metrics.are_told else None
     app = web.Application(
-        middlewares=middlewares(config), client_max_size=MAX_BODY, handler_args=handler_args(config.limits)
+        middlewares=middlewares(config, meter), client_max_size=MAX_BODY, handler_args=handler_args(config.limits)
     )
+    if meter:
+        app[METER] = meter
+        app.cleanup_ctx.append(tell_metrics)
     app[CONFIG] = config
     app[LANGUAGES] = load_languages(config.site.zone)
     app[REQUEST_IDS] = RequestIds(proxied=config.proxied > 0)
@@ -85,6 +95,26 @@ def create_app(config: Config) -> web.Application:
     return app
 
 
+async def tell_metrics(app: web.Application) -> AsyncIterator[None]:
+    """Tell metrics, from before anything else is opened; where that can't be, votes are more important."""
+    with ExitStack() as opened:
+        try:
+            sockets = opened.enter_context(listening_for_metrics(app[CONFIG].metrics))
+        except CannotListen as refusal:
+            logger.error("metrics are not told: %s", refusal)  # noqa: TRY400 - it says all
+            yield
+            return
+        logger.info("metrics are told at %s/metrics", whereabouts(sockets))
+        runner = web.AppRunner(metrics_app(app, app[METER]), access_log=None, shutdown_timeout=_IMPATIENT)
+        await runner.setup()
+        try:
+            for listener in sockets:
+                await web.SockSite(runner, listener).start()
+            yield
+        finally:
+            await runner.cleanup()
+
+
 async def prepare_schema(app: web.Application) -> None:
     """Bring the database up to this version, or refuse to serve one that is behind. Raises UnusableDatabase."""
     given_up = threading.Event()
@@ -103,7 +133,9 @@ async def open_ballot_box(app: web.Application) -> None:
     """Begin to take ballots, and to store them over one connection more. Raises UnusableDatabase."""
     votes = app[CONFIG].votes
     app[_RECORDER] = await open_recorder(app[CONFIG].postgres, app[ENGINE])
-    app[BALLOT_BOX] = BallotBox(app[_RECORDER].record, waiting=votes.waiting, timeout=votes.timeout)
+    meter = app.get(METER)
+    record = meter.recording(app[_RECORDER].record) if meter else app[_RECORDER].record
+    app[BALLOT_BOX] = BallotBox(record, waiting=votes.waiting, timeout=votes.timeout)
     app[BALLOT_BOX].open()
 
 
@@ -117,7 +149,8 @@ async def open_standings(app: web.Application) -> None:
         app[AUDIENCE],
         most=app[CONFIG].memory.polls,
     )
-    app[STANDINGS].open(notices(engine.dsn))
+    news, meter = notices(engine.dsn), app.get(METER)
+    app[STANDINGS].open(meter.hearing(news) if meter else news)
     # Without notices it works, too, and the log tells why there are none.
     with suppress(TimeoutError):
         async with asyncio.timeout(_UNTIL_NOTICES):

@@ -116,6 +116,20 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Metrics:
+    """Where each process tells its figures: at `port` of `host`, or on a UNIX socket; without either, nowhere."""
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    path: Path | None = None
+
+    @property
+    def are_told(self) -> bool:
+        """Whether anybody may ask for them."""
+        return self.port is not None or self.path is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings of a running polls.
 
@@ -136,6 +150,7 @@ class Config:
     limits: Limits = Limits()
     memory: Memory = Memory()
     log: Log = Log()
+    metrics: Metrics = Metrics()
     templates: Path | None = None
     development: bool = False
 
@@ -281,7 +296,9 @@ def _flat(error: Mapping[str, Any], above: _Key = ()) -> Iterator[tuple[_Key, st
 def _unknown(key: _Key) -> str:
     """Say that `key` means nothing here, and which known one looks like it."""
     owner = _SECTIONS.get(key[0], Config) if len(key) > 1 else Config
-    known = {field.name for field in fields(owner)} - {"path", "development"}
+    known = {field.name for field in fields(owner)}
+    if owner is Config:
+        known -= {"path", "development"}
     nearest = difflib.get_close_matches(key[-1], known, n=1)
     return f"unknown key; did you mean {nearest[0]}?" if nearest else "unknown key"
 
@@ -351,6 +368,12 @@ def _keys(**checks: t.Trafaret) -> dict[t.Key, t.Trafaret]:
     return {t.Key(name, optional=True): check for name, check in checks.items()}
 
 
+def _one_place(metrics: Mapping[str, object]) -> Iterator[tuple[str, object, tuple[str, ...]]]:
+    """What no key of `metrics` shows by itself."""
+    if metrics.get("port") is not None and metrics.get("path") is not None:
+        yield "path", t.DataError("can't stand beside port: metrics are told in one place"), ()
+
+
 def _agreement(postgres: Mapping[str, object]) -> Iterator[tuple[str, object, tuple[str, ...]]]:
     """What no key shows by itself. A `key` of trafaret's Dict, so that its faults are told along with all others."""
     if postgres.get("embedded") is not None:
@@ -373,6 +396,7 @@ _SECTIONS: dict[str, Any] = {
     "limits": Limits,
     "memory": Memory,
     "log": Log,
+    "metrics": Metrics,
 }
 _SERVER = ("host", "port", "user", "password", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey")
 _TEXT = t.String() & t.Call(_printable)
@@ -430,6 +454,10 @@ _LOG = t.Dict(
         visitors=t.Bool(),
     )
 )
+_METRICS = t.Dict(
+    _keys(host=_TEXT, port=_or_nothing(_between(0, 65535)), path=_or_nothing(_TEXT & Path)),
+    _one_place,
+)
 _SETTINGS = t.Dict(
     {
         t.Key("postgres"): _POSTGRES,
@@ -438,6 +466,7 @@ _SETTINGS = t.Dict(
         t.Key("limits", default=dict): _LIMITS,
         t.Key("memory", default=dict): _MEMORY,
         t.Key("log", default=dict): _LOG,
+        t.Key("metrics", default=dict): _METRICS,
         **_keys(
             host=_TEXT,
             port=_between(0, 65535),

@@ -16,10 +16,11 @@ from time import monotonic
 
 from aiohttp import web
 
-from polls.config import Config
+from polls.config import Config, Metrics
 
 logger = logging.getLogger(__name__)
 
+_NEIGHBOURS = 16  # ports that follow one, for processes that have it in their configuration, too
 _SILENCE = 10  # seconds between two complaints that there are too many connections
 
 
@@ -75,6 +76,25 @@ class _TurnedAway(asyncio.Protocol):
         transport.abort()
 
 
+@contextmanager
+def listening_for_metrics(metrics: Metrics) -> Iterator[list[socket.socket]]:
+    """Sockets where `metrics` are told, at the next free port where theirs is taken. Raises CannotListen."""
+    if metrics.path is not None:
+        with _unix_socket(metrics.path) as unix_socket:
+            yield [unix_socket]
+        return
+    with ExitStack() as opened:
+        yield [opened.enter_context(tcp_socket) for tcp_socket in _next_free(metrics.host, metrics.port or 0)]
+
+
+def whereabouts(sockets: list[socket.socket]) -> str:
+    """Where these sockets are: a URL, or a path."""
+    if sockets[0].family is socket.AF_UNIX:
+        return str(sockets[0].getsockname())
+    host, port = sockets[0].getsockname()[:2]
+    return _url(host, port, prefix="")
+
+
 def announcement(config: Config, sockets: list[socket.socket]) -> str:
     """Tell whoever started polls where it is, and what to type on a phone when the whole network is let in."""
     if config.path is not None:
@@ -120,13 +140,29 @@ def _remove_abandoned(path: Path) -> None:
     path.unlink()
 
 
-def _tcp_sockets(host: str, port: int) -> list[socket.socket]:
-    """A listening socket for each address of `host`; where this machine lacks a kind of address, for the others."""
+def _next_free(host: str, port: int) -> list[socket.socket]:
+    """Sockets at `port` or one of its neighbours: several processes may have one configuration."""
+    last = min(port + _NEIGHBOURS, 65535)
+    while True:
+        try:
+            return _tcp_sockets(host, port, options=("metrics.host", "metrics.port"))
+        except CannotListen as refusal:
+            is_taken = isinstance(refusal.__cause__, OSError) and refusal.__cause__.errno == errno.EADDRINUSE
+            if not is_taken or port == last:
+                raise
+        port += 1
+
+
+def _tcp_sockets(host: str, port: int, options: tuple[str, str] = ("--host", "--port")) -> list[socket.socket]:
+    """A listening socket for each address of `host`; where this machine lacks a kind of address, for the others.
+
+    `options` are what chooses another host, and another port.
+    """
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise CannotListen(f"there is no address {host!r}: {reason}. Choose another with --host") from error
+        raise CannotListen(f"there is no address {host!r}: {reason}. Choose another with {options[0]}") from error
     sockets: list[socket.socket] = []
     refusals: list[OSError] = []
     for family, *_, address in addresses:
@@ -143,17 +179,17 @@ def _tcp_sockets(host: str, port: int) -> list[socket.socket]:
     for tcp_socket in sockets:
         tcp_socket.close()
     worst = next((refusal for refusal in refusals if refusal.errno not in lacking), refusals[0])
-    raise CannotListen(f"can't listen on {host}:{port}: {_advice(worst)}") from worst
+    raise CannotListen(f"can't listen on {host}:{port}: {_advice(worst, *options)}") from worst
 
 
-def _advice(refusal: OSError) -> str:
+def _advice(refusal: OSError, host_option: str, port_option: str) -> str:
     reason = os.strerror(refusal.errno or 0)
     match refusal.errno:
         case errno.EADDRINUSE:
-            return f"{reason}. End what listens there, or choose another with --port"
+            return f"{reason}. End what listens there, or choose another with {port_option}"
         case errno.EACCES:
-            return f"{reason}. Ports below 1024 are root's: choose another with --port"
-    return f"{reason}. Choose another address with --host"
+            return f"{reason}. Ports below 1024 are root's: choose another with {port_option}"
+    return f"{reason}. Choose another address with {host_option}"
 
 
 def _url(host: str, port: int, prefix: str) -> str:

@@ -106,6 +106,11 @@ templates: nowhere
             "postgres: {}\nsite: {url: 'https://host:port'}",
             "my.yaml:2: site.url: value is not an address like https://polls.example.org",
         ),
+        (
+            "postgres: {}\nmetrics: {port: 9101, path: metrics.sock}",
+            "my.yaml:2: metrics.path: can't stand beside port: metrics are told in one place",
+        ),
+        ("postgres: {}\nmetrics: {pat: x}", "my.yaml:2: metrics.pat: unknown key; did you mean path?"),
         ("postgres: {}\nlog: {format: xml}", "my.yaml:2: log.format: value is none of text, json"),
         (
             "postgres: !!os.system x",

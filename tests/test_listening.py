@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from polls import listening as module
-from polls.config import Config, Postgres
-from polls.listening import CannotListen, announcement, listening
+from polls.config import Config, Metrics, Postgres
+from polls.listening import CannotListen, announcement, listening, listening_for_metrics
 
 
 def config(**settings: Any) -> Config:
@@ -95,3 +95,26 @@ def test_who_may_not_use_a_port_is_told_so(monkeypatch: pytest.MonkeyPatch) -> N
 def test_who_comes_before_it_is_ready_waits(tmp_path: Path) -> None:
     with listening(config(path=tmp_path / "polls.sock")), socket.socket(socket.AF_UNIX) as client:
         client.connect(str(tmp_path / "polls.sock"))
+
+
+def test_metrics_have_sixteen_neighbours_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def taken(host: str, port: int, **_: object) -> None:
+        tried.append(port)
+        raise CannotListen(f"{host}:{port} is taken") from OSError(errno.EADDRINUSE, "taken")
+
+    monkeypatch.setattr(module, "_tcp_sockets", taken)
+    for port in (9101, 65530):
+        with pytest.raises(CannotListen), listening_for_metrics(Metrics(port=port)):
+            pass
+
+    assert tried == [*range(9101, 9118), *range(65530, 65536)]
+
+
+def test_a_host_that_does_not_exist_is_said_with_the_setting_that_names_it() -> None:
+    with (
+        pytest.raises(CannotListen, match=r"nowhere\.invalid.*Choose another with metrics\.host"),
+        listening_for_metrics(Metrics(host="nowhere.invalid", port=9101)),
+    ):
+        pass

@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import aiopg
 import aiopg.connection
@@ -35,6 +35,28 @@ class UnusableDatabase(Exception):
     """The configured database can't serve polls; the message tells an operator why and what to do, in one line."""
 
 
+class Turns(asyncio.Semaphore):
+    """Turns at the pool; `waiting` is how many wait for theirs."""
+
+    waiting = 0
+
+    async def acquire(self) -> Literal[True]:
+        self.waiting += 1
+        try:
+            return await super().acquire()
+        finally:
+            self.waiting -= 1
+
+
+class PoolUse(NamedTuple):
+    """Connections that are `busy` and `free`, the `most` that may be open, and how many are `waiting` for one."""
+
+    busy: int
+    free: int
+    most: int
+    waiting: int
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """aiopg's engine, with a queue before its pool: by itself it lets latecomers overtake, until some wait in vain.
@@ -44,7 +66,13 @@ class Engine:
 
     dsn: str
     pool: aiopg.sa.Engine
-    turns: asyncio.Semaphore
+    turns: Turns
+
+    @property
+    def use(self) -> PoolUse:
+        """How busy it is."""
+        free = self.pool.freesize
+        return PoolUse(self.pool.size - free, free, self.pool.maxsize, self.turns.waiting)
 
 
 async def open_engine(postgres: Postgres, *, echo: bool = False) -> Engine:
@@ -66,7 +94,7 @@ async def open_engine(postgres: Postgres, *, echo: bool = False) -> Engine:
         await _fill(pool, postgres.minsize)
     except (psycopg2.Error, TimeoutError) as error:
         raise UnusableDatabase(advice(postgres, str(error))) from error
-    return Engine(dsn, pool, asyncio.Semaphore(postgres.maxsize))
+    return Engine(dsn, pool, Turns(postgres.maxsize))
 
 
 async def close_engine(engine: Engine) -> None:

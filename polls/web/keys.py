@@ -14,6 +14,7 @@ from polls.storage.ballots import Outcome
 from polls.storage.engine import Engine
 from polls.storage.passwords import Passwords
 from polls.web.language import Language
+from polls.web.meter import Meter
 from polls.web.readiness import Readiness
 from polls.web.rendered import RenderedPages
 from polls.web.request_id import RequestIds
@@ -25,6 +26,7 @@ STANDINGS = web.AppKey("standings", Standings)
 PASSWORDS = web.AppKey("passwords", Passwords)
 READINESS = web.AppKey("readiness", Readiness)
 AUDIENCE = web.AppKey("audience", Audience)
+METER = web.AppKey("meter", Meter)  # where metrics are told
 REQUEST_IDS = web.AppKey("request_ids", RequestIds)
 HARDENING: web.AppKey[Mapping[str, str]] = web.AppKey("hardening")  # the headers that protect visitors
 RENDERED = web.AppKey("rendered", RenderedPages)

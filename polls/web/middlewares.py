@@ -9,6 +9,7 @@ from polls.config import Config
 from polls.web.addresses import network_of
 from polls.web.errors import respond
 from polls.web.keys import OUTBOX, REQUEST_IDS, VISITOR
+from polls.web.meter import Meter
 from polls.web.rendered import ReadyResponse
 from polls.web.request_id import REQUEST_ID
 from polls.web.security import harden, refuse_other_sites
@@ -54,6 +55,7 @@ async def visitors(request: web.Request, handler: Handler) -> web.StreamResponse
     return await handler(request)
 
 
-def middlewares(config: Config) -> list[Middleware]:
-    """What `config` wants, from the outside in."""
-    return [visitors, answers] if config.log.visitors else [answers]
+def middlewares(config: Config, meter: Meter | None) -> list[Middleware]:
+    """What `config` wants, from the outside in. With a `meter`, requests are counted."""
+    wanted: list[Middleware] = [meter.requests] if meter else []
+    return [*wanted, *([visitors] if config.log.visitors else []), answers]

@@ -52,7 +52,7 @@ def test_help_names_every_command_and_option(tmp_path: Path) -> None:
     done = command(tmp_path, "--help")
 
     assert done.returncode == 0
-    for word in [*COMMANDS, "--config", "--host", "--port", "--path"]:
+    for word in [*COMMANDS, "--config", "--host", "--port", "--path", "--metrics"]:
         assert word in done.stdout
 
 
@@ -77,6 +77,7 @@ def test_it_tells_its_version(tmp_path: Path) -> None:
         ["--port", "x"],
         ["--port", "70000"],
         ["--port", "-1"],
+        ["--metrics", "x"],
         ["check", "--plan"],
         ["--development", "--host", "0.0.0.0"],
     ],
