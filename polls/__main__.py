@@ -41,6 +41,8 @@ def _run(options: argparse.Namespace) -> int:  # noqa: C901, PLR0912 - a list of
     if options.development:
         overrides |= {"development": True, "host": _DEVELOPMENT_HOST}
     try:
+        if options.command == "doctor":  # which tells what is wrong with the configuration in its own way
+            return commands.doctor(file, overrides)
         settings = config.load(file, **overrides)
         if options.metrics is not None:
             settings = replace(settings, metrics=replace(settings.metrics, port=options.metrics, path=None))
@@ -116,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     shown = migrate.add_mutually_exclusive_group()
     shown.add_argument("--plan", action="store_true", help="print the SQL that would run, and run nothing")
     shown.add_argument("--list", action="store_true", help="tell what is applied and what is pending")
+    command("doctor", "Tell what is right and wrong with the configuration, this machine and the database.")
     command("sample", "Load the sample polls; those that are there already stay as they are.")
     verify = command("verify", "Recount every poll from its ballots: exit status 1 where a number differs.")
     verify.add_argument("--poll", metavar="ID", type=_poll, help="recount this poll alone")

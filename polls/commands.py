@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,8 @@ from typing import Any, TypeVar, TypeVarTuple
 from aiohttp import web
 
 from polls.app import create_app
-from polls.config import Config, Postgres
+from polls.config import Config, ConfigError, Postgres, load
+from polls.doctor import diagnosis
 from polls.domain.account import FEWEST_IN_PASSWORD, MOST_IN_PASSWORD, MOST_LETTERS, fit
 from polls.domain.errors import NoSuchAccount, PollsUnavailable, UnfitPassword, UnfitUsername, UsernameTaken
 from polls.domain.person import COMMAND_LINE
@@ -29,6 +30,7 @@ from polls.logs import configure_logging
 from polls.storage import accounts, embedded, migrations
 from polls.storage.backup import BackupFailed, back_up, restore_from, stream
 from polls.storage.engine import Connection, Engine, close_engine, connect, database, environment, open_engine
+from polls.storage.examination import Finding, Verdict
 from polls.storage.passwords import Passwords, check_fitness
 from polls.storage.recount import recount
 from polls.web.access_log import AccessLogger
@@ -199,6 +201,21 @@ def admins(config: Config) -> int:
     if not users:
         print("nobody can sign in yet: make the first account with `polls createadmin`")
     return 0
+
+
+def doctor(file: Path, overrides: Mapping[str, object]) -> int:
+    """Print what is right and what is wrong with the set-up that `file` and `overrides` describe."""
+    try:
+        config = load(file, **overrides)
+    except ConfigError as error:
+        for fault in error.faults:
+            print(Finding(Verdict.FAULT, "configuration", str(fault)))
+        return 2
+    is_sound = True
+    for finding in diagnosis(config, file):
+        print(finding, flush=True)
+        is_sound = is_sound and finding.verdict is not Verdict.FAULT
+    return 0 if is_sound else 1
 
 
 def psql(config: Config, arguments: Sequence[str] = ()) -> int:

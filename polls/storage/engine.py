@@ -25,6 +25,7 @@ Connection: TypeAlias = psycopg2.extensions.connection
 CONNECT_TIMEOUT = 5  # seconds until a server that doesn't answer counts as away
 ACQUIRE_TIMEOUT = 2  # seconds that a request waits for its turn
 RECONNECT_TIMEOUT = 1  # seconds more, where a connection has to be opened first
+BESIDE_THE_POOL = 2  # connections of each process: one stores ballots, one hears notices
 STATEMENT_TIMEOUT = 2  # seconds that a visitor's statement may take
 
 # Dates come in UTC, whatever the server's own time zone is.

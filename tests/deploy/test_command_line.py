@@ -23,6 +23,7 @@ COMMANDS = [
     "serve",
     "check",
     "migrate",
+    "doctor",
     "sample",
     "verify",
     "backup",

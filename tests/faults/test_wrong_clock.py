@@ -7,19 +7,17 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.faults.conftest import Serve, settings
-from tests.processes import Polls, serving
+from tests.processes import FAKETIME, Polls, serving
 from tests.servers import Server
-
-LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 
 
 @pytest.fixture
 def a_day_ahead(server: Server, serve: Serve, tmp_path: Path) -> Polls:  # type: ignore[misc]
-    if not LIBRARIES:
+    if not FAKETIME:
         pytest.skip("libfaketime is not installed (on Debian: apt-get install libfaketime)")
     with serve():
         pass  # its poll is there
-    environ = {"LD_PRELOAD": str(LIBRARIES[0]), "FAKETIME": "+1d", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    environ = {"LD_PRELOAD": FAKETIME, "FAKETIME": "+1d", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     with serving(tmp_path, config=settings(server), environ=environ) as polls:
         yield polls
 

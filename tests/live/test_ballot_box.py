@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextvars import ContextVar
 
 import pytest
 
 from polls.domain.errors import VoteNotStored
 from polls.domain.poll import Ballot
+from polls.live import ballot_box as module
 from polls.live.ballot_box import BallotBox
 
 
@@ -318,3 +320,33 @@ async def test_a_box_that_was_never_used_closes(database: Database) -> None:
     box.open()
     async with asyncio.timeout(1):
         await box.close()
+
+
+async def test_who_was_turned_away_is_told_in_nobodys_name(database: Database) -> None:
+    """What is logged of many is not found by the id of the one request that came first."""
+    whose: ContextVar[str] = ContextVar("whose", default="nobody's")
+    names: list[str] = []
+
+    def note(record: logging.LogRecord) -> bool:
+        names.append(f"{whose.get()}: {record.getMessage().split(',')[0]}")
+        return True
+
+    box = BallotBox(database.record, waiting=1, timeout=0.2)
+    box.open()
+    whose.set("ann's")
+    module.logger.addFilter(note)
+    try:
+        first = await held_up(box, database, "ann")
+        with pytest.raises(VoteNotStored):
+            await voting(box, "bob")
+        assert (box.waiting, box.turned_away) == (1, 1)
+        with pytest.raises(VoteNotStored):
+            await first
+        assert (box.waiting, box.turned_away) == (0, 1)
+    finally:
+        module.logger.removeFilter(note)
+        database.open.set()
+        await box.close()
+
+    assert "nobody's: 1 votes were not stored" in names
+    assert not any(name.startswith("ann's") for name in names)
