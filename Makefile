@@ -52,6 +52,7 @@ clean: ## remove what was made, but not the data in var/
 programs:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || command -v chromium-browser >/dev/null \
 	  || { $(call install,chromium); }
+	@command -v ip >/dev/null || { $(call install,iproute2); }
 	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { $(call install,libfaketime); }
 	@command -v slowhttptest >/dev/null || { $(call install,slowhttptest); }
 

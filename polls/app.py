@@ -19,7 +19,7 @@ from polls.live.turnstile import Turnstile
 from polls.storage import migrations, questions
 from polls.storage.ballots import Recorder, open_recorder
 from polls.storage.condition import weaknesses
-from polls.storage.engine import close_engine, connect, open_engine
+from polls.storage.engine import connect, open_engine
 from polls.storage.notices import notices
 from polls.storage.passwords import Passwords
 from polls.web.forms import MAX_BODY
@@ -149,7 +149,7 @@ async def open_standings(app: web.Application) -> None:
         app[AUDIENCE],
         most=app[CONFIG].memory.polls,
     )
-    news, meter = notices(engine.dsn), app.get(METER)
+    news, meter = notices(engine), app.get(METER)
     app[STANDINGS].open(meter.hearing(news) if meter else news)
     # Without notices it works, too, and the log tells why there are none.
     with suppress(TimeoutError):
@@ -191,7 +191,7 @@ async def close_standings(app: web.Application) -> None:
 async def close_pg(app: web.Application) -> None:
     """Close the pool; a start that failed half-way has none."""
     if engine := app.get(ENGINE):
-        await close_engine(engine)
+        await engine.close()
 
 
 def _prepare_schema(postgres: Postgres, given_up: threading.Event) -> None:

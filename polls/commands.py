@@ -29,8 +29,9 @@ from polls.listening import Door, announcement, listening
 from polls.logs import configure_logging
 from polls.storage import accounts, embedded, migrations
 from polls.storage.backup import BackupFailed, back_up, restore_from, stream
-from polls.storage.engine import Connection, Engine, close_engine, connect, database, environment, open_engine
+from polls.storage.engine import Connection, Engine, connect, environment, open_engine
 from polls.storage.examination import Finding, Verdict
+from polls.storage.hosts import database
 from polls.storage.passwords import Passwords, check_fitness
 from polls.storage.recount import recount
 from polls.web.access_log import AccessLogger
@@ -250,7 +251,7 @@ def _with_engine(config: Config, work: Callable[[Engine], Awaitable[_Result]]) -
         try:
             return await work(engine)
         finally:
-            await close_engine(engine)
+            await engine.close()
 
     with embedded.running(config.postgres) as postgres:
         with connect(postgres) as connection:

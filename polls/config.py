@@ -22,12 +22,13 @@ _Key = tuple[str, ...]  # where a setting stands: ("postgres", "minsize")
 class Postgres:
     """Which PostgreSQL, and how many connections to it.
 
-    `embedded` is the data folder of a private server, None where a server is named.
+    `embedded` is the data folder of a private server, None where a server is named. `host` may be several, of which
+    one takes votes; each may have its own port behind it: `db1:5433`.
     What is None is left to libpq: its environment variables, ~/.pgpass and defaults.
     """
 
     embedded: Path | None = None
-    host: str | None = None
+    host: str | tuple[str, ...] | None = None
     port: int | None = None
     user: str | None = None
     password: str | None = field(default=None, repr=False)
@@ -40,6 +41,17 @@ class Postgres:
     minsize: int = 5
     maxsize: int = 5
     migrate: bool = True
+
+    @property
+    def hosts(self) -> list["Postgres"]:
+        """The same settings with one host alone, for each of them, and with its own port where it has one."""
+        return [self._at(host) for host in (self.host if isinstance(self.host, tuple) else [self.host])]
+
+    def _at(self, host: str | None) -> "Postgres":
+        parts = host and _HOST_AND_PORT.fullmatch(host)
+        if not parts:
+            return replace(self, host=host)
+        return replace(self, host=parts["address"] or parts["name"], port=int(parts["port"] or 0) or self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +357,24 @@ def _time_zone(value: str) -> object:
         return t.DataError("value is no time zone like Europe/Berlin", value=value)
 
 
+def _host(value: str) -> object:
+    parts = _HOST_AND_PORT.fullmatch(value)
+    if parts:
+        is_sound = 0 < int(parts["port"] or 1) < 65536
+    else:
+        is_sound = value.startswith("/") or (value.count(":") > 1 and "[" not in value)  # IPv6 without a port
+    # A comma would be for libpq, which hangs at a host that is away.
+    if not is_sound or "," in value:
+        return t.DataError("value is no host like db.example.org or db.example.org:5432", value=value)
+    return value
+
+
+def _host_or_hosts(value: object) -> object:
+    if isinstance(value, list):
+        return tuple(_HOSTS.check(value))
+    return _HOST.check(value)
+
+
 def _folder(value: str) -> object:
     try:
         exists = Path(value).is_dir()
@@ -401,10 +431,13 @@ _SECTIONS: dict[str, Any] = {
 _SERVER = ("host", "port", "user", "password", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey")
 _TEXT = t.String() & t.Call(_printable)
 _TEXT_OR_NOTHING = _or_nothing(_TEXT)
+_HOST_AND_PORT = re.compile(r"(\[(?P<address>[^\[\]]*:[^\[\]]*)\]|(?P<name>[^:\[\]]+))(:(?P<port>[0-9]{1,5}))?")
+_HOST = _TEXT & t.Call(_host)
+_HOSTS = t.List(_HOST, min_length=1)
 _POSTGRES = t.Dict(
     _keys(
         embedded=_or_nothing(_TEXT & Path),
-        host=_TEXT_OR_NOTHING,
+        host=_or_nothing(t.Call(_host_or_hosts)),
         port=_or_nothing(_between(1, 65535)),
         user=_TEXT_OR_NOTHING,
         password=_TEXT_OR_NOTHING,

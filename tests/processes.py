@@ -44,15 +44,19 @@ def serving(
     environ: Mapping[str, str] | None = None,
     python: Path = Path(sys.executable),
     program: Sequence[str] = ("-m", "polls"),
+    inside: Sequence[str] = (),
 ) -> Iterator[Polls]:
-    """Serve from `folder` until the end. Without `config` the file is found by polls itself."""
+    """Serve from `folder` until the end. Without `config` the file is found by polls itself.
+
+    `inside` are words that start a program somewhere else, on another machine.
+    """
     file = [] if config is None else [f"--config={write(folder, config)}"]
     port = [] if any(option.startswith(("--port", "--path")) for option in options) else ["--port=0"]
     log = folder / f"polls-{monotonic()}.log"
     with (
         log.open("w") as errors,
         subprocess.Popen(
-            [python, *program, *file, *port, *options],
+            [*inside, python, *program, *file, *port, *options],
             cwd=folder,
             env=os.environ | dict(environ or {}),
             stdout=subprocess.PIPE,

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import psycopg2
 
@@ -26,11 +27,20 @@ def every_version() -> dict[int, Path]:
     return {version: folder for version, folder in (debian | ours).items() if version >= 15}
 
 
+class Machine(Protocol):
+    """A machine with an address of its own; `inside` are words that run a program there."""
+
+    @property
+    def address(self) -> str: ...
+    @property
+    def inside(self) -> list[str]: ...
+
+
 class Server:
     """A PostgreSQL on 127.0.0.1, in a folder of its own, with a database called polls.
 
     `settings` are server settings; `version` is `min` or `max` of those on this machine. With a `password`, it asks
-    for it.
+    for it. With a `machine`, it runs there, and a `standby_of` another one begins with what that has, and follows it.
     """
 
     def __init__(
@@ -40,19 +50,30 @@ class Server:
         *,
         version: Choose = max,
         password: str | None = None,
+        machine: Machine | None = None,
+        standby_of: "Server | None" = None,
     ) -> None:
+        self.folder = folder
         self.data = folder / "data"
         self.log = folder / "postgresql.log"
         self.settings = dict(settings or {})
         versions = every_version()
         self._binaries = versions[version(versions)]
         self._password = password
+        self._machine = machine
+        self._is_standby = standby_of is not None
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        if standby_of:
+            self._copy(standby_of)
+        else:
+            self._make()
+
+    def _make(self) -> None:
         words = ["--auth=trust"]
-        if password is not None:
-            (folder / "password").write_text(password)
-            words = ["--auth=scram-sha-256", f"--pwfile={folder / 'password'}"]
+        if self._password is not None:
+            (self.folder / "password").write_text(self._password)
+            words = ["--auth=scram-sha-256", f"--pwfile={self.folder / 'password'}"]
         subprocess.run(
             [
                 *(*_as_ordinary_user(), self._binaries / "initdb", f"--pgdata={self.data}", f"--username={USER}"),
@@ -61,12 +82,31 @@ class Server:
             check=True,
             capture_output=True,
         )
+        if self._machine:
+            with (self.data / "pg_hba.conf").open("a") as doors:
+                doors.write("host all all samenet trust\nhost replication all samenet trust\n")
+
+    def _copy(self, primary: "Server") -> None:
+        where = f"host={primary.address['host']} port={primary.address['port']} user={USER} connect_timeout=2"
+        subprocess.run(
+            [
+                *(*self._inside, *_as_ordinary_user(), self._binaries / "pg_basebackup", f"--pgdata={self.data}"),
+                *("--checkpoint=fast", "--no-sync", "--write-recovery-conf", f"--dbname={where}"),
+            ],
+            check=True,
+            capture_output=True,
+        )
+
+    @property
+    def _inside(self) -> list[str]:
+        return self._machine.inside if self._machine else []
 
     @property
     def address(self) -> dict[str, object]:
         """The settings for polls that lead here."""
         password = {} if self._password is None else {"password": self._password}
-        return {"host": "127.0.0.1", "port": self._port, "user": USER, **password}
+        host = self._machine.address if self._machine else "127.0.0.1"
+        return {"host": host, "port": self._port, "user": USER, **password}
 
     @property
     def processes(self) -> list[int]:
@@ -75,15 +115,15 @@ class Server:
     def start(self) -> None:
         """Start, or start again, and return when it answers."""
         settings = {
-            "listen_addresses": "127.0.0.1",
+            "listen_addresses": str(self.address["host"]),
             "port": str(self._port),
-            "unix_socket_directories": str(self.data.parent),
+            "unix_socket_directories": str(self.folder),
             **self.settings,
         }
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*_as_ordinary_user(), self._binaries / "postgres", "-D", self.data, *words],
+                [*self._inside, *_as_ordinary_user(), self._binaries / "postgres", "-D", self.data, *words],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -100,6 +140,23 @@ class Server:
             _send(pid, signal.SIGKILL)
         self._end(signal.SIGKILL)
 
+    def promote(self) -> None:
+        """Make a standby the primary, and return when it is."""
+        assert self.execute("SELECT pg_promote()") == [(True,)]
+        self._is_standby = False
+
+    def wait_for_standby(self) -> None:
+        """Acknowledge from now on what a standby has, too, and nothing else."""
+        self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.execute("SELECT pg_reload_conf()")
+        assert eventually(lambda: self.execute("SELECT sync_state FROM pg_stat_replication") == [("sync",)])
+
+    def stop_following(self) -> None:
+        """Let a standby hear no more of its primary, which doesn't hear of it."""
+        self.execute("ALTER SYSTEM SET primary_conninfo = ''")
+        self.execute("SELECT pg_reload_conf()")
+        assert eventually(lambda: self.execute("SELECT pid FROM pg_stat_wal_receiver") == [])
+
     def freeze(self) -> None:
         for pid in self.processes:
             _send(pid, signal.SIGSTOP)
@@ -114,8 +171,9 @@ class Server:
 
     @contextmanager
     def connect(self, database: str = "polls") -> Iterator[Connection]:
-        """A connection in which everything is committed at once."""
-        connection = psycopg2.connect(dbname=database, connect_timeout=5, **self.address)
+        """A connection in which everything is committed at once, wherever its machine is."""
+        here = self.address | {"host": str(self.folder)}
+        connection = psycopg2.connect(dbname=database, connect_timeout=5, **here)
         connection.autocommit = True
         try:
             yield connection
@@ -132,7 +190,7 @@ class Server:
         try:
             with self.connect("postgres") as connection, connection.cursor() as cursor:
                 cursor.execute("SELECT FROM pg_database WHERE datname = 'polls'")
-                if cursor.rowcount == 0:
+                if cursor.rowcount == 0 and not self._is_standby:
                     cursor.execute("CREATE DATABASE polls")
         except psycopg2.OperationalError:
             return False
@@ -154,9 +212,11 @@ def running(
     *,
     version: Choose = max,
     password: str | None = None,
+    machine: Machine | None = None,
+    standby_of: Server | None = None,
 ) -> Iterator[Server]:
     """A server that runs until the end, and leaves nothing behind."""
-    server = Server(folder, settings, version=version, password=password)
+    server = Server(folder, settings, version=version, password=password, machine=machine, standby_of=standby_of)
     try:
         server.start()
         yield server

@@ -225,9 +225,11 @@ class Standings:
             counted = _counted(poll, standing.count)
             standing.is_true = standing.is_true and counted is not None
             poll = counted or poll
-        if standing.poll and standing.poll.revision > poll.revision:
-            if standing.beginning == self._beginning:
-                return standing.poll
+        known = standing.poll
+        if known and known.revision > poll.revision and standing.beginning == self._beginning:
+            return known
+        # A standby that has taken over may lack what was known here, and have come to the same revision in another way.
+        if known and known.revision >= poll.revision and known != poll and standing.beginning != self._beginning:
             self._audience.dismiss(question_id, RESTORED, "this poll was restored to an earlier state")
         standing.beginning = self._beginning
         self._polls[question_id] = standing

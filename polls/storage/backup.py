@@ -14,7 +14,8 @@ from psycopg2.extensions import make_dsn
 
 from polls.config import Postgres
 from polls.storage import embedded, migrations
-from polls.storage.engine import Connection, database, environment
+from polls.storage.engine import Connection, environment
+from polls.storage.hosts import database
 
 _DEBIAN = Path("/usr/lib/postgresql")  # here Debian keeps the programs of several versions side by side
 _PATIENCE = "60s"  # for whoever holds a table, such as a migration

@@ -21,12 +21,12 @@ from polls.config import Postgres
 from polls.domain.errors import NothingChosen, PollClosed, PollNotFound, VoteNotStored
 from polls.domain.poll import Ballot, Poll
 from polls.storage.engine import (
+    LOST,
     STATEMENT_TIMEOUT,
     Engine,
     UnusableDatabase,
     advice,
     compiled,
-    connect_beside,
     is_cancelled,
 )
 from polls.storage.questions import POLL, as_poll
@@ -185,20 +185,20 @@ class _Rules:
 
 async def open_recorder(postgres: Postgres, engine: Engine) -> "Recorder":
     """A Recorder that is connected to where `engine` leads. Raises UnusableDatabase."""
-    recorder = Recorder(engine.dsn)
+    recorder = Recorder(engine)
     try:
         await recorder.open()
     except (psycopg2.Error, TimeoutError) as error:
         recorder.close()
-        raise UnusableDatabase(advice(postgres, str(error))) from error
+        raise UnusableDatabase(advice(postgres, error)) from error
     return recorder
 
 
 class Recorder:
-    """Stores ballots over a connection of its own to `dsn`, one batch at a time."""
+    """Stores ballots over a connection of its own to where `engine` leads, one batch at a time."""
 
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._connection: aiopg.Connection | None = None
         self._rules: dict[int, _Rules] = {}
         self._clock_ahead = 0.0  # seconds by which the database's clock is at least ahead of the event loop's
@@ -214,20 +214,23 @@ class Recorder:
             return await self._record(ballots, _now() + seconds)
         except BaseException as error:
             # What the server makes of what it was sent, nobody knows any more.
+            self._doubt()
             self.close()
             if isinstance(error, asyncio.CancelledError) and not is_cancelled():
                 raise VoteNotStored from TimeoutError("PostgreSQL has cancelled the statement")
             if isinstance(error, TimeoutError):
                 raise VoteNotStored from TimeoutError("PostgreSQL does not answer")
-            if isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError | OSError):
+            if isinstance(error, (*LOST, OSError)):
                 raise VoteNotStored from error
             raise
 
     async def open(self) -> None:
         """Connect, where it isn't done yet. Raises psycopg2.Error, TimeoutError."""
+        await self._engine.lead()
         if self._connection is None or self._connection.closed:
             self.close()
-            self._connection = await connect_beside(self._dsn)
+            self._rules.clear()  # another host may not know the latest edition
+            self._connection = await self._engine.connect()
             await self._execute(_PREPARE)
             await self._execute(_PATIENT)
             self._set_clock(await self._execute(_TIME))
@@ -237,6 +240,10 @@ class Recorder:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _doubt(self) -> None:
+        if self._connection is not None:
+            self._engine.doubt(self._connection)
 
     async def _record(self, ballots: Sequence[Ballot], until: float) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}  # by the ballot's place
@@ -310,6 +317,9 @@ class Recorder:
         try:
             return await self._send(ballots, places, until)
         except _FAULTS_OF_ONE_POLL as error:
+            if isinstance(error, psycopg2.errors.LockNotAvailable):
+                # What holds it may be a commit that waits for the standby that has taken over.
+                self._doubt()
             question_ids = sorted({ballots[place].question_id for place in places})
             if len(question_ids) == 1:
                 reason = " ".join(str(error).split())

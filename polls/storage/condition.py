@@ -33,6 +33,8 @@ async def fitness(engine: Engine, migrations_needed: frozenset[tuple[str, str]])
     """How fit the database is, where those migrations (name, hash) are needed. Raises PollsUnavailable."""
     async with acquired(engine) as connection:
         is_writable = str(await connection.scalar("SHOW transaction_read_only")) == "off"
+        if not is_writable:
+            engine.doubt(engine.pool)
         try:
             applied = await (await connection.execute("SELECT name, hash FROM migration")).fetchall()
         except psycopg2.errors.UndefinedTable:

@@ -30,7 +30,8 @@ from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 from psycopg2.sql import SQL, Identifier
 
 from polls.config import Postgres
-from polls.storage.engine import UnusableDatabase, connect, database
+from polls.storage.engine import UnusableDatabase, connect
+from polls.storage.hosts import database
 
 logger = logging.getLogger(__name__)
 

@@ -1,35 +1,41 @@
 """The way to PostgreSQL: the pool of connections, single connections, and what their failures mean."""
 
 import asyncio
+import logging
 import os
-import re
-import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
+from weakref import WeakSet
 
 import aiopg
 import aiopg.connection
 import aiopg.sa
 import psycopg2
 import sqlalchemy as sa
-from psycopg2.extensions import make_dsn, parse_dsn
+from psycopg2.extensions import parse_dsn
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from polls.config import Postgres
 from polls.domain.errors import PollsUnavailable
+from polls.storage.hosts import CONNECT_TIMEOUT, Host, NoHost, database, dsn, find, reason, writable
+
+logger = logging.getLogger(__name__)
 
 Connection: TypeAlias = psycopg2.extensions.connection
 
-CONNECT_TIMEOUT = 5  # seconds until a server that doesn't answer counts as away
 ACQUIRE_TIMEOUT = 2  # seconds that a request waits for its turn
 RECONNECT_TIMEOUT = 1  # seconds more, where a connection has to be opened first
 BESIDE_THE_POOL = 2  # connections of each process: one stores ballots, one hears notices
 STATEMENT_TIMEOUT = 2  # seconds that a visitor's statement may take
+_PAUSE = 0.2  # seconds until several hosts are asked again which of them takes votes
 
 # Dates come in UTC, whatever the server's own time zone is.
 _SESSION = f"-c TimeZone=UTC -c statement_timeout={STATEMENT_TIMEOUT}s -c idle_in_transaction_session_timeout=10s"
+
+
+# What says that a host can't be used any more: it is gone, or it takes no votes any more.
+LOST = psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.ReadOnlySqlTransaction
 
 
 class UnusableDatabase(Exception):
@@ -58,16 +64,24 @@ class PoolUse(NamedTuple):
     waiting: int
 
 
-@dataclass(frozen=True, slots=True)
 class Engine:
-    """aiopg's engine, with a queue before its pool: by itself it lets latecomers overtake, until some wait in vain.
+    """The way to the database: aiopg's engine with a queue before its pool, and which of several hosts it leads to.
 
-    `dsn` is where its connections lead.
+    By itself, aiopg's pool lets latecomers overtake, until some wait in vain; `turns` is where they wait.
     """
 
-    dsn: str
-    pool: aiopg.sa.Engine
-    turns: Turns
+    pool: aiopg.sa.Engine  # from the first `lead` on
+
+    def __init__(self, postgres: Postgres, *, echo: bool = False) -> None:
+        self.turns = Turns(postgres.maxsize)
+        self._postgres = postgres
+        self._echo = echo
+        self._host: Host | None = None
+        self._is_doubted = True
+        self._asked = float("-inf")
+        self._search: asyncio.Task[None] | None = None
+        self._beside: WeakSet[aiopg.Connection] = WeakSet()
+        self._left: set[asyncio.Task[None]] = set()
 
     @property
     def use(self) -> PoolUse:
@@ -75,33 +89,111 @@ class Engine:
         free = self.pool.freesize
         return PoolUse(self.pool.size - free, free, self.pool.maxsize, self.turns.waiting)
 
+    async def lead(self) -> aiopg.sa.Engine:
+        """The pool, which leads to the host that takes votes.
 
-async def open_engine(postgres: Postgres, *, echo: bool = False) -> Engine:
-    """A pool of `minsize` to `maxsize` connections, which log their statements if `echo`. Raises UnusableDatabase."""
-    dsn = await asyncio.to_thread(_answering, postgres)
-    aiopg.connection.select = _OpenFiles  # type: ignore[attr-defined, assignment]
-    try:
-        pool = await aiopg.sa.create_engine(
-            dsn,
+        That is looked for at first, and when it is in doubt; those who come meanwhile wait for the same answer.
+        Raises psycopg2.OperationalError.
+        """
+        if self._is_doubted or self._host is None:
+            if self._search is None:
+                self._search = asyncio.create_task(self._find())
+                self._search.add_done_callback(_retrieve)
+            await asyncio.shield(self._search)
+        return self.pool
+
+    def doubt(self, failed: aiopg.sa.Engine | aiopg.Connection) -> None:
+        """Look for the host again before it is used, since the pool, or a connection beside it, has failed.
+
+        Those that led elsewhere tell nothing. A host that is alone is never in doubt.
+        """
+        if failed is self.pool or failed in self._beside:
+            self._is_doubted = len(self._postgres.hosts) > 1
+
+    async def connect(self) -> aiopg.Connection:
+        """A connection of one's own beside the pool, which hears of warnings alone; closed when the host changes.
+
+        Raises psycopg2.Error, TimeoutError.
+        """
+        pool = await self.lead()
+        try:
+            connection = await aiopg.connect(
+                pool.dsn,
+                timeout=RECONNECT_TIMEOUT,
+                enable_json=False,
+                enable_hstore=False,
+                enable_uuid=False,
+                options=f"{_SESSION} -c client_min_messages=warning",
+            )
+        except (psycopg2.Error, TimeoutError):
+            self.doubt(pool)
+            raise
+        if pool is not self.pool:
+            connection.close()
+            raise psycopg2.OperationalError("another host has taken over meanwhile")
+        self._beside.add(connection)
+        return connection
+
+    async def close(self) -> None:
+        """Close every connection, those that are still in use as soon as they come back."""
+        if self._search:
+            self._search.cancel()
+            await asyncio.wait([self._search])
+        if self._host:
+            self.pool.close()
+            await asyncio.gather(self.pool.wait_closed(), *self._left)
+
+    async def _find(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await asyncio.sleep(self._asked + _PAUSE - loop.time())
+            found = await asyncio.to_thread(find, self._postgres, since=self._host.timeline if self._host else 0)
+            if self._host is None or self._host.dsn != found.dsn:
+                self._move(found)
+            self._host = found
+            self._is_doubted = False
+        finally:
+            self._asked = loop.time()
+            self._search = None
+
+    def _move(self, host: Host) -> None:
+        """Let everything lead to `host`, and close what leads elsewhere, whatever hangs in it."""
+        before = self.pool if self._host else None
+        pool = aiopg.Pool(
+            host.dsn,
             minsize=1,
-            maxsize=postgres.maxsize,
+            maxsize=self._postgres.maxsize,
             timeout=CONNECT_TIMEOUT,
-            echo=echo,
+            echo=self._echo,
             enable_json=False,
             enable_hstore=False,
             enable_uuid=False,
+            on_connect=None,
+            pool_recycle=-1,
             options=_SESSION,
         )
-        await _fill(pool, postgres.minsize)
+        self.pool = aiopg.sa.Engine(aiopg.sa.engine.get_dialect(), pool, host.dsn)
+        if before is None:
+            return
+        logger.warning("from now on the database is %s: it is the host that takes votes", host)
+        before.terminate()
+        left = asyncio.create_task(before.wait_closed())
+        self._left.add(left)
+        left.add_done_callback(self._left.discard)
+        for connection in list(self._beside):
+            connection.close()
+        self._beside.clear()
+
+
+async def open_engine(postgres: Postgres, *, echo: bool = False) -> Engine:
+    """A pool of `minsize` to `maxsize` connections, which log their statements if `echo`. Raises UnusableDatabase."""
+    aiopg.connection.select = _OpenFiles  # type: ignore[attr-defined, assignment]
+    engine = Engine(postgres, echo=echo)
+    try:
+        await _fill(await engine.lead(), postgres.minsize)
     except (psycopg2.Error, TimeoutError) as error:
-        raise UnusableDatabase(advice(postgres, str(error))) from error
-    return Engine(dsn, pool, Turns(postgres.maxsize))
-
-
-async def close_engine(engine: Engine) -> None:
-    """Close every connection, those that are still in use as soon as they come back."""
-    engine.pool.close()
-    await engine.pool.wait_closed()
+        raise UnusableDatabase(advice(postgres, error)) from error
+    return engine
 
 
 @asynccontextmanager
@@ -112,13 +204,17 @@ async def acquired(engine: Engine) -> AsyncIterator[aiopg.sa.SAConnection]:
             await engine.turns.acquire()
     except TimeoutError as error:
         raise PollsUnavailable from error
+    pool = None
     try:
-        connection = await _connection(engine)
+        pool = await engine.lead()
+        connection = await _connection(pool)
         try:
             yield connection
         finally:
-            await engine.pool.release(connection)
-    except (psycopg2.OperationalError, psycopg2.InterfaceError, TimeoutError) as error:
+            await pool.release(connection)
+    except (*LOST, TimeoutError) as error:
+        if pool:
+            engine.doubt(pool)
         raise PollsUnavailable from error
     except asyncio.CancelledError:
         if is_cancelled():
@@ -136,18 +232,6 @@ async def transaction(engine: Engine) -> AsyncIterator[aiopg.sa.SAConnection]:
         yield connection
 
 
-async def connect_beside(dsn: str) -> aiopg.Connection:
-    """A connection of one's own beside the pool, which hears of warnings alone. Raises psycopg2.Error, TimeoutError."""
-    return await aiopg.connect(
-        dsn,
-        timeout=RECONNECT_TIMEOUT,
-        enable_json=False,
-        enable_hstore=False,
-        enable_uuid=False,
-        options=f"{_SESSION} -c client_min_messages=warning",
-    )
-
-
 def is_cancelled() -> bool:
     """Whether a CancelledError is meant for this task; aiopg says a statement time-out in the same way."""
     task = asyncio.current_task()
@@ -163,9 +247,9 @@ def compiled(statement: sa.sql.ClauseElement) -> str:
 def connect(postgres: Postgres) -> Iterator[Connection]:
     """One connection without time limits, for commands and migrations. Raises UnusableDatabase for all that fails."""
     try:
-        connection = psycopg2.connect(dsn(postgres))
+        connection = psycopg2.connect(dsn(writable(postgres)))
     except psycopg2.OperationalError as error:
-        raise UnusableDatabase(advice(postgres, str(error))) from error
+        raise UnusableDatabase(advice(postgres, error)) from error
     try:
         yield connection
     except psycopg2.Error as error:
@@ -174,42 +258,23 @@ def connect(postgres: Postgres) -> Iterator[Connection]:
         connection.close()
 
 
-def dsn(postgres: Postgres) -> str:
-    """The connection string for libpq; any character is allowed in any setting."""
-    named: dict[str, str | int | None] = {
-        "host": postgres.host,
-        "port": postgres.port,
-        "user": postgres.user,
-        "password": postgres.password,
-        "passfile": postgres.passfile,
-        "sslmode": postgres.sslmode,
-        "sslrootcert": postgres.sslrootcert,
-        "sslcert": postgres.sslcert,
-        "sslkey": postgres.sslkey,
-    }
-    return make_dsn(
-        dbname=database(postgres),
-        application_name="polls",
-        connect_timeout=str(CONNECT_TIMEOUT),
-        **{key: str(value) for key, value in named.items() if value is not None},
-    )
-
-
 def environment(postgres: Postgres) -> dict[str, str]:
-    """The same for PostgreSQL's own programs, as environment variables: arguments could be read by everybody."""
+    """The same for PostgreSQL's own programs, as environment variables: arguments could be read by everybody.
+
+    Raises UnusableDatabase.
+    """
     names = {"dbname": "PGDATABASE", "application_name": "PGAPPNAME"}
-    return {names.get(key, f"PG{key.upper()}"): value for key, value in parse_dsn(dsn(postgres)).items()}
+    try:
+        settings = parse_dsn(dsn(writable(postgres)))
+    except psycopg2.OperationalError as error:
+        raise UnusableDatabase(advice(postgres, error)) from error
+    return {names.get(key, f"PG{key.upper()}"): value for key, value in settings.items()}
 
 
-def database(postgres: Postgres) -> str:
-    """The name of the database, where neither the configuration nor $PGDATABASE gives one: polls."""
-    return postgres.database or os.environ.get("PGDATABASE") or "polls"
-
-
-async def _connection(engine: Engine) -> aiopg.sa.SAConnection:
+async def _connection(pool: aiopg.sa.Engine) -> aiopg.sa.SAConnection:
     try:
         async with asyncio.timeout(RECONNECT_TIMEOUT):
-            return await engine.pool.acquire()
+            return await pool.acquire()
     except (OSError, ValueError) as error:
         # aiopg watches bare file numbers: one that is closed already is an error of its own kind.
         raise PollsUnavailable from error
@@ -240,33 +305,21 @@ async def _fill(pool: aiopg.sa.Engine, size: int) -> None:
         await pool.release(connection)
 
 
-def _answering(postgres: Postgres) -> str:
-    """The connection string, narrowed to the address that answers where a name has several.
-
-    aiopg hangs when the first address of a name refuses (`localhost` with ::1 before 127.0.0.1); libpq goes on
-    to the next one.
-    """
-    with connect(postgres) as connection:
-        host = connection.info.host
-        if host is None or host.startswith("/") or len(_addresses(host)) < 2:
-            return dsn(postgres)
-        with socket.socket(fileno=os.dup(connection.fileno())) as wire:
-            return make_dsn(dsn(postgres), hostaddr=wire.getpeername()[0])
-
-
-def _addresses(host: str) -> set[str]:
-    return {str(address[0]) for *_, address in socket.getaddrinfo(host, None)}
-
-
-def advice(postgres: Postgres, refusal: str) -> str:
+def advice(postgres: Postgres, error: Exception) -> str:
     """Tell an operator why there is no connection and what would help, in one line."""
-    name = database(postgres)
-    if f'database "{name}" does not exist' in refusal:
-        return f"the database {name} does not exist on this PostgreSQL server. Make it: createdb {name}"
-    if "password authentication failed" in refusal or "no password supplied" in refusal:
-        return (
-            "PostgreSQL refused the password. "
-            "Set postgres.user and postgres.password in the configuration, or use ~/.pgpass."
-        )
-    reason = re.sub(r" Is the server running .*\?$", "", " ".join(refusal.split())).rstrip(".")
-    return f"can't reach PostgreSQL: {reason}. Check what stands below postgres: in the configuration."
+    name, refusal = database(postgres), str(error)
+    if not isinstance(error, NoHost):
+        if f'database "{name}" does not exist' in refusal:
+            return f"the database {name} does not exist on this PostgreSQL server. Make it: createdb {name}"
+        if "password authentication failed" in refusal or "no password supplied" in refusal:
+            return (
+                "PostgreSQL refused the password. "
+                "Set postgres.user and postgres.password in the configuration, or use ~/.pgpass."
+            )
+    return f"can't reach PostgreSQL: {reason(refusal)}. Check what stands below postgres: in the configuration."
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Look at how a task ended, so that nobody complains when all who waited for it have gone."""
+    if not task.cancelled():
+        task.exception()

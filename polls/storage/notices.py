@@ -10,7 +10,7 @@ import aiopg
 import psycopg2
 
 from polls.domain.news import AllMayHaveChanged, News, Notice, Silence, Time
-from polls.storage.engine import STATEMENT_TIMEOUT, connect_beside, is_cancelled
+from polls.storage.engine import STATEMENT_TIMEOUT, Engine, is_cancelled
 
 logger = logging.getLogger(__name__)
 
@@ -21,13 +21,13 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2  # seconds before another try to connect
 _HEARTBEAT = "SELECT clock_timestamp(), 'question'::regclass::oid, 'choice'::regclass::oid"
 
 
-async def notices(dsn: str) -> AsyncGenerator[News, None]:
-    """What is told at `dsn`, for ever: over one connection, or the next one when that is lost."""
+async def notices(engine: Engine) -> AsyncGenerator[News, None]:
+    """What is told where `engine` leads, for ever: over one connection, or the next one when that is lost."""
     pause: float = _FIRST_PAUSE
     listens = True
     while True:
         try:
-            async for news in _notices_of_one_connection(dsn):
+            async for news in _notices_of_one_connection(engine):
                 if isinstance(news, AllMayHaveChanged) and not listens:
                     logger.info("the database's notices are heard again: pages come from memory")
                     listens = True
@@ -47,10 +47,10 @@ async def notices(dsn: str) -> AsyncGenerator[News, None]:
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-async def _notices_of_one_connection(dsn: str) -> AsyncGenerator[News, None]:
+async def _notices_of_one_connection(engine: Engine) -> AsyncGenerator[News, None]:
     """What one connection hears until it is lost. Raises psycopg2.Error, OSError, ValueError, TimeoutError."""
     loop = asyncio.get_running_loop()
-    connection = await connect_beside(dsn)
+    connection = await engine.connect()
     hearing: asyncio.Task[psycopg2.extensions.Notify] | None = None
     try:
         async with connection.cursor(timeout=STATEMENT_TIMEOUT) as cursor:
@@ -76,6 +76,7 @@ async def _notices_of_one_connection(dsn: str) -> AsyncGenerator[News, None]:
                 while not heard.empty():
                     yield _understood(heard.get_nowait().payload)
     finally:
+        engine.doubt(connection)
         if hearing:
             hearing.cancel()
         connection.close()

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from psycopg2.extensions import parse_dsn
 
 from polls.config import Postgres
-from polls.storage import engine
+from polls.storage import hosts
 from tests.processes import command, serving, write
 from tests.servers import running
 
@@ -50,11 +51,11 @@ def test_of_several_addresses_of_a_name_the_one_that_answers_is_used(
     server: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where localhost is ::1 first, and the server listens on 127.0.0.1 alone: aiopg would hang."""
-    monkeypatch.setattr(engine, "_addresses", lambda _: {"::1", "127.0.0.1"})
+    monkeypatch.setattr(hosts, "_addresses", lambda _: {"::1", "127.0.0.1"})
 
-    chosen = engine._answering(Postgres(**server | {"host": "localhost"}))  # type: ignore[arg-type]
+    chosen = hosts.find(Postgres(**server | {"host": "localhost"}))  # type: ignore[arg-type]
 
-    assert engine.parse_dsn(chosen)["hostaddr"] == "127.0.0.1"
+    assert parse_dsn(chosen.dsn)["hostaddr"] == "127.0.0.1"
 
 
 def test_a_named_server_starts_without_sample_polls(tmp_path: Path, server: dict[str, object]) -> None:

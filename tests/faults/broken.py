@@ -1,9 +1,12 @@
 """polls with a fault built in, to see that the tests of this folder can fail: `python broken.py FAULT serve ...`."""
 
 import sys
+from collections.abc import Sequence
 
 from polls.__main__ import main
+from polls.domain.poll import Ballot
 from polls.storage import ballots
+from polls.storage.ballots import Recorder
 
 
 def replaced(text: str, old: str, new: str) -> str:
@@ -41,6 +44,27 @@ def let_every_ballot_in() -> None:
     )
 
 
+def look_first() -> None:
+    """A ballot that is there already is not written again: whoever sends it is told so."""
+    send = Recorder._send
+
+    async def look(self: Recorder, sent: Sequence[Ballot], places: Sequence[int], until: float) -> dict[int, int | str]:
+        voters = [self._rules[sent[place].question_id].stored_voter(sent[place]) for place in places]
+        found = await self._execute(
+            """
+            SELECT DISTINCT question.id, question.revision
+            FROM question
+            JOIN ballot ON ballot.question_id = question.id
+            WHERE encode(ballot.voter, 'hex') = ANY (%(voters)s)
+            """,
+            {"voters": voters},
+        )
+        return {row.id: row.revision for row in found} or await send(self, sent, places, until)
+
+    Recorder._send = look  # type: ignore[method-assign]
+
+
 if __name__ == "__main__":
-    {"one-statement": lock_in_the_same_statement, "no-key": let_every_ballot_in}[sys.argv.pop(1)]()
+    faults = {"one-statement": lock_in_the_same_statement, "no-key": let_every_ballot_in, "look": look_first}
+    faults[sys.argv.pop(1)]()
     sys.exit(main())

@@ -1,14 +1,16 @@
 """polls as real processes over a real PostgreSQL that fsyncs, and what must be true after any fault."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.faults.crowd import TOO_LONG, Crowd
+from tests.faults.network import Machine
 from tests.processes import Polls, command, serving, write
-from tests.servers import Server, running
+from tests.servers import USER, Server, running
 
 Serve = Callable[..., AbstractContextManager[Polls]]
 Expect = Callable[..., None]
@@ -22,6 +24,32 @@ def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
 
 def settings(server: Server, **others: object) -> dict[str, object]:
     return {"postgres": server.address | {"minsize": 2, "maxsize": 5}, "log": {"access": False}, **others}
+
+
+@contextmanager
+def pair(folder: Path, *where: Machine) -> Iterator[tuple[Server, Server]]:
+    """A primary with one poll of two choices and a standby that follows it, each on a machine of its own or both here.
+
+    They need not wait for the disk: processes are killed, and machines are not.
+    """
+    here, there = where or (None, None)
+    for name in ("primary", "standby"):
+        (folder / name).mkdir()
+    with running(folder / "primary", {"fsync": "off"}, machine=here) as primary:
+        prepare(folder, primary, by_socket(primary))
+        with running(folder / "standby", {"fsync": "off"}, machine=there, standby_of=primary) as standby:
+            yield primary, standby
+
+
+def several(*servers: Server) -> dict[str, object]:
+    """The settings that name several hosts."""
+    names = ["{host}:{port}".format_map(server.address) for server in servers]
+    return {"postgres": {"host": names, "user": USER, "minsize": 2, "maxsize": 5}, "log": {"access": False}}
+
+
+def by_socket(server: Server) -> dict[str, object]:
+    """The settings that lead to a server on whatever machine from here."""
+    return {"postgres": server.address | {"host": str(server.folder)}}
 
 
 @pytest.fixture
@@ -54,17 +82,17 @@ def prepare(folder: Path, server: Server, config: dict[str, object], polls: int 
 @pytest.fixture
 def expect_exact(tmp_path: Path, server: Server) -> Expect:
     """Nothing was lost and nothing counted twice: `expect_exact(crowd)`."""
+    return partial(assert_exact, tmp_path, server)
 
-    def expect_exact(crowd: Crowd, *, at_most: int | None = None) -> None:
-        done = command(tmp_path, "verify", "--config=polls.yaml")
-        assert done.returncode == 0, done.stdout + done.stderr
-        ballots = dict(server.execute("SELECT marks[1], count(*) FROM ballot GROUP BY 1"))
-        assert crowd.total() > 0
-        if at_most is None:
-            assert ballots == dict(crowd.counted), crowd.answers
-        else:
-            assert all(ballots[choice] >= crowd.counted[choice] for choice in crowd.counted), crowd.answers  # type: ignore[operator]
-            assert sum(ballots.values()) <= at_most  # type: ignore[arg-type]
-        assert crowd.slowest < TOO_LONG
 
-    return expect_exact
+def assert_exact(folder: Path, server: Server, crowd: Crowd, *, at_most: int | None = None) -> None:
+    done = command(folder, "verify", "--config=polls.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    ballots = dict(server.execute("SELECT marks[1], count(*) FROM ballot GROUP BY 1"))
+    assert crowd.total() > 0
+    if at_most is None:
+        assert ballots == dict(crowd.counted), crowd.answers
+    else:
+        assert all(ballots[choice] >= crowd.counted[choice] for choice in crowd.counted), crowd.answers  # type: ignore[operator]
+        assert sum(ballots.values()) <= at_most  # type: ignore[arg-type]
+    assert crowd.slowest < TOO_LONG

@@ -13,6 +13,8 @@ from typing import Self
 
 import aiohttp
 
+from tests.faults.network import Machine
+
 PATIENCE = 60  # seconds that a voter goes on trying
 TOO_LONG = 6  # seconds: a vote is answered, one way or the other, in less
 AT_ONCE = 64  # voters
@@ -24,6 +26,7 @@ class Crowd:
 
     `urls` is where polls is served; who gets no answer, or a 503, tries the next. `polls` are {id: its choices}.
     Of a `hasty` crowd, half hang up within three milliseconds, and try again. Who isn't `persistent` tries once.
+    The next one comes `pause` seconds after one who has voted. All are at `machine`, where one is named.
     """
 
     urls: Sequence[str]
@@ -31,6 +34,8 @@ class Crowd:
     voters: int | None = None
     hasty: bool = False
     persistent: bool = True
+    pause: float = 0
+    machine: Machine | None = None
 
     def __post_init__(self) -> None:
         self.counted: Counter[int] = Counter()  # acknowledged ballots, by choice
@@ -40,7 +45,7 @@ class Crowd:
         self.slowest = 0.0  # seconds until an answer
         self._came = 0
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._gather()), name="crowd")
+        self._thread = threading.Thread(target=self._come, name="crowd")
         self._failure: BaseException | None = None
 
     def __enter__(self) -> Self:
@@ -57,6 +62,11 @@ class Crowd:
 
     def total(self) -> int:
         return self.counted.total()
+
+    def _come(self) -> None:
+        if self.machine:
+            self.machine.enter()
+        asyncio.run(self._gather())
 
     async def _gather(self) -> None:
         try:
@@ -76,6 +86,7 @@ class Crowd:
         while not self._ending.is_set() and (self.voters is None or self._came < self.voters):
             self._came += 1
             await self._vote(session)
+            await asyncio.sleep(self.pause)
 
     async def _vote(self, session: aiohttp.ClientSession) -> None:
         poll = random.choice(list(self.polls))

@@ -353,6 +353,25 @@ async def test_a_lower_revision_is_believed_only_when_news_have_begun_anew(
     assert screen.dismissed[0] == RESTORED
 
 
+async def test_who_watches_comes_again_when_another_database_has_come_to_the_same_revision_in_its_own_way(
+    standings: Standings, audience: Audience, database: Database
+) -> None:
+    database.ask(1)
+    past = database.polls[1]
+    database.count(1, 3)
+    await audience.join(await standings.find(1), screen := Screen())
+    await database.tell(Silence(), AllMayHaveChanged())
+    assert not screen.dismissed
+    database.polls[1] = past
+    database.count(1, 2)
+
+    await database.tell(Silence(), AllMayHaveChanged())
+
+    assert (await standings.find(1)).ballots == 2
+    assert screen.dismissed
+    assert screen.dismissed[0] == RESTORED
+
+
 async def test_who_was_promised_a_revision_waits_for_it(standings: Standings, database: Database) -> None:
     database.ask(1)
     await standings.find(1)

@@ -16,7 +16,7 @@ from polls.domain.person import COMMAND_LINE, Person
 from polls.domain.poll import Ballot, Poll
 from polls.storage import editing, history, questions
 from polls.storage.ballots import Recorder
-from polls.storage.engine import Connection, Engine, close_engine, connect, open_engine
+from polls.storage.engine import Connection, Engine, connect, open_engine
 from polls.storage.history import of_poll
 from polls.storage.recount import recount
 from tests.conftest import Ask
@@ -29,7 +29,7 @@ STRANGER = Person("somebody")
 async def engine(postgres: Postgres, database: Connection) -> AsyncIterator[Engine]:  # noqa: ARG001 - it is emptied
     engine = await open_engine(replace(postgres, maxsize=10))
     yield engine
-    await close_engine(engine)
+    await engine.close()
 
 
 def is_exact(postgres: Postgres) -> bool:
@@ -60,7 +60,7 @@ async def test_whatever_admins_do_while_others_vote_every_number_stays_exact(
 
     async def vote() -> None:
         nonlocal counted
-        recorder = Recorder(engine.dsn)
+        recorder = Recorder(engine)
         while asyncio.get_running_loop().time() < end:
             poll = await find(engine)
             ballots = [Ballot(1, b"voter %d" % dice.randrange(300), (dice.choice(poll.choices).id,)) for _ in range(20)]
@@ -123,7 +123,7 @@ async def test_a_poll_with_more_ballots_than_a_statement_deletes(
 
 async def test_a_ballot_for_a_choice_that_was_removed_meanwhile_is_refused(engine: Engine, ask: Ask) -> None:
     poll = ask("Tea?", "Yes", "No")
-    recorder = Recorder(engine.dsn)
+    recorder = Recorder(engine)
     yes, no = (Ballot(1, voter, (choice.id,)) for voter, choice in zip((b"one", b"two"), poll.choices, strict=True))
     assert all(isinstance(outcome, int) for outcome in await recorder.record([yes, no], 3))
 
@@ -151,7 +151,7 @@ async def test_who_may_not_edit_finds_no_poll_and_changes_nothing(engine: Engine
 
 async def test_votes_that_come_between_drafting_and_saving_ask_for_a_confirmation(engine: Engine, ask: Ask) -> None:
     poll = ask("Tea?", "Yes", "No")
-    recorder = Recorder(engine.dsn)
+    recorder = Recorder(engine)
     await recorder.record([Ballot(1, b"one", (poll.choices[0].id,))], 3)
     recorder.close()
 

@@ -8,14 +8,16 @@ import pytest
 from polls.config import Postgres
 from polls.domain.errors import PollsUnavailable
 from polls.storage import engine as storage
-from polls.storage.engine import Connection, Engine, UnusableDatabase, acquired, connect, dsn, environment
+from polls.storage.engine import Connection, Engine, UnusableDatabase, acquired, connect, environment
+from polls.storage.hosts import database as database_of
+from polls.storage.hosts import dsn
 
 
 @pytest.fixture
 async def engine(postgres: Postgres) -> AsyncIterator[Engine]:
     engine = await storage.open_engine(replace(postgres, minsize=2, maxsize=3))
     yield engine
-    await storage.close_engine(engine)
+    await engine.close()
 
 
 async def connections(database: Connection) -> int:
@@ -41,7 +43,7 @@ async def test_the_pool_keeps_its_least_size_and_never_passes_its_largest(engine
 
 async def test_nothing_stays_open_when_the_pool_is_closed(postgres: Postgres, database: Connection) -> None:
     engine = await storage.open_engine(postgres)
-    await storage.close_engine(engine)
+    await engine.close()
 
     async with asyncio.timeout(5):
         while await connections(database):
@@ -163,8 +165,8 @@ def test_postgresqls_own_programs_get_the_settings_as_environment() -> None:
 
 
 def test_the_database_is_the_named_one_then_the_environments_then_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert storage.database(Postgres()) == "polls"
+    assert database_of(Postgres()) == "polls"
 
     monkeypatch.setenv("PGDATABASE", "elsewhere")
-    assert storage.database(Postgres()) == "elsewhere"
-    assert storage.database(Postgres(database="named")) == "named"
+    assert database_of(Postgres()) == "elsewhere"
+    assert database_of(Postgres(database="named")) == "named"

@@ -11,7 +11,7 @@ from polls.config import Postgres
 from polls.domain.poll import State
 from polls.storage import listing
 from polls.storage.clock import now
-from polls.storage.engine import Connection, Engine, close_engine, open_engine
+from polls.storage.engine import Connection, Engine, open_engine
 from polls.storage.listing import Column, Key, Listed, Period, Wanted
 
 WORDS = ("apple", "apricot", "banana", "berry", "cherry")
@@ -22,7 +22,7 @@ SEEDS = range(40)
 async def engine(postgres: Postgres) -> AsyncIterator[Engine]:
     engine = await open_engine(postgres)
     yield engine
-    await close_engine(engine)
+    await engine.close()
 
 
 @pytest.fixture

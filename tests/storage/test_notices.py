@@ -14,7 +14,7 @@ from polls.domain.news import AllMayHaveChanged, News, Notice, Silence, Time
 from polls.domain.poll import Ballot
 from polls.storage import notices as storage
 from polls.storage.ballots import Recorder
-from polls.storage.engine import Connection, dsn
+from polls.storage.engine import Connection, Engine
 from polls.storage.notices import notices
 from tests.conftest import Ask
 
@@ -27,12 +27,12 @@ CUT_OFF = """
 class Listener:
     """Collects the news in the background."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.news: list[News] = []
-        self.task = asyncio.create_task(self._listen(dsn))
+        self.task = asyncio.create_task(self._listen(engine))
 
-    async def _listen(self, dsn: str) -> None:
-        async with aclosing(notices(dsn)) as news:
+    async def _listen(self, engine: Engine) -> None:
+        async with aclosing(notices(engine)) as news:
             async for piece in news:
                 self.news.append(piece)
 
@@ -50,7 +50,7 @@ class Listener:
 
 @pytest.fixture
 async def listener(postgres: Postgres, database: Connection) -> AsyncIterator[Listener]:  # noqa: ARG001 - emptied before
-    listener = Listener(dsn(postgres))
+    listener = Listener(Engine(postgres))
     await listener.until(lambda news: AllMayHaveChanged() in news)
     listener.news.clear()
     yield listener
@@ -60,7 +60,7 @@ async def listener(postgres: Postgres, database: Connection) -> AsyncIterator[Li
 
 @pytest.fixture
 async def recorder(postgres: Postgres) -> AsyncIterator[Recorder]:
-    recorder = Recorder(dsn(postgres))
+    recorder = Recorder(Engine(postgres))
     yield recorder
     recorder.close()
 
@@ -221,7 +221,7 @@ async def test_a_poll_has_at_most_a_hundred_choices(ask: Ask, database: Connecti
 
 
 async def test_the_time_is_told_before_anything_else_and_then_again(postgres: Postgres) -> None:
-    listener = Listener(dsn(postgres))
+    listener = Listener(Engine(postgres))
 
     await listener.until(lambda news: sum(isinstance(piece, Time) for piece in news) == 2)
 
@@ -337,8 +337,10 @@ async def test_a_listener_ends_whenever_it_is_cancelled(postgres: Postgres, monk
     """asyncio.wait_for swallows a cancellation that comes together with an answer."""
     monkeypatch.setattr(storage, "HEARTBEAT", 0)
 
+    engine = Engine(postgres)
+    await engine.lead()
     for number in range(100):
-        listener = Listener(dsn(postgres))
+        listener = Listener(engine)
         await asyncio.sleep(0.02 + 0.0001 * number)
         listener.task.cancel()
         await asyncio.wait([listener.task], timeout=5)

@@ -21,7 +21,7 @@ from polls.config import Postgres
 from polls.domain.errors import NothingChosen, PollClosed, PollNotFound
 from polls.domain.poll import Ballot
 from polls.storage.ballots import Recorder
-from polls.storage.engine import Connection, connect, dsn
+from polls.storage.engine import Connection, Engine, connect
 from polls.storage.recount import recount
 
 Result = TypeVar("Result")
@@ -63,7 +63,7 @@ class Voting(RuleBasedStateMachine):
         self.shell.execute("TRUNCATE question RESTART IDENTITY CASCADE")
         self.polls: dict[int, Model] = {}
         self.loop = asyncio.new_event_loop()
-        self.recorders = [Recorder(dsn(self.postgres)), Recorder(dsn(self.postgres))]
+        self.recorders = [Recorder(Engine(self.postgres)), Recorder(Engine(self.postgres))]
         self.ask(2)
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
@@ -72,6 +72,7 @@ class Voting(RuleBasedStateMachine):
     def teardown(self) -> None:
         for recorder in self.recorders:
             recorder.close()
+        self.run(self.loop.shutdown_default_executor())
         self.loop.close()
         self.shell.close()
 

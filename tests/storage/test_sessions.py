@@ -10,7 +10,7 @@ from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.domain.person import COMMAND_LINE
 from polls.storage import accounts, sessions
 from polls.storage.accounts import Proof
-from polls.storage.engine import Connection, Engine, close_engine, open_engine
+from polls.storage.engine import Connection, Engine, open_engine
 from polls.storage.passwords import Match, Passwords
 
 PASSWORD = "correct horse battery"
@@ -20,7 +20,7 @@ PASSWORD = "correct horse battery"
 async def engine(postgres: Postgres, database: Connection) -> AsyncIterator[Engine]:  # noqa: ARG001 - it is emptied
     engine = await open_engine(postgres)
     yield engine
-    await close_engine(engine)
+    await engine.close()
 
 
 @pytest.fixture

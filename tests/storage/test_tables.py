@@ -7,7 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from polls.config import Postgres
-from polls.storage.engine import Connection, connect, dsn
+from polls.storage.engine import Connection, connect
+from polls.storage.hosts import dsn
 from polls.storage.tables import metadata
 from tests.conftest import empty_database
 
