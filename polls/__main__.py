@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from polls import __version__
+from polls.paths import FOLDERS
 
 _DEVELOPMENT_HOST = "127.0.0.1"
 
@@ -34,6 +35,8 @@ def _run(options: argparse.Namespace) -> int:  # noqa: C901, PLR0912 - a list of
     from polls.listening import CannotListen  # noqa: PLC0415
     from polls.storage.engine import UnusableDatabase  # noqa: PLC0415
 
+    if options.command == "paths":
+        return commands.paths(options.folder)
     file = config.find(options.config)
     overrides = {
         name: getattr(options, name) for name in ("host", "port", "path") if getattr(options, name) is not None
@@ -136,6 +139,8 @@ def _parser() -> argparse.ArgumentParser:
             "--password-stdin", action="store_true", help="read the password from the first line of standard input"
         )
     command("admins", "List those who may sign in.")
+    where = command("paths", "Tell where the folders of this polls are, that nginx and operators need.")
+    where.add_argument("folder", nargs="?", choices=FOLDERS, help="this one alone")
     psql = command("psql", "Open PostgreSQL's shell on the configured database.")
     psql.add_argument("arguments", nargs="*", metavar="-- ARGUMENT", help="what psql gets, such as -- -c 'SELECT 1'")
     return parser

@@ -1,11 +1,9 @@
 """The commands of `python -m polls`: each gets the configuration and returns an exit status."""
 
 import asyncio
-import gc
 import getpass
 import logging
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -25,8 +23,10 @@ from polls.doctor import diagnosis
 from polls.domain.account import FEWEST_IN_PASSWORD, MOST_IN_PASSWORD, MOST_LETTERS, fit
 from polls.domain.errors import NoSuchAccount, PollsUnavailable, UnfitPassword, UnfitUsername, UsernameTaken
 from polls.domain.person import COMMAND_LINE
-from polls.listening import Door, announcement, listening
+from polls.listening import Door, announcement, listening, withdraw
 from polls.logs import configure_logging
+from polls.paths import FOLDERS
+from polls.serving import BACKLOG, TO_ARRIVE, manner_of_serving, prepare_process, tell_systemd
 from polls.storage import accounts, embedded, migrations
 from polls.storage.backup import BackupFailed, back_up, restore_from, stream
 from polls.storage.engine import Connection, Engine, connect, environment, open_engine
@@ -34,7 +34,6 @@ from polls.storage.examination import Finding, Verdict
 from polls.storage.hosts import database
 from polls.storage.passwords import Passwords, check_fitness
 from polls.storage.recount import recount
-from polls.web.access_log import AccessLogger
 from polls.web.limits import most_connections
 
 logger = logging.getLogger(__name__)
@@ -53,10 +52,6 @@ _PASSWORDS = {
     "common": "this is one of the first passwords that anybody would guess; take another",
 }
 
-# Seconds for requests in flight at the end; aiohttp counts them twice.
-_PATIENT = 5
-_IMPATIENT = 0.5
-
 
 class Refused(Exception):
     """What was asked for can't be done; the message tells why, and what to do, in one line."""
@@ -65,24 +60,31 @@ class Refused(Exception):
 def serve(config: Config) -> int:
     """Serve polls until Ctrl-C or SIGTERM."""
     configure_logging(config.log)
-    _collect_garbage_seldom()
-    _allow_many_connections()
+    prepare_process()
     connections = most_connections(config.limits)
     if connections < (config.limits.connections or 0):
         logger.warning(
             "no more than %d connections can be served at once, since there can't be more open files (ulimit -n)",
             connections,
         )
+
+    def announce(_: str) -> None:
+        print(announcement(config, sockets), flush=True)
+        tell_systemd("READY=1")
+
+    def prepare_to_end() -> float:
+        tell_systemd("STOPPING=1")
+        return TO_ARRIVE if withdraw(sockets) else 0
+
     # The private server ends here and not in on_cleanup: that doesn't run when a start fails.
     with listening(config) as sockets, embedded.running(config.postgres) as postgres:
         web.run_app(
             create_app(replace(config, postgres=postgres)),
             sock=sockets,
-            access_log=logging.getLogger("aiohttp.access") if config.log.access else None,
-            access_log_class=AccessLogger,
-            shutdown_timeout=_IMPATIENT if config.development else _PATIENT,
-            loop=_OrderlyLoop(connections),
-            print=lambda _: print(announcement(config, sockets), flush=True),
+            backlog=BACKLOG,
+            loop=_OrderlyLoop(connections, prepare_to_end),
+            print=announce,
+            **manner_of_serving(config),
         )
     return 0
 
@@ -219,6 +221,15 @@ def doctor(file: Path, overrides: Mapping[str, object]) -> int:
     return 0 if is_sound else 1
 
 
+def paths(name: str | None = None) -> int:
+    """Print where the folder called `name` is, or a line for each."""
+    if name:
+        print(FOLDERS[name])
+    else:
+        print("\n".join(f"{name:10} {folder}" for name, folder in FOLDERS.items()))
+    return 0
+
+
 def psql(config: Config, arguments: Sequence[str] = ()) -> int:
     """Open PostgreSQL's shell on the configured database; `arguments` are psql's own."""
     with embedded.running(config.postgres) as postgres:
@@ -309,33 +320,18 @@ def _password(username: str, *, from_stdin: bool) -> str:
         print("These two differ.", file=sys.stderr)
 
 
-def _collect_garbage_seldom() -> None:
-    """Search for garbage seldom, and not in what was imported: the search would be an eighth of the work for a vote.
-
-    What requests leave behind is freed without a search, but for what hangs together in circles.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
-
-
-def _allow_many_connections() -> None:
-    """Take as many open files as this user may have: each voter who waits, and each watcher, needs one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # macOS says "unlimited", and doesn't mean it
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
 class _OrderlyLoop(asyncio.SelectorEventLoop):
     """An event loop that hears the first Ctrl-C or SIGTERM alone, and serves `most_connections` at once.
 
     What is ending in order ends in order: otherwise a second signal would cut off requests in flight, or end the
-    process before its private PostgreSQL.
+    process before its private PostgreSQL. At the first, `prepare_to_end` is called, and tells how many seconds later the
+    end may begin.
     """
 
-    def __init__(self, most_connections: int) -> None:
+    def __init__(self, most_connections: int, prepare_to_end: Callable[[], float]) -> None:
         super().__init__()
         self._most_connections = most_connections
+        self._prepare_to_end = prepare_to_end
 
     async def create_server(
         self,
@@ -354,7 +350,7 @@ class _OrderlyLoop(asyncio.SelectorEventLoop):
         def hear() -> None:
             if not self._heard:
                 self._heard = True
-                callback(*args)
+                self.call_later(self._prepare_to_end(), callback, *args)
 
         super().add_signal_handler(sig, hear)
 

@@ -42,6 +42,14 @@ def listening(config: Config) -> Iterator[list[socket.socket]]:
         yield [opened.enter_context(tcp_socket) for tcp_socket in _tcp_sockets(config.host, config.port)]
 
 
+def withdraw(sockets: list[socket.socket]) -> bool:
+    """Let nobody new find a way here, where that can be done: a UNIX socket has a name to be taken away."""
+    named = [each for each in sockets if isinstance(each, _NamedSocket)]
+    for each in named:
+        each.withdraw()
+    return bool(named)
+
+
 class Door:
     """Lets `most` connections in to `server`, and closes those that come beyond.
 
@@ -112,22 +120,33 @@ def announcement(config: Config, sockets: list[socket.socket]) -> str:
 
 @contextmanager
 def _unix_socket(path: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX) as unix_socket:
+    with _NamedSocket(socket.AF_UNIX) as unix_socket:
         try:
             if path.exists():
                 _remove_abandoned(path)
             unix_socket.bind(str(path))
             unix_socket.listen()
-            ours = path.stat().st_ino
+            unix_socket.named(path)
         except OSError as error:
             reason = error.strerror or error
             raise CannotListen(f"can't listen on {path}: {reason}. Choose another with --path") from error
         try:
             yield unix_socket
         finally:
-            # A successor may have taken the name over already.
-            if path.exists() and path.stat().st_ino == ours:
-                path.unlink()
+            unix_socket.withdraw()
+
+
+class _NamedSocket(socket.socket):
+    """A UNIX socket that takes its name out of the file system, when it is to be found no more."""
+
+    def named(self, path: Path) -> None:
+        self._path = path
+        self._inode = path.stat().st_ino
+
+    def withdraw(self) -> None:
+        # A successor may have taken the name over already.
+        if self._path.exists() and self._path.stat().st_ino == self._inode:
+            self._path.unlink()
 
 
 def _remove_abandoned(path: Path) -> None:

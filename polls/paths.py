@@ -16,3 +16,5 @@ STATIC = asset("static")
 CONFIG = asset("config")
 SQL = asset("sql")
 LOCALE = _PACKAGE / "locale"
+
+FOLDERS = {"config": CONFIG, "sql": SQL, "static": STATIC, "templates": TEMPLATES}  # by name

@@ -1,53 +1,21 @@
 """The wheel, installed in an empty environment, run from an empty folder."""
 
+import gzip
 import subprocess
 import sys
 import urllib.request
 import zipfile
 from pathlib import Path
 
+import brotli
 import pytest
 
 from polls import paths
+from polls.app import create_app
+from polls.config import Config, Postgres
+from polls.web.static import A_YEAR, static_address
+from tests.deploy.conftest import CHECKOUT
 from tests.processes import serving
-
-CHECKOUT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    tracked = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in filter(None, tracked.stdout.split("\0")):
-        if (CHECKOUT / name).exists():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((CHECKOUT / name).read_bytes())
-    # What an earlier build left behind must not come back.
-    stale = source / "build/lib/polls/assets/templates/deleted.html"
-    stale.parent.mkdir(parents=True)
-    stale.touch()
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "-q",
-            "wheel",
-            "--no-deps",
-            "--no-build-isolation",
-            f"--wheel-dir={folder}",
-            source,
-        ],
-        check=True,
-    )
-    (wheel,) = folder.glob("polls-*.whl")
-    return wheel
 
 
 def test_everything_that_it_needs_is_inside_and_nothing_else(wheel: Path) -> None:
@@ -59,7 +27,30 @@ def test_everything_that_it_needs_is_inside_and_nothing_else(wheel: Path) -> Non
         for file in folder.rglob("*")
         if file.is_file()
     } | {str(file.relative_to(CHECKOUT)) for file in (CHECKOUT / "polls").rglob("*") if file.suffix in {".py", ".po"}}
-    assert inside == wanted
+    made = {name for name in inside - wanted if name.startswith("polls/assets/static/")}
+    assert inside - made == wanted
+    assert {name.removesuffix(".gz").removesuffix(".br") for name in made} <= wanted | {
+        "polls/assets/static/addresses.conf"
+    }
+
+
+def test_its_static_files_are_compressed_already(wheel: Path) -> None:
+    inside = zipfile.ZipFile(wheel)
+    plain = sorted(file for file in paths.STATIC.rglob("*") if file.is_file())
+
+    for file in plain:
+        name = f"polls/assets/static/{file.relative_to(paths.STATIC)}"
+        assert gzip.decompress(inside.read(f"{name}.gz")) == file.read_bytes()
+        assert brotli.decompress(inside.read(f"{name}.br")) == file.read_bytes()
+    assert plain
+
+
+def test_it_tells_nginx_the_addresses_that_the_pages_have(wheel: Path) -> None:
+    app = create_app(Config(postgres=Postgres()))
+    lines = zipfile.ZipFile(wheel).read("polls/assets/static/addresses.conf").decode().splitlines()[1:]
+
+    files = [file.relative_to(paths.STATIC) for file in sorted(paths.STATIC.rglob("*")) if file.is_file()]
+    assert lines == [f'"{static_address(app, str(file))}" "{A_YEAR}";' for file in files]
 
 
 @pytest.mark.timeout(300)
@@ -74,6 +65,10 @@ def test_installed_in_an_empty_environment_it_runs_from_an_empty_folder(wheel: P
             assert "What&#39;s new?" in response.read().decode()
         with urllib.request.urlopen(f"{polls.url}/static/css/base.css", timeout=10) as response:
             assert response.status == 200
+        request = urllib.request.Request(f"{polls.url}/static/css/base.css", headers={"Accept-Encoding": "gzip, br"})
+        with urllib.request.urlopen(request, timeout=10) as response:
+            assert response.headers["Content-Encoding"] == "br"
+            assert brotli.decompress(response.read()) == (paths.STATIC / "css/base.css").read_bytes()
         request = urllib.request.Request(polls.url, headers={"Accept-Language": "zh"})
         with urllib.request.urlopen(request, timeout=10) as response:
             assert "最新投票" in response.read().decode()

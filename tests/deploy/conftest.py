@@ -1,0 +1,45 @@
+"""What the tests of deployment start from: the wheel."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, tracked.stdout.split("\0")):
+        if (CHECKOUT / name).exists():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((CHECKOUT / name).read_bytes())
+    # What an earlier build left behind must not come back.
+    stale = source / "build/lib/polls/assets/templates/deleted.html"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "-q",
+            "wheel",
+            "--no-deps",
+            "--no-build-isolation",
+            f"--wheel-dir={folder}",
+            source,
+        ],
+        check=True,
+    )
+    (wheel,) = folder.glob("polls-*.whl")
+    return wheel
