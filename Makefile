@@ -32,6 +32,7 @@ format: .venv/develops ## put the code in its format, and mend what can be mende
 messages: .venv/develops ## bring the catalogues in polls/locale up to date with the sentences in the code
 	$(BIN)/pybabel -q extract -F pyproject.toml -o .venv/polls.pot --project polls --msgid-bugs-address "" --no-location --sort-output .
 	$(BIN)/pybabel -q update -i .venv/polls.pot -d polls/locale -D polls --ignore-pot-creation-date --no-fuzzy-matching --ignore-obsolete --width 110
+	$(BIN)/python -m tests.deploy.away
 
 picture: .venv/develops programs ## take the README's picture anew
 	$(BIN)/python -m tests.journeys.picture .readme/polls.png
@@ -48,11 +49,12 @@ clean: ## remove what was made, but not the data in var/
 	rm -rf .venv build dist .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
-# The programs that tests drive: a browser, a clock that is wrong, and clients that are slow.
+# The programs that tests drive: a browser, a proxy, a clock that is wrong, and clients that are slow.
 programs:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || command -v chromium-browser >/dev/null \
 	  || { $(call install,chromium); }
 	@command -v ip >/dev/null || { $(call install,iproute2); }
+	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || { $(call install,nginx); }
 	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { $(call install,libfaketime); }
 	@command -v slowhttptest >/dev/null || { $(call install,slowhttptest); }
 

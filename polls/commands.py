@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
@@ -324,8 +324,8 @@ class _OrderlyLoop(asyncio.SelectorEventLoop):
     """An event loop that hears the first Ctrl-C or SIGTERM alone, and serves `most_connections` at once.
 
     What is ending in order ends in order: otherwise a second signal would cut off requests in flight, or end the
-    process before its private PostgreSQL. At the first, `prepare_to_end` is called, and tells how many seconds later the
-    end may begin.
+    process before its private PostgreSQL. At the first, `prepare_to_end` is called, and tells how many seconds later
+    the end may begin.
     """
 
     def __init__(self, most_connections: int, prepare_to_end: Callable[[], float]) -> None:

@@ -25,8 +25,9 @@ class Crowd:
     """Voters who come until `voters` have come, or until the end of the `with`; each tries until their vote is counted.
 
     `urls` is where polls is served; who gets no answer, or a 503, tries the next. `polls` are {id: its choices}.
-    Of a `hasty` crowd, half hang up within three milliseconds, and try again. Who isn't `persistent` tries once.
-    The next one comes `pause` seconds after one who has voted. All are at `machine`, where one is named.
+    Of a `hasty` crowd, half hang up within three milliseconds, and try again. Who isn't `persistent` tries once. Who is
+    not `known` comes without the cookie that makes several tries one ballot. The next one comes `pause` seconds after one
+    who has voted. All are at `machine`, where one is named.
     """
 
     urls: Sequence[str]
@@ -34,6 +35,8 @@ class Crowd:
     voters: int | None = None
     hasty: bool = False
     persistent: bool = True
+    known: bool = True
+    at_once: int = AT_ONCE
     pause: float = 0
     machine: Machine | None = None
 
@@ -77,7 +80,7 @@ class Crowd:
                 aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=jar) as session,
                 asyncio.TaskGroup() as group,
             ):
-                for _ in range(AT_ONCE):
+                for _ in range(self.at_once):
                     group.create_task(self._queue(session))
         except BaseException as failure:  # noqa: BLE001 - it is raised where the test runs
             self._failure = failure
@@ -91,7 +94,7 @@ class Crowd:
     async def _vote(self, session: aiohttp.ClientSession) -> None:
         poll = random.choice(list(self.polls))
         choice = random.choice(self.polls[poll])
-        cookie = f"voter={secrets.token_hex(16)}"
+        cookie = {"Cookie": f"voter={secrets.token_hex(16)}"} if self.known else {}
         place = random.randrange(len(self.urls))
         hasty = self.hasty and random.random() < 0.5
         deadline = monotonic() + PATIENCE
@@ -113,14 +116,14 @@ class Crowd:
             hasty = False
         raise AssertionError(f"a voter tried for {PATIENCE} seconds: {self.answers}")
 
-    async def _try(self, session: aiohttp.ClientSession, url: str, choice: int, cookie: str, hasty: bool) -> int | str:
+    async def _try(
+        self, session: aiohttp.ClientSession, url: str, choice: int, cookie: dict[str, str], hasty: bool
+    ) -> int | str:
         """The status of the answer, or what went wrong instead of one."""
         begun = monotonic()
         try:
             async with asyncio.timeout(0.003 if hasty else None):
-                async with session.post(
-                    url, data={"choice": choice}, headers={"Cookie": cookie}, allow_redirects=False
-                ) as answer:
+                async with session.post(url, data={"choice": choice}, headers=cookie, allow_redirects=False) as answer:
                     return answer.status
         except (aiohttp.ClientError, ConnectionError) as error:
             return type(error).__name__
