@@ -81,6 +81,7 @@ class Watchers:
         self._poll = poll
         self.watchers: list[Watcher] = []
         self.reconnects = 0
+        self.closings: Counter[int | None] = Counter()  # codes with which connections were closed
         self._epoll = select.epoll()
         self._by_file: dict[int, Watcher] = {}
         for place in range(count):
@@ -139,6 +140,7 @@ class Watchers:
                     watcher.socket.close()
                     self.watchers.remove(watcher)
                     self.reconnects += 1
+                    self.closings[watcher.closed] += 1
                     lost.append((monotonic() + 0.2, self._urls[(self._urls.index(watcher.url) + 1) % len(self._urls)]))
             for when, url in [each for each in lost if each[0] < monotonic()]:
                 lost.remove((when, url))

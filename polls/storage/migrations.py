@@ -1,6 +1,7 @@
 """Schema changes: the numbered files in sql/, applied in order, once each, whoever else tries at the same time."""
 
 import hashlib
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ import psycopg2
 from polls import paths
 from polls.config import Postgres
 from polls.storage.engine import Connection, UnusableDatabase
+
+logger = logging.getLogger(__name__)
 
 _LOCK = 0x706F6C6C73  # any number that is ours: "polls" in ASCII
 _ASK_AGAIN = 0.1  # seconds until a lock that somebody holds is asked for again
@@ -40,7 +43,8 @@ class Applied:
 def prepare(postgres: Postgres, connection: Connection, given_up: threading.Event | None = None) -> None:
     """Make the database fit for serving.
 
-    Raises UnusableDatabase, also where the schema is behind and the configuration leaves `migrate` to the operator.
+    Raises UnusableDatabase, also where the schema is behind and the configuration leaves `migrate` to the operator. One
+    that a newer version has taken further is fit: while versions change, processes of the older one may have to start.
     """
     if postgres.migrate:
         migrate(postgres, connection, given_up)
@@ -49,6 +53,8 @@ def prepare(postgres: Postgres, connection: Connection, given_up: threading.Even
         raise UnusableDatabase(
             f"the database lacks {names}. Apply what is missing with `python -m polls migrate` and the same --config"
         )
+    if later := sorted(applied(connection).keys() - {migration.name for migration in migrations()}):
+        logger.warning("a newer version of polls has applied %s to the database; going on", ", ".join(later))
 
 
 def migrate(postgres: Postgres, connection: Connection, given_up: threading.Event | None = None) -> list[str]:

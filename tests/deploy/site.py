@@ -69,22 +69,22 @@ class Site:
         body: str | bytes | None = None,
         *,
         source: str = "127.0.0.1",
-        connection: http.client.HTTPConnection | None = None,
+        over: http.client.HTTPConnection | None = None,
         **headers: str,
     ) -> Answer:
         """Ask nginx as a program does, without cookies or redirects; `accept_language="zh"` is a header."""
-        asked = connection or http.client.HTTPConnection("127.0.0.1", PORT, timeout=30, source_address=(source, 0))
+        asked = over or http.client.HTTPConnection("127.0.0.1", PORT, timeout=30, source_address=(source, 0))
         names = {name.replace("_", "-").title(): value for name, value in headers.items()}
         if method == "POST":
             names.setdefault("Content-Type", "application/x-www-form-urlencoded")
         asked.request(method, path, body, names)
         response = asked.getresponse()
         answer = Answer(response.status, response.headers, response.read())
-        if connection is None:
+        if over is None:
             asked.close()
         return answer
 
-    def get(self, path: str, **headers: str) -> Answer:
+    def get(self, path: str, /, **headers: str) -> Answer:
         return self.request("GET", path, **headers)
 
     def polls(self, *arguments: str) -> subprocess.CompletedProcess[str]:
