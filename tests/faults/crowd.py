@@ -25,9 +25,9 @@ class Crowd:
     """Voters who come until `voters` have come, or until the end of the `with`; each tries until their vote is counted.
 
     `urls` is where polls is served; who gets no answer, or a 503, tries the next. `polls` are {id: its choices}.
-    Of a `hasty` crowd, half hang up within three milliseconds, and try again. Who isn't `persistent` tries once. Who is
-    not `known` comes without the cookie that makes several tries one ballot. The next one comes `pause` seconds after one
-    who has voted. All are at `machine`, where one is named.
+    Of a `hasty` crowd, half hang up within three milliseconds, and try again. Who isn't `persistent` tries once. Who
+    isn't `known` comes without the cookie that makes several tries one ballot. The next one comes `pause` seconds after
+    one who has voted. All are at `machine`, where one is named.
     """
 
     urls: Sequence[str]
