@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,8 +16,10 @@ from email.message import Message
 from pathlib import Path
 from time import monotonic, sleep
 
+from tests.faults.crowd import Crowd
 from tests.processes import TIMEOUT, command, eventually
 from tests.servers import Server
+from tests.servers import running as running_postgres
 
 PORT, TLS_PORT = 8000, 8443  # those in nginx.conf and nginx-tls.conf
 SOCKETS = [Path(f"/tmp/example_{number}.sock") for number in range(1, 5)]
@@ -49,18 +52,19 @@ class Site:
 
     url = f"http://127.0.0.1:{PORT}"
 
-    def ask(self, text: str, *choices: str) -> tuple[int, list[int]]:
-        """Put a question; returns its id and those of its choices."""
-        ((question,),) = self.server.execute(
+    def ask(self, text: str, *choices: str) -> int:
+        """Put a question, and return the id of the poll."""
+        ((poll,),) = self.server.execute(
             f"INSERT INTO question (question_text, pub_date) VALUES ('{text}', now() - interval '1 hour') RETURNING id"
         )
-        added = [
-            self.server.execute(
-                f"INSERT INTO choice (question_id, choice_text) VALUES ({question}, '{choice}') RETURNING id"
-            )[0][0]
-            for choice in choices
-        ]
-        return question, added  # type: ignore[return-value]
+        for choice in choices:
+            self.server.execute(f"INSERT INTO choice (question_id, choice_text) VALUES ({poll}, '{choice}')")
+        return poll  # type: ignore[return-value]
+
+    def choices(self, poll: int) -> list[int]:
+        """The ids of a poll's choices, in their order."""
+        found = self.server.execute(f"SELECT id FROM choice WHERE question_id = {poll} ORDER BY id")
+        return [number for (number,) in found]  # type: ignore[misc]
 
     def request(
         self,
@@ -90,6 +94,22 @@ class Site:
     def polls(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of polls with the configuration of the site."""
         return command(self.folder, "--config=config/production.yaml", *arguments, **self.environ)
+
+    def expect_exact(self, poll: int, known: Crowd, *strangers: Crowd) -> None:
+        """Nothing that was acknowledged is missing, and nothing was counted twice."""
+        done = self.polls("verify")
+        assert done.returncode == 0, done.stdout + done.stderr
+        counts = f"SELECT marks[1], count(*) FROM ballot WHERE question_id = {poll} GROUP BY 1"
+        ballots: dict[int, int] = dict(self.server.execute(counts))  # type: ignore[arg-type]
+        unknown = sum(crowd.gave_up for crowd in strangers)
+        for choice in known.counted:
+            counted = sum(crowd.counted[choice] for crowd in (known, *strangers))
+            assert counted <= ballots[choice] <= counted + unknown
+
+    def listeners(self) -> int:
+        """How many processes hear of changes: gunicorn's workers share their sockets, and one may answer for all."""
+        ((count,),) = self.server.execute("SELECT count(*) FROM pg_stat_activity WHERE query ILIKE 'listen %'")
+        return count  # type: ignore[return-value]
 
     def supervisorctl(self, *arguments: str) -> str:
         """Tell supervisord something, and return what it answers."""
@@ -124,6 +144,18 @@ def alone() -> Iterator[None]:
         yield
     for path in SOCKETS:
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def laid_out(wheel: Path) -> Iterator[Site]:
+    """A site over a PostgreSQL. nginx's workers are another user than we, and read what is in it."""
+    with tempfile.TemporaryDirectory(prefix="polls-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "postgres").mkdir()
+        (folder / "site").mkdir()
+        with running_postgres(folder / "postgres", {"fsync": "off"}) as server:
+            yield lay_out(folder / "site", wheel, server)
 
 
 def lay_out(folder: Path, wheel: Path, server: Server) -> Site:
@@ -173,7 +205,7 @@ def nginx(site: Site) -> Iterator[subprocess.Popen[str]]:
 def supervisord(site: Site) -> Iterator[subprocess.Popen[str]]:
     """supervisord with the configuration that the wheel ships, and its four processes of polls."""
     with running(site, PROGRAMS / "supervisord", "--nodaemon", "-c", "config/supervisord.conf") as process:
-        assert eventually(lambda: all(serves(path) for path in SOCKETS)), site.logs()
+        assert eventually(lambda: all(map(serves, SOCKETS))), site.logs()
         yield process
 
 
@@ -183,7 +215,7 @@ def gunicorn(site: Site, *options: str) -> Iterator[subprocess.Popen[str]]:
     environ = {"POLLS_CONFIG": "config/production.yaml"}
     words = [PROGRAMS / "gunicorn", "polls.app:application", "-c", "config/gunicorn.conf.py", *options]
     with running(site, *words, environ=environ) as process:
-        assert eventually(lambda: all(serves(path) for path in SOCKETS)), site.logs()
+        assert eventually(lambda: site.listeners() == 4 and all(map(serves, SOCKETS))), site.logs()
         yield process
 
 

@@ -10,7 +10,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,10 +21,9 @@ from polls.web.security import SECURITY_HEADERS
 from polls.web.static import A_YEAR
 from tests.deploy import away
 from tests.deploy.readers import Readers
-from tests.deploy.site import PORT, SOCKETS, TLS_PORT, Answer, Site, alone, kill, lay_out, nginx, serves, supervisord
+from tests.deploy.site import PORT, SOCKETS, TLS_PORT, Answer, Site, alone, kill, laid_out, nginx, serves, supervisord
 from tests.faults.crowd import TOO_LONG, Crowd
 from tests.processes import TIMEOUT, eventually
-from tests.servers import running as running_postgres
 from tests.watchers import Watchers
 
 pytestmark = pytest.mark.timeout(1200)  # another run of these tests may have the ports and the sockets first
@@ -36,31 +34,17 @@ FORM = "application/x-www-form-urlencoded"
 
 @pytest.fixture(scope="module")
 def site(wheel: Path) -> Iterator[Site]:
-    """A site that is served. nginx's workers are another user than we, and read what is in it."""
-    with alone(), tempfile.TemporaryDirectory(prefix="polls-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        (folder / "postgres").mkdir()
-        (folder / "site").mkdir()
-        with running_postgres(folder / "postgres", {"fsync": "off"}) as server:
-            site = lay_out(folder / "site", wheel, server)
-            with supervisord(site), nginx(site):
-                yield site
+    with alone(), laid_out(wheel) as site, supervisord(site), nginx(site):
+        yield site
 
 
 @pytest.fixture
 def poll(site: Site) -> int:
-    """A new poll; its choices are those that `first` and `second` find."""
-    return site.ask("Tea?", "Yes", "No")[0]
-
-
-def choices(site: Site, poll: int) -> list[int]:
-    found = site.server.execute(f"SELECT id FROM choice WHERE question_id = {poll} ORDER BY id")
-    return [number for (number,) in found]  # type: ignore[misc]
+    return site.ask("Tea?", "Yes", "No")
 
 
 def vote(site: Site, poll: int, **headers: str) -> Answer:
-    return site.request("POST", f"/poll/{poll}/vote", f"choice={choices(site, poll)[0]}", **headers)
+    return site.request("POST", f"/poll/{poll}/vote", f"choice={site.choices(poll)[0]}", **headers)
 
 
 def logged(site: Site, path: str) -> list[dict[str, object]]:
@@ -417,21 +401,9 @@ def process(site: Site, path: Path) -> int:
     return int(site.supervisorctl("pid", f"polls:{path.stem}"))
 
 
-def expect_exact(site: Site, poll: int, *crowds: Crowd) -> None:
-    """Nothing that was acknowledged is missing, and nothing was counted twice."""
-    done = site.polls("verify")
-    assert done.returncode == 0, done.stdout + done.stderr
-    ballots = dict(site.server.execute(f"SELECT marks[1], count(*) FROM ballot WHERE question_id = {poll} GROUP BY 1"))
-    known, *strangers = crowds
-    for choice in known.counted:
-        counted = sum(crowd.counted[choice] for crowd in crowds)
-        unknown = sum(crowd.gave_up for crowd in strangers)
-        assert counted <= ballots[choice] <= counted + unknown  # type: ignore[operator]
-
-
 def test_each_process_is_killed_under_load_and_no_voter_with_a_cookie_notices(site: Site, poll: int) -> None:
     pages = ["/", f"/poll/{poll}", f"/poll/{poll}/results"]
-    polls = {poll: choices(site, poll)}
+    polls = {poll: site.choices(poll)}
     with (
         Watchers([site.url], 40, poll=poll) as watchers,
         Readers(site.url, pages) as readers,
@@ -451,7 +423,7 @@ def test_each_process_is_killed_under_load_and_no_voter_with_a_cookie_notices(si
     assert strangers.answers[502] <= len(SOCKETS) * 8
     assert known.slowest < TOO_LONG
     assert watchers.reconnects >= 40
-    expect_exact(site, poll, known, strangers)
+    site.expect_exact(poll, known, strangers)
 
 
 def test_a_rolling_restart_under_load_while_a_newer_version_migrates_fails_nobody(site: Site, poll: int) -> None:
@@ -466,7 +438,7 @@ def test_a_rolling_restart_under_load_while_a_newer_version_migrates_fails_nobod
         """
     )
     pages = ["/", f"/poll/{poll}", f"/poll/{poll}/results"]
-    polls = {poll: choices(site, poll)}
+    polls = {poll: site.choices(poll)}
     with (
         Watchers([site.url], 40, poll=poll) as watchers,
         Readers(site.url, pages) as readers,
@@ -496,7 +468,7 @@ def test_a_rolling_restart_under_load_while_a_newer_version_migrates_fails_nobod
     assert known.slowest < TOO_LONG
     assert set(watchers.closings) <= {1001}, watchers.closings
     assert watchers.reconnects >= 40
-    expect_exact(site, poll, known, strangers)
+    site.expect_exact(poll, known, strangers)
     for number in range(1, 5):
         log = (site.folder / f"var/polls_{number}.log").read_text()
         assert "a newer version of polls has applied 9999_newer to the database; going on" in log
