@@ -1,4 +1,4 @@
-"""What the tests of deployment start from: the wheel."""
+"""What the tests of deployment start from: the sources, and the wheel."""
 
 import subprocess
 import sys
@@ -10,8 +10,9 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkout, without what git ignores."""
+    source = tmp_path_factory.mktemp("source")
     tracked = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=CHECKOUT,
@@ -23,6 +24,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (CHECKOUT / name).exists():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((CHECKOUT / name).read_bytes())
+    return source
+
+
+@pytest.fixture(scope="session")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
     # What an earlier build left behind must not come back.
     stale = source / "build/lib/polls/assets/templates/deleted.html"
     stale.parent.mkdir(parents=True)
