@@ -108,7 +108,8 @@ class Site:
 
     def listeners(self) -> int:
         """How many processes hear of changes: gunicorn's workers share their sockets, and one may answer for all."""
-        ((count,),) = self.server.execute("SELECT count(*) FROM pg_stat_activity WHERE query ILIKE 'listen %'")
+        heartbeat = "query LIKE 'SELECT clock_timestamp()%'"
+        ((count,),) = self.server.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {heartbeat}")
         return count  # type: ignore[return-value]
 
     def supervisorctl(self, *arguments: str) -> str:
