@@ -1,0 +1,64 @@
+"""The unit for systemd, as the wheel ships it."""
+
+import configparser
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from polls import paths
+from tests.processes import TIMEOUT, write
+from tests.servers import running
+
+UNIT = paths.CONFIG / "polls.service"
+
+
+def test_systemd_finds_no_fault_but_that_nothing_is_installed_here(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("there is no systemd-analyze here")
+    shutil.copy(UNIT, tmp_path / "polls@.service")
+
+    done = subprocess.run(
+        ["systemd-analyze", "verify", tmp_path / "polls@1.service"], capture_output=True, text=True, check=False
+    )
+
+    of_ours = [line for line in done.stderr.splitlines() if "polls" in line]
+    assert of_ours == [
+        "polls@1.service: Command /srv/polls/.venv/bin/polls is not executable: No such file or directory"
+    ]
+
+
+def test_what_it_starts_tells_systemd_when_it_is_ready_and_when_it_ends(tmp_path: Path) -> None:
+    unit = configparser.RawConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read(UNIT)
+    service = unit["Service"]
+    assert service["Type"] == "notify"
+    program, *words = service["ExecStart"].replace("%i", "9").split()
+    assert program == "/srv/polls/.venv/bin/polls"
+    assert words == ["--config=config/production.yaml", "--path=/tmp/example_9.sock"]
+    with (
+        running(tmp_path, {"fsync": "off"}) as server,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd,
+    ):
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(TIMEOUT)
+        file, path = write(tmp_path, {"postgres": server.address}), tmp_path / "example_9.sock"
+        with subprocess.Popen(
+            [sys.executable, "-m", "polls", f"--config={file}", f"--path={path}"],
+            env=os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            assert systemd.recv(100) == b"READY=1"
+            with socket.socket(socket.AF_UNIX) as visitor:
+                visitor.connect(str(path))
+                visitor.sendall(b"GET / HTTP/1.1\r\nHost: polls\r\n\r\n")
+                assert visitor.recv(100).startswith(b"HTTP/1.1 200 ")
+            process.terminate()
+            assert systemd.recv(100) == b"STOPPING=1"
+            assert process.wait(TIMEOUT) == 0
