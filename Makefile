@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test check format messages picture bench dist clean programs
+.PHONY: help run dev test coverage check format messages picture bench dist clean programs
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ dev: .venv/develops ## serve on 127.0.0.1, and again after each change of the co
 
 test: .venv/develops programs ## run all tests (some of them: make test ARGS="tests/web -k language")
 	$(BIN)/python -m pytest $(ARGS)
+
+coverage: .venv/develops programs ## run all tests, and tell which lines of polls none of them runs
+	$(BIN)/python -m pytest --cov=polls --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
 
 check: .venv/develops ## check format, lint, types and who may import whom
 	$(BIN)/ruff format --check .

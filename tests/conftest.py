@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
+from xdist.scheduler import LoadScopeScheduling
 
 from polls.app import create_app
 from polls.config import Config, Postgres, Site
@@ -20,6 +21,9 @@ from polls.storage import embedded, migrations
 from polls.storage.embedded import PrivateServer
 from polls.storage.engine import Connection, connect
 from polls.web.keys import STANDINGS
+
+# One at a time can have the names that we ship: two workers would wait for each other.
+WITH_FIXED_NAMES = {"test_nginx.py", "test_gunicorn.py", "test_bare_machine.py"}
 
 # A test database may be lost with the machine; then it need not wait for the disk.
 CARELESS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -30,6 +34,18 @@ def pytest_configure() -> None:
     for which, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(which) is signal.SIG_IGN:
             signal.signal(which, usual)
+
+
+class _Schedule(LoadScopeScheduling):
+    """The tests of a file go to one worker; and so do all that need the ports and sockets in nginx.conf."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "nginx" if Path(file).name in WITH_FIXED_NAMES else str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Schedule:
+    return _Schedule(config, log)
 
 
 @pytest.hookimpl(hookwrapper=True)
