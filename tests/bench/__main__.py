@@ -3,8 +3,8 @@
 `make bench` runs it. Pages, votes, and nine readers of the results to one voter are measured in turns, ours and the
 bare server's, which answers with the very bytes and headers of ours; what is printed are medians of several rounds, and
 the ratios are what counts: the machine is as noisy as it likes to be. Every vote is the first ballot of another voter.
-Then come watchers: how long it takes until a vote is on all screens, and how long readers wait meanwhile. In the end,
-the admin's list of very many polls, and sign-ins.
+The same pages behind nginx, beside the bare server alone. Then come watchers: how long it takes until a vote is on all
+screens, and how long readers wait meanwhile. In the end, the admin's list of very many polls, and sign-ins.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.bench import admin
+from tests.deploy.site import nginx_before
 from tests.processes import Polls, free_port, serving, working_in
 
 HERE = Path(__file__).parent
@@ -57,6 +58,7 @@ LOADS = {
     "mix": [Load(f"{READERS} readers to a voter", RESULTS, FEW, READERS)],
     "votes": [Load(f"POST {VOTE}", VOTE, connections, 0) for connections in (FEW, MANY)],
 }
+CACHED = [Load(f"GET {page}", page, FEW) for page in ("/", RESULTS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder), config=CONFIG) as polls:
         if loads := [load for part in options.only for load in LOADS.get(part, ())]:
             _compare(polls, Path(folder, "var/postgres"), loads, options)
+        if "nginx" in options.only:
+            with nginx_before(polls.url, Path(folder, "front")) as front:
+                print("\nBehind nginx, which keeps pages for a second; CPU is that of polls alone")
+                _compare(polls, Path(folder, "var/postgres"), CACHED, options, front)
         if "watchers" in options.only:
             _watch(polls)
         if "admin" in options.only:
@@ -84,13 +90,15 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5, help="how long a run of wrk takes")
-    parts = [*LOADS, "watchers", "admin"]
+    parts = [*LOADS, "nginx", "watchers", "admin"]
     parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="measure these alone")
     return parser.parse_args()
 
 
-def _compare(polls: Polls, data: Path, loads: list[Load], options: argparse.Namespace) -> None:
-    """Measure polls and the bare server in turns."""
+def _compare(
+    polls: Polls, data: Path, loads: list[Load], options: argparse.Namespace, front: str | None = None
+) -> None:
+    """Measure polls, or what stands at `front` before it, and the bare server alone, in turns."""
     print(
         f"{options.seconds} s a run, medians of {options.rounds} rounds; CPU in µs a request\n"
         f"{'':38}{'requests a second':^30}{'CPU of the server':^30}{'of PostgreSQL':>15}\n"
@@ -100,7 +108,7 @@ def _compare(polls: Polls, data: Path, loads: list[Load], options: argparse.Name
         for load in loads:
             ours, theirs = [], []
             for _ in range(options.rounds):
-                ours.append(_measure(polls.url, load, polls.process.pid, working_in(data), options.seconds))
+                ours.append(_measure(front or polls.url, load, polls.process.pid, working_in(data), options.seconds))
                 theirs.append(_measure(bare_url, load, bare_pid, [], options.seconds))
             _print(f"{load.name}, {load.connections} connections", ours, theirs)
 

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import shutil
 import signal
 import socket
@@ -15,9 +16,11 @@ from dataclasses import dataclass, field
 from email.message import Message
 from pathlib import Path
 from time import monotonic, sleep
+from urllib.parse import urlsplit
 
+from polls import paths
 from tests.faults.crowd import Crowd
-from tests.processes import TIMEOUT, command, eventually
+from tests.processes import TIMEOUT, command, eventually, free_port
 from tests.servers import Server
 from tests.servers import running as running_postgres
 
@@ -247,3 +250,23 @@ def _answers(site: Site) -> bool:
         return site.get("/static/css/base.css").status == 200
     except OSError:
         return False
+
+
+@contextmanager
+def nginx_before(url: str, folder: Path) -> Iterator[str]:
+    """nginx with the configuration that we ship, led to one process at `url`; yields its own address."""
+    port = free_port()
+    (folder / "config").mkdir(parents=True)
+    (folder / "var").mkdir()
+    (folder / "static").symlink_to(paths.STATIC)
+    text = re.sub(r"unix:/tmp/example_\d\.sock", urlsplit(url).netloc, (paths.CONFIG / "nginx.conf").read_text())
+    (folder / "config/nginx.conf").write_text(text.replace(f"listen 127.0.0.1:{PORT}", f"listen 127.0.0.1:{port}"))
+    words = ["nginx", "-p", f"{folder}/", "-c", "config/nginx.conf", "-g", "daemon off;"]
+    if os.geteuid() == 0:
+        words[-1] += " user root;"  # who may read below a folder of ours
+    with subprocess.Popen(words, env=os.environ | {"PATH": PATH}) as process:
+        try:
+            assert eventually(lambda: process.poll() is not None or (folder / "var/nginx.pid").exists())
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()

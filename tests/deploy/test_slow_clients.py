@@ -1,7 +1,6 @@
 """Four hundred clients that drip what they send and what they read, and visitors who don't notice."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -15,11 +14,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from polls import paths
 from polls.config import Postgres
 from tests.conftest import empty_database
-from tests.deploy.site import PATH
-from tests.processes import Polls, command, eventually, free_port, serving, write
+from tests.deploy.site import nginx_before
+from tests.processes import Polls, command, serving, write
 
 CHECKOUT = Path(__file__).parents[2]
 CONNECTIONS = 150  # of each kind
@@ -44,23 +42,9 @@ def directly(folder: Path, polls: Polls) -> Iterator[str]:  # noqa: ARG001 - ano
     yield polls.url
 
 
-@contextmanager
-def behind_nginx(folder: Path, polls: Polls) -> Iterator[str]:
-    """nginx with the file that we ship, which is led to this process, at a port of its own."""
-    port = free_port()
-    process = urlsplit(polls.url).netloc
-    (folder / "config").mkdir()
-    (folder / "var").mkdir()
-    (folder / "static").symlink_to(paths.STATIC)
-    text = re.sub(r"unix:/tmp/example_\d\.sock", process, (paths.CONFIG / "nginx.conf").read_text())
-    (folder / "config/nginx.conf").write_text(text.replace("listen 127.0.0.1:8000", f"listen 127.0.0.1:{port}"))
-    words = ["nginx", "-p", f"{folder}/", "-c", "config/nginx.conf", "-g", "daemon off; user root;"]
-    with subprocess.Popen(words, env=os.environ | {"PATH": PATH}) as nginx:
-        try:
-            assert eventually(lambda: nginx.poll() is not None or (folder / "var/nginx.pid").exists())
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            nginx.terminate()
+def behind_nginx(folder: Path, polls: Polls) -> AbstractContextManager[str]:
+    """nginx with the file that we ship."""
+    return nginx_before(polls.url, folder / "front")
 
 
 # What stands between visitors and `python -m polls`: each is handed a folder for its files and the process behind it,
