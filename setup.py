@@ -66,6 +66,7 @@ setup(
     packages=[*find_packages(include=["polls", "polls.*"]), *(f"polls.assets.{name}" for name in ASSETS)],
     package_dir={f"polls.assets.{name}": name for name in ASSETS},
     package_data={"polls": ["locale/*/LC_MESSAGES/*.po"], **{f"polls.assets.{name}": ["**/*"] for name in ASSETS}},
+    exclude_package_data={"polls.assets.config": ["__pycache__/*"]},  # of gunicorn.conf.py
     include_package_data=False,
     cmdclass={"build_py": CleanBuild},
     entry_points={"console_scripts": ["polls = polls.__main__:main"]},

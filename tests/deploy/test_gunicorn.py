@@ -102,7 +102,7 @@ def started(folder: Path, file: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [PROGRAMS / "gunicorn", *words],
         cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "POLLS_CONFIG": file},
+        env={"PATH": "/usr/bin:/bin", "POLLS_CONFIG": file, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         timeout=TIMEOUT,
