@@ -2,8 +2,12 @@
 
 import asyncio
 import socket
+from typing import TypeAlias
+from weakref import ref
 
 _LOOKS = 6  # at each connection, until patience ends
+
+_Connection: TypeAlias = "ref[asyncio.Transport]"
 
 
 class Outbox:
@@ -11,18 +15,21 @@ class Outbox:
 
     A connection is given up when a part of an answer has been lying in it for `patience` seconds, and none more was
     begun. What a visitor reads too slowly, the kernel keeps first, so that this is about more than a page of ours.
+    Connections are known by weak references: to keep those that have ended would make them garbage that is old, and
+    collected late.
     """
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
-        self._transports: set[asyncio.Transport] = set()
-        self._fresh: set[asyncio.Transport | None] = set()  # those that came since the last look
-        self._lying: dict[asyncio.Transport, float] = {}  # since when
+        self._connections: set[_Connection] = set()
+        self._fresh: set[_Connection] = set()  # those that came since the last look
+        self._lying: dict[_Connection, float] = {}  # since when
         self._task: asyncio.Task[None] | None = None
 
     def add(self, transport: asyncio.Transport | None) -> None:
         """An answer will go over this connection; over none where the visitor has gone."""
-        self._fresh.add(transport)
+        if transport is not None:
+            self._fresh.add(ref(transport))
 
     def open(self) -> None:
         """Begin to look."""
@@ -32,7 +39,7 @@ class Outbox:
         """Look no longer."""
         if self._task:
             self._task.cancel()
-        self._transports.clear()
+        self._connections.clear()
         self._lying.clear()
 
     async def _look_after(self) -> None:
@@ -42,17 +49,18 @@ class Outbox:
 
     def _look(self, now: float) -> None:
         fresh, self._fresh = self._fresh, set()
-        self._transports |= {transport for transport in fresh if transport is not None}
-        for transport in list(self._transports):
-            if _is_free(transport):
-                self._lying.pop(transport, None)
-                if transport.is_closing():
-                    self._transports.discard(transport)
-            elif transport in fresh or transport not in self._lying:
-                self._lying[transport] = now
-            elif now - self._lying[transport] >= self._patience:
-                del self._lying[transport]
-                self._transports.discard(transport)
+        self._connections |= fresh
+        for connection in list(self._connections):
+            transport = connection()
+            if transport is None or _is_free(transport):
+                self._lying.pop(connection, None)
+                if transport is None or transport.is_closing():
+                    self._connections.discard(connection)
+            elif connection in fresh or connection not in self._lying:
+                self._lying[connection] = now
+            elif now - self._lying[connection] >= self._patience:
+                del self._lying[connection]
+                self._connections.discard(connection)
                 _give_up(transport)
 
 

@@ -25,7 +25,7 @@ def test_everything_that_it_needs_is_inside_and_nothing_else(wheel: Path) -> Non
         str(Path("polls", "assets", folder.name, file.relative_to(folder)))
         for folder in (paths.TEMPLATES, paths.STATIC, paths.CONFIG, paths.SQL)
         for file in folder.rglob("*")
-        if file.is_file()
+        if file.is_file() and file.parent.name != "__pycache__"
     } | {str(file.relative_to(CHECKOUT)) for file in (CHECKOUT / "polls").rglob("*") if file.suffix in {".py", ".po"}}
     made = {name for name in inside - wanted if name.startswith("polls/assets/static/")}
     assert inside - made == wanted

@@ -113,5 +113,5 @@ async def test_connections_that_are_gone_are_forgotten(outbox: Outbox, connectio
     outbox.add(None)
 
     async with asyncio.timeout(10):
-        while outbox._transports:
+        while outbox._connections:
             await asyncio.sleep(0.01)
