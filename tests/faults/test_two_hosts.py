@@ -141,7 +141,6 @@ def test_a_crowd_loses_nothing_while_hosts_are_cut_off_and_a_standby_takes_over(
             time.sleep(1)
 
         assert crowd.total() > 2500
-        print(crowd.answers, crowd.slowest, crowd.total())
         assert_exact(write(tmp_path, by_socket(standby)).parent, standby, crowd)
 
 
