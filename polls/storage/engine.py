@@ -33,7 +33,6 @@ _PAUSE = 0.2  # seconds until several hosts are asked again which of them takes 
 # Dates come in UTC, whatever the server's own time zone is.
 _SESSION = f"-c TimeZone=UTC -c statement_timeout={STATEMENT_TIMEOUT}s -c idle_in_transaction_session_timeout=10s"
 
-
 # What says that a host can't be used any more: it is gone, or it takes no votes any more.
 LOST = psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.ReadOnlySqlTransaction
 
@@ -78,10 +77,10 @@ class Engine:
         self._echo = echo
         self._host: Host | None = None
         self._is_doubted = True
-        self._asked = float("-inf")
+        self._asked = float("-inf")  # when the hosts were asked last
         self._search: asyncio.Task[None] | None = None
         self._beside: WeakSet[aiopg.Connection] = WeakSet()
-        self._left: set[asyncio.Task[None]] = set()
+        self._left: set[asyncio.Task[None]] = set()  # pools that lead elsewhere, on their way out
 
     @property
     def use(self) -> PoolUse:
@@ -95,7 +94,7 @@ class Engine:
         That is looked for at first, and when it is in doubt; those who come meanwhile wait for the same answer.
         Raises psycopg2.OperationalError.
         """
-        if self._is_doubted or self._host is None:
+        if self._is_doubted:
             if self._search is None:
                 self._search = asyncio.create_task(self._find())
                 self._search.add_done_callback(_retrieve)
@@ -172,7 +171,7 @@ class Engine:
             pool_recycle=-1,
             options=_SESSION,
         )
-        self.pool = aiopg.sa.Engine(aiopg.sa.engine.get_dialect(), pool, host.dsn)
+        self.pool, self._host = aiopg.sa.Engine(aiopg.sa.engine.get_dialect(), pool, host.dsn), host
         if before is None:
             return
         logger.warning("from now on the database is %s: it is the host that takes votes", host)
@@ -188,6 +187,7 @@ class Engine:
 async def open_engine(postgres: Postgres, *, echo: bool = False) -> Engine:
     """A pool of `minsize` to `maxsize` connections, which log their statements if `echo`. Raises UnusableDatabase."""
     aiopg.connection.select = _OpenFiles  # type: ignore[attr-defined, assignment]
+    aiopg.connection.Connection = _ClosedOnce  # type: ignore[misc]
     engine = Engine(postgres, echo=echo)
     try:
         await _fill(await engine.lead(), postgres.minsize)
@@ -291,6 +291,17 @@ class _OpenFiles:
     def select(files: Sequence[int], *_: object) -> None:
         """Raise OSError where the first of `files` is closed."""
         os.fstat(files[0])
+
+
+class _ClosedOnce(aiopg.Connection):
+    """A connection that forgets its file's number with its file.
+
+    Closed a second time, aiopg's own would have the loop look no more after that number, whoever has it by then.
+    """
+
+    def _close(self) -> None:
+        super()._close()
+        self._fileno = None
 
 
 async def _fill(pool: aiopg.sa.Engine, size: int) -> None:

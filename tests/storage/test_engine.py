@@ -1,4 +1,5 @@
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -56,6 +57,12 @@ async def test_a_statement_that_takes_too_long_makes_polls_unavailable(engine: E
             await connection.execute("SELECT pg_sleep(5)")
 
 
+async def test_a_server_that_takes_no_changes_makes_polls_unavailable(engine: Engine) -> None:
+    with pytest.raises(PollsUnavailable):
+        async with storage.transaction(engine) as connection:
+            await connection.execute("SET TRANSACTION READ ONLY; CREATE TABLE new ()")
+
+
 async def test_a_visitor_who_goes_away_is_cancelled_as_usual(engine: Engine) -> None:
     async def visit() -> None:
         async with acquired(engine) as connection:
@@ -97,6 +104,23 @@ async def test_what_aiopg_stumbles_over_makes_polls_unavailable(
 
     async with acquired(engine), acquired(engine), acquired(engine):
         pass
+
+
+async def test_a_connection_that_is_closed_twice_takes_nothing_from_who_has_its_number_by_then(engine: Engine) -> None:
+    connection = await engine.connect()
+    number = connection.raw.fileno()
+    heard = asyncio.Event()
+    here, there = socket.socketpair()
+    connection.close()
+    with here, there, socket.socket(fileno=os.dup2(here.fileno(), number)) as successor:
+        asyncio.get_running_loop().add_reader(successor, heard.set)
+
+        connection.close()
+
+        there.send(b"!")
+        async with asyncio.timeout(5):
+            await heard.wait()
+        asyncio.get_running_loop().remove_reader(successor)
 
 
 async def test_nobody_who_waits_for_a_connection_is_overtaken(engine: Engine) -> None:
