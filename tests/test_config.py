@@ -102,6 +102,16 @@ templates: nowhere
             "my.yaml:1: postgres.maxsize: value can't be less than minsize, which is 5 by default",
         ),
         ("postgres: {}\n1: 2", "my.yaml:2: 1: unknown key"),
+        ("postgres: {host: 1}", "my.yaml:1: postgres.host: value is not text; put it between quotes"),
+        ("postgres: {host: []}", "my.yaml:1: postgres.host: list length is less than 1"),
+        ("postgres: {host: [db1, 2]}", "my.yaml:1: postgres.host.1: value is not text; put it between quotes"),
+        *(
+            (
+                f"postgres:\n  host: [db1, '{host}']",
+                "my.yaml:2: postgres.host.1: value is no host like db.example.org or db.example.org:5432",
+            )
+            for host in ("db1,db2", "db2:", "db2:x", "db2:0", "db2:70000", "[db2]:5432", "[::1]:", "[::1", "/run,/tmp")
+        ),
         (
             "postgres: {}\nsite: {url: 'https://host:port'}",
             "my.yaml:2: site.url: value is not an address like https://polls.example.org",
@@ -168,6 +178,35 @@ def test_a_prefix_loses_its_last_slash(write: Write, written: str, prefix: str) 
 @pytest.mark.parametrize("written", ["polls", "//polls", "/a b", "/{a}", "/a?b", '"/é"'])
 def test_what_needs_quoting_is_no_prefix(write: Write, written: str) -> None:
     assert "prefix" in faults(write(f"postgres: {{}}\nprefix: {written}"))[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("db.example.org", "db.example.org", 6432),
+        ("db.example.org:5433", "db.example.org", 5433),
+        ("192.0.2.1:5433", "192.0.2.1", 5433),
+        ("'2001:db8::1'", "2001:db8::1", 6432),
+        ("'[2001:db8::1]'", "2001:db8::1", 6432),
+        ("'[2001:db8::1]:5433'", "2001:db8::1", 5433),
+        ("/run/postgresql", "/run/postgresql", 6432),
+        ("/run/a:b/c", "/run/a:b/c", 6432),
+    ],
+)
+def test_a_host_may_have_its_port_behind_it(write: Write, text: str, host: str, port: int) -> None:
+    postgres = load(write(f"postgres: {{host: {text}, port: 6432}}")).postgres
+
+    assert [(each.host, each.port) for each in postgres.hosts] == [(host, port)]
+
+
+def test_several_hosts_have_everything_else_in_common(write: Write) -> None:
+    postgres = load(write("postgres: {host: [db1, 'db2:5433'], port: 6432, user: polls}")).postgres
+
+    assert postgres.hosts == [
+        Postgres(host="db1", port=6432, user="polls"),
+        Postgres(host="db2", port=5433, user="polls"),
+    ]
+    assert Postgres().hosts == [Postgres()]
 
 
 def test_a_password_is_not_shown_with_the_settings(write: Write) -> None:

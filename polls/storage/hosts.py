@@ -53,15 +53,16 @@ def find(postgres: Postgres, *, since: int = 0) -> Host:
     doesn't know of the standby that was promoted in its place. Nobody goes back behind the timeline `since`.
     Raises psycopg2.OperationalError.
     """
-    if len(postgres.hosts) == 1:
-        with closing(psycopg2.connect(dsn(only := postgres.hosts[0]))) as connection:
-            return Host(only, _narrowed(only, connection), timeline=0)
-    answers = _ask(postgres.hosts)
+    hosts = postgres.hosts
+    if len(hosts) == 1:
+        with closing(psycopg2.connect(dsn(hosts[0]))) as connection:
+            return Host(hosts[0], _narrowed(hosts[0], connection), timeline=0)
+    answers = _ask(hosts)
     newest = max((host for host in answers if isinstance(host, Host)), key=lambda host: host.timeline, default=None)
     if newest is None or newest.timeline < since:
         told = (
             f"{_name(host)}: {answer if isinstance(answer, str) else 'an older primary than was seen before'}"
-            for host, answer in zip(postgres.hosts, answers, strict=True)
+            for host, answer in zip(hosts, answers, strict=True)
         )
         raise NoHost(f"no host takes votes: {'; '.join(told)}")
     return newest
@@ -104,10 +105,7 @@ def reason(refusal: str) -> str:
 
 
 def _ask(hosts: Sequence[Postgres]) -> list[Host | str]:
-    """What each answers: that it takes votes, or why not.
-
-    libpq could be told of all of them, and waits in vain for the first that is away.
-    """
+    """What each answers: that it takes votes, or why not. libpq, told of them all, would wait for one that is away."""
     answers: list[Host | str] = [f"no answer within {ASK_TIMEOUT} second"] * len(hosts)
 
     def ask(place: int) -> None:

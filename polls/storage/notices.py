@@ -60,7 +60,7 @@ async def _notices_of_one_connection(engine: Engine) -> AsyncGenerator[News, Non
         due = 0.0
         while True:
             if is_cancelled():  # asyncio.wait_for, which aiopg uses, may swallow that in Python 3.11
-                raise asyncio.CancelledError
+                raise asyncio.CancelledError  # noqa: TRY301
             if (wait := due - loop.time()) <= 0:
                 time, tables = await _beat(connection)
                 yield time
@@ -75,8 +75,10 @@ async def _notices_of_one_connection(engine: Engine) -> AsyncGenerator[News, Non
                 yield _understood(notice.payload)
                 while not heard.empty():
                     yield _understood(heard.get_nowait().payload)
-    finally:
+    except Exception:
         engine.doubt(connection)
+        raise
+    finally:
         if hearing:
             hearing.cancel()
         connection.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from polls.config import Postgres
-from polls.domain.errors import PollsUnavailable, VoteNotStored
+from polls.domain.errors import NothingChosen, PollsUnavailable, VoteNotStored
 from polls.domain.news import AllMayHaveChanged, Silence
 from polls.domain.poll import Ballot
 from polls.storage import engine as storage
@@ -211,6 +211,25 @@ async def test_everything_moves_when_the_primary_takes_no_votes_any_more(
         finally:
             turn_read_only(primary, "off")
             recorder.close()
+
+
+async def test_what_the_old_primary_alone_knew_of_a_poll_is_forgotten(
+    engine: Engine, primary: Server, standby: Server
+) -> None:
+    recorder = Recorder(engine)
+    await recorder.record([Ballot(1, b"ann", (1,))], 5)
+    standby.stop_following()
+    primary.execute("INSERT INTO choice (id, question_id, choice_text) VALUES (10, 1, 'No')")
+    await recorder.record([Ballot(1, b"bob", (10,))], 5)
+    standby.promote()
+    standby.execute("INSERT INTO choice (id, question_id, choice_text) VALUES (20, 1, 'Perhaps')")
+    assert primary.execute("SELECT edition FROM question") == standby.execute("SELECT edition FROM question")
+
+    engine.doubt(engine.pool)
+    outcomes = await recorder.record([Ballot(1, b"bob", (10,))], 5)
+    recorder.close()
+
+    assert isinstance(outcomes[0], NothingChosen)
 
 
 async def test_what_hangs_at_the_old_primary_is_let_go(engine: Engine, primary: Server, standby: Server) -> None:
