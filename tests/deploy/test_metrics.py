@@ -1,9 +1,9 @@
 """Metrics of real processes: what they count, and who may see them."""
 
 import asyncio
-import os
 import re
 import socket
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -125,19 +125,21 @@ def test_metrics_are_for_a_port_of_their_own(settings: dict[str, object], tmp_pa
 def test_metrics_may_be_told_on_a_socket_and_are_not_worth_a_process(
     settings: dict[str, object], tmp_path: Path
 ) -> None:
-    path = Path(os.path.relpath(tmp_path / "metrics.sock"))
-    metrics = {"metrics": {"path": str(path.absolute())}}
-    with serving(tmp_path, config=settings | metrics) as polls:
+    with (
+        tempfile.TemporaryDirectory(prefix="polls-") as folder,  # a short name: 107 characters are a socket's most
+        serving(tmp_path, config=settings | {"metrics": {"path": f"{folder}/metrics.sock"}}) as polls,
+    ):
+        path = Path(folder, "metrics.sock")
         with socket.socket(socket.AF_UNIX) as scraper:
             scraper.connect(str(path))
             scraper.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
             assert scraper.recv(1000).startswith(b"HTTP/1.0 200 OK")
-        with serving(tmp_path, config=settings | metrics) as neighbour:
+        with serving(tmp_path, config=settings | {"metrics": {"path": str(path)}}) as neighbour:
             assert get(f"{neighbour.url}/healthz")[0] == 200
             log = neighbour.log.read_text()
         assert path.exists()
         polls.end()
+        assert not path.exists()
 
     assert "ERROR polls.app: metrics are not told: can't listen on" in log
     assert "another process serves it" in log
-    assert not path.exists()
