@@ -1,5 +1,7 @@
 """Every address of polls."""
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from polls import paths
@@ -24,7 +26,6 @@ from polls.web.watch import WatchView
 # How a poll is addressed, everywhere: one address a page. Templates write `question.address`.
 POLL = f"/poll/{{address:{NUMBER}}}"
 
-# Of several that begin alike, aiohttp tries one after the other: those that most ask for come first.
 VIEWS: list[tuple[str, type[View], str]] = [
     ("/", IndexView, "index"),
     (POLL + "/vote", VoteView, "vote"),
@@ -54,8 +55,30 @@ VIEWS: list[tuple[str, type[View], str]] = [
 def setup_routes(app: web.Application) -> None:
     """Connect every address with its view, below the configured prefix."""
     prefix = app[CONFIG].prefix
+    pages: dict[str, web.AbstractRoute] = {}
+    app.router.register_resource(_PagesOfPolls(prefix, pages))
     for path, view, name in VIEWS:
-        app.router.add_view(prefix + path, view, name=name, expect_handler=continue_if_asked)
+        route = app.router.add_view(prefix + path, view, name=name, expect_handler=continue_if_asked)
+        if path.startswith(POLL):
+            pages[path.removeprefix(POLL)] = route
     app.router.add_static(
         prefix + "/static/", paths.STATIC, name="static", append_version=True, expect_handler=continue_if_asked
     )
+
+
+class _PagesOfPolls(web.DynamicResource):
+    """Finds the page of a poll by one pattern, where aiohttp would try the patterns of all, one after the other.
+
+    `pages` are the routes by what follows upon the poll's address.
+    """
+
+    def __init__(self, prefix: str, pages: Mapping[str, web.AbstractRoute]) -> None:
+        super().__init__(prefix + POLL + "{page:(?:/[a-z]+)?}")
+        self._pages = pages
+
+    async def resolve(self, request: web.Request) -> tuple[web.UrlMappingMatchInfo | None, set[str]]:
+        found = self.get_info()["pattern"].fullmatch(request.rel_url.path_safe)
+        route = self._pages.get(found["page"]) if found else None
+        if found is None or route is None:
+            return None, set()
+        return web.UrlMappingMatchInfo({"address": found["address"]}, route), set()
