@@ -1,18 +1,19 @@
 """Who votes: the voter of a public poll is their browser, known by a random cookie."""
 
 import hashlib
-import secrets
 from collections.abc import Iterable
 
 from aiohttp import hdrs, web
 
 from polls.web.cookies import pattern, remember, remembered, root
 from polls.web.numbers import NUMBER
+from polls.web.random_names import RandomNames
 from polls.web.view import STRANGER, Viewer
 
 VOTER_COOKIE = "voter"  # 128 random bits
 BALLOT_COOKIE = "ballot"  # what this browser's ballot marks; for pages to show, so that they need not ask the database
 
+_VOTERS = RandomNames(32)
 _VOTER = pattern(VOTER_COOKIE, "[0-9a-f]{32}")
 _MARKS = pattern(BALLOT_COOKIE, rf"{NUMBER}(?:\.{NUMBER})*")
 
@@ -24,7 +25,7 @@ def known_voter(request: web.Request) -> str | None:
 
 def new_voter() -> str:
     """A voter like no other."""
-    return secrets.token_hex(16)
+    return _VOTERS.new()
 
 
 def name_in_poll(voter: str, question_id: int) -> bytes:
