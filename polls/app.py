@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, suppress
 from functools import partial
+from http import HTTPStatus
 from typing import NoReturn
 
 from aiohttp import web
@@ -43,6 +44,7 @@ from polls.web.keys import (
     STANDINGS,
     STATIC_ADDRESSES,
     TURNSTILE,
+    VOTED,
 )
 from polls.web.language import load_languages
 from polls.web.limits import handler_args
@@ -50,7 +52,7 @@ from polls.web.meter import Meter
 from polls.web.metrics import metrics_app
 from polls.web.middlewares import middlewares
 from polls.web.readiness import Readiness
-from polls.web.rendered import MOST_BYTES, RenderedPages
+from polls.web.rendered import MOST_BYTES, Ready, RenderedPages
 from polls.web.request_id import RequestIds
 from polls.web.routes import setup_routes
 from polls.web.security import security_headers
@@ -81,6 +83,7 @@ def create_app(config: Config) -> web.Application:
     app[HARDENING] = security_headers(config)
     app[STATIC_ADDRESSES] = {}
     app[RENDERED] = RenderedPages(0 if config.development else MOST_BYTES)
+    app[VOTED] = Ready(HTTPStatus.SEE_OTHER, app[HARDENING])
     app[READINESS] = Readiness()
     app[PASSWORDS] = Passwords()
     app[AUDIENCE] = Audience(as_message)

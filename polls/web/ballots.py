@@ -2,7 +2,7 @@
 
 import asyncio
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from polls.domain.errors import NothingChosen, PollClosed, PollsUnavailable, TooManyVoters, VoteNotStored
 from polls.domain.poll import Ballot
@@ -11,7 +11,7 @@ from polls.web.addresses import network_of
 from polls.web.base import PollView
 from polls.web.errors import respond, retry_after, wants_json, wording
 from polls.web.forms import marked, read_form
-from polls.web.keys import BALLOT_BOX, STANDINGS, TURNSTILE
+from polls.web.keys import BALLOT_BOX, STANDINGS, TURNSTILE, VOTED
 from polls.web.templating import language_of, render
 from polls.web.view import view
 from polls.web.voter import (
@@ -30,7 +30,7 @@ _PATIENCE = 0.9  # seconds that a voter who has waited already waits for the for
 class VoteView(PollView):
     """A ballot is cast here; there is nothing to see."""
 
-    async def post(self) -> web.Response:
+    async def post(self) -> web.StreamResponse:
         request, question_id = self.request, self.question_id
         form = await read_form(request)
         try:
@@ -60,12 +60,12 @@ class VoteView(PollView):
         address = self.address
         # The page waits for this revision, whichever process answers: so that voters see their own vote counted.
         results = f"{self.url('results', address=address)}?after={outcome}"
-        # Returned, not raised: the same answer for a third less work.
-        response = web.Response(status=303, headers={"Location": results})
+        voted = app[VOTED].answer(request)
+        voted.headers[hdrs.LOCATION] = results
         if known is None:
-            remember_voter(request, response, voter)
-        remember_marks(request, response, marks, path=self.url("poll", address=address))
-        return response
+            remember_voter(request, voted, voter)
+        remember_marks(request, voted, marks, path=self.url("poll", address=address))
+        return voted
 
     async def _ask_again(self, refusal: NothingChosen | PollClosed) -> web.Response:
         """Show the form again, with the reason why this ballot was refused."""

@@ -16,7 +16,7 @@ from polls.storage.passwords import Passwords
 from polls.web.language import Language
 from polls.web.meter import Meter
 from polls.web.readiness import Readiness
-from polls.web.rendered import RenderedPages
+from polls.web.rendered import Ready, RenderedPages
 from polls.web.request_id import RequestIds
 
 CONFIG = web.AppKey("config", Config)
@@ -30,6 +30,7 @@ METER = web.AppKey("meter", Meter)  # where metrics are told
 REQUEST_IDS = web.AppKey("request_ids", RequestIds)
 HARDENING: web.AppKey[Mapping[str, str]] = web.AppKey("hardening")  # the headers that protect visitors
 RENDERED = web.AppKey("rendered", RenderedPages)
+VOTED = web.AppKey("voted", Ready)  # what is the same in the answers to all who have voted
 OUTBOX = web.AppKey("outbox", Outbox)
 TURNSTILE: web.AppKey[Turnstile | None] = web.AppKey("turnstile")  # None: nobody is counted
 STATIC_ADDRESSES: web.AppKey[dict[str, str]] = web.AppKey("static_addresses")  # {file below static/: its address}

@@ -26,8 +26,9 @@ async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
 
     One middleware, since each more costs every vote some microseconds.
     """
-    request.app[OUTBOX].add(request.transport)
-    request_id = request.app[REQUEST_IDS].give(request)
+    app = request.app
+    app[OUTBOX].add(request.transport)
+    request_id = app[REQUEST_IDS].give(request)
     try:
         if request.method not in _SAFE_METHODS:
             refuse_other_sites(request)

@@ -52,7 +52,7 @@ class DetailView(PollView):
         response = self.page(
             "detail.html",
             seen.poll.question,  # stays the same when votes are counted
-            self.question_id,
+            seen.poll.question.id,
             seen.poll.is_closed,
             seen.poll.is_published,
             seen.marks,
@@ -80,7 +80,7 @@ class ResultsView(PollView):
         return self.page(
             "results.html",
             seen.poll,
-            self.question_id,
+            seen.poll.question.id,
             seen.marks,
             caching=caching,
             context=lambda: {

@@ -1,10 +1,11 @@
-"""Pages as bytes: each is made once of what it shows, and then sent as it is until that changes."""
+"""Answers as bytes: a page is made once of what it shows, and then sent as it is until that changes."""
 
 import hashlib
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
+from http import HTTPStatus
 from time import time
 
 from aiohttp import HttpVersion11, hdrs, web
@@ -19,31 +20,57 @@ FOR_ALL = "max-age=0, s-maxage=1, stale-while-revalidate=5"
 FOR_ONE = "private, no-cache"
 FOR_NOW = "private, no-store"
 
+_OWN = f"{REQUEST_ID}: "
+
+
+class Ready:
+    """A status, headers and a body, in the form in which they are sent."""
+
+    __slots__ = ("_body", "_head", "_headers", "_status")
+
+    def __init__(self, status: HTTPStatus, headers: Mapping[str, str], body: bytes = b"") -> None:
+        self._status = status
+        self._headers = headers
+        self._body = body
+        length = {} if status is HTTPStatus.NOT_MODIFIED else {"Content-Length": str(len(body))}
+        self._head = _head(status, **headers, **length)
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes."""
+        return len(self._head) + len(self._body)
+
+    def answer(self, request: web.Request) -> web.StreamResponse:
+        """A response to `request`, on which more headers may be set."""
+        if _is_plain(request):
+            return ReadyResponse(self._status, self._head, self._body)
+        return web.Response(status=self._status, body=self._body or None, headers=self._headers)
+
 
 class Page:
     """A page with its headers, in the form in which it is sent."""
 
-    __slots__ = ("_body", "_etag", "_head", "_head_unchanged", "_headers", "size")
+    __slots__ = ("_etag", "_found", "_unchanged")
 
     def __init__(self, markup: str, headers: Mapping[str, str]) -> None:
-        self._body = markup.encode()
+        body = markup.encode()
         # Tells nothing but whether it is the same page: a revision would tell how many have voted.
-        self._etag = f'"{hashlib.blake2b(self._body, digest_size=12).hexdigest()}"'
-        self._headers = {"ETag": self._etag, **headers}
-        self._head = _head(web.HTTPOk, **self._headers, **{"Content-Length": str(len(self._body))})
-        self._head_unchanged = _head(web.HTTPNotModified, **self._headers)
-        self.size = len(self._body) + len(self._head)
+        self._etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+        headers = {"ETag": self._etag, **headers}
+        self._found = Ready(HTTPStatus.OK, headers, body)
+        self._unchanged = Ready(HTTPStatus.NOT_MODIFIED, headers)
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes."""
+        return self._found.size
 
     def answer(self, request: web.Request) -> web.StreamResponse:
         """The page, or that it hasn't changed since the visitor got it."""
         known = request.headers.get(hdrs.IF_NONE_MATCH)
-        is_known = known is not None and self._is_among(known)
-        if not _is_plain(request):
-            status, body = (web.HTTPNotModified.status_code, None) if is_known else (200, self._body)
-            return web.Response(status=status, body=body, headers=self._headers)
-        if is_known:
-            return ReadyResponse(web.HTTPNotModified.status_code, self._head_unchanged, b"")
-        return ReadyResponse(web.HTTPOk.status_code, self._head, self._body)
+        if known is not None and self._is_among(known):
+            return self._unchanged.answer(request)
+        return self._found.answer(request)
 
     def _is_among(self, names: str) -> bool:
         # Compared weakly (RFC 9110, section 8.8.3.2): a proxy that compresses a page weakens its name.
@@ -79,7 +106,7 @@ class ReadyResponse(web.StreamResponse):
     async def write_eof(self, data: bytes = b"") -> None:  # noqa: ARG002 - there is nothing to add
         writer = self._writer
         assert writer is not None  # noqa: S101
-        own = f"{REQUEST_ID}: {self.request_id}\r\n"
+        own = f"{_OWN}{self.request_id}\r\n"
         if self.headers:
             own += "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
         await writer.write_eof(b"%b%b%b\r\n%b" % (self._head, _date(int(time())), own.encode(), self._ready_body))
@@ -114,17 +141,16 @@ class RenderedPages:
 
 def _is_plain(request: web.Request) -> bool:
     """Whether a request may be answered with bytes as they are: aiohttp has nothing to decide, and nobody to ask."""
-    return (
-        request.method == hdrs.METH_GET
-        and request.version == HttpVersion11
-        and request.keep_alive
-        and not any(app.on_response_prepare for app in request.match_info.apps)
-    )
+    if request.method == hdrs.METH_HEAD or request.version != HttpVersion11 or not request.keep_alive:
+        return False
+    for app in request.match_info.apps:  # noqa: SIM110 - any() takes twice as long
+        if app.on_response_prepare:
+            return False
+    return True
 
 
-def _head(status: type[web.HTTPException], **headers: str) -> bytes:
-    reason = status().reason
-    lines = [f"HTTP/1.1 {status.status_code} {reason}", *(f"{name}: {value}" for name, value in headers.items()), ""]
+def _head(status: HTTPStatus, **headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items()), ""]
     return "\r\n".join(lines).encode()
 
 

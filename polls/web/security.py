@@ -49,12 +49,10 @@ def refuse_other_sites(request: web.Request) -> None:
     nothing is no browser's. The method is that of Go's net/http.CrossOriginProtection.
     """
     site = request.headers.get("Sec-Fetch-Site")
-    if site in {"same-origin", "none"}:
+    if site in {"same-origin", "none"} or not (site or "Origin" in request.headers):
         return
     origin = _origin(request.headers.get("Origin", ""))
-    if _is_public(origin, request):
-        return
-    if not site and ("Origin" not in request.headers or _is_host(origin, request)):
+    if _is_public(origin, request) or (not site and _is_host(origin, request)):
         return
     raise CrossSiteRequest
 
