@@ -36,6 +36,7 @@ PAGES = ("/", "/poll/1", "/poll/1/results")
 RESULTS, VOTE = "/poll/1/results", "/poll/1/vote"
 FEW, MANY = 64, 256  # connections
 READERS = 9  # to a voter
+ENOUGH_FOR_NGINX = 2  # threads of wrk; one has time left beside any aiohttp server, and none beside nginx
 WATCHING = ((1000, 20, 0), (3000, 20, 100), (5000, 60, 100))  # watchers, seconds, votes a second
 READ_PAUSE = 0.05  # seconds between two pages that are read while others watch
 CONFIG = {"postgres": {"embedded": "var/postgres"}, "log": {"access": False, "level": "warning"}}
@@ -108,7 +109,8 @@ def _compare(
         for load in loads:
             ours, theirs = [], []
             for _ in range(options.rounds):
-                ours.append(_measure(front or polls.url, load, polls.process.pid, working_in(data), options.seconds))
+                at, threads = (front, ENOUGH_FOR_NGINX) if front else (polls.url, 1)
+                ours.append(_measure(at, load, polls.process.pid, working_in(data), options.seconds, threads))
                 theirs.append(_measure(bare_url, load, bare_pid, [], options.seconds))
             _print(f"{load.name}, {load.connections} connections", ours, theirs)
 
@@ -154,12 +156,14 @@ def _answer(method: str, url: str, body: str | None = None, headers: Mapping[str
     return said
 
 
-def _measure(url: str, load: Load, server: int, postgres: list[int], seconds: int) -> Measure:
+def _measure(  # noqa: PLR0913 - what wrk and the measurement need
+    url: str, load: Load, server: int, postgres: list[int], seconds: int, threads: int = 1
+) -> Measure:
     script = [] if load.readers is None else ["-s", str(HERE / "crowd.lua")]
     arguments = [] if load.readers is None else ["--", str(load.readers)]
     before = _cpu([server]), _cpu(postgres)
     done = subprocess.run(
-        ["wrk", "-t1", f"-c{load.connections}", f"-d{seconds}s", *script, url + load.address, *arguments],
+        ["wrk", f"-t{threads}", f"-c{load.connections}", f"-d{seconds}s", *script, url + load.address, *arguments],
         capture_output=True,
         text=True,
         check=True,
