@@ -156,9 +156,7 @@ def _answer(method: str, url: str, body: str | None = None, headers: Mapping[str
     return said
 
 
-def _measure(  # noqa: PLR0913 - what wrk and the measurement need
-    url: str, load: Load, server: int, postgres: list[int], seconds: int, threads: int = 1
-) -> Measure:
+def _measure(url: str, load: Load, server: int, postgres: list[int], seconds: int, threads: int = 1) -> Measure:
     script = [] if load.readers is None else ["-s", str(HERE / "crowd.lua")]
     arguments = [] if load.readers is None else ["--", str(load.readers)]
     before = _cpu([server]), _cpu(postgres)
