@@ -44,6 +44,13 @@ class IndexView(View):
         return page
 
 
+class EntranceView(View):
+    """The address that people type below a prefix: the list's without its last stroke."""
+
+    async def get(self) -> web.StreamResponse:
+        raise web.HTTPSeeOther(self.url("index"))
+
+
 class DetailView(PollView):
     """A poll, as a form to vote with."""
 

@@ -8,7 +8,8 @@ from polls import paths
 from polls.web.admin.account import AccountView
 from polls.web.admin.editing import AddView, ChangeView
 from polls.web.admin.history import HistoryView, PollHistoryView
-from polls.web.admin.polls import EntranceView, ListView
+from polls.web.admin.polls import EntranceView as AdminEntranceView
+from polls.web.admin.polls import ListView
 from polls.web.admin.selection import DeleteView, SelectionView
 from polls.web.admin.sign_in import SignInView, SignOutView
 from polls.web.admin.users import UsersView, UserView
@@ -19,7 +20,7 @@ from polls.web.health import HealthView, ReadyView
 from polls.web.keys import CONFIG
 from polls.web.language_choice import LanguageView
 from polls.web.numbers import NUMBER
-from polls.web.pages import DetailView, IndexView, ResultsView
+from polls.web.pages import DetailView, EntranceView, IndexView, ResultsView
 from polls.web.present import PresentView
 from polls.web.watch import WatchView
 
@@ -34,7 +35,7 @@ VIEWS: list[tuple[str, type[View], str]] = [
     (POLL + "/live", WatchView, "live"),
     (POLL + "/present", PresentView, "present"),
     ("/admin/", ListView, "admin"),
-    ("/admin", EntranceView, "admin_entrance"),
+    ("/admin", AdminEntranceView, "admin_entrance"),
     ("/admin/login", SignInView, "sign_in"),
     ("/admin/logout", SignOutView, "sign_out"),
     ("/admin/polls/add", AddView, "admin_add"),
@@ -61,6 +62,8 @@ def setup_routes(app: web.Application) -> None:
         route = app.router.add_view(prefix + path, view, name=name, expect_handler=continue_if_asked)
         if path.startswith(POLL):
             pages[path.removeprefix(POLL)] = route
+    if prefix:
+        app.router.add_view(prefix, EntranceView, name="entrance", expect_handler=continue_if_asked)
     app.router.add_static(
         prefix + "/static/", paths.STATIC, name="static", append_version=True, expect_handler=continue_if_asked
     )

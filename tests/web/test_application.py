@@ -82,6 +82,14 @@ async def test_it_works_below_a_prefix(
         assert (await client.get(link.get("href", ""))).status == 200
 
 
+async def test_below_a_prefix_the_list_is_found_without_its_last_stroke(config: Config, aiohttp_client: Any) -> None:
+    client = await aiohttp_client(prefixed(config))
+
+    answer = await client.get("/polls", allow_redirects=False)
+
+    assert (answer.status, answer.headers["Location"]) == (303, "/polls/")
+
+
 async def test_dates_are_in_utc_whatever_the_servers_time_zone_is(
     config: Config, aiohttp_client: Any, database: Connection, ask: Ask
 ) -> None:
