@@ -33,7 +33,7 @@ from polls.storage.engine import Connection, Engine, connect, environment, open_
 from polls.storage.examination import Finding, Verdict
 from polls.storage.hosts import database
 from polls.storage.passwords import Passwords, check_fitness
-from polls.storage.recount import recount
+from polls.storage.recount import counted, recount
 from polls.web.limits import most_connections
 
 logger = logging.getLogger(__name__)
@@ -162,7 +162,8 @@ def restore(config: Config, file: Path) -> int:
     if wrong:
         print(f"polls: {wrong:,} of {len(recounts):,} polls are COUNTED WRONGLY in this backup", file=sys.stderr)
         return 1
-    print(f"{sum(of_poll.ballots.found for of_poll in recounts):,} ballots in {len(recounts):,} polls, counted exactly")
+    ballots = sum(of_poll.ballots.found for of_poll in recounts)
+    print(f"{counted(ballots, 'ballot')} in {counted(len(recounts), 'poll')}, counted exactly")
     if behind:
         print(f"it lacks {', '.join(migration.name for migration in behind)}: apply that with `polls migrate`")
     return 0

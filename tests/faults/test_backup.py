@@ -55,7 +55,7 @@ def test_a_backup_under_load_is_restored_into_a_newer_server_where_voting_goes_o
         restored = command(elsewhere, "restore", f"--config={file}", "../live.backup")
         assert restored.returncode == 0, restored.stdout + restored.stderr
         total = ballots(newer)
-        assert f"{total:,} ballots in 1 polls, counted exactly" in restored.stdout
+        assert f"{total:,} ballots in 1 poll, counted exactly" in restored.stdout
         assert before <= total - 1 <= crowd.total()
 
         with serving(elsewhere, config=config) as polls:
