@@ -68,6 +68,20 @@ def test_what_was_backed_up_is_restored_and_counted(
         assert migrations.pending(connection) == []
 
 
+def test_of_several_hosts_the_one_that_takes_votes_is_backed_up_and_filled(
+    config: Config, ask: Ask, elsewhere: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask("Tea?", "Yes", votes=(2,))
+
+    def one_of_two(postgres: Postgres) -> Config:
+        return Config(postgres=replace(postgres, host=("127.0.0.1:1", str(postgres.host))))
+
+    assert backup(one_of_two(config.postgres), tmp_path / "backup") == 0
+    assert restore(one_of_two(elsewhere.postgres), tmp_path / "backup") == 0
+
+    assert capsys.readouterr().out.endswith("was restored\n2 ballots in 1 poll, counted exactly\n")
+
+
 def test_its_owner_alone_can_read_a_backup(file: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
 

@@ -135,6 +135,16 @@ def test_a_database_that_cannot_be_reached_is_a_line(
     assert re.match(rf"database: {said}", fault), fault
 
 
+def test_of_several_hosts_the_one_that_takes_votes_is_examined(tmp_path: Path, server: Server) -> None:
+    hosts = ["127.0.0.1:1", server.address["host"]]
+    write(tmp_path, {"postgres": server.address | {"host": hosts, "database": "polls"}})
+
+    done = command(tmp_path, "doctor", "--config=polls.yaml")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(verdicts(done.stdout)) == SUBJECTS
+
+
 def test_each_fault_of_the_configuration_is_a_line(tmp_path: Path) -> None:
     write(tmp_path, {"postgres": {"minsize": 9, "maxsize": 1}, "prot": 1})
 
