@@ -78,6 +78,8 @@ def open_page(browser: Browser, polls: Polls) -> Iterator[Open]:
 
     yield open_page
     for context in contexts:
+        for page in context.pages:
+            page.goto("about:blank")  # one that is closed on its way to another address may never say that it is closed
         context.close()
     # A page answered with 400 is said on the console too, and is meant.
     assert [complaint for complaint in complaints if "status of 40" not in complaint] == []
