@@ -152,6 +152,25 @@ def test_it_serves_a_unix_socket_and_removes_it_at_the_end(tmp_path: Path, named
     assert not path.exists()
 
 
+def test_who_was_on_the_way_when_the_end_came_is_answered(tmp_path: Path, named: dict[str, object]) -> None:
+    """A proxy has connected already, and says what it wants when the socket's name is gone."""
+
+    def is_answered() -> bool:
+        path = tmp_path / "polls.sock"
+        with serving(tmp_path, f"--path={path}", config=named) as polls, socket.socket(socket.AF_UNIX) as proxy:
+            proxy.connect(str(path))
+            polls.process.terminate()
+            assert eventually(lambda: not path.exists())
+            try:
+                proxy.sendall(b"GET / HTTP/1.1\r\nHost: polls\r\n\r\n")
+                return proxy.recv(1000).startswith(b"HTTP/1.1 200 OK")
+            except ConnectionError:
+                return False
+
+    # Polls waits for a fifth of a second, which a busy machine may let pass.
+    assert any(is_answered() for _ in range(3))
+
+
 def test_it_takes_over_the_socket_of_a_process_that_was_killed(tmp_path: Path, named: dict[str, object]) -> None:
     path = tmp_path / "polls.sock"
     with serving(tmp_path, f"--path={path}", config=named) as killed:
