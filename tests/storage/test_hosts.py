@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -105,6 +106,15 @@ def test_the_one_that_takes_votes_is_found_wherever_it_stands(primary: Server, s
 
     for order in ([primary, standby, nobody, silent], [silent, nobody, standby, primary]):
         assert find(settings(*order)).postgres.port == primary.address["port"]
+
+
+def test_all_are_asked_at_the_same_time(primary: Server, silent: str) -> None:
+    begun = monotonic()
+
+    found = find(settings(*[silent] * 10, primary))
+
+    assert found.postgres.port == primary.address["port"]
+    assert monotonic() - begun < 5 * hosts.ASK_TIMEOUT
 
 
 def test_commands_and_postgresqls_own_programs_are_led_to_it(primary: Server, standby: Server) -> None:
