@@ -298,6 +298,20 @@ def test_a_page_that_nobody_has_read_for_a_while_is_not_shown_once_more(site: Si
     assert "1 vote in all" in site.get(results).text
 
 
+def test_a_poll_that_is_withdrawn_is_out_of_sight_of_a_crowd_in_seconds(site: Site, poll: int) -> None:
+    results = f"/poll/{poll}/results"
+    assert site.get(results).status == 200
+
+    with Readers(site.url, [results], count=8) as readers:
+        time.sleep(0.5)
+        site.server.execute(f"UPDATE question SET pub_date = now() + interval '1 day' WHERE id = {poll}")
+        time.sleep(7)  # one that it may be kept, and five that it may be shown while a newer page is asked for
+        readers.answers.clear()
+        time.sleep(1)
+
+    assert set(readers.answers) == {404}, readers.answers
+
+
 def test_everybody_reads_their_own_language(site: Site, poll: int) -> None:
     """Whatever is kept: the key is nginx's word for what polls makes of cookie and preferences."""
     cookies = [
