@@ -61,12 +61,12 @@ def back_up(file: Path, postgres: Postgres, connection: Connection, *, replace: 
     Voting goes on meanwhile. `file` is there when it is whole, and its owner alone may read it. Raises BackupFailed,
     also where there is such a file already and it isn't to be replaced.
     """
-    if file.exists() and not (replace and file.is_file()):
-        advice = "name another file, or say --force to replace it" if file.is_file() else "name another file"
-        raise BackupFailed(f"{file} is there already; {advice}")
-    _expect_polls(postgres, connection)
-    program = _program("pg_dump", postgres, connection)
     try:
+        if file.exists() and not (replace and file.is_file()):
+            advice = "name another file, or say --force to replace it" if file.is_file() else "name another file"
+            raise BackupFailed(f"{file} is there already; {advice}")
+        _expect_polls(postgres, connection)
+        program = _program("pg_dump", postgres, connection)
         with _whole_or_not_there(file) as half_written:
             # By its name: what pg_dump writes to a standard output that is a file ends in a second list of contents,
             # so that nobody would notice where it was cut off.
@@ -150,7 +150,11 @@ def _has_objects(connection: Connection) -> bool:
 
 def _check(file: Path, program: str, postgres: Postgres) -> None:
     """See whether `file` is a backup that this version of polls can serve. Raises BackupFailed where it isn't."""
-    if not file.is_file():
+    try:
+        is_there = file.is_file()
+    except OSError as error:  # longer than any name, or in a folder of somebody else
+        raise BackupFailed(f"can't read {file}: {error.strerror or error}") from error
+    if not is_there:
         raise BackupFailed(f"there is no file {file}")
     try:
         copy = _run([program, "--data-only", "--table=migration", "--file=-", str(file)], postgres)

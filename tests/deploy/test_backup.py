@@ -108,6 +108,15 @@ def test_a_file_that_cannot_be_written_is_said(config: Config, tmp_path: Path) -
         backup(config, tmp_path / "nowhere" / "backup")
 
 
+def test_a_name_that_no_file_can_have_is_said(config: Config, elsewhere: Config, tmp_path: Path) -> None:
+    longest = tmp_path / ("x" * 300)
+
+    with pytest.raises(Refused, match=r"can't write .*: File name too long"):
+        backup(config, longest)
+    with pytest.raises(Refused, match=r"can't read .*: File name too long"):
+        restore(elsewhere, longest)
+
+
 def test_a_backup_that_is_broken_off_leaves_no_file(config: Config, database: Connection, tmp_path: Path) -> None:
     settings = write(tmp_path, named(config))
     with connect(config.postgres) as holder, holder.cursor() as cursor:
