@@ -32,6 +32,14 @@ def test_systemd_finds_no_fault_but_that_nothing_is_installed_here(tmp_path: Pat
     ]
 
 
+def test_nginx_can_be_the_user_that_it_lets_in() -> None:
+    unit = UNIT.read_text()
+
+    assert "\nGroup=www-data\n" in unit
+    assert "\nUMask=0007\n" in unit
+    assert "\n# user www-data;\n" in (paths.CONFIG / "nginx.conf").read_text()
+
+
 def test_what_it_starts_tells_systemd_when_it_is_ready_and_when_it_ends(tmp_path: Path) -> None:
     unit = configparser.RawConfigParser(strict=False, interpolation=None)
     unit.optionxform = str  # type: ignore[assignment, method-assign]
