@@ -10,7 +10,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 
@@ -144,9 +144,11 @@ class _NamedSocket(socket.socket):
         self._inode = path.stat().st_ino
 
     def withdraw(self) -> None:
-        # A successor may have taken the name over already.
-        if self._path.exists() and self._path.stat().st_ino == self._inode:
-            self._path.unlink()
+        # Where the name can't be taken away (the disk may be read-only by now), the end goes on all the same.
+        with suppress(OSError):
+            # A successor may have taken the name over already.
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
 
 
 def _remove_abandoned(path: Path) -> None:

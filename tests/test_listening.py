@@ -7,7 +7,7 @@ import pytest
 
 from polls import listening as module
 from polls.config import Config, Metrics, Postgres
-from polls.listening import CannotListen, announcement, listening, listening_for_metrics
+from polls.listening import CannotListen, announcement, listening, listening_for_metrics, withdraw
 
 
 def config(**settings: Any) -> Config:
@@ -118,3 +118,15 @@ def test_a_host_that_does_not_exist_is_said_with_the_setting_that_names_it() -> 
         listening_for_metrics(Metrics(host="nowhere.invalid", port=9101)),
     ):
         pass
+
+
+def test_a_socket_whose_name_cannot_be_taken_away_stops_nobody_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with listening(config(path=tmp_path / "polls.sock")) as sockets:
+        monkeypatch.setattr(Path, "unlink", refuse)
+
+        assert withdraw(sockets)
