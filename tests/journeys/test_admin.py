@@ -122,13 +122,16 @@ def test_an_admin_asks_fixes_closes_looks_back_deletes_and_leaves(
         expect(page.get_by_role("main")).to_contain_text(told)
     expect(page.get_by_text("admin:ada").first).to_be_visible()
 
-    # Another one is deleted.
+    # It is deleted, also before the eyes of those who watch it.
     edit(page, polls, question)
     page.get_by_role("link", name="Delete").click()
     expect(page.get_by_text("4 choices · 1 ballot")).to_be_visible()
     page.get_by_role("button", name="Yes, delete").click()
     expect(page.get_by_role("status")).to_contain_text("One poll was deleted.")
     expect(page.get_by_role("link", name=question)).to_have_count(0)
+    if not scripts:
+        voter.reload()
+    expect(voter.get_by_role("heading", level=1)).to_have_text("No such poll")
 
     page.get_by_role("button", name="Sign out").click()
     expect(page).to_have_url(f"{polls.url}/")
