@@ -15,6 +15,7 @@ from polls.web.keys import BALLOT_BOX, STANDINGS, TURNSTILE, VOTED
 from polls.web.templating import language_of, render
 from polls.web.view import view
 from polls.web.voter import (
+    has_hung_up,
     introduce_voter,
     known_voter,
     name_in_poll,
@@ -43,6 +44,9 @@ class VoteView(PollView):
         ballot = Ballot(question_id, name_in_poll(voter, question_id), marks)
         outcome: Outcome | TooManyVoters
         try:
+            # What was sent to a process that stood still may have been cast at another since, and changed there.
+            if has_hung_up(request):
+                raise VoteNotStored  # noqa: TRY301
             # Where there is no address, everybody would be one network.
             if (turnstile := app[TURNSTILE]) and (network := network_of(request)):
                 turnstile.enter(network, voter)

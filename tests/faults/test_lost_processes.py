@@ -87,6 +87,27 @@ def test_voters_who_hang_up_while_they_wait_lose_nothing_and_leave_nothing_behin
     assert verify(tmp_path) == 0
 
 
+def test_what_a_process_that_stood_still_reads_when_its_voter_has_gone_changes_nothing_any_more(
+    serve: Serve, server: Server, tmp_path: Path
+) -> None:
+    with serve() as polls, serve() as frozen:
+        for process in (polls, frozen):
+            assert answer(post(process, 1000)).status == 303
+        frozen.process.send_signal(signal.SIGSTOP)
+        given_up = [post(frozen, voter) for voter in range(20)]
+        for connection in given_up:
+            connection.close()
+        assert [answer(post(polls, voter)).status for voter in range(20)] == [303] * 20
+        assert [answer(post(polls, voter, choice=2)).status for voter in range(20)] == [303] * 20
+
+        frozen.process.send_signal(signal.SIGCONT)
+        assert answer(post(frozen, 1001)).status == 303
+        assert frozen.end() == 0
+
+    assert server.execute("SELECT votes FROM choice ORDER BY id") == [(2,), (20,)]
+    assert verify(tmp_path) == 0
+
+
 def test_with_a_hundred_allowed_to_wait_the_next_is_refused_at_once(
     serve: Serve, server: Server, tmp_path: Path
 ) -> None:
@@ -109,12 +130,12 @@ def test_with_a_hundred_allowed_to_wait_the_next_is_refused_at_once(
     assert verify(tmp_path) == 0
 
 
-def post(polls: Polls, voter: int) -> http.client.HTTPConnection:
+def post(polls: Polls, voter: int, choice: int = 1) -> http.client.HTTPConnection:
     """Send the vote of a voter, and don't wait for the answer."""
     address = urlsplit(polls.url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"voter={voter:032x}"}
-    connection.request("POST", "/poll/1/vote", "choice=1", headers)
+    connection.request("POST", "/poll/1/vote", f"choice={choice}", headers)
     return connection
 
 
