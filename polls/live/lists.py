@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -44,7 +45,7 @@ class Lists:
         if reading is None:
             if len(self._readings) >= _MOST:
                 self._readings.clear()
-            reading = self._readings[key] = asyncio.create_task(self._read(skip, limit))
+            reading = self._readings[key] = asyncio.create_task(self._read(skip, limit), context=Context())
             reading.add_done_callback(lambda reading: self._keep(key, reading))
         return await asyncio.shield(reading)
 

@@ -5,6 +5,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from contextvars import Context
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -198,7 +199,7 @@ class Standings:
         if standing is None:
             standing = self._polls[question_id] = _Remembered()
         if standing.reading is None:
-            standing.reading = self._loop.create_task(self._read_until_true(question_id, standing))
+            standing.reading = self._loop.create_task(self._read_until_true(question_id, standing), context=Context())
             standing.reading.add_done_callback(_retrieve)
         return await asyncio.shield(standing.reading)
 
@@ -250,7 +251,7 @@ class Standings:
                 await arrived
         except TimeoutError:
             if standing.question is None:
-                standing.question = self._loop.create_task(self._ask(question_id, standing))
+                standing.question = self._loop.create_task(self._ask(question_id, standing), context=Context())
                 standing.question.add_done_callback(_retrieve)
             return await asyncio.shield(standing.question)
         finally:

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import Context
 from typing import Literal, NamedTuple, TypeAlias
 from weakref import WeakSet
 
@@ -96,7 +97,7 @@ class Engine:
         """
         if self._is_doubted:
             if self._search is None:
-                self._search = asyncio.create_task(self._find())
+                self._search = asyncio.create_task(self._find(), context=Context())  # nobody's
                 self._search.add_done_callback(_retrieve)
             await asyncio.shield(self._search)
         return self.pool

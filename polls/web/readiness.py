@@ -1,6 +1,7 @@
 """Whether the database is fit to serve, asked for by whoever watches over this process."""
 
 import asyncio
+from contextvars import Context
 from typing import Any
 
 from polls.domain.errors import PollsUnavailable
@@ -20,7 +21,7 @@ class Readiness:
     async def of_database(self, engine: Engine) -> dict[str, str]:
         """What there is to say of the database and its schema, in words that tell a stranger nothing more."""
         if self._look is None:
-            self._look = asyncio.create_task(self._look_at(engine))
+            self._look = asyncio.create_task(self._look_at(engine), context=Context())  # nobody's
             self._look.add_done_callback(self._forget)
         return await asyncio.shield(self._look)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -17,6 +18,8 @@ from tests.live.test_audience import Screen
 
 MOST = 5
 
+ASKER = ContextVar("asker", default="nobody")
+
 
 class Database:
     """Has polls, tells what changes when it is asked to, and can be held up."""
@@ -27,6 +30,7 @@ class Database:
         self.news: asyncio.Queue[News] = asyncio.Queue()
         self.finds: list[int] = []
         self.lists = 0
+        self.askers: set[str] = set()
         self.open = asyncio.Event()
         self.open.set()
         self.is_away = False
@@ -56,6 +60,7 @@ class Database:
 
     async def find(self, question_id: int) -> Poll | None:
         self.finds.append(question_id)
+        self.askers.add(ASKER.get())
         found = self.polls.get(question_id)
         await self.open.wait()
         if self.is_away:
@@ -64,6 +69,7 @@ class Database:
 
     async def latest(self, *, skip: int, limit: int) -> Sequence[Question]:
         self.lists += 1
+        self.askers.add(ASKER.get())
         found = [poll.question for poll in self.polls.values()]
         await self.open.wait()
         if self.is_away:
@@ -120,6 +126,18 @@ async def test_many_who_want_a_poll_at_once_wait_for_one_reading(standings: Stan
 
     assert len({id(poll) for poll in await asyncio.gather(*readers)}) == 1
     assert database.finds == [1]
+
+
+async def test_what_is_read_for_all_is_not_read_in_the_name_of_who_asked_first(
+    standings: Standings, database: Database
+) -> None:
+    database.ask(1)
+    ASKER.set("somebody")
+
+    await standings.find(1)
+    await standings.latest(skip=0, limit=5)
+
+    assert database.askers == {"nobody"}
 
 
 async def test_a_reader_who_goes_away_takes_nothing_from_the_others(standings: Standings, database: Database) -> None:
