@@ -306,7 +306,10 @@ def _password(username: str, *, from_stdin: bool) -> str:
     except UnfitUsername:
         raise Refused(_USERNAME) from None
     if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
+        try:
+            return sys.stdin.buffer.readline().decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise Refused("the password on standard input is not UTF-8 text") from None
     if not sys.stdin.isatty():
         raise Refused("this is no terminal: give the password on standard input, with --password-stdin")
     while True:

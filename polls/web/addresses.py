@@ -7,6 +7,9 @@ from aiohttp import hdrs, web
 
 from polls.web.keys import CONFIG
 
+# 203.0.113.7 and 203.0.113.7:5678; [2001:db8::7] and [2001:db8::7]:5678; 2001:db8::7.
+_ADDRESS = re.compile(r"([0-9.]+)(?::[0-9]*)?|\[([^\]]+)\](?::[0-9]*)?|([^\[\]]+)")
+
 # From the root, and not `//host` or `/\host`, which browsers take for another site.
 _OWN_ADDRESS = re.compile(r"/(?![/\\])[\x21-\x7e]*")
 
@@ -21,10 +24,8 @@ def network_of(request: web.Request) -> str:
 
     Behind proxies of the operator's own it is what the first of them wrote into X-Forwarded-For.
     """
-    address = _forwarded(request, hdrs.X_FORWARDED_FOR) or request.remote or ""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:  # a UNIX socket has none
+    found = _address(_forwarded(request, hdrs.X_FORWARDED_FOR) or request.remote or "")
+    if found is None:  # a UNIX socket has none
         return ""
     if isinstance(found, ipaddress.IPv6Address):
         if found.ipv4_mapped is None:
@@ -42,6 +43,15 @@ def scheme_of(request: web.Request) -> str:
 def is_https(request: web.Request) -> bool:
     """Whether visitors come by https, here or at the public address."""
     return request.app[CONFIG].site.is_https or scheme_of(request) == "https"
+
+
+def _address(word: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address in a word, beside which some proxies write a port."""
+    parts = _ADDRESS.fullmatch(word)
+    try:
+        return ipaddress.ip_address(parts[1] or parts[2] or parts[3]) if parts else None
+    except ValueError:
+        return None
 
 
 def _forwarded(request: web.Request, name: str) -> str | None:

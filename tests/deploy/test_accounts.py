@@ -101,6 +101,19 @@ def test_who_types_nothing_is_let_go(settings: Path, database: Connection) -> No
     assert usernames(database) == []
 
 
+def test_a_password_that_nobody_could_type_is_refused(settings: Path, database: Connection) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "polls", "createadmin", "--username=ada", "--password-stdin", "--config=polls.yaml"],
+        cwd=settings,
+        input=PASSWORD.encode() + b"\xff\n",
+        capture_output=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (1, b"polls: the password on standard input is not UTF-8 text\n")
+    assert usernames(database) == []
+
+
 def test_a_script_gives_the_password_on_standard_input(settings: Path, database: Connection) -> None:
     done = polls(settings, "createadmin", "--username=ada", "--password-stdin", typed=f"{PASSWORD}\n")
 

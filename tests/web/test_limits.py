@@ -105,6 +105,9 @@ async def test_who_has_voted_may_change_their_mind_all_the_same(limited: TestCli
         ("192.0.2.7", 429),
         ("::ffff:192.0.2.7", 429),
         ("192.0.2.8, 192.0.2.7", 429),  # what a visitor wrote doesn't count
+        ("192.0.2.7:5678", 429),
+        ("192.0.2.8:5678", 303),
+        ("[::ffff:192.0.2.7]:5678", 429),
     ],
 )
 async def test_networks_are_told_from_each_other(limited: TestClient, other: str, status: int) -> None:
@@ -122,9 +125,10 @@ async def test_an_address_of_version_6_is_its_first_half(limited: TestClient, ot
     assert (await vote(limited, **{"X-Forwarded-For": other})).status == status
 
 
-async def test_where_no_address_is_known_nobody_has_to_wait(limited: TestClient) -> None:
+@pytest.mark.parametrize("word", ["unknown", "192.0.2.7.8", "[", "[]:1", "[::1", "192.0.2.7:x", "x" * 5000])
+async def test_where_no_address_is_known_nobody_has_to_wait(limited: TestClient, word: str) -> None:
     for _ in range(5):
-        assert (await vote(limited, **{"X-Forwarded-For": "unknown"})).status == 303
+        assert (await vote(limited, **{"X-Forwarded-For": word})).status == 303
 
 
 async def test_by_default_a_class_may_vote_at_once(client: TestClient, ask: Ask, votes: Votes) -> None:
