@@ -131,7 +131,8 @@ def test_an_admin_asks_fixes_closes_looks_back_deletes_and_leaves(
     expect(page.get_by_role("link", name=question)).to_have_count(0)
     if not scripts:
         voter.reload()
-    expect(voter.get_by_role("heading", level=1)).to_have_text("No such poll")
+    # A page that has loaded itself again, as this one may have when the poll was closed, takes its time until the next.
+    expect(voter.get_by_role("heading", level=1)).to_have_text("No such poll", timeout=15_000)
 
     page.get_by_role("button", name="Sign out").click()
     expect(page).to_have_url(f"{polls.url}/")
