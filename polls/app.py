@@ -23,7 +23,7 @@ from polls.logs import configure_logging
 from polls.serving import TO_ARRIVE, manner_of_serving, prepare_process
 from polls.storage import migrations, questions
 from polls.storage.ballots import Recorder, open_recorder
-from polls.storage.condition import weaknesses
+from polls.storage.condition import silent_triggers, weaknesses
 from polls.storage.engine import UnusableDatabase, connect, open_engine
 from polls.storage.notices import notices
 from polls.storage.passwords import Passwords
@@ -250,5 +250,5 @@ def _give_up(reason: str) -> NoReturn:
 def _prepare_schema(postgres: Postgres, given_up: threading.Event) -> None:
     with connect(postgres) as connection:
         migrations.prepare(postgres, connection, given_up)
-        for weakness in weaknesses(connection):
+        for weakness in (*weaknesses(connection), *silent_triggers(connection)):
             logger.warning(weakness)

@@ -140,6 +140,8 @@ def _whole_or_not_there(file: Path) -> Iterator[Path]:
 def _expect_polls(postgres: Postgres, connection: Connection) -> None:
     if not migrations.applied(connection):
         raise BackupFailed(f"there is nothing to back up: the database {database(postgres)} has no polls in it")
+    if not migrations.pending(connection) and (gone := migrations.missing_tables(connection)):
+        raise BackupFailed(migrations.loss_of(gone))
 
 
 def _has_objects(connection: Connection) -> bool:

@@ -10,7 +10,7 @@ import psycopg2
 
 from polls.config import Postgres
 from polls.storage import migrations
-from polls.storage.condition import weaknesses
+from polls.storage.condition import silent_triggers, weaknesses
 from polls.storage.engine import BESIDE_THE_POOL, Connection, UnusableDatabase
 from polls.storage.tables import account, history, metadata
 
@@ -140,8 +140,12 @@ def _schema(connection: Connection, postgres: Postgres) -> _Said:
         yield _note(f"{', '.join(pending)} not applied yet; serving does it")
     elif pending:
         yield _fault(f"{', '.join(pending)} not applied, and postgres.migrate is off. Run `polls migrate`")
+    elif gone := migrations.missing_tables(connection):
+        yield _fault(migrations.loss_of(gone))
+    elif silent := silent_triggers(connection):
+        yield from map(_fault, silent)
     else:
-        yield _ok(f"all {len(ours)} migrations are applied")
+        yield _ok(f"all {len(ours)} migrations are applied, and what they made is there")
     if foreign:
         yield _note(f"{', '.join(foreign)} of a newer polls; this one goes on beside it")
 

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,7 @@ import psycopg2
 from polls import paths
 from polls.config import Postgres
 from polls.storage.engine import Connection, UnusableDatabase
+from polls.storage.tables import metadata
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +44,9 @@ class Applied:
 def prepare(postgres: Postgres, connection: Connection, given_up: threading.Event | None = None) -> None:
     """Make the database fit for serving.
 
-    Raises UnusableDatabase, also where the schema is behind and the configuration leaves `migrate` to the operator. One
-    that a newer version has taken further is fit: while versions change, processes of the older one may have to start.
+    Raises UnusableDatabase, also where the schema is behind and the configuration leaves `migrate` to the operator, and
+    where tables are missing. One that a newer version has taken further is fit: while versions change, processes of the
+    older one may have to start.
     """
     if postgres.migrate:
         migrate(postgres, connection, given_up)
@@ -53,6 +55,8 @@ def prepare(postgres: Postgres, connection: Connection, given_up: threading.Even
         raise UnusableDatabase(
             f"the database lacks {names}. Apply what is missing with `python -m polls migrate` and the same --config"
         )
+    if gone := missing_tables(connection):
+        raise UnusableDatabase(loss_of(gone))
     if later := sorted(applied(connection).keys() - {migration.name for migration in migrations()}):
         logger.warning("a newer version of polls has applied %s to the database; going on", ", ".join(later))
 
@@ -102,6 +106,23 @@ def pending(connection: Connection) -> list[Migration]:
                 "Put it back as it was, and write the change as a new migration."
             )
     return [migration for migration in migrations() if migration.name not in done]
+
+
+def missing_tables(connection: Connection) -> list[str]:
+    """Our tables that aren't there: those of migrations that aren't applied, and what was dropped by hand."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name FROM unnest(%s) AS needed (name) WHERE to_regclass(name) IS NULL", (list(metadata.tables),)
+        )
+        return [name for (name,) in cursor.fetchall()]
+
+
+def loss_of(tables: Sequence[str]) -> str:
+    """What is to be said of tables that have been dropped."""
+    return (
+        f"polls made {', '.join(tables)} in this database, and somebody has dropped what was there. "
+        "Restore a backup into a new one: `polls restore`"
+    )
 
 
 def load_sample(connection: Connection) -> int:

@@ -16,7 +16,7 @@ from polls.storage import examination, migrations
 from polls.storage.engine import connect
 from polls.storage.examination import Verdict, examine
 from tests.conftest import empty_database
-from tests.processes import FAKETIME, TIMEOUT, command, eventually, write
+from tests.processes import FAKETIME, TIMEOUT, command, eventually, serving, write
 from tests.servers import Server, running
 
 SUBJECTS = [
@@ -211,6 +211,46 @@ def test_a_schema_that_is_behind_is_found_and_one_that_is_ahead_is_told(tmp_path
     assert where_serving_migrates == []
     assert len(edited) == 1
     assert edited[0].startswith("schema: sql/0001_question_and_choice.sql was edited after it had been applied")
+
+
+@pytest.mark.parametrize(
+    ("harm", "subject", "said"),
+    [
+        ("DROP TABLE ballot", "schema", r"polls made ballot in this database, .* Restore a backup into a new one"),
+        (
+            "ALTER TABLE question DISABLE TRIGGER USER",
+            "schema",
+            "triggers of the table question are disabled: .* ALTER TABLE question ENABLE TRIGGER USER",
+        ),
+        ("ALTER TABLE choice DISABLE TRIGGER ALL", "schema", ".* ALTER TABLE choice ENABLE TRIGGER ALL"),
+        (
+            "DROP TRIGGER choice_recounted ON choice",
+            "schema",
+            r"the trigger choice_recounted is missing: .* Make it anew, as sql/0003_notices\.sql says",
+        ),
+        ("ALTER TABLE ballot SET UNLOGGED", "settings", ".* ALTER TABLE ballot SET LOGGED"),
+    ],
+)
+def test_what_was_taken_away_by_hand_is_found_and_said_when_polls_starts(
+    tmp_path: Path, server: Server, harm: str, subject: str, said: str
+) -> None:
+    with empty_database(address(server), "harmed") as harmed:
+        settings = write(tmp_path, {"postgres": server.address | {"database": harmed.database}})
+        assert command(tmp_path, "migrate", f"--config={settings}").returncode == 0
+        with connect(harmed) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(harm)
+
+        (fault,) = found_wrong(harmed)
+        assert re.match(f"{subject}: {said}", fault), fault
+
+        told = fault.partition(": ")[2]
+        if harm.startswith("DROP TABLE"):
+            for words in (["serve"], ["verify"], ["backup", "x"]):
+                done = command(tmp_path, *words, f"--config={settings}")
+                assert (done.returncode, done.stderr) == (1, f"polls: {told}\n")
+        else:
+            with serving(tmp_path, config={"postgres": server.address | {"database": harmed.database}}) as polls:
+                assert told in polls.log.read_text()
 
 
 def test_a_role_that_may_too_little_is_found(tmp_path: Path, server: Server) -> None:
