@@ -29,7 +29,7 @@ from polls.paths import FOLDERS
 from polls.serving import BACKLOG, TO_ARRIVE, manner_of_serving, prepare_process, tell_systemd
 from polls.storage import accounts, embedded, migrations
 from polls.storage.backup import BackupFailed, back_up, restore_from, stream
-from polls.storage.engine import Connection, Engine, connect, environment, open_engine
+from polls.storage.engine import Connection, Engine, connect, environment, narrowed, open_engine
 from polls.storage.examination import Finding, Verdict
 from polls.storage.hosts import database
 from polls.storage.passwords import Passwords, check_fitness
@@ -147,7 +147,7 @@ def restore(config: Config, file: Path) -> int:
             with tempfile.NamedTemporaryFile(prefix="polls-") as received:  # it is read twice
                 shutil.copyfileobj(sys.stdin.buffer, received)
                 received.flush()
-                restore_from(Path(received.name), postgres, connection)
+                restore_from(Path(received.name), postgres, connection, called="what came over standard input")
         else:
             restore_from(file, postgres, connection)
         print(f"the database {database(postgres)} was restored")
@@ -248,11 +248,13 @@ def psql(config: Config, arguments: Sequence[str] = ()) -> int:
 @contextmanager
 def _backing_up(config: Config) -> Iterator[tuple[Postgres, Connection]]:
     """The configured database. Raises Refused for what a backup fails of."""
-    with embedded.running(config.postgres) as postgres, connect(postgres) as connection:
-        try:
-            yield postgres, connection
-        except BackupFailed as error:
-            raise Refused(str(error)) from None
+    with embedded.running(config.postgres) as private_or_not:
+        postgres = narrowed(private_or_not)  # once: all that is done to it is done to one host
+        with connect(postgres) as connection:
+            try:
+                yield postgres, connection
+            except BackupFailed as error:
+                raise Refused(str(error)) from None
 
 
 def _with_engine(config: Config, work: Callable[[Engine], Awaitable[_Result]]) -> _Result:

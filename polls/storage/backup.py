@@ -16,6 +16,7 @@ from polls.config import Postgres
 from polls.storage import embedded, migrations
 from polls.storage.engine import Connection, environment
 from polls.storage.hosts import database
+from polls.storage.tables import session
 
 _DEBIAN = Path("/usr/lib/postgresql")  # here Debian keeps the programs of several versions side by side
 _PATIENCE = "60s"  # for whoever holds a table, such as a migration
@@ -31,8 +32,15 @@ _OURS_ALONE = (
     "--no-tablespaces",
 )
 
-# Extensions are the operator's, too, but for the one that every database has.
-_EVERYTHING = ("--format=custom", f"--lock-wait-timeout={_PATIENCE}", "--extension=plpgsql", *_OURS_ALONE)
+# Extensions are the operator's, too, but for the one that every database has. Sessions that have ended since would be
+# there again with what is restored, so none is kept.
+_EVERYTHING = (
+    "--format=custom",
+    f"--lock-wait-timeout={_PATIENCE}",
+    "--extension=plpgsql",
+    f"--exclude-table-data={session.name}",
+    *_OURS_ALONE,
+)
 
 # Whether there is anything that somebody has made, but for what belongs to an extension.
 _OBJECTS = """
@@ -55,6 +63,10 @@ class BackupFailed(Exception):
     """Nothing was written, or nothing was restored; the message tells why, and what to do, in one line."""
 
 
+class _ProgramFailed(Exception):
+    """One of PostgreSQL's programs failed; the message is what it says about it, in one line."""
+
+
 def back_up(file: Path, postgres: Postgres, connection: Connection, *, replace: bool = False) -> int:
     """Write everything in the database, as it is at one moment, to `file`, and return how many bytes that is.
 
@@ -72,6 +84,8 @@ def back_up(file: Path, postgres: Postgres, connection: Connection, *, replace: 
             # so that nobody would notice where it was cut off.
             _run([program, *_EVERYTHING, f"--file={half_written}"], postgres)
         return file.stat().st_size
+    except _ProgramFailed as error:
+        raise BackupFailed(f"{file} was not written. {error}") from error
     except OSError as error:
         raise BackupFailed(f"can't write {file}: {error.strerror or error}") from error
 
@@ -94,10 +108,10 @@ def stream(target: IO[bytes], postgres: Postgres, connection: Connection) -> Non
         raise BackupFailed("what was written is no whole backup: pg_dump failed")
 
 
-def restore_from(file: Path, postgres: Postgres, connection: Connection) -> None:
+def restore_from(file: Path, postgres: Postgres, connection: Connection, *, called: str = "") -> None:
     """Fill an empty database with what is in `file`: with all of it, or with nothing. Raises BackupFailed.
 
-    A schema that is older than ours stays as it is; a newer one is refused.
+    A schema that is older than ours stays as it is; a newer one is refused. What is said of the file calls it `called`.
     """
     program = _program("pg_restore", postgres, connection)
     name = database(postgres)
@@ -109,9 +123,14 @@ def restore_from(file: Path, postgres: Postgres, connection: Connection) -> None
                 "write another name below postgres: as database"
                 + (" (polls makes it)" if postgres.embedded else f", and make it: createdb {name}_restored")
             )
-        _check(file, program, postgres)
+        _check(file, called or str(file), program, postgres)
         words = ["--single-transaction", "--exit-on-error", f"--dbname={make_dsn(dbname=name)}", *_OURS_ALONE]
-        _run([program, *words, str(file)], postgres)
+        try:
+            _run([program, *words, str(file)], postgres)
+        except _ProgramFailed as error:
+            raise BackupFailed(
+                f"nothing was restored of {called or file}; the database {name} is empty as before. {error}"
+            ) from error
     with connection, connection.cursor() as cursor:
         # Rows were copied before there were triggers, so nobody has heard of them; nor does the planner know any.
         cursor.execute("NOTIFY polls, '{}'")
@@ -138,9 +157,11 @@ def _whole_or_not_there(file: Path) -> Iterator[Path]:
 
 
 def _expect_polls(postgres: Postgres, connection: Connection) -> None:
-    if not migrations.applied(connection):
+    applied = migrations.applied(connection)
+    if not applied:
         raise BackupFailed(f"there is nothing to back up: the database {database(postgres)} has no polls in it")
-    if not migrations.pending(connection) and (gone := migrations.missing_tables(connection)):
+    is_current = applied.keys() >= {migration.name for migration in migrations.migrations()}
+    if is_current and (gone := migrations.missing_tables(connection)):
         raise BackupFailed(migrations.loss_of(gone))
 
 
@@ -150,29 +171,34 @@ def _has_objects(connection: Connection) -> bool:
         return cursor.fetchone() == (True,)
 
 
-def _check(file: Path, program: str, postgres: Postgres) -> None:
+def _check(file: Path, called: str, program: str, postgres: Postgres) -> None:
     """See whether `file` is a backup that this version of polls can serve. Raises BackupFailed where it isn't."""
     try:
-        is_there = file.is_file()
-    except OSError as error:  # longer than any name, or in a folder of somebody else
-        raise BackupFailed(f"can't read {file}: {error.strerror or error}") from error
-    if not is_there:
-        raise BackupFailed(f"there is no file {file}")
+        with file.open("rb"):
+            pass
+    except OSError as error:
+        raise BackupFailed(f"can't read {called}: {error.strerror or error}") from error
     try:
         copy = _run([program, "--data-only", "--table=migration", "--file=-", str(file)], postgres)
-    except BackupFailed as error:
+    except _ProgramFailed as error:
         if "unsupported version" in str(error):
-            raise BackupFailed(f"{file} was written by a newer PostgreSQL than the server's; use one as new") from None
-        raise
+            problem = "was written by a newer PostgreSQL than the server's; use one as new"
+        elif re.search("valid (tar )?archive|too short", str(error)):
+            problem = "is no backup of polls"
+        else:
+            problem = f"is damaged, or was cut off; use another backup. {error}"
+        raise BackupFailed(f"{called} {problem}") from error
     rows = re.search(r"^COPY \S*migration \(name, hash, [^\n]*\n(.*?)^\\\.$", copy, re.DOTALL | re.MULTILINE)
     if rows is None:
-        raise BackupFailed(f"{file} is no backup of polls")
+        raise BackupFailed(f"{called} is no backup of polls")
     brought = {name: hash_ for name, hash_, *_ in (row.split("\t") for row in rows[1].splitlines())}
     known = {migration.name: migration.hash for migration in migrations.migrations()}
     if newer := sorted(brought.keys() - known.keys()):
-        raise BackupFailed(f"{file} was written by a newer polls, which knows {', '.join(newer)}; restore it with that")
+        raise BackupFailed(
+            f"{called} was written by a newer polls, which knows {', '.join(newer)}; restore it with that"
+        )
     if differing := sorted(name for name, hash_ in brought.items() if hash_ != known[name]):
-        raise BackupFailed(f"{file} was written by a polls with another sql/{differing[0]}.sql; restore it with that")
+        raise BackupFailed(f"{called} was written by a polls with another sql/{differing[0]}.sql; restore it with that")
 
 
 def _program(name: str, postgres: Postgres, connection: Connection) -> str:
@@ -193,11 +219,12 @@ def _program(name: str, postgres: Postgres, connection: Connection) -> str:
 
 
 def _run(words: list[str], postgres: Postgres) -> str:
-    """What one of PostgreSQL's programs prints. Raises BackupFailed where it fails."""
+    """What one of PostgreSQL's programs prints. Raises _ProgramFailed."""
     done = subprocess.run(words, env=os.environ | environment(postgres), capture_output=True, check=False)
     if done.returncode != 0:
-        complaint = " ".join(done.stderr.decode(errors="replace").split())
-        raise BackupFailed(complaint or f"{Path(words[0]).name} failed")
+        program = Path(words[0]).name
+        complaint = " ".join(done.stderr.decode(errors="replace").split()) or f"status {done.returncode}"
+        raise _ProgramFailed(f"{program} says: {complaint.removeprefix(f'{program}: error: ')}")
     return done.stdout.decode(errors="replace")
 
 

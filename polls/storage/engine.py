@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
@@ -248,15 +249,23 @@ def compiled(statement: sa.sql.ClauseElement) -> str:
 def connect(postgres: Postgres) -> Iterator[Connection]:
     """One connection without time limits, for commands and migrations. Raises UnusableDatabase for all that fails."""
     try:
-        connection = psycopg2.connect(dsn(writable(postgres)))
+        connection = psycopg2.connect(dsn(narrowed(postgres)))
     except psycopg2.OperationalError as error:
         raise UnusableDatabase(advice(postgres, error)) from error
     try:
         yield connection
     except psycopg2.Error as error:
-        raise UnusableDatabase(f"PostgreSQL refused: {' '.join(str(error).split())}") from error
+        raise UnusableDatabase(_refusal(error)) from error
     finally:
         connection.close()
+
+
+def narrowed(postgres: Postgres) -> Postgres:
+    """The settings with the host alone that takes votes. Raises UnusableDatabase."""
+    try:
+        return writable(postgres)
+    except psycopg2.OperationalError as error:
+        raise UnusableDatabase(advice(postgres, error)) from error
 
 
 def environment(postgres: Postgres) -> dict[str, str]:
@@ -265,10 +274,7 @@ def environment(postgres: Postgres) -> dict[str, str]:
     Raises UnusableDatabase.
     """
     names = {"dbname": "PGDATABASE", "application_name": "PGAPPNAME"}
-    try:
-        settings = parse_dsn(dsn(writable(postgres)))
-    except psycopg2.OperationalError as error:
-        raise UnusableDatabase(advice(postgres, error)) from error
+    settings = parse_dsn(dsn(narrowed(postgres)))
     return {names.get(key, f"PG{key.upper()}"): value for key, value in settings.items()}
 
 
@@ -318,17 +324,25 @@ async def _fill(pool: aiopg.sa.Engine, size: int) -> None:
 
 
 def advice(postgres: Postgres, error: Exception) -> str:
-    """Tell an operator why there is no connection and what would help, in one line."""
+    """Tell an operator why there is no connection, or none that is of use, and what would help, in one line."""
+    if isinstance(error, psycopg2.ProgrammingError):
+        return _refusal(error)
     name, refusal = database(postgres), str(error)
     if not isinstance(error, NoHost):
         if f'database "{name}" does not exist' in refusal:
             return f"the database {name} does not exist on this PostgreSQL server. Make it: createdb {name}"
+        if role := re.search(r'role "(.*)" does not exist', refusal):
+            return f"PostgreSQL knows no role {role[1]}. Make it: createuser {role[1]}; or set postgres.user to another"
         if "password authentication failed" in refusal or "no password supplied" in refusal:
             return (
                 "PostgreSQL refused the password. "
                 "Set postgres.user and postgres.password in the configuration, or use ~/.pgpass."
             )
     return f"can't reach PostgreSQL: {reason(refusal)}. Check what stands below postgres: in the configuration."
+
+
+def _refusal(error: psycopg2.Error) -> str:
+    return f"PostgreSQL refused: {' '.join(str(error).split())}. `polls doctor` tells what is wrong with the set-up"
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -163,19 +163,53 @@ def test_a_database_with_something_else_in_it_is_not_empty(elsewhere: Config, fi
         restore(elsewhere, file)
 
 
-@pytest.mark.parametrize("damage", ["cut off", "spoilt", "text", "gone"])
-def test_of_a_broken_backup_nothing_is_restored(elsewhere: Config, file: Path, damage: str) -> None:
-    content = bytearray(file.read_bytes())
-    content[-50:] = b"" if damage == "cut off" else b"\xff" * 50
-    file.write_bytes(b"polls" * 1000 if damage == "text" else content)
-    if damage == "gone":
-        file.unlink()
+def spoilt(content: bytes) -> bytes:
+    """The backup with nonsense where the last rows are."""
+    return content[:-50] + b"\xff" * 50
 
-    with pytest.raises(Refused) as refused:
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda content: content[:-50], r"nothing was restored of .*backup; the database \w+ is empty as before\. \w"),
+        (lambda content: content[:100], r"backup is damaged, or was cut off; use another backup\. pg_restore says: \w"),
+        (spoilt, r"nothing was restored of .*backup; the database \w+ is empty as before\. pg_restore says: \w"),
+        (lambda _: b"", r"backup is no backup of polls$"),
+        (lambda _: b"polls" * 1000, r"backup is no backup of polls$"),
+    ],
+)
+def test_of_a_broken_backup_nothing_is_restored(
+    elsewhere: Config, file: Path, damage: Callable[[bytes], bytes], said: str
+) -> None:
+    file.write_bytes(damage(file.read_bytes()))
+
+    with pytest.raises(Refused, match=said) as refused:
         restore(elsewhere, file)
 
     assert "\n" not in str(refused.value)
     assert tables(elsewhere) == []
+
+
+def test_what_is_no_file_is_said(elsewhere: Config, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"can't read .*/gone: No such file or directory$"):
+        restore(elsewhere, tmp_path / "gone")
+    with pytest.raises(Refused, match=r"can't read .*: Is a directory$"):
+        restore(elsewhere, tmp_path)
+    assert tables(elsewhere) == []
+
+
+def test_who_was_signed_in_is_not_signed_in_by_a_backup(
+    config: Config, elsewhere: Config, database: Connection, tmp_path: Path
+) -> None:
+    with database.cursor() as cursor:
+        cursor.execute("INSERT INTO account (username, password_hash) VALUES ('ada', '')")
+        cursor.execute("INSERT INTO session (token_hash, account_id) SELECT 'x', id FROM account")
+    backup(config, tmp_path / "backup")
+    restore(elsewhere, tmp_path / "backup")
+
+    with connect(elsewhere.postgres) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT (SELECT count(*) FROM account), (SELECT count(*) FROM session)")
+        assert cursor.fetchone() == (1, 0)
 
 
 def test_a_dump_of_something_else_is_no_backup_of_polls(config: Config, elsewhere: Config, tmp_path: Path) -> None:

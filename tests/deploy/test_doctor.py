@@ -119,6 +119,7 @@ def test_weak_settings_are_found(tmp_path: Path, postgres: Postgres) -> None:
     ("settings", "said"),
     [
         ({"host": "127.0.0.1", "port": 1}, r"can't reach PostgreSQL: .*Connection refused.*\. Check what stands below"),
+        ({"user": "nobody"}, r"PostgreSQL knows no role nobody\. Make it: createuser nobody"),
         ({"database": "nowhere"}, r"the database nowhere does not exist .* Make it: createdb nowhere"),
     ],
 )
@@ -281,6 +282,19 @@ def test_a_role_that_may_too_little_is_found(tmp_path: Path, server: Server) -> 
     assert [fault.split(",")[0] for fault in granted] == ['permissions: "a clerk" does not own account']
     assert without_migrations == []
     assert 'permissions: "a clerk" may use no schema. GRANT USAGE ON SCHEMA public TO "a clerk"' in shut_out
+
+
+@pytest.mark.parametrize("arguments", [["--port=0"], ["verify"], ["admins"]])
+def test_who_may_nothing_at_all_is_told_to_ask_doctor(tmp_path: Path, server: Server, arguments: list[str]) -> None:
+    with role(server, "stranger"):
+        write(tmp_path, {"postgres": server.address | {"user": "stranger"}})
+        done = command(tmp_path, *arguments, "--config=polls.yaml")
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        "polls: PostgreSQL refused: permission denied for table migration. "
+        "`polls doctor` tells what is wrong with the set-up\n"
+    )
 
 
 def test_too_few_connections_are_found(server: Server) -> None:
