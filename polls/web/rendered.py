@@ -15,8 +15,7 @@ from polls.web.request_id import REQUEST_ID
 
 MOST_BYTES = 64 * 1024 * 1024  # of pages in memory
 
-# A proxy may keep the page for a second, and show it for one more while it asks for a newer one (RFC 5861).
-FOR_ALL = "max-age=0, s-maxage=1, stale-while-revalidate=1"
+FOR_ALL = "max-age=0, s-maxage=1"  # a proxy may keep the page for a second
 FOR_ONE = "private, no-cache"
 FOR_NOW = "private, no-store"
 

@@ -304,7 +304,7 @@ def test_a_crowd_that_comes_at_once_sees_what_was_voted_before(site: Site, poll:
     results = f"/poll/{poll}/results"
     assert "0 votes in all" in site.get(results).text
     assert vote(site, poll, cookie=f"{VOTER}1").status == 303
-    time.sleep(3.1)  # two, and one more, since nginx counts whole seconds
+    time.sleep(2.1)
 
     with ThreadPoolExecutor(24) as crowd:
         pages = list(crowd.map(site.get, [results] * 24))
@@ -319,7 +319,7 @@ def test_a_poll_that_is_withdrawn_is_out_of_sight_of_a_crowd_in_seconds(site: Si
     with Readers(site.url, [results], count=8) as readers:
         time.sleep(0.5)
         site.server.execute(f"UPDATE question SET pub_date = now() + interval '1 day' WHERE id = {poll}")
-        time.sleep(4)  # it is kept for a second, shown for one more while a newer page is asked for, and then some
+        time.sleep(2.5)
         readers.answers.clear()
         time.sleep(1)
 

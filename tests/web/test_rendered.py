@@ -21,7 +21,7 @@ PAGES = ["/", "/poll/1", "/poll/1/results"]
 
 ANN = {"Cookie": f"voter={'a' * 32}"}
 OWN = {"Date": "", "X-Request-ID": ""}  # each answer has its own
-FOR_ALL = "max-age=0, s-maxage=1, stale-while-revalidate=1"
+FOR_ALL = "max-age=0, s-maxage=1"
 
 
 @pytest.fixture
