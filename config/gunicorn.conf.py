@@ -3,7 +3,8 @@
     POLLS_CONFIG=config/production.yaml gunicorn polls.app:application -c config/gunicorn.conf.py
 
 SIGHUP brings new workers with the configuration as it is then, SIGTERM ends in order. Check the configuration first:
-gunicorn ends when its new workers can't use it.
+gunicorn ends when its new workers can't use it. Where it is the database that can't be used, they say so and try again
+each second.
 """
 
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 from polls.app import configured_for_gunicorn
 from polls.serving import BACKLOG
 
-# The sockets that nginx.conf knows. All workers take connections from all of them.
+# The sockets that nginx.conf knows. All workers take connections from all of them. Everybody on this machine may
+# connect to them, and could take their names first: where other people use it, put them into a folder of polls' own (in
+# nginx.conf, too), give polls and nginx a group in common, and say `umask = 0o007` here.
 bind = [f"unix:/tmp/example_{number}.sock" for number in range(1, 5)]
 workers = 4
 worker_class = "aiohttp.GunicornWebWorker"  # or, with `pip install uvloop`, aiohttp.GunicornUVLoopWebWorker

@@ -200,7 +200,7 @@ class PrivateServer:
             **self._settings,
         }
         _make_private(_socket_folder(self.folder))
-        with self._beside(".log").open("ab") as log:
+        with open(self._beside(".log"), "ab", opener=_for_us_alone) as log:
             self._log_begins = log.tell()
             # A session of its own: Ctrl-C in our terminal must not reach it before our last statement has.
             return subprocess.Popen(
@@ -412,6 +412,11 @@ def _make_private(path: Path) -> None:
     state = path.lstat()
     if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid() or state.st_mode & 0o077:
         raise UnusableDatabase(f"{path} belongs to somebody else; remove it, or set TMPDIR to a folder of your own")
+
+
+def _for_us_alone(path: str, flags: int) -> int:
+    """Open a file; one that is made anew can't be read by others, whatever the umask is."""
+    return os.open(path, flags, 0o600)
 
 
 def _is_empty(folder: Path) -> bool:

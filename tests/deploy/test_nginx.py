@@ -554,14 +554,17 @@ def test_with_a_certificate_it_speaks_https_and_sends_others_there(site: Site) -
         secure = site.request("GET", "/poll/1", over=connection)
         assert connection.sock.version() in {"TLSv1.2", "TLSv1.3"}  # type: ignore[attr-defined]
         static = site.request("GET", "/static/css/base.css", over=connection)
+        kept = [site.request("GET", "/", over=connection) for _ in range(2)]
         connection.close()
         assert secure.status == 200
         assert secure.headers["Set-Cookie"].endswith("; Secure")
-        for answer in (secure, static):
+        for answer in (secure, static, *kept):
             assert answer.headers.get_all("Strict-Transport-Security") == ["max-age=31536000"]
         # Workers of before the reload may take a few connections more.
         assert eventually(lambda: site.request("POST", "/poll/1/vote", "choice=0").status == 308)
-        assert site.get("/poll/1/vote").headers["Location"] == "https://127.0.0.1/poll/1/vote"
+        redirect = site.get("/poll/1/vote")
+        assert redirect.headers["Location"] == "https://127.0.0.1/poll/1/vote"
+        assert "Strict-Transport-Security" not in redirect.headers
     finally:
         file.write_text(shipped)
         signal_nginx(site, "-s", "reload")

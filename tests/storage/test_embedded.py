@@ -35,6 +35,7 @@ def test_it_listens_on_a_socket_of_this_user_only(tmp_path: Path) -> None:
     with running(Postgres(embedded=tmp_path / "postgres")) as postgres:
         assert ask(postgres, "SHOW listen_addresses") == ""
         assert Path(postgres.host or "").stat().st_mode & 0o077 == 0
+        assert (tmp_path / "postgres.log").stat().st_mode & 0o077 == 0
 
 
 def test_what_it_keeps_is_there_at_the_next_start(tmp_path: Path) -> None:
