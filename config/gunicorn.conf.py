@@ -9,8 +9,8 @@ each second.
 
 from typing import Any
 
-from polls.app import configured_for_gunicorn
 from polls.serving import BACKLOG
+from polls.workers import configured
 
 # The sockets that nginx.conf knows. All workers take connections from all of them. Everybody on this machine may
 # connect to them, and could take their names first: where other people use it, put them into a folder of polls' own (in
@@ -31,7 +31,7 @@ errorlog = None
 
 def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn has no types
     """Refuse a configuration that no worker can use, and log as it wants it."""
-    configured_for_gunicorn()
+    configured()
     server.log.error_log.propagate = True
 
 

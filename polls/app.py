@@ -2,29 +2,26 @@
 
 import asyncio
 import logging
-import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, suppress
 from functools import partial
 from http import HTTPStatus
-from typing import NoReturn
 
 from aiohttp import web
 
-from polls.config import Config, ConfigError, Postgres, find, load
+from polls.config import Config, Postgres
 from polls.listening import CannotListen, listening_for_metrics, whereabouts
 from polls.live.audience import GOING_AWAY, Audience
 from polls.live.ballot_box import BallotBox
 from polls.live.outbox import Outbox
 from polls.live.standings import Standings
 from polls.live.turnstile import Turnstile
-from polls.logs import configure_logging
-from polls.serving import TO_ARRIVE, manner_of_serving, prepare_process
+from polls.serving import manner_of_serving, prepare_process
 from polls.storage import migrations, questions
 from polls.storage.ballots import Recorder, open_recorder
 from polls.storage.condition import silent_triggers, weaknesses
-from polls.storage.engine import UnusableDatabase, connect, open_engine
+from polls.storage.engine import connect, open_engine
 from polls.storage.notices import notices
 from polls.storage.passwords import Passwords
 from polls.web.forms import MAX_BODY
@@ -58,13 +55,12 @@ from polls.web.routes import setup_routes
 from polls.web.security import security_headers
 from polls.web.templating import setup_templates
 from polls.web.watch import as_message
+from polls.workers import Worker, configured
 
 logger = logging.getLogger(__name__)
 
 _UNTIL_NOTICES = 2  # seconds that a start waits for them
-_IMPATIENT = 1  # seconds that the end waits for whoever is being told metrics
-_UNTIL_ANOTHER = 1  # second until gunicorn tries again what needs a database
-_HOPELESS = 4  # the status with which a worker tells gunicorn that the application can't be loaded
+_LAST_METRICS = 1  # seconds that the end waits for whoever is being told them
 _RECORDER = web.AppKey("recorder", Recorder)
 
 
@@ -106,21 +102,9 @@ def create_app(config: Config) -> web.Application:
 
 async def application() -> web.AppRunner:
     """What a worker of gunicorn serves: `gunicorn polls.app:application`, as the file in $POLLS_CONFIG wants it."""
-    config = configured_for_gunicorn()
+    config = configured()
     prepare_process()
-    return _Worker(create_app(config), **manner_of_serving(config))
-
-
-def configured_for_gunicorn() -> Config:
-    """The configuration, with logging as it wants it. What can't be used ends this process, and gunicorn with it."""
-    try:
-        config = load(find(None))
-    except ConfigError as error:
-        _give_up(str(error))
-    if config.postgres.embedded is not None:
-        _give_up("polls: gunicorn can't run a private PostgreSQL: name a server in the file that $POLLS_CONFIG names")
-    configure_logging(config.log)
-    return config
+    return Worker(create_app(config), **manner_of_serving(config))
 
 
 async def tell_metrics(app: web.Application) -> AsyncIterator[None]:
@@ -133,7 +117,7 @@ async def tell_metrics(app: web.Application) -> AsyncIterator[None]:
             yield
             return
         logger.info("metrics are told at %s/metrics", whereabouts(sockets))
-        runner = web.AppRunner(metrics_app(app, app[METER]), access_log=None, shutdown_timeout=_IMPATIENT)
+        runner = web.AppRunner(metrics_app(app, app[METER]), access_log=None, shutdown_timeout=_LAST_METRICS)
         await runner.setup()
         try:
             for listener in sockets:
@@ -220,31 +204,6 @@ async def close_pg(app: web.Application) -> None:
     """Close the pool; a start that failed half-way has none."""
     if engine := app.get(ENGINE):
         await engine.close()
-
-
-class _Worker(web.AppRunner):
-    """polls in a worker of gunicorn, which looks after sockets and signals."""
-
-    async def setup(self) -> None:
-        try:
-            await super().setup()
-        except UnusableDatabase as error:
-            # With this status gunicorn starts another worker in our place, until there is a database.
-            logger.error("%s", error)  # noqa: TRY400 - the sentence says it all
-            await asyncio.sleep(_UNTIL_ANOTHER)
-            sys.exit(1)
-
-    async def cleanup(self) -> None:
-        for site in list(self.sites):
-            await site.stop()  # the sockets stay open: they are all workers'
-        await asyncio.sleep(TO_ARRIVE)
-        await super().cleanup()
-
-
-def _give_up(reason: str) -> NoReturn:
-    """End this worker, and gunicorn with it: another worker would fare no better."""
-    print(reason, file=sys.stderr)
-    sys.exit(_HOPELESS)
 
 
 def _prepare_schema(postgres: Postgres, given_up: threading.Event) -> None:
