@@ -26,7 +26,14 @@ from polls.domain.person import COMMAND_LINE
 from polls.listening import Door, announcement, listening, withdraw
 from polls.logs import configure_logging
 from polls.paths import FOLDERS
-from polls.serving import BACKLOG, TO_ARRIVE, manner_of_serving, prepare_process, tell_systemd
+from polls.serving import (
+    BACKLOG,
+    TO_ARRIVE,
+    connections_allowed,
+    manner_of_serving,
+    prepare_process,
+    tell_systemd,
+)
 from polls.storage import accounts, embedded, migrations
 from polls.storage.backup import BackupFailed, back_up, restore_from, stream
 from polls.storage.engine import Connection, Engine, connect, environment, narrowed, open_engine
@@ -34,7 +41,6 @@ from polls.storage.examination import Finding, Verdict
 from polls.storage.hosts import database
 from polls.storage.passwords import Passwords, check_fitness
 from polls.storage.recount import counted, recount
-from polls.web.limits import most_connections
 
 logger = logging.getLogger(__name__)
 
@@ -61,12 +67,6 @@ def serve(config: Config) -> int:
     """Serve polls until Ctrl-C or SIGTERM."""
     configure_logging(config.log)
     prepare_process()
-    connections = most_connections(config.limits)
-    if connections < (config.limits.connections or 0):
-        logger.warning(
-            "no more than %d connections can be served at once, since there can't be more open files (ulimit -n)",
-            connections,
-        )
 
     def announce(_: str) -> None:
         print(announcement(config, sockets), flush=True)
@@ -82,7 +82,7 @@ def serve(config: Config) -> int:
             create_app(replace(config, postgres=postgres)),
             sock=sockets,
             backlog=BACKLOG,
-            loop=_OrderlyLoop(connections, prepare_to_end),
+            loop=_OrderlyLoop(connections_allowed(config.limits), prepare_to_end),
             print=announce,
             **manner_of_serving(config),
         )

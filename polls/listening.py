@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import stat
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -51,21 +52,31 @@ def withdraw(sockets: list[socket.socket]) -> bool:
 
 
 class Door:
-    """Lets `most` connections in to `server`, and closes those that come beyond.
-
-    It may be some more for a moment: asyncio takes in all who are waiting before it lets the server know.
-    """
+    """Lets `most` connections in to `server`, and closes those that come beyond."""
 
     def __init__(self, server: web.Server, most: int) -> None:
         self._server = server
         self._most = most
+        # Who was let in in this turn of the loop: asyncio takes in all who are waiting before the server knows of one.
+        self._arriving: deque[web.RequestHandler] = deque()
         self._turned_away = 0
         self._silent_until = 0.0
 
+    @property
+    def requests_count(self) -> int:
+        """How many requests the server has had, as gunicorn's worker wants to know."""
+        return self._server.requests_count
+
     def __call__(self) -> asyncio.BaseProtocol:
         """What serves a connection that has just been made."""
-        if len(self._server.connections) < self._most:
-            return self._server()
+        while self._arriving and self._arriving[0].transport:
+            self._arriving.popleft()
+        if len(self._server.connections) + len(self._arriving) < self._most:
+            if not self._arriving:
+                loop = asyncio.get_running_loop()
+                loop.call_soon(loop.call_soon, self._arriving.clear)
+            self._arriving.append(self._server())
+            return self._arriving[-1]
         self._turned_away += 1
         if monotonic() >= self._silent_until:
             logger.warning(

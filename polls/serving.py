@@ -8,8 +8,11 @@ import socket
 from contextlib import suppress
 from typing import Any
 
-from polls.config import Config
+from polls.config import Config, Limits
 from polls.web.access_log import AccessLogger
+from polls.web.limits import most_connections
+
+logger = logging.getLogger(__name__)
 
 # Connections that may wait until a busy process takes them. A socket that has no room for another refuses it at once.
 BACKLOG = 2048
@@ -27,6 +30,17 @@ def prepare_process() -> None:
     """Make the process fit for a crowd."""
     _collect_garbage_seldom()
     _allow_many_connections()
+
+
+def connections_allowed(limits: Limits) -> int:
+    """How many connections this process has at once; says where that is fewer than the configuration wants."""
+    connections = most_connections(limits)
+    if connections < (limits.connections or 0):
+        logger.warning(
+            "no more than %d connections can be served at once, since there can't be more open files (ulimit -n)",
+            connections,
+        )
+    return connections
 
 
 def manner_of_serving(config: Config) -> dict[str, Any]:

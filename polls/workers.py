@@ -8,9 +8,11 @@ from typing import NoReturn
 from aiohttp import web
 
 from polls.config import Config, ConfigError, find, load
+from polls.listening import Door
 from polls.logs import configure_logging
-from polls.serving import TO_ARRIVE
+from polls.serving import TO_ARRIVE, connections_allowed
 from polls.storage.engine import UnusableDatabase
+from polls.web.keys import CONFIG
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +35,18 @@ def configured() -> Config:
 class Worker(web.AppRunner):
     """What a worker serves; gunicorn looks after sockets and signals."""
 
+    _door: Door | None = None
+
+    @property
+    def server(self) -> Door | None:  # type: ignore[override]
+        """What gunicorn and its sites take for aiohttp's server."""
+        return self._door
+
     async def setup(self) -> None:
         try:
             await super().setup()
+            if server := super().server:
+                self._door = Door(server, connections_allowed(self.app[CONFIG].limits))
         except UnusableDatabase as error:
             # With this status gunicorn starts another worker in our place, until there is a database.
             logger.error("%s", error)  # noqa: TRY400 - the sentence says it all

@@ -84,6 +84,14 @@ def serving(
                     raise
 
 
+def how_it_begins(connection: socket.socket) -> bytes:
+    """The first words of an answer, with its status; nothing, where the connection was closed instead."""
+    try:
+        return connection.recv(len(b"HTTP/1.1 200"))
+    except ConnectionError:
+        return b""
+
+
 def command(folder: Path, *arguments: str, typed: str = "", **options: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m polls ARGUMENTS` in `folder` to its end; `options` are environment variables."""
     return subprocess.run(

@@ -2,17 +2,19 @@
 
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.deploy.readers import Readers
-from tests.deploy.site import PROGRAMS, SOCKETS, Site, alone, children, gunicorn, kill, laid_out, nginx
+from tests.deploy.site import PROGRAMS, SOCKETS, Site, alone, children, gunicorn, kill, laid_out, nginx, running, serves
 from tests.faults.crowd import AT_ONCE, TOO_LONG, Crowd
-from tests.processes import TIMEOUT, eventually, write
+from tests.processes import TIMEOUT, eventually, how_it_begins, write
 from tests.watchers import Watchers
 
 pytestmark = pytest.mark.timeout(1200)  # another run of these tests may have the ports and the sockets first
@@ -125,6 +127,29 @@ def test_a_mistaken_configuration_is_refused_with_all_its_faults(tmp_path: Path)
 
     assert done.returncode == 4
     assert [line.partition(": ")[2].partition(":")[0] for line in done.stderr.splitlines()] == ["log.level", "prot"]
+
+
+@pytest.mark.parametrize("kind", WORKERS)
+def test_a_worker_lets_in_as_many_as_it_may(site: Site, tmp_path: Path, kind: str) -> None:
+    shipped = (site.folder / "config/production.yaml").read_text()
+    settings = tmp_path / "narrow.yaml"
+    settings.write_text(f"{shipped}\nlimits: {{connections: 5}}\n")
+    (path,) = narrow = [tmp_path / "narrow.sock"]
+    options = [f"--bind=unix:{path}", "--workers=1", f"--worker-class={kind}"]
+    words = [PROGRAMS / "gunicorn", "polls.app:application", "-c", "config/gunicorn.conf.py", *options]
+    with running(site, *words, environ={"POLLS_CONFIG": str(settings)}), ExitStack() as opened:
+        assert eventually(lambda: all(map(serves, narrow))), site.logs()
+        visitors = [opened.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(50)]
+        for visitor in visitors:
+            visitor.settimeout(TIMEOUT)
+            visitor.connect(str(path))
+            with suppress(ConnectionError):
+                visitor.sendall(b"GET / HTTP/1.1\r\nHost: polls\r\n\r\n")
+
+        answers = [how_it_begins(visitor) for visitor in visitors]
+
+    assert sorted(answers) == [b""] * 45 + [b"HTTP/1.1 200"] * 5
+    assert "connections were closed at once, since there were 5 already" in site.logs()
 
 
 def test_while_the_database_is_away_workers_are_tried_again(site: Site) -> None:

@@ -1,6 +1,7 @@
 """What one visitor can make a real process wait for, and how many it lets in."""
 
 import asyncio
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,7 +15,7 @@ import pytest
 
 from polls.config import Postgres
 from tests.conftest import empty_database
-from tests.processes import Polls, command, eventually, serving, write
+from tests.processes import Polls, command, eventually, how_it_begins, serving, write
 from tests.watchers import Watchers, connect
 
 IDLE, BODY, ANSWER = 2, 1, 2
@@ -66,9 +67,14 @@ LARGE = {
 
 @pytest.fixture(scope="module")
 def polls(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Polls]:
+    with limited(postgres, tmp_path_factory.mktemp("limits")) as polls:
+        yield polls
+
+
+@contextmanager
+def limited(postgres: Postgres, folder: Path, purpose: str = "limits") -> Iterator[Polls]:
     """A process that is less patient than by default, with the sample polls."""
-    folder = tmp_path_factory.mktemp("limits")
-    with empty_database(postgres, "limits") as own:
+    with empty_database(postgres, purpose) as own:
         patience = {"idle": IDLE, "body": BODY, "answer": ANSWER}
         limits = patience | {"connections": CONNECTIONS, "watchers": WATCHERS}
         address = {key: value for key, value in asdict(own).items() if value is not None}
@@ -186,6 +192,23 @@ def test_a_full_process_turns_newcomers_away_and_serves_who_is_there(polls: Poll
     newcomer = HTTPConnection(address.hostname or "", address.port)
     assert eventually(lambda: vote(newcomer) == 303)
     newcomer.close()
+
+
+def test_of_a_crowd_that_comes_at_once_as_many_are_let_in_as_may_be(postgres: Postgres, tmp_path: Path) -> None:
+    with limited(postgres, tmp_path, "crowd") as polls, ExitStack() as opened:
+        address = urlsplit(polls.url)
+        polls.process.send_signal(signal.SIGSTOP)  # so that all of them wait when it looks
+        crowd = [
+            opened.enter_context(socket.create_connection((address.hostname, address.port), timeout=LATE))
+            for _ in range(3 * CONNECTIONS)
+        ]
+        for visitor in crowd:
+            visitor.sendall(b"GET / HTTP/1.1\r\nHost: polls\r\n\r\n")
+        polls.process.send_signal(signal.SIGCONT)
+
+        answers = [how_it_begins(visitor) for visitor in crowd]
+
+    assert sorted(answers) == [b""] * 2 * CONNECTIONS + [b"HTTP/1.1 200"] * CONNECTIONS
 
 
 def vote(connection: HTTPConnection) -> int:
