@@ -332,7 +332,7 @@ def advice(postgres: Postgres, error: Exception) -> str:
         if f'database "{name}" does not exist' in refusal:
             return f"the database {name} does not exist on this PostgreSQL server. Make it: createdb {name}"
         if role := re.search(r'role "(.*)" does not exist', refusal):
-            return f"PostgreSQL knows no role {role[1]}. Make it: createuser {role[1]}; or set postgres.user to another"
+            return f"can't reach PostgreSQL: {reason(refusal)}. Make it: createuser {role[1]}; or set postgres.user"
         if "password authentication failed" in refusal or "no password supplied" in refusal:
             return (
                 "PostgreSQL refused the password. "

@@ -119,7 +119,7 @@ def test_weak_settings_are_found(tmp_path: Path, postgres: Postgres) -> None:
     ("settings", "said"),
     [
         ({"host": "127.0.0.1", "port": 1}, r"can't reach PostgreSQL: .*Connection refused.*\. Check what stands below"),
-        ({"user": "nobody"}, r"PostgreSQL knows no role nobody\. Make it: createuser nobody"),
+        ({"user": "nobody"}, r"can't reach PostgreSQL: .*role \"nobody\" does not exist\. Make it: createuser nobody"),
         ({"database": "nowhere"}, r"the database nowhere does not exist .* Make it: createdb nowhere"),
     ],
 )
