@@ -21,7 +21,7 @@ from polls.serving import manner_of_serving, prepare_process
 from polls.storage import migrations, questions
 from polls.storage.ballots import Recorder, open_recorder
 from polls.storage.condition import silent_triggers, weaknesses
-from polls.storage.engine import connect, open_engine
+from polls.storage.engine import connect, is_cancelled, open_engine
 from polls.storage.notices import notices
 from polls.storage.passwords import Passwords
 from polls.web.forms import MAX_BODY
@@ -92,6 +92,7 @@ def create_app(config: Config) -> web.Application:
     app.on_startup.append(open_ballot_box)
     app.on_startup.append(open_standings)
     app.on_startup.append(open_outbox)
+    app.on_startup.append(heed_the_end)
     app.on_shutdown.append(dismiss_audience)
     app.on_cleanup.append(close_outbox)
     app.on_cleanup.append(close_standings)
@@ -172,6 +173,12 @@ async def open_standings(app: web.Application) -> None:
 async def open_outbox(app: web.Application) -> None:
     """Begin to give up connections whose visitors don't take their answers."""
     app[OUTBOX].open()
+
+
+async def heed_the_end(_: web.Application) -> None:
+    """Serve nobody if the end has come while this started: asyncio.wait_for, in Python 3.11, may swallow that."""
+    if is_cancelled():
+        raise asyncio.CancelledError
 
 
 async def dismiss_audience(app: web.Application) -> None:

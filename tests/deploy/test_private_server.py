@@ -87,7 +87,11 @@ def test_the_end_may_come_while_it_still_starts(tmp_path: Path, how: signal.Sign
 
         starting.send_signal(how)
 
-        _, errors = starting.communicate(timeout=20)
+        try:
+            _, errors = starting.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            starting.kill()
+            raise
     assert "Traceback" not in errors
     assert postmasters(tmp_path) == 0
 

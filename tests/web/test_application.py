@@ -1,9 +1,11 @@
 """The application as a whole: built, mounted elsewhere, overridden, logged."""
 
+import asyncio
 import json
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -36,6 +38,24 @@ async def test_a_start_without_a_database_says_so_and_leaves_nothing_open() -> N
 
     with pytest.raises(UnusableDatabase):
         await runner.setup()
+    await runner.cleanup()
+
+
+async def test_an_end_that_comes_while_it_starts_is_not_forgotten(config: Config) -> None:
+    app = create_app(config)
+
+    async def swallow(_: web.Application) -> None:
+        """What asyncio.wait_for does when it is cancelled just as it is done."""
+        starting.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+
+    app.on_startup.insert(0, swallow)
+    runner = web.AppRunner(app)
+    starting = asyncio.create_task(runner.setup())
+
+    with pytest.raises(asyncio.CancelledError):
+        await starting
     await runner.cleanup()
 
 
