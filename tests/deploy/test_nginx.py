@@ -360,6 +360,20 @@ def test_everybody_reads_their_own_language(site: Site, poll: int) -> None:
     assert kept.count("HIT") > len(everyone) / 2
 
 
+def test_who_prefers_languages_in_several_lines_chooses_for_nobody_else(site: Site, poll: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", PORT)
+    connection.putrequest("GET", f"/poll/{poll}/results")
+    for language in ("de", "zh"):
+        connection.putheader("Accept-Language", language)
+    connection.endheaders()
+    assert connection.getresponse().status == 200
+    connection.close()
+
+    for language, right in (("de", "en"), ("de, zh", "zh-Hans"), ("de,zh", "zh-Hans"), ("zh", "zh-Hans")):
+        answer = site.get(f"/poll/{poll}/results", accept_language=language)
+        assert answer.headers["Content-Language"] == right, language
+
+
 def test_what_is_somebodys_own_reaches_nobody_else(site: Site, poll: int) -> None:
     results = f"/poll/{poll}/results"
     answer = vote(site, poll, cookie=f"{VOTER}1")
