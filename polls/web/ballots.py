@@ -9,13 +9,13 @@ from polls.domain.poll import Ballot
 from polls.storage.ballots import Outcome
 from polls.web.addresses import network_of
 from polls.web.base import PollView
+from polls.web.connections import has_hung_up
 from polls.web.errors import respond, retry_after, wants_json, wording
 from polls.web.forms import marked, read_form
 from polls.web.keys import BALLOT_BOX, STANDINGS, TURNSTILE, VOTED
 from polls.web.templating import language_of, render
 from polls.web.view import view
 from polls.web.voter import (
-    has_hung_up,
     introduce_voter,
     known_voter,
     name_in_poll,
@@ -25,6 +25,7 @@ from polls.web.voter import (
     viewer_of,
 )
 
+_NOBODY_WAITS = 499  # as nginx calls it, and logs alone are told
 _PATIENCE = 0.9  # seconds that a voter who has waited already waits for the form to be shown again
 
 
@@ -38,15 +39,15 @@ class VoteView(PollView):
             marks = marked(form, question_id)
         except NothingChosen as error:
             return await self._ask_again(error)
+        if has_hung_up(request):
+            # This process may have stood still, and the ballot been cast at another since, and changed there.
+            return web.Response(status=_NOBODY_WAITS)
         known = known_voter(request)
         voter = known or new_voter()
         app = request.app
         ballot = Ballot(question_id, name_in_poll(voter, question_id), marks)
         outcome: Outcome | TooManyVoters
         try:
-            # What was sent to a process that stood still may have been cast at another since, and changed there.
-            if has_hung_up(request):
-                raise VoteNotStored  # noqa: TRY301
             # Where there is no address, everybody would be one network.
             if (turnstile := app[TURNSTILE]) and (network := network_of(request)):
                 turnstile.enter(network, voter)

@@ -1,7 +1,6 @@
 """Who votes: the voter of a public poll is their browser, known by a random cookie."""
 
 import hashlib
-import select
 from collections.abc import Iterable
 
 from aiohttp import hdrs, web
@@ -13,8 +12,6 @@ from polls.web.view import STRANGER, Viewer
 
 VOTER_COOKIE = "voter"  # 128 random bits
 BALLOT_COOKIE = "ballot"  # what this browser's ballot marks; for pages to show, so that they need not ask the database
-
-_HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)  # the first is Linux's; the second is always looked for
 
 _VOTERS = RandomNames(32)
 _VOTER = pattern(VOTER_COOKIE, "[0-9a-f]{32}")
@@ -51,15 +48,6 @@ def introduce_voter(request: web.Request, response: web.StreamResponse) -> None:
 def remember_marks(request: web.Request, response: web.StreamResponse, marks: Iterable[int], *, path: str) -> None:
     """Let the pages of the poll at `path` show what was chosen."""
     remember(request, response, BALLOT_COOKIE, ".".join(map(str, marks)), path=path)
-
-
-def has_hung_up(request: web.Request) -> bool:
-    """Whether the voter doesn't wait for the answer any more: the kernel may know what the loop hasn't read yet."""
-    if request.transport is None or request.transport.is_closing():
-        return True
-    connection = select.poll()
-    connection.register(request.transport.get_extra_info("socket"), _HUNG_UP)
-    return bool(connection.poll(0))
 
 
 def viewer_of(request: web.Request) -> Viewer:

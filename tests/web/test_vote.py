@@ -1,4 +1,6 @@
 import asyncio
+import logging
+import socket
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -42,6 +44,27 @@ async def test_no_vote_is_lost_when_many_come_at_once(client: TestClient, ask: A
 
     assert {answer.status for answer in answers} == {303}
     assert votes() == [100, 0]
+
+
+@pytest.mark.parametrize("leave", [socket.socket.close, lambda voter: voter.shutdown(socket.SHUT_WR)])
+async def test_who_hung_up_before_the_form_was_read_has_not_voted(
+    client: TestClient, ask: Ask, votes: Votes, caplog: pytest.LogCaptureFixture, leave: Callable[[socket.socket], None]
+) -> None:
+    ask("Tea?", "Yes", "No")
+    with caplog.at_level(logging.INFO, "aiohttp.access"), socket.socket() as voter:
+        # All of it happens before the loop takes its next turn.
+        voter.connect((client.host, client.port))
+        voter.sendall(
+            b"POST /poll/1/vote HTTP/1.1\r\nHost: polls\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 8\r\n\r\nchoice=1"
+        )
+        leave(voter)
+
+        async with asyncio.timeout(10):
+            while 'POST /poll/1/vote HTTP/1.1" 499' not in caplog.text:
+                await asyncio.sleep(0.01)
+
+    assert votes() == [0, 0]
 
 
 @pytest.mark.parametrize(
