@@ -128,7 +128,7 @@ def verify(config: Config, *, poll: int | None = None) -> int:
 
 
 def backup(config: Config, file: Path, *, replace_it: bool = False) -> int:
-    """Write everything in the database to `file`, or to standard output where that is `-`."""
+    """Write everything in the database but who is signed in to `file`, or to standard output where that is `-`."""
     with _backing_up(config) as (postgres, connection):
         if file == _STANDARD:
             if sys.stdout.isatty():
@@ -136,7 +136,7 @@ def backup(config: Config, file: Path, *, replace_it: bool = False) -> int:
             stream(sys.stdout.buffer, postgres, connection)
             return 0
         size = back_up(file, postgres, connection, replace=replace_it)
-    print(f"{file} holds everything that is in the database {database(postgres)}: {size:,} bytes")
+    print(f"{file} holds everything in the database {database(postgres)} but who is signed in: {size:,} bytes")
     return 0
 
 
@@ -337,6 +337,7 @@ class _OrderlyLoop(asyncio.SelectorEventLoop):
     def __init__(self, most_connections: int, prepare_to_end: Callable[[], float]) -> None:
         super().__init__()
         self._most_connections = most_connections
+        self._doors: dict[web.Server, Door] = {}
         self._prepare_to_end = prepare_to_end
 
     async def create_server(
@@ -345,9 +346,10 @@ class _OrderlyLoop(asyncio.SelectorEventLoop):
         *args: Any,  # noqa: ANN401 - they are asyncio's
         **kwargs: Any,  # noqa: ANN401
     ) -> asyncio.Server:
-        """Serve connections; those to aiohttp's server through a door."""
+        """Serve connections; those to aiohttp's server through a door, which all its sockets have in common."""
         if isinstance(protocol_factory, web.Server):
-            protocol_factory = Door(protocol_factory, self._most_connections)
+            door = Door(protocol_factory, self._most_connections)
+            protocol_factory = self._doors.setdefault(protocol_factory, door)
         return await super().create_server(protocol_factory, *args, **kwargs)
 
     def add_signal_handler(self, sig: int, callback: Callable[[*_Args], object], *args: *_Args) -> None:

@@ -1,11 +1,15 @@
+import asyncio
 import errno
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from polls import listening as module
+from polls.commands import _OrderlyLoop
 from polls.config import Config, Metrics, Postgres
 from polls.listening import CannotListen, announcement, listening, listening_for_metrics, withdraw
 
@@ -24,6 +28,30 @@ def test_on_all_addresses_it_tells_what_to_type_on_a_phone(monkeypatch: pytest.M
             f"polls is ready at http://127.0.0.1:{port}, "
             f"for phones on the same network at http://192.168.1.7:{port} (Ctrl-C ends it)"
         )
+
+
+def test_a_server_lets_in_as_many_as_it_may_on_all_its_sockets_together() -> None:
+    async def count() -> int:
+        server = web.Server(lambda _: web.Response())  # type: ignore[arg-type, return-value]
+        crowd, listeners = [], []
+        with ExitStack() as opened:
+            for _ in range(2):
+                door = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+                listeners.append(await asyncio.get_running_loop().create_server(server, sock=door))
+                crowd += [opened.enter_context(socket.create_connection(door.getsockname())) for _ in range(20)]
+            await asyncio.sleep(0.5)
+            most = len(server.connections)
+            await server.shutdown(1)
+            for listener in listeners:
+                listener.close()
+        await asyncio.sleep(0.1)
+        return most
+
+    loop = _OrderlyLoop(5, lambda: 0)
+    try:
+        assert loop.run_until_complete(count()) == 5
+    finally:
+        loop.close()
 
 
 def test_without_a_network_there_is_nothing_to_type_on_a_phone(monkeypatch: pytest.MonkeyPatch) -> None:

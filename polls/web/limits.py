@@ -10,7 +10,7 @@ from polls.config import Limits
 MOST_CONNECTIONS = 20_000  # unless the configuration says otherwise: more than one process has the time for
 MOST_HEADERS = 64
 LINGERING = 2  # seconds for which a client may go on sending what nobody reads, so that it reads our answer
-_BESIDE = 250  # open files that are no connection of a visitor, and those that come in one turn of the loop
+_BESIDE = 250  # open files that are no connection of a visitor's, and some who are turned away
 
 
 def handler_args(limits: Limits) -> dict[str, Any]:
