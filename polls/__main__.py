@@ -125,7 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     command("sample", "Load the sample polls; those that are there already stay as they are.")
     verify = command("verify", "Recount every poll from its ballots: exit status 1 where a number differs.")
     verify.add_argument("--poll", metavar="ID", type=_poll, help="recount this poll alone")
-    back_up = command("backup", "Write everything in the database to a file; voting may go on meanwhile.")
+    back_up = command(
+        "backup", "Write everything in the database, but who is signed in, to a file; voting may go on meanwhile."
+    )
     back_up.add_argument("file", metavar="FILE", type=Path, help="the file that shall hold it; - is standard output")
     back_up.add_argument("--force", action="store_true", help="replace FILE, if there is one")
     restore = command("restore", "Fill an empty database with a backup, and recount every poll in it.")

@@ -20,7 +20,7 @@ from polls.live.turnstile import Turnstile
 from polls.serving import manner_of_serving, prepare_process
 from polls.storage import migrations, questions
 from polls.storage.ballots import Recorder, open_recorder
-from polls.storage.condition import silent_triggers, weaknesses
+from polls.storage.condition import damage, weaknesses
 from polls.storage.engine import connect, is_cancelled, open_engine
 from polls.storage.notices import notices
 from polls.storage.passwords import Passwords
@@ -216,5 +216,5 @@ async def close_pg(app: web.Application) -> None:
 def _prepare_schema(postgres: Postgres, given_up: threading.Event) -> None:
     with connect(postgres) as connection:
         migrations.prepare(postgres, connection, given_up)
-        for weakness in (*weaknesses(connection), *silent_triggers(connection)):
+        for weakness in (*weaknesses(connection), *damage(connection)):
             logger.warning(weakness)

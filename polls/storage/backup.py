@@ -1,4 +1,4 @@
-"""Backups: everything that is in the database, written to a file by pg_dump, and read from it by pg_restore."""
+"""Backups: everything in the database but who is signed in, written by pg_dump to a file, and read by pg_restore."""
 
 import os
 import re
@@ -59,6 +59,15 @@ _OBJECTS = """
 """
 
 
+_END_SESSIONS = """
+    DO $$ BEGIN
+        IF to_regclass('session') IS NOT NULL THEN
+            DELETE FROM session;
+        END IF;
+    END $$
+"""
+
+
 class BackupFailed(Exception):
     """Nothing was written, or nothing was restored; the message tells why, and what to do, in one line."""
 
@@ -68,7 +77,7 @@ class _ProgramFailed(Exception):
 
 
 def back_up(file: Path, postgres: Postgres, connection: Connection, *, replace: bool = False) -> int:
-    """Write everything in the database, as it is at one moment, to `file`, and return how many bytes that is.
+    """Write what is in the database, as it is at one moment, to `file`, and return how many bytes that is.
 
     Voting goes on meanwhile. `file` is there when it is whole, and its owner alone may read it. Raises BackupFailed,
     also where there is such a file already and it isn't to be replaced.
@@ -91,7 +100,7 @@ def back_up(file: Path, postgres: Postgres, connection: Connection, *, replace: 
 
 
 def stream(target: IO[bytes], postgres: Postgres, connection: Connection) -> None:
-    """Write everything in the database to an open file. Raises BackupFailed."""
+    """Write what is in the database to an open file. Raises BackupFailed."""
     _expect_polls(postgres, connection)
     words = [_program("pg_dump", postgres, connection), *_EVERYTHING]
     with subprocess.Popen(words, env=os.environ | environment(postgres), stdout=subprocess.PIPE) as pg_dump:
@@ -132,6 +141,8 @@ def restore_from(file: Path, postgres: Postgres, connection: Connection, *, call
                 f"nothing was restored of {called or file}; the database {name} is empty as before. {error}"
             ) from error
     with connection, connection.cursor() as cursor:
+        # Backups of older versions bring along who was signed in then, and sessions that have ended since.
+        cursor.execute(_END_SESSIONS)
         # Rows were copied before there were triggers, so nobody has heard of them; nor does the planner know any.
         cursor.execute("NOTIFY polls, '{}'")
         cursor.execute("ANALYZE")
@@ -157,12 +168,10 @@ def _whole_or_not_there(file: Path) -> Iterator[Path]:
 
 
 def _expect_polls(postgres: Postgres, connection: Connection) -> None:
-    applied = migrations.applied(connection)
-    if not applied:
+    if lost := migrations.loss(connection):
+        raise BackupFailed(lost)
+    if not migrations.applied(connection):
         raise BackupFailed(f"there is nothing to back up: the database {database(postgres)} has no polls in it")
-    is_current = applied.keys() >= {migration.name for migration in migrations.migrations()}
-    if is_current and (gone := migrations.missing_tables(connection)):
-        raise BackupFailed(migrations.loss_of(gone))
 
 
 def _has_objects(connection: Connection) -> bool:
@@ -174,6 +183,8 @@ def _has_objects(connection: Connection) -> bool:
 def _check(file: Path, called: str, program: str, postgres: Postgres) -> None:
     """See whether `file` is a backup that this version of polls can serve. Raises BackupFailed where it isn't."""
     try:
+        if file.is_fifo():
+            raise BackupFailed(f"{called} can be read only once; lead it to standard input: polls restore - < {called}")
         with file.open("rb"):
             pass
     except OSError as error:
@@ -220,7 +231,8 @@ def _program(name: str, postgres: Postgres, connection: Connection) -> str:
 
 def _run(words: list[str], postgres: Postgres) -> str:
     """What one of PostgreSQL's programs prints. Raises _ProgramFailed."""
-    done = subprocess.run(words, env=os.environ | environment(postgres), capture_output=True, check=False)
+    environ = os.environ | environment(postgres) | {"LC_ALL": "C"}  # what it says is read here, too
+    done = subprocess.run(words, env=environ, capture_output=True, check=False)
     if done.returncode != 0:
         program = Path(words[0]).name
         complaint = " ".join(done.stderr.decode(errors="replace").split()) or f"status {done.returncode}"

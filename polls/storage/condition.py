@@ -13,9 +13,10 @@ from polls.storage.tables import metadata
 
 _UNLOGGED = """
     SELECT oid::regclass::text
-    FROM pg_class
-    WHERE relpersistence = 'u' AND oid = ANY (SELECT to_regclass(name) FROM unnest(%s) AS ours (name))
-    ORDER BY 1
+    FROM unnest(%s) WITH ORDINALITY AS ours (name, place)
+    JOIN pg_class ON pg_class.oid = to_regclass(name)
+    WHERE relpersistence = 'u'
+    ORDER BY place
 """
 
 _TRIGGERS = """
@@ -25,6 +26,8 @@ _TRIGGERS = """
     ORDER BY 1, 2
 """
 
+_DEEDS = re.compile(r"^(CREATE|DROP)(?: OR REPLACE)?(?: CONSTRAINT)? TRIGGER(?: IF EXISTS)? (\w+)", re.MULTILINE)
+
 # Settings of the server without which a vote that was acknowledged can be lost, and how they must not be.
 _WEAK = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
@@ -33,43 +36,53 @@ def weaknesses(connection: Connection) -> list[str]:
     """What endangers acknowledged votes in this database, each in a sentence for operators."""
     with connection, connection.cursor() as cursor:
         cursor.execute("SELECT name, setting FROM pg_settings WHERE name = ANY (%s) ORDER BY name", (list(_WEAK),))
-        weak = [
+        return [
             f"{name} is {setting} in PostgreSQL: votes that were counted can be lost when it crashes. Set it to on"
             for name, setting in cursor.fetchall()
             if setting == _WEAK[name]
         ]
-        cursor.execute(_UNLOGGED, (list(metadata.tables),))
-        return weak + [
-            f"the table {name} is unlogged: a crash of PostgreSQL empties it. ALTER TABLE {name} SET LOGGED"
-            for (name,) in cursor.fetchall()
-        ]
 
 
-def silent_triggers(connection: Connection) -> list[str]:
-    """What endangers the truth of pages: triggers of ours that are disabled or gone, in sentences for operators."""
+def damage(connection: Connection) -> list[str]:
+    """What was done by hand to our tables that endangers votes, or the truth of pages: sentences for operators."""
+    tables = [table.name for table in metadata.sorted_tables]  # one that another refers to is made LOGGED before it
     with connection, connection.cursor() as cursor:
-        cursor.execute(_TRIGGERS, (list(metadata.tables),))
-        triggers = cursor.fetchall()
+        cursor.execute(_UNLOGGED, (tables,))
+        unlogged = [name for (name,) in cursor.fetchall()]
+        cursor.execute(_TRIGGERS, (tables,))
+        triggers = [_Trigger(*row) for row in cursor.fetchall()]
+    ours = _triggers_of(migrations.migrations())
     disabled = defaultdict(list)
-    for table, _, is_enabled, is_postgresqls in triggers:
-        if not is_enabled:
-            disabled[table].append(is_postgresqls)
-    ours = migrations.migrations()
-    gone = _triggers_of(ours).keys() - {name for _, name, *_ in triggers}
-    if migrations.applied(connection).keys() - {migration.name for migration in ours}:
-        gone = set()  # a newer version may have replaced some
+    for trigger in triggers:
+        if not trigger.is_enabled and (trigger.is_postgresqls or trigger.name in ours):
+            disabled[trigger.table].append(trigger)
+    # A newer version may have replaced some.
+    gone = {} if migrations.newer(connection) else ours.keys() - {trigger.name for trigger in triggers}
     return [
         *(
-            f"triggers of the table {table} are disabled: pages may show what was before. "
-            f"ALTER TABLE {table} ENABLE TRIGGER {'ALL' if any(are_postgresqls) else 'USER'}"
-            for table, are_postgresqls in disabled.items()
+            f"the table {table} is unlogged: a crash of PostgreSQL empties it. ALTER TABLE {table} SET LOGGED"
+            for table in unlogged
+        ),
+        *(
+            f"triggers of the table {table} are disabled: pages may show what was before. ALTER TABLE {table} "
+            f"ENABLE TRIGGER {'ALL' if any(trigger.is_postgresqls for trigger in found) else 'USER'}"
+            for table, found in disabled.items()
         ),
         *(
             f"the trigger {name} is missing: pages may show what was before. Make it anew, as {file} says"
-            for name, file in _triggers_of(ours).items()
+            for name, file in ours.items()
             if name in gone
         ),
     ]
+
+
+class _Trigger(NamedTuple):
+    """A trigger that is there; PostgreSQL's own hold foreign keys."""
+
+    table: str
+    name: str
+    is_enabled: bool
+    is_postgresqls: bool
 
 
 class Fitness(NamedTuple):
@@ -96,11 +109,11 @@ def _triggers_of(applied: Iterable[migrations.Migration]) -> dict[str, str]:
     """The triggers that are there after these migrations: {name: the file that has made it}."""
     triggers = {}
     for migration in applied:
-        for deed, name in re.findall(r"^(CREATE|DROP) TRIGGER (\w+)", migration.sql, re.MULTILINE):
+        for deed, name in _DEEDS.findall(migration.sql):
             if deed == "CREATE":
                 triggers[name] = f"sql/{migration.name}.sql"
             else:
-                del triggers[name]
+                triggers.pop(name, None)
     return triggers
 
 

@@ -249,7 +249,7 @@ def compiled(statement: sa.sql.ClauseElement) -> str:
 def connect(postgres: Postgres) -> Iterator[Connection]:
     """One connection without time limits, for commands and migrations. Raises UnusableDatabase for all that fails."""
     try:
-        connection = psycopg2.connect(dsn(narrowed(postgres)))
+        connection = psycopg2.connect(dsn(writable(postgres)))
     except psycopg2.OperationalError as error:
         raise UnusableDatabase(advice(postgres, error)) from error
     try:
@@ -342,7 +342,10 @@ def advice(postgres: Postgres, error: Exception) -> str:
 
 
 def _refusal(error: psycopg2.Error) -> str:
-    return f"PostgreSQL refused: {' '.join(str(error).split())}. `polls doctor` tells what is wrong with the set-up"
+    refusal = f"PostgreSQL refused: {' '.join(str(error).split())}"
+    if isinstance(error, psycopg2.errors.InsufficientPrivilege | psycopg2.errors.UndefinedTable):
+        return f"{refusal}. `polls doctor` tells what is wrong with the set-up"
+    return refusal
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:

@@ -10,7 +10,7 @@ import psycopg2
 
 from polls.config import Postgres
 from polls.storage import migrations
-from polls.storage.condition import silent_triggers, weaknesses
+from polls.storage.condition import damage, weaknesses
 from polls.storage.engine import BESIDE_THE_POOL, Connection, UnusableDatabase
 from polls.storage.tables import account, history, metadata
 
@@ -135,15 +135,15 @@ def _clock(connection: Connection, _: Postgres) -> _Said:
 def _schema(connection: Connection, postgres: Postgres) -> _Said:
     pending = [migration.name for migration in migrations.pending(connection)]
     ours = {migration.name for migration in migrations.migrations()}
-    foreign = sorted(migrations.applied(connection).keys() - ours)
-    if pending and postgres.migrate:
+    foreign = migrations.newer(connection)
+    if lost := migrations.loss(connection):
+        yield _fault(lost)
+    elif pending and postgres.migrate:
         yield _note(f"{', '.join(pending)} not applied yet; serving does it")
     elif pending:
         yield _fault(f"{', '.join(pending)} not applied, and postgres.migrate is off. Run `polls migrate`")
-    elif gone := migrations.missing_tables(connection):
-        yield _fault(migrations.loss_of(gone))
-    elif silent := silent_triggers(connection):
-        yield from map(_fault, silent)
+    elif harm := damage(connection):
+        yield from map(_fault, harm)
     else:
         yield _ok(f"all {len(ours)} migrations are applied, and what they made is there")
     if foreign:

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,6 +48,8 @@ def prepare(postgres: Postgres, connection: Connection, given_up: threading.Even
     where tables are missing. One that a newer version has taken further is fit: while versions change, processes of the
     older one may have to start.
     """
+    if lost := loss(connection):
+        raise UnusableDatabase(lost)
     if postgres.migrate:
         migrate(postgres, connection, given_up)
     elif behind := pending(connection):
@@ -55,9 +57,7 @@ def prepare(postgres: Postgres, connection: Connection, given_up: threading.Even
         raise UnusableDatabase(
             f"the database lacks {names}. Apply what is missing with `python -m polls migrate` and the same --config"
         )
-    if gone := missing_tables(connection):
-        raise UnusableDatabase(loss_of(gone))
-    if later := sorted(applied(connection).keys() - {migration.name for migration in migrations()}):
+    if later := newer(connection):
         logger.warning("a newer version of polls has applied %s to the database; going on", ", ".join(later))
 
 
@@ -108,21 +108,26 @@ def pending(connection: Connection) -> list[Migration]:
     return [migration for migration in migrations() if migration.name not in done]
 
 
-def missing_tables(connection: Connection) -> list[str]:
-    """Our tables that aren't there: those of migrations that aren't applied, and what was dropped by hand."""
+def newer(connection: Connection) -> list[str]:
+    """What a newer version of polls has applied."""
+    return sorted(applied(connection).keys() - {migration.name for migration in migrations()})
+
+
+def loss(connection: Connection) -> str | None:
+    """Which of our tables were dropped, and what to do, in words; None where everything is there, or will be."""
+    done = applied(connection).keys()
+    ours = {migration.name for migration in migrations()}
     with connection, connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT name FROM unnest(%s) AS needed (name) WHERE to_regclass(name) IS NULL", (list(metadata.tables),)
+        tables = [*metadata.tables, "migration"]
+        cursor.execute("SELECT name FROM unnest(%s) AS ours (name) WHERE to_regclass(name) IS NULL", (tables,))
+        gone = [name for (name,) in cursor.fetchall()]
+    # Before all of ours are applied, some are not there yet; and a newer version may have put others in their place.
+    if gone == ["migration"] or (gone and done == ours):
+        return (
+            f"somebody has dropped what polls had made in this database: {', '.join(gone)}. "
+            "Restore a backup into a new one: `polls restore`"
         )
-        return [name for (name,) in cursor.fetchall()]
-
-
-def loss_of(tables: Sequence[str]) -> str:
-    """What is to be said of tables that have been dropped."""
-    return (
-        f"polls made {', '.join(tables)} in this database, and somebody has dropped what was there. "
-        "Restore a backup into a new one: `polls restore`"
-    )
+    return None
 
 
 def load_sample(connection: Connection) -> int:

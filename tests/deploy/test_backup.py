@@ -179,8 +179,10 @@ def spoilt(content: bytes) -> bytes:
     ],
 )
 def test_of_a_broken_backup_nothing_is_restored(
-    elsewhere: Config, file: Path, damage: Callable[[bytes], bytes], said: str
+    elsewhere: Config, file: Path, damage: Callable[[bytes], bytes], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LANGUAGE", "de")  # whatever language the operator speaks
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
     file.write_bytes(damage(file.read_bytes()))
 
     with pytest.raises(Refused, match=said) as refused:
@@ -195,6 +197,9 @@ def test_what_is_no_file_is_said(elsewhere: Config, tmp_path: Path) -> None:
         restore(elsewhere, tmp_path / "gone")
     with pytest.raises(Refused, match=r"can't read .*: Is a directory$"):
         restore(elsewhere, tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Refused, match=r"pipe can be read only once; lead it to standard input"):
+        restore(elsewhere, tmp_path / "pipe")
     assert tables(elsewhere) == []
 
 

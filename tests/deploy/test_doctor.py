@@ -217,7 +217,7 @@ def test_a_schema_that_is_behind_is_found_and_one_that_is_ahead_is_told(tmp_path
 @pytest.mark.parametrize(
     ("harm", "subject", "said"),
     [
-        ("DROP TABLE ballot", "schema", r"polls made ballot in this database, .* Restore a backup into a new one"),
+        ("DROP TABLE ballot", "schema", r"somebody has dropped .*: ballot\. Restore a backup into a new one"),
         (
             "ALTER TABLE question DISABLE TRIGGER USER",
             "schema",
@@ -229,7 +229,8 @@ def test_a_schema_that_is_behind_is_found_and_one_that_is_ahead_is_told(tmp_path
             "schema",
             r"the trigger choice_recounted is missing: .* Make it anew, as sql/0003_notices\.sql says",
         ),
-        ("ALTER TABLE ballot SET UNLOGGED", "settings", ".* ALTER TABLE ballot SET LOGGED"),
+        ("DROP TABLE migration", "schema", r"somebody has dropped .*: migration\. Restore a backup into a new one"),
+        ("ALTER TABLE ballot SET UNLOGGED", "schema", ".* ALTER TABLE ballot SET LOGGED"),
     ],
 )
 def test_what_was_taken_away_by_hand_is_found_and_said_when_polls_starts(
@@ -246,12 +247,47 @@ def test_what_was_taken_away_by_hand_is_found_and_said_when_polls_starts(
 
         told = fault.partition(": ")[2]
         if harm.startswith("DROP TABLE"):
-            for words in (["serve"], ["verify"], ["backup", "x"]):
+            for words in (["--port=0"], ["verify"], ["backup", "x"]):
                 done = command(tmp_path, *words, f"--config={settings}")
                 assert (done.returncode, done.stderr) == (1, f"polls: {told}\n")
         else:
             with serving(tmp_path, config={"postgres": server.address | {"database": harmed.database}}) as polls:
                 assert told in polls.log.read_text()
+
+
+def test_what_operators_and_newer_versions_have_changed_is_no_harm(server: Server) -> None:
+    with empty_database(address(server), "changed") as changed, connect(changed) as connection:
+        migrations.migrate(changed, connection)
+        with connection, connection.cursor() as cursor:
+            cursor.execute(
+                """
+                CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+                CREATE TRIGGER audit AFTER INSERT ON ballot FOR EACH ROW EXECUTE FUNCTION audit();
+                ALTER TABLE ballot DISABLE TRIGGER audit;
+                DROP TRIGGER question_changed ON question;
+                DROP TABLE question_words;
+                INSERT INTO migration (name, hash) VALUES ('9999_of_tomorrow', '');
+                """
+            )
+
+        assert found_wrong(changed) == []
+        migrations.prepare(changed, connection)
+
+
+def test_the_advice_for_unlogged_tables_can_be_followed(server: Server) -> None:
+    with empty_database(address(server), "unlogged") as unlogged, connect(unlogged) as connection:
+        migrations.migrate(unlogged, connection)
+        with connection, connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE ballot SET UNLOGGED; ALTER TABLE question_words SET UNLOGGED")
+            cursor.execute("ALTER TABLE choice SET UNLOGGED; ALTER TABLE question SET UNLOGGED")
+
+        faults = found_wrong(unlogged)
+        for fault in faults:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(fault.rpartition(". ")[2])
+
+        assert len(faults) == 4
+        assert found_wrong(unlogged) == []
 
 
 def test_a_role_that_may_too_little_is_found(tmp_path: Path, server: Server) -> None:
