@@ -87,6 +87,7 @@ def create_app(config: Config) -> web.Application:
     app[TURNSTILE] = Turnstile(config.votes.per_address) if config.votes.per_address else None
     setup_templates(app)
     setup_routes(app)
+    app.on_startup.append(clean_up_in_any_case)
     app.on_startup.append(prepare_schema)
     app.on_startup.append(init_pg)
     app.on_startup.append(open_ballot_box)
@@ -126,6 +127,11 @@ async def tell_metrics(app: web.Application) -> AsyncIterator[None]:
             yield
         finally:
             await runner.cleanup()
+
+
+async def clean_up_in_any_case(app: web.Application) -> None:
+    """Close what was opened also when a later step of the start fails: aiohttp does so if nothing can join any more."""
+    app.on_cleanup.freeze()
 
 
 async def prepare_schema(app: web.Application) -> None:
