@@ -66,7 +66,7 @@ def language_of(request: web.Request) -> Language:
     """The language that this request is answered in."""
     return negotiate(
         remembered(request, _LANGUAGE),
-        request.headers.get(hdrs.ACCEPT_LANGUAGE, ""),
+        ",".join(request.headers.getall(hdrs.ACCEPT_LANGUAGE, ())),  # several lines are one list (RFC 9110, 5.3)
         request.app[LANGUAGES],
     )
 

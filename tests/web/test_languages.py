@@ -12,6 +12,7 @@ from babel import Locale
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
+from multidict import CIMultiDict
 from yarl import URL
 
 from polls import paths
@@ -339,3 +340,9 @@ async def test_no_sentence_of_a_fault_stands_outside_the_catalogues(
     monkeypatch.setattr(Standings, "latest", broken)
 
     await check_pseudo(pseudo, "GET", "/", status)
+
+
+async def test_preferences_may_come_in_several_lines(client: TestClient) -> None:
+    lines = CIMultiDict([("Accept-Language", "de"), ("Accept-Language", "zh")])
+
+    assert (await client.get("/", headers=lines)).headers["Content-Language"] == "zh-Hans"
