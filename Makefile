@@ -35,7 +35,7 @@ format: .venv/develops ## put the code in its format, and mend what can be mende
 messages: .venv/develops ## bring the catalogues in polls/locale up to date with the sentences in the code
 	$(BIN)/pybabel -q extract -F pyproject.toml -o .venv/polls.pot --project polls --msgid-bugs-address "" --no-location --sort-output .
 	$(BIN)/pybabel -q update -i .venv/polls.pot -d polls/locale -D polls --ignore-pot-creation-date --no-fuzzy-matching --ignore-obsolete --width 110
-	$(BIN)/python -m tests.deploy.away
+	$(BIN)/python -m tests.support.unavailable_pages
 
 picture: .venv/develops programs ## take the README's picture anew
 	$(BIN)/python -m tests.journeys.picture .readme/polls.png

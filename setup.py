@@ -33,7 +33,7 @@ class CleanBuild(build_py):
 
 
 def list_addresses(static: Path, files: list[Path]) -> None:
-    """Tell nginx, in addresses.conf, which addresses name the very content: those that polls/web/static.py makes."""
+    """Tell nginx, in addresses.conf, which addresses name the very content: those that polls/web/http/static.py makes."""
     lines = ["# For the map in nginx.conf: these addresses name what is in this folder, and nothing else, for ever."]
     for file in files:
         version = urlsafe_b64encode(hashlib.sha256(file.read_bytes()).digest()).decode()

@@ -9,8 +9,8 @@ each second.
 
 from typing import Any
 
-from polls.serving import BACKLOG
-from polls.workers import configured
+from polls.server.gunicorn import configured
+from polls.server.process import BACKLOG
 
 # The sockets that nginx.conf knows. All workers take connections from all of them. Everybody on this machine may
 # connect to them, and could take their names first: where other people use it, put them into a folder of polls' own (in

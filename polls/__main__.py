@@ -31,13 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:  # noqa: C901, PLR0912 - a list of commands
     # Not at the top of the file: all this takes half a second to import, and Ctrl-C may come meanwhile.
-    from polls import commands, config  # noqa: PLC0415
-    from polls.listening import CannotListen  # noqa: PLC0415
-    from polls.storage.engine import UnusableDatabase  # noqa: PLC0415
+    from polls.cli import accounts, backup, database, doctor, folders, serve  # noqa: PLC0415
+    from polls.cli.errors import Refused  # noqa: PLC0415
+    from polls.config import loader  # noqa: PLC0415
+    from polls.server.sockets import CannotListen  # noqa: PLC0415
+    from polls.storage.postgres.connect import UnusableDatabase  # noqa: PLC0415
 
     if options.command == "paths":
-        return commands.paths(options.folder)
-    file = config.find(options.config)
+        return folders.paths(options.folder)
+    file = loader.find(options.config)
     overrides = {
         name: getattr(options, name) for name in ("host", "port", "path") if getattr(options, name) is not None
     }
@@ -45,8 +47,8 @@ def _run(options: argparse.Namespace) -> int:  # noqa: C901, PLR0912 - a list of
         overrides |= {"development": True, "host": _DEVELOPMENT_HOST}
     try:
         if options.command == "doctor":  # which tells what is wrong with the configuration in its own way
-            return commands.doctor(file, overrides)
-        settings = config.load(file, **overrides)
+            return doctor.doctor(file, overrides)
+        settings = loader.load(file, **overrides)
         if options.metrics is not None:
             settings = replace(settings, metrics=replace(settings.metrics, port=options.metrics, path=None))
         match options.command:
@@ -54,28 +56,28 @@ def _run(options: argparse.Namespace) -> int:  # noqa: C901, PLR0912 - a list of
                 print(f"{file}: no faults")
                 return 0
             case "migrate":
-                return commands.migrate(settings, plan=options.plan, show=options.list)
+                return database.migrate(settings, plan=options.plan, show=options.list)
             case "sample":
-                return commands.sample(settings)
+                return database.sample(settings)
             case "verify":
-                return commands.verify(settings, poll=options.poll)
+                return database.verify(settings, poll=options.poll)
             case "backup":
-                return commands.backup(settings, options.file, replace_it=options.force)
+                return backup.backup(settings, options.file, replace_it=options.force)
             case "restore":
-                return commands.restore(settings, options.file)
+                return backup.restore(settings, options.file)
             case "createadmin":
-                return commands.create_admin(settings, options.username, from_stdin=options.password_stdin)
+                return accounts.create_admin(settings, options.username, from_stdin=options.password_stdin)
             case "changepassword":
-                return commands.change_password(settings, options.username, from_stdin=options.password_stdin)
+                return accounts.change_password(settings, options.username, from_stdin=options.password_stdin)
             case "admins":
-                return commands.admins(settings)
+                return accounts.admins(settings)
             case "psql":
-                return commands.psql(settings, options.arguments)
-        return commands.serve(settings)
-    except config.ConfigError as error:
+                return database.psql(settings, options.arguments)
+        return serve.serve(settings)
+    except loader.ConfigError as error:
         print(error, file=sys.stderr)
         return 2
-    except (CannotListen, UnusableDatabase, commands.Refused) as error:
+    except (CannotListen, UnusableDatabase, Refused) as error:
         print(f"polls: {error}", file=sys.stderr)
         return 1
 

@@ -10,52 +10,43 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from polls.config import Config, Postgres
-from polls.listening import CannotListen, listening_for_metrics, whereabouts
-from polls.live.audience import GOING_AWAY, Audience
+from polls.aio import is_cancelled
+from polls.config.settings import Config, Postgres
 from polls.live.ballot_box import BallotBox
-from polls.live.outbox import Outbox
-from polls.live.standings import Standings
-from polls.live.turnstile import Turnstile
-from polls.serving import manner_of_serving, prepare_process
-from polls.storage import migrations, questions
+from polls.live.broadcast import GOING_AWAY, Audience
+from polls.live.poll_cache import Standings
+from polls.live.rate_limit import Turnstile
+from polls.server.announcement import whereabouts
+from polls.server.gunicorn import Worker, configured
+from polls.server.process import manner_of_serving, prepare_process
+from polls.server.sockets import CannotListen, listening_for_metrics
+from polls.storage import questions
 from polls.storage.ballots import Recorder, open_recorder
-from polls.storage.condition import damage, weaknesses
-from polls.storage.engine import connect, is_cancelled, open_engine
-from polls.storage.notices import notices
+from polls.storage.checks.durability import weaknesses
+from polls.storage.checks.schema import damage
+from polls.storage.listener import notices
 from polls.storage.passwords import Passwords
-from polls.web.forms import MAX_BODY
-from polls.web.keys import (
-    AUDIENCE,
-    BALLOT_BOX,
-    CONFIG,
-    ENGINE,
-    HARDENING,
-    LANGUAGES,
-    METER,
-    OUTBOX,
-    PASSWORDS,
-    READINESS,
-    RENDERED,
-    REQUEST_IDS,
-    STANDINGS,
-    STATIC_ADDRESSES,
-    TURNSTILE,
-    VOTED,
-)
-from polls.web.language import load_languages
-from polls.web.limits import handler_args
-from polls.web.meter import Meter
-from polls.web.metrics import metrics_app
+from polls.storage.postgres import migrations
+from polls.storage.postgres.connect import connect
+from polls.storage.postgres.pool import open_engine
+from polls.web.http.forms import MAX_BODY
+from polls.web.http.limits import handler_args
+from polls.web.http.page_cache import MOST_BYTES, RENDERED, RenderedPages
+from polls.web.http.prebuilt import Ready
+from polls.web.http.request_ids import REQUEST_IDS, RequestIds
+from polls.web.http.security_headers import HARDENING, security_headers
+from polls.web.http.slow_readers import OUTBOX, Outbox
+from polls.web.http.static import STATIC_ADDRESSES
+from polls.web.keys import AUDIENCE, BALLOT_BOX, CONFIG, ENGINE, PASSWORDS, STANDINGS, TURNSTILE
 from polls.web.middlewares import middlewares
-from polls.web.readiness import Readiness
-from polls.web.rendered import MOST_BYTES, Ready, RenderedPages
-from polls.web.request_id import RequestIds
+from polls.web.ops.meter import METER, Meter
+from polls.web.ops.metrics import metrics_app
+from polls.web.ops.readiness import READINESS, Readiness
+from polls.web.pages.languages import LANGUAGES, load_languages
+from polls.web.pages.rendering import setup_templates
+from polls.web.public.vote import VOTED
+from polls.web.public.watch import as_message
 from polls.web.routes import setup_routes
-from polls.web.security import security_headers
-from polls.web.templating import setup_templates
-from polls.web.watch import as_message
-from polls.workers import Worker, configured
 
 logger = logging.getLogger(__name__)
 

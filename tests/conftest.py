@@ -15,11 +15,11 @@ from aiohttp.test_utils import TestClient
 from xdist.scheduler import LoadScopeScheduling
 
 from polls.app import create_app
-from polls.config import Config, Postgres, Site
+from polls.config.settings import Config, Postgres, Site
 from polls.domain.poll import Choice, Poll, Question
-from polls.storage import embedded, migrations
-from polls.storage.embedded import PrivateServer
-from polls.storage.engine import Connection, connect
+from polls.storage.postgres import embedded, migrations
+from polls.storage.postgres.connect import Connection, connect
+from polls.storage.postgres.embedded import PrivateServer
 from polls.web.keys import STANDINGS
 
 # One at a time can have the names that we ship: two workers would wait for each other.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from polls.domain.errors import UnfitUsername
-from polls.domain.person import Person, admin
+from polls.domain.permissions import Person, admin
 
 MOST_LETTERS = 150
 FEWEST_IN_PASSWORD = 8

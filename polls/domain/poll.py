@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
+from polls.domain.ballot import Ballot
+
 RECENTLY = timedelta(days=1)
 FIRST_DAY, LAST_DAY = date(1, 1, 3), date(9999, 12, 29)  # that the database's calendar has in every time zone
 
@@ -59,18 +61,6 @@ class Choice:
     id: int
     text: str
     votes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Ballot:
-    """What one voter says about one question: `marks` are the ids of the choices that they chose, ascending.
-
-    `voter` is the voter's name in this poll: bytes that are the same whenever they come back, and nobody else's.
-    """
-
-    question_id: int
-    voter: bytes
-    marks: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from polls.domain.ballot import Ballot
 from polls.domain.errors import VoteNotStored
-from polls.domain.poll import Ballot
 
 logger = logging.getLogger(__name__)
 

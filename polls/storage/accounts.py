@@ -10,9 +10,9 @@ import sqlalchemy as sa
 
 from polls.domain.account import Account, fit, folded
 from polls.domain.errors import LastAdmin, NoSuchAccount, SignInFailed, UnfitUsername, UsernameTaken
-from polls.domain.person import Person
-from polls.storage.engine import Engine, acquired, transaction
+from polls.domain.permissions import Person
 from polls.storage.history import record, to_account
+from polls.storage.postgres.pool import Engine, acquired, transaction
 from polls.storage.tables import account, history, session
 
 ACCOUNT = (account.c.id, account.c.username, account.c.created_at, account.c.disabled_at)

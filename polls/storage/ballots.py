@@ -17,18 +17,13 @@ import psycopg2
 import sqlalchemy as sa
 from psycopg2.extras import NamedTupleCursor
 
-from polls.config import Postgres
+from polls.aio import is_cancelled
+from polls.config.settings import Postgres
+from polls.domain.ballot import Ballot
 from polls.domain.errors import NothingChosen, PollClosed, PollNotFound, VoteNotStored
-from polls.domain.poll import Ballot, Poll
-from polls.storage.engine import (
-    LOST,
-    STATEMENT_TIMEOUT,
-    Engine,
-    UnusableDatabase,
-    advice,
-    compiled,
-    is_cancelled,
-)
+from polls.domain.poll import Poll
+from polls.storage.postgres.connect import UnusableDatabase, advice
+from polls.storage.postgres.pool import LOST, STATEMENT_TIMEOUT, Engine, compiled
 from polls.storage.questions import POLL, as_poll
 from polls.storage.tables import choice, question
 

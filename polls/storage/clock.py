@@ -4,7 +4,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from polls.storage.engine import Engine, acquired
+from polls.storage.postgres.pool import Engine, acquired
 
 
 async def now(engine: Engine) -> datetime:

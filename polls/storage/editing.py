@@ -12,10 +12,10 @@ import sqlalchemy as sa
 
 from polls.domain.draft import Draft, DraftChoice
 from polls.domain.errors import ChoicesHaveVotes, PollEdited, PollNotFound
-from polls.domain.person import Person
+from polls.domain.permissions import Person
 from polls.domain.poll import Poll
-from polls.storage.engine import Engine, transaction
 from polls.storage.history import Change, record, to_poll
+from polls.storage.postgres.pool import Engine, transaction
 from polls.storage.questions import read
 from polls.storage.tables import choice, question
 

@@ -9,9 +9,9 @@ import aiopg.sa
 import sqlalchemy as sa
 
 from polls.domain.account import Account
-from polls.domain.person import Person
+from polls.domain.permissions import Person
 from polls.domain.poll import Poll
-from polls.storage.engine import Engine, acquired
+from polls.storage.postgres.pool import Engine, acquired
 from polls.storage.tables import history
 
 

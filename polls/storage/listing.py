@@ -15,7 +15,7 @@ import aiopg.sa
 import sqlalchemy as sa
 
 from polls.domain.poll import RECENTLY, Question, State
-from polls.storage.engine import Engine, acquired
+from polls.storage.postgres.pool import Engine, acquired
 from polls.storage.questions import QUESTION, as_question
 from polls.storage.tables import choice, question, question_words
 

@@ -9,7 +9,7 @@ import aiopg.sa
 import sqlalchemy as sa
 
 from polls.domain.poll import Choice, Poll, Question
-from polls.storage.engine import Engine, acquired, compiled
+from polls.storage.postgres.pool import Engine, acquired, compiled
 from polls.storage.tables import choice, question
 
 # Which questions the public may see: `domain.poll.Poll.is_published` in SQL, by the database's clock.

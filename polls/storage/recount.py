@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 
-from polls.storage.engine import Connection
+from polls.storage.postgres.connect import Connection
 
 _BALLOTS = """
     SELECT question.id, question.ballots, count(ballot.voter)

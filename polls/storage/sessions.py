@@ -10,9 +10,9 @@ from polls.domain.account import Account, folded
 from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.storage import accounts
 from polls.storage.accounts import ACCOUNT, Proof, as_account
-from polls.storage.engine import Engine, acquired, compiled, transaction
 from polls.storage.history import record, to_account
 from polls.storage.passwords import Match, Passwords
+from polls.storage.postgres.pool import Engine, acquired, compiled, transaction
 from polls.storage.tables import account, session, sign_in_failure
 
 IDLE = timedelta(hours=8)  # without a request

@@ -5,15 +5,17 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from polls.config import Config
-from polls.web.addresses import network_of
-from polls.web.errors import respond
-from polls.web.keys import OUTBOX, REQUEST_IDS, VISITOR
-from polls.web.meter import Meter
-from polls.web.rendered import ReadyResponse
-from polls.web.request_id import REQUEST_ID
-from polls.web.security import harden, refuse_other_sites
-from polls.web.static import static_caching
+from polls.config.settings import Config
+from polls.web.http.access_log import VISITOR
+from polls.web.http.forwarded import network_of
+from polls.web.http.prebuilt import ReadyResponse
+from polls.web.http.request_ids import REQUEST_ID, REQUEST_IDS
+from polls.web.http.same_origin import refuse_other_sites
+from polls.web.http.security_headers import harden
+from polls.web.http.slow_readers import OUTBOX
+from polls.web.http.static import static_caching
+from polls.web.ops.meter import Meter
+from polls.web.pages.problems import respond
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

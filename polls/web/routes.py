@@ -6,23 +6,25 @@ from aiohttp import web
 
 from polls import paths
 from polls.web.admin.account import AccountView
-from polls.web.admin.editing import AddView, ChangeView
+from polls.web.admin.bulk_actions import DeleteView, SelectionView
 from polls.web.admin.history import HistoryView, PollHistoryView
-from polls.web.admin.polls import EntranceView as AdminEntranceView
-from polls.web.admin.polls import ListView
-from polls.web.admin.selection import DeleteView, SelectionView
+from polls.web.admin.poll_list import EntranceView as AdminEntranceView
+from polls.web.admin.poll_list import ListView
 from polls.web.admin.sign_in import SignInView, SignOutView
 from polls.web.admin.users import UsersView, UserView
-from polls.web.ballots import VoteView
-from polls.web.base import View
-from polls.web.expectations import continue_if_asked
-from polls.web.health import HealthView, ReadyView
+from polls.web.http.expectations import continue_if_asked
+from polls.web.http.numbers import NUMBER
 from polls.web.keys import CONFIG
-from polls.web.language_choice import LanguageView
-from polls.web.numbers import NUMBER
-from polls.web.pages import DetailView, EntranceView, IndexView, ResultsView
-from polls.web.present import PresentView
-from polls.web.watch import WatchView
+from polls.web.manage.poll_editor import AddView, ChangeView
+from polls.web.ops.health import HealthView, ReadyView
+from polls.web.pages.base import View
+from polls.web.public.index import EntranceView, IndexView
+from polls.web.public.language import LanguageView
+from polls.web.public.poll import DetailView
+from polls.web.public.presenter import PresentView
+from polls.web.public.results import ResultsView
+from polls.web.public.vote import VoteView
+from polls.web.public.watch import WatchView
 
 # How a poll is addressed, everywhere: one address a page. Templates write `question.address`.
 POLL = f"/poll/{{address:{NUMBER}}}"

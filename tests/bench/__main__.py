@@ -27,8 +27,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.bench import admin
-from tests.deploy.site import nginx_before
-from tests.processes import Polls, free_port, serving, working_in
+from tests.support.processes import Polls, free_port, serving, working_in
+from tests.support.site import nginx_before
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
@@ -208,7 +208,7 @@ def _watch(polls: Polls) -> None:
     for count, seconds, rate in WATCHING:
         before = _resident(polls.process.pid)
         with subprocess.Popen(
-            [sys.executable, "-m", "tests.watchers", polls.url, *map(str, (count, seconds, rate))],
+            [sys.executable, "-m", "tests.support.watchers", polls.url, *map(str, (count, seconds, rate))],
             cwd=CHECKOUT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

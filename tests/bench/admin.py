@@ -10,7 +10,7 @@ from statistics import median
 from time import perf_counter
 from urllib.parse import quote, urlencode, urlsplit
 
-from tests.processes import Polls
+from tests.support.processes import Polls
 
 HERE = Path(__file__).parent
 PASSWORD = "correct horse battery"

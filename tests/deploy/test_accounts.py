@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from polls.config import Postgres
-from polls.storage.engine import Connection
-from tests.processes import TIMEOUT, command, write
+from polls.config.settings import Postgres
+from polls.storage.postgres.connect import Connection
+from tests.support.processes import TIMEOUT, command, write
 
 PASSWORD = "correct horse battery"
 

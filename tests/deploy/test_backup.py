@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from polls import commands, paths
-from polls.commands import Refused, backup, restore
-from polls.config import Config, Postgres
-from polls.storage import backup as backups
-from polls.storage import embedded, migrations
-from polls.storage.engine import Connection, connect
+from polls import paths
+from polls.cli.backup import backup, restore
+from polls.cli.errors import Refused
+from polls.config.settings import Config, Postgres
+from polls.storage.postgres import backup as backups
+from polls.storage.postgres import embedded, migrations
+from polls.storage.postgres.connect import Connection, connect
 from tests.conftest import Ask, empty_database
-from tests.processes import command, eventually, serving, write
+from tests.support.processes import command, eventually, serving, write
 
 
 @pytest.fixture
@@ -349,7 +350,7 @@ def test_a_backup_is_not_poured_over_a_terminal(config: Config, monkeypatch: pyt
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
 
     with pytest.raises(Refused, match="lead standard output to a file"):
-        backup(config, commands._STANDARD)
+        backup(config, Path("-"))
 
 
 def test_a_polls_that_serves_shows_what_was_restored_under_it(elsewhere: Config, file: Path, tmp_path: Path) -> None:

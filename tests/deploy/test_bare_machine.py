@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.conftest import CHECKOUT
-from tests.deploy.site import Site, alone
-from tests.processes import eventually
+from tests.support.processes import eventually
+from tests.support.site import Site, alone
 
 # The machine as it is, with what the commands change kept in memory, and processes that end with the first of them.
 # The network is the machine's own. $1 is the checkout, $2 what is to be done.

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from polls import __version__
-from polls.config import Postgres
-from polls.storage import migrations
-from polls.storage.engine import Connection
+from polls.config.settings import Postgres
+from polls.storage.postgres import migrations
+from polls.storage.postgres.connect import Connection
 from tests.conftest import Ask
-from tests.processes import command, eventually, serving, write
+from tests.support.processes import command, eventually, serving, write
 
 COMMANDS = [
     "serve",

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import aiohttp
 
-from polls.config import Postgres
+from polls.config.settings import Postgres
 from tests.conftest import Ask
-from tests.processes import serving
+from tests.support.processes import serving
 
 
 def test_200_concurrent_votes_over_two_processes_raise_the_count_by_exactly_200(

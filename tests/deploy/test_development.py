@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import eventually, free_port, working_in
+from tests.support.processes import eventually, free_port, working_in
 
 CHECKOUT = Path(__file__).parents[2]
 FOLDERS = ("polls", "templates", "static", "sql", "config")
@@ -62,10 +62,10 @@ def test_code_and_templates_are_served_again_after_a_change(checkout: Path) -> N
             change(checkout / "templates/index.html", "Pick one and vote.", "Pick two and vote.")
             assert eventually(lambda: "Pick two and vote." in page())
 
-            change(checkout / "polls/web/pages.py", "PAGE_SIZE = 5", "PAGE_SIZE = 2")
+            change(checkout / "polls/web/public/index.py", "PAGE_SIZE = 5", "PAGE_SIZE = 2")
             assert eventually(lambda: "Older polls" in page())
 
-            change(checkout / "polls/web/pages.py", "found[:PAGE_SIZE]", "found[:nonsense]")
+            change(checkout / "polls/web/public/index.py", "found[:PAGE_SIZE]", "found[:nonsense]")
             assert eventually(lambda: re.search(r"NameError: name .*nonsense", page()))
         finally:
             development.send_signal(signal.SIGINT)

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from polls.config import Postgres
-from polls.storage import examination, migrations
-from polls.storage.engine import connect
-from polls.storage.examination import Verdict, examine
+from polls.config.settings import Postgres
+from polls.storage.checks import examination
+from polls.storage.checks.examination import Verdict, examine
+from polls.storage.postgres import migrations
+from polls.storage.postgres.connect import connect
 from tests.conftest import empty_database
-from tests.processes import FAKETIME, TIMEOUT, command, eventually, serving, write
-from tests.servers import Server, running
+from tests.support.processes import FAKETIME, TIMEOUT, command, eventually, serving, write
+from tests.support.servers import Server, running
 
 SUBJECTS = [
     "configuration",

@@ -11,11 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.readers import Readers
-from tests.deploy.site import PROGRAMS, SOCKETS, Site, alone, children, gunicorn, kill, laid_out, nginx, running, serves
-from tests.faults.crowd import AT_ONCE, TOO_LONG, Crowd
-from tests.processes import TIMEOUT, eventually, how_it_begins, write
-from tests.watchers import Watchers
+from tests.support.crowd import AT_ONCE, TOO_LONG, Crowd
+from tests.support.processes import TIMEOUT, eventually, how_it_begins, write
+from tests.support.readers import Readers
+from tests.support.site import (
+    PROGRAMS,
+    SOCKETS,
+    Site,
+    alone,
+    children,
+    gunicorn,
+    kill,
+    laid_out,
+    nginx,
+    running,
+    serves,
+)
+from tests.support.watchers import Watchers
 
 pytestmark = pytest.mark.timeout(1200)  # another run of these tests may have the ports and the sockets first
 

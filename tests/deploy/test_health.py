@@ -6,8 +6,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tests.processes import eventually, serving
-from tests.servers import running
+from tests.support.processes import eventually, serving
+from tests.support.servers import running
 
 SLOWEST = 3.5  # seconds; polls gives up after 2, and the machine may be busy
 

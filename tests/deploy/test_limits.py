@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from polls.config import Postgres
+from polls.config.settings import Postgres
 from tests.conftest import empty_database
-from tests.processes import Polls, command, eventually, how_it_begins, serving, write
-from tests.watchers import Watchers, connect
+from tests.support.processes import Polls, command, eventually, how_it_begins, serving, write
+from tests.support.watchers import Watchers, connect
 
 IDLE, BODY, ANSWER = 2, 1, 2
 CONNECTIONS, WATCHERS = 40, 10

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from polls.config import Postgres
+from polls.config.settings import Postgres
 from polls.domain.poll import Poll
-from polls.storage.engine import connect
+from polls.storage.postgres.connect import connect
 from tests.conftest import Ask, empty_database
-from tests.processes import Polls, serving
+from tests.support.processes import Polls, serving
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from polls.config import Postgres
+from polls.config.settings import Postgres
 from tests.conftest import Ask
-from tests.metrics import Samples, samples, votes
-from tests.processes import Polls, eventually, free_port, serving
+from tests.support.metrics import Samples, samples, votes
+from tests.support.processes import Polls, eventually, free_port, serving
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from polls.config import Postgres
-from polls.storage import hosts
-from tests.processes import command, serving, write
-from tests.servers import running
+from polls.config.settings import Postgres
+from polls.storage.postgres import primary
+from tests.support.processes import command, serving, write
+from tests.support.servers import running
 
 PASSWORD = r"p@ss:w/rd %'\ ="
 
@@ -51,9 +51,9 @@ def test_of_several_addresses_of_a_name_the_one_that_answers_is_used(
     server: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where localhost is ::1 first, and the server listens on 127.0.0.1 alone: aiopg would hang."""
-    monkeypatch.setattr(hosts, "_addresses", lambda _: {"::1", "127.0.0.1"})
+    monkeypatch.setattr(primary, "_addresses", lambda _: {"::1", "127.0.0.1"})
 
-    chosen = hosts.find(Postgres(**server | {"host": "localhost"}))  # type: ignore[arg-type]
+    chosen = primary.find(Postgres(**server | {"host": "localhost"}))  # type: ignore[arg-type]
 
     assert parse_dsn(chosen.dsn)["hostaddr"] == "127.0.0.1"
 

@@ -20,14 +20,14 @@ from pathlib import Path
 import pytest
 
 from polls import paths
-from polls.web.security import SECURITY_HEADERS
-from polls.web.static import A_YEAR
-from tests.deploy import away
-from tests.deploy.readers import Readers
-from tests.deploy.site import PORT, SOCKETS, TLS_PORT, Answer, Site, alone, kill, laid_out, nginx, serves, supervisord
-from tests.faults.crowd import TOO_LONG, Crowd
-from tests.processes import TIMEOUT, eventually
-from tests.watchers import Watchers
+from polls.web.http.security_headers import SECURITY_HEADERS
+from polls.web.http.static import A_YEAR
+from tests.support import unavailable_pages
+from tests.support.crowd import TOO_LONG, Crowd
+from tests.support.processes import TIMEOUT, eventually
+from tests.support.readers import Readers
+from tests.support.site import PORT, SOCKETS, TLS_PORT, Answer, Site, alone, kill, laid_out, nginx, serves, supervisord
+from tests.support.watchers import Watchers
 
 pytestmark = pytest.mark.timeout(1200)  # another run of these tests may have the ports and the sockets first
 
@@ -262,7 +262,7 @@ def test_one_address_has_three_thousand_requests_at_a_time(site: Site, poll: int
         assert eventually(refused)
         answer = site.request("GET", "/", source="127.0.0.9", accept_language="zh")
         assert (answer.status, answer.headers["Retry-After"]) == (429, "3")
-        assert answer.text == away.pages()["page.zh-Hans.html"]
+        assert answer.text == unavailable_pages.pages()["page.zh-Hans.html"]
         assert site.get("/").status == 200
     finally:
         for connection in waiting:
@@ -436,8 +436,8 @@ def test_when_polls_is_away_nginx_says_so_in_our_words(site: Site, poll: int) ->
             unknown = vote(site, poll, accept_language=language)
             page = site.get(f"/poll/{poll}", accept_language=language)
 
-            assert known.text == away.pages()[f"vote.{tag}.html"]
-            assert unknown.text == page.text == away.pages()[f"page.{tag}.html"]
+            assert known.text == unavailable_pages.pages()[f"vote.{tag}.html"]
+            assert unknown.text == page.text == unavailable_pages.pages()[f"page.{tag}.html"]
             for answer in (known, unknown, page):
                 assert (answer.status, answer.headers["Retry-After"]) == (502, "3")
                 assert answer.headers["Cache-Control"] == "no-store"
@@ -453,7 +453,9 @@ def test_when_polls_is_away_nginx_says_so_in_our_words(site: Site, poll: int) ->
 
 
 def test_the_pages_for_then_are_what_the_catalogues_say() -> None:
-    assert {file.name: file.read_text("utf-8") for file in away.FOLDER.iterdir()} == away.pages()
+    assert {
+        file.name: file.read_text("utf-8") for file in unavailable_pages.FOLDER.iterdir()
+    } == unavailable_pages.pages()
 
 
 def process(site: Site, path: Path) -> int:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from polls.storage.embedded import PrivateServer
-from tests.processes import command, eventually, serving, working_in, write
+from polls.storage.postgres.embedded import PrivateServer
+from tests.support.processes import command, eventually, serving, working_in, write
 
 CONFIG = {"postgres": {"embedded": "var/postgres"}}
 
@@ -193,9 +193,9 @@ def test_one_process_after_the_other_comes_and_goes_and_none_is_left_without_a_s
     """Starts and stops overlap: who starts while the last one stops the server gets one all the same."""
     code = """
 import pathlib, sys, random, time
-from polls.config import Postgres
-from polls.storage.embedded import running
-from polls.storage.engine import connect
+from polls.config.settings import Postgres
+from polls.storage.postgres.embedded import running
+from polls.storage.postgres.connect import connect
 for _ in range(12):
     with running(Postgres(embedded=pathlib.Path("var/postgres"))) as postgres, connect(postgres) as connection:
         with connection.cursor() as cursor:

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from polls.config import Postgres
+from polls.config.settings import Postgres
 from tests.conftest import empty_database
-from tests.deploy.site import nginx_before
-from tests.processes import Polls, command, serving, write
+from tests.support.processes import Polls, command, serving, write
+from tests.support.site import nginx_before
 
 CHECKOUT = Path(__file__).parents[2]
 CONNECTIONS = 150  # of each kind
@@ -84,7 +84,7 @@ def slow_clients(folder: Path, url: str) -> Iterator[dict[str, Path]]:
 def visits_among_slow_clients(folder: Path, url: str) -> tuple[dict[str, Any], dict[str, str]]:
     """What visitors found meanwhile, and what the slow clients said in the end."""
     with slow_clients(folder, url) as files:
-        arguments = [sys.executable, "-m", "tests.visitors", url, str(SECONDS)]
+        arguments = [sys.executable, "-m", "tests.support.visitors", url, str(SECONDS)]
         visitors = subprocess.run(arguments, cwd=CHECKOUT, stdout=subprocess.PIPE, check=True, timeout=5 * SECONDS)
     return json.loads(visitors.stdout), {kind: file.read_text() for kind, file in files.items()}
 

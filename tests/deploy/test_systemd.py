@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from polls import paths
-from tests.processes import TIMEOUT, write
-from tests.servers import running
+from tests.support.processes import TIMEOUT, write
+from tests.support.servers import running
 
 UNIT = paths.CONFIG / "polls.service"
 

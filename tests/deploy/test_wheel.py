@@ -12,10 +12,10 @@ import pytest
 
 from polls import paths
 from polls.app import create_app
-from polls.config import Config, Postgres
-from polls.web.static import A_YEAR, static_address
+from polls.config.settings import Config, Postgres
+from polls.web.http.static import A_YEAR, static_address
 from tests.deploy.conftest import CHECKOUT
-from tests.processes import serving
+from tests.support.processes import serving
 
 
 def test_everything_that_it_needs_is_inside_and_nothing_else(wheel: Path) -> None:

@@ -2,7 +2,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from polls.domain.poll import Ballot, Choice, Poll, Question
+from polls.domain.ballot import Ballot
+from polls.domain.poll import Choice, Poll, Question
 
 
 @pytest.mark.parametrize(

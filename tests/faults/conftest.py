@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.crowd import TOO_LONG, Crowd
-from tests.faults.network import Machine
-from tests.processes import Polls, command, serving, write
-from tests.servers import USER, Server, running
+from tests.support.crowd import TOO_LONG, Crowd
+from tests.support.network import Machine
+from tests.support.processes import Polls, command, serving, write
+from tests.support.servers import USER, Server, running
 
 Serve = Callable[..., AbstractContextManager[Polls]]
 Expect = Callable[..., None]

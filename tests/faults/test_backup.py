@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Serve, settings
-from tests.faults.crowd import Crowd
-from tests.processes import command, serving, write
-from tests.servers import Server, every_version, running
+from tests.support.crowd import Crowd
+from tests.support.processes import command, serving, write
+from tests.support.servers import Server, every_version, running
 
 OWNER = "owner"  # of a database, and nothing else
 

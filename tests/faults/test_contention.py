@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 
 from tests.faults.conftest import Expect, Serve, prepare, settings
-from tests.faults.crowd import Crowd
-from tests.processes import command
-from tests.servers import Server
+from tests.support.crowd import Crowd
+from tests.support.processes import command
+from tests.support.servers import Server
 
 VOTERS = [f"voter={number:032x}" for number in range(3)]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Expect, Serve
-from tests.faults.crowd import Crowd
-from tests.processes import eventually
-from tests.servers import Server, running
+from tests.support.crowd import Crowd
+from tests.support.processes import eventually
+from tests.support.servers import Server, running
 
 SOON = 5  # seconds in which polls has recovered, counted from the database's return
 

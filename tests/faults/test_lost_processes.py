@@ -8,10 +8,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.faults.conftest import Expect, Serve
-from tests.faults.crowd import Crowd
 from tests.faults.test_contention import verify
-from tests.processes import Polls, eventually
-from tests.servers import Server
+from tests.support.crowd import Crowd
+from tests.support.processes import Polls, eventually
+from tests.support.servers import Server
 
 
 def test_one_of_two_processes_is_killed_three_times(serve: Serve, expect_exact: Expect) -> None:

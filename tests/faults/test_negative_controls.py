@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import broken
 from tests.faults.conftest import Serve, prepare, settings
-from tests.faults.crowd import Crowd
 from tests.faults.test_contention import change_again_and_again, verify
-from tests.processes import Polls, serving
-from tests.servers import Server, running
+from tests.support import broken
+from tests.support.crowd import Crowd
+from tests.support.processes import Polls, serving
+from tests.support.servers import Server, running
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 import time
 from pathlib import Path
 
-from tests.faults import broken
 from tests.faults.conftest import pair, several
-from tests.faults.crowd import Crowd
 from tests.faults.test_lost_database import first_vote_after
 from tests.faults.test_lost_processes import answer, post
-from tests.processes import Polls, command, eventually, serving
-from tests.servers import Server
-from tests.watchers import Watchers
+from tests.support import broken
+from tests.support.crowd import Crowd
+from tests.support.processes import Polls, command, eventually, serving
+from tests.support.servers import Server
+from tests.support.watchers import Watchers
 
 
 def vote(polls: Polls, voter: int) -> int:

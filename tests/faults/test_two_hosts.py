@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.faults.conftest import assert_exact, by_socket, pair, several
-from tests.faults.crowd import Crowd
-from tests.faults.network import Machine, machines
 from tests.faults.test_lost_database import first_vote_after
 from tests.faults.test_lost_processes import answer, post
-from tests.processes import Polls, command, eventually, serving, write
+from tests.support.crowd import Crowd
+from tests.support.network import Machine, machines
+from tests.support.processes import Polls, command, eventually, serving, write
 
 SOON = 5  # seconds in which votes are counted again, counted from the promotion
 

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.faults.conftest import Expect, Serve
-from tests.faults.crowd import Crowd
-from tests.processes import Polls, eventually, serving
-from tests.servers import Server
-from tests.watchers import Watchers, connect, vote
+from tests.support.crowd import Crowd
+from tests.support.processes import Polls, eventually, serving
+from tests.support.servers import Server
+from tests.support.watchers import Watchers, connect, vote
 
 CUT_OFF_LISTENERS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -98,7 +98,7 @@ def test_watchers_stay_when_the_database_restarts_even_more_than_a_thousand(serv
 def test_watchers_who_never_read_cost_nobody_anything(
     serve: Serve, server: Server, expect_exact: Expect, tmp_path: Path
 ) -> None:
-    program = (str(Path(__file__).with_name("impatient.py")),)
+    program = (str(Path(__file__).parents[1] / "support" / "impatient.py"),)
     with serve() as polls:
         pass
     server.execute("INSERT INTO choice (question_id, choice_text) SELECT 1, 'Perhaps' FROM generate_series(1, 98)")

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.faults.conftest import Serve, settings
-from tests.processes import FAKETIME, Polls, serving
-from tests.servers import Server
+from tests.support.processes import FAKETIME, Polls, serving
+from tests.support.servers import Server
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Error, Page, Playwright, Request, sync_playwright
 
-from tests.processes import Polls, command, serving
+from tests.support.processes import Polls, command, serving
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NAME = "polls.test"  # a name that is not loopback, to a browser's eyes, and leads there all the same

@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from tests.journeys.conftest import launch
-from tests.processes import serving
+from tests.support.processes import serving
 
 PHONE = {"width": 375, "height": 640}
 VOTES = {10: 66, 11: 13, 12: 42}  # {choice: how many}, of the first sample poll on the list

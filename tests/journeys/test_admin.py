@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.journeys.conftest import CLOSED_POLL, Open, shifts, violations
-from tests.processes import Polls, command, serving
+from tests.support.processes import Polls, command, serving
 
 PASSWORD = "correct horse battery"
 PAGES = [

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import NAME, Open, shifts, violations
-from tests.processes import Polls
+from tests.support.processes import Polls
 
 PAGES = ["/", "/poll/1", "/poll/1/results", "/poll/1/present", "/poll/4", "/poll/4/results", "/nowhere"]
 

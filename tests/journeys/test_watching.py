@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.journeys.conftest import Open, violations
-from tests.processes import Polls, command, free_port, serving
-from tests.watchers import vote
+from tests.support.processes import Polls, command, free_port, serving
+from tests.support.watchers import vote
 
 STAGE = "/poll/3/present"
 

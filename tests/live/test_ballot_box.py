@@ -7,8 +7,8 @@ from contextvars import ContextVar
 
 import pytest
 
+from polls.domain.ballot import Ballot
 from polls.domain.errors import VoteNotStored
-from polls.domain.poll import Ballot
 from polls.live import ballot_box as module
 from polls.live.ballot_box import BallotBox
 

@@ -9,12 +9,13 @@ from datetime import timedelta
 import psycopg2
 import pytest
 
-from polls.config import Postgres
+from polls.config.settings import Postgres
+from polls.domain.ballot import Ballot
 from polls.domain.errors import NothingChosen, PollClosed, PollNotFound, VoteNotStored
-from polls.domain.poll import Ballot
 from polls.storage import ballots as storage
 from polls.storage.ballots import Recorder
-from polls.storage.engine import Connection, Engine, connect
+from polls.storage.postgres.connect import Connection, connect
+from polls.storage.postgres.pool import Engine
 from polls.storage.recount import recount
 from tests.conftest import Ask
 

@@ -9,15 +9,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from polls.config import Postgres
+from polls.config.settings import Postgres
+from polls.domain.ballot import Ballot
 from polls.domain.draft import Draft, DraftChoice
 from polls.domain.errors import ChoicesHaveVotes, PollEdited, PollNotFound
-from polls.domain.person import COMMAND_LINE, Person
-from polls.domain.poll import Ballot, Poll
+from polls.domain.permissions import COMMAND_LINE, Person
+from polls.domain.poll import Poll
 from polls.storage import editing, history, questions
 from polls.storage.ballots import Recorder
-from polls.storage.engine import Connection, Engine, connect, open_engine
 from polls.storage.history import of_poll
+from polls.storage.postgres.connect import Connection, connect
+from polls.storage.postgres.pool import Engine, open_engine
 from polls.storage.recount import recount
 from tests.conftest import Ask
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from polls.config import Postgres
+from polls.config.settings import Postgres
 from polls.domain.poll import State
 from polls.storage import listing
 from polls.storage.clock import now
-from polls.storage.engine import Connection, Engine, open_engine
 from polls.storage.listing import Column, Key, Listed, Period, Wanted
+from polls.storage.postgres.connect import Connection
+from polls.storage.postgres.pool import Engine, open_engine
 
 WORDS = ("apple", "apricot", "banana", "berry", "cherry")
 SEEDS = range(40)

@@ -5,7 +5,8 @@ from aiohttp.test_utils import TestClient
 
 from polls.domain.poll import Choice
 from polls.storage import questions
-from polls.storage.engine import Connection, Engine
+from polls.storage.postgres.connect import Connection
+from polls.storage.postgres.pool import Engine
 from polls.web.keys import ENGINE
 from tests.conftest import Ask
 

@@ -17,11 +17,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from polls.config import Postgres
+from polls.config.settings import Postgres
+from polls.domain.ballot import Ballot
 from polls.domain.errors import NothingChosen, PollClosed, PollNotFound
-from polls.domain.poll import Ballot
 from polls.storage.ballots import Recorder
-from polls.storage.engine import Connection, Engine, connect
+from polls.storage.postgres.connect import Connection, connect
+from polls.storage.postgres.pool import Engine
 from polls.storage.recount import recount
 
 Result = TypeVar("Result")

@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 import pytest
 from argon2 import PasswordHasher
 
-from polls.config import Postgres
+from polls.config.settings import Postgres
 from polls.domain.errors import SignInFailed, TooManyAttempts
-from polls.domain.person import COMMAND_LINE
+from polls.domain.permissions import COMMAND_LINE
 from polls.storage import accounts, sessions
 from polls.storage.accounts import Proof
-from polls.storage.engine import Connection, Engine, open_engine
 from polls.storage.passwords import Match, Passwords
+from polls.storage.postgres.connect import Connection
+from polls.storage.postgres.pool import Engine, open_engine
 
 PASSWORD = "correct horse battery"
 

@@ -6,9 +6,9 @@ import psycopg2
 import pytest
 import sqlalchemy as sa
 
-from polls.config import Postgres
-from polls.storage.engine import Connection, connect
-from polls.storage.hosts import dsn
+from polls.config.settings import Postgres
+from polls.storage.postgres.connect import Connection, connect
+from polls.storage.postgres.primary import dsn
 from polls.storage.tables import metadata
 from tests.conftest import empty_database
 

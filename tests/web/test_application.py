@@ -17,12 +17,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from polls.app import create_app
-from polls.config import Config, Log, Postgres
-from polls.logs import configure_logging
-from polls.storage.engine import Connection, UnusableDatabase
-from polls.web.access_log import AccessLogger
+from polls.config.settings import Config, Log, Postgres
+from polls.server.logs import configure_logging
+from polls.storage.postgres.connect import Connection, UnusableDatabase
+from polls.web.http.access_log import AccessLogger
 from tests.conftest import Ask
-from tests.pages import links, parse
+from tests.support.pages import links, parse
 
 
 def test_it_is_built_without_touching_the_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from polls.app import create_app
-from polls.config import Config, Site
-from polls.web.security import SECURITY_HEADERS
+from polls.config.settings import Config, Site
+from polls.web.http.security_headers import SECURITY_HEADERS
 from tests.conftest import Ask
 
 

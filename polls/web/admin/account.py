@@ -8,13 +8,13 @@ from polls.domain.account import FEWEST_IN_PASSWORD, MOST_IN_PASSWORD
 from polls.domain.errors import SignInFailed, TooManyAttempts, UnfitPassword
 from polls.storage import accounts, history, sessions
 from polls.storage.history import of_account
-from polls.web.addresses import network_of
-from polls.web.admin.base import AdminView
-from polls.web.errors import wording
-from polls.web.forms import read_form
+from polls.web.http.forms import read_form
+from polls.web.http.forwarded import network_of
 from polls.web.keys import ENGINE, PASSWORDS
-from polls.web.language import Language
-from polls.web.session import token_of
+from polls.web.pages.languages import Language
+from polls.web.pages.private import AdminView
+from polls.web.pages.problems import wording
+from polls.web.pages.session import token_of
 
 _MOST_TOLD = 50  # entries of history
 

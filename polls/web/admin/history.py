@@ -6,9 +6,9 @@ from aiohttp import web
 
 from polls.domain.errors import PollNotFound
 from polls.storage import history, questions
-from polls.web.admin.base import AdminPollView, AdminView
+from polls.web.http.numbers import number
 from polls.web.keys import ENGINE
-from polls.web.numbers import number
+from polls.web.pages.private import AdminPollView, AdminView
 
 PAGE_SIZE = 100
 

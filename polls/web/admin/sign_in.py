@@ -4,12 +4,13 @@ from aiohttp import web
 
 from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.storage import accounts, sessions
-from polls.web.addresses import network_of, own_address
-from polls.web.admin.base import AdminView, PrivateView
-from polls.web.errors import Problem, wants_json, wording
-from polls.web.forms import line, read_form
+from polls.web.http.forms import line, read_form
+from polls.web.http.forwarded import network_of
+from polls.web.http.redirects import own_address
 from polls.web.keys import ENGINE, PASSWORDS
-from polls.web.session import account_of, forget_session, remember_session, token_of
+from polls.web.pages.private import AdminView, PrivateView
+from polls.web.pages.problems import Problem, wants_json, wording
+from polls.web.pages.session import account_of, forget_session, remember_session, token_of
 
 
 class SignInView(PrivateView):

@@ -6,10 +6,10 @@ from polls.domain.account import MOST_LETTERS
 from polls.domain.errors import LastAdmin, UnfitPassword, UnfitUsername, UsernameTaken
 from polls.storage import accounts
 from polls.web.admin.account import fault_of_password
-from polls.web.admin.base import AdminView
-from polls.web.forms import line, read_form
+from polls.web.http.forms import line, read_form
 from polls.web.keys import ENGINE, PASSWORDS
-from polls.web.language import Language
+from polls.web.pages.languages import Language
+from polls.web.pages.private import AdminView
 
 
 class UsersView(AdminView):

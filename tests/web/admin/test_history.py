@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from polls.storage.engine import Connection
+from polls.storage.postgres.connect import Connection
 from tests.conftest import Ask
-from tests.pages import fields, find, links, parse, words
-from tests.web.admin.conftest import PASSWORD, Client, SignIn
+from tests.support.pages import fields, find, links, parse, words
+from tests.web.conftest import PASSWORD, Client, SignIn
 
 FIRST = "/admin/polls/1"
 

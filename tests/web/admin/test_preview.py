@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from polls.storage.engine import Connection
+from polls.storage.postgres.connect import Connection
 from tests.conftest import Ask
-from tests.pages import find, parse, words
-from tests.web.admin.conftest import Client
+from tests.support.pages import find, parse, words
+from tests.web.conftest import Client
 
 PAGES = ["/poll/1", "/poll/1/results", "/poll/1/present"]
 
@@ -87,7 +87,7 @@ async def test_public_pages_ask_nobody_who_has_signed_in(
     """Neither a stranger's nor an admin's visit to a public poll costs a query."""
     ask("Tea?", "Yes", "No")
     asked = []
-    monkeypatch.setattr("polls.web.session.sessions.find", lambda *_: asked.append(True))
+    monkeypatch.setattr("polls.web.pages.session.sessions.find", lambda *_: asked.append(True))
 
     for address in ("/", "/poll/1", "/poll/1/results", "/nowhere"):
         await client.get(address, headers={"Cookie": cookie} if cookie else {})

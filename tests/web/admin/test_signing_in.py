@@ -11,13 +11,13 @@ from aiohttp.test_utils import TestClient
 from argon2 import PasswordHasher
 
 from polls.app import create_app
-from polls.config import Config, Site
-from polls.storage.engine import Connection
+from polls.config.settings import Config, Site
 from polls.storage.passwords import Passwords
+from polls.storage.postgres.connect import Connection
 from polls.web.keys import PASSWORDS
 from tests.conftest import Ask
-from tests.pages import fields, find, parse, words
-from tests.web.admin.conftest import CHEAP, PASSWORD, Client, SignIn, SignUp, add_account
+from tests.support.pages import fields, find, parse, words
+from tests.web.conftest import CHEAP, PASSWORD, Client, SignIn, SignUp, add_account
 
 PAGES = [
     "/admin/",

@@ -9,14 +9,14 @@ from aiohttp import web
 from yarl import URL
 
 from polls.app import create_app
-from polls.config import Config, Site
-from polls.domain.person import COMMAND_LINE
+from polls.config.settings import Config, Site
+from polls.domain.permissions import COMMAND_LINE
 from polls.storage import accounts
 from polls.storage.passwords import Passwords
 from polls.web.keys import ENGINE, PASSWORDS
 from tests.conftest import Ask
-from tests.pages import fields, find, links, parse, words
-from tests.web.admin.conftest import CHEAP, PASSWORD, Client
+from tests.support.pages import fields, find, links, parse, words
+from tests.web.conftest import CHEAP, PASSWORD, Client
 
 
 async def serve(config: Config, aiohttp_client: Any) -> Client:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from polls.storage.engine import Connection
-from tests.pages import find, parse, words
-from tests.web.admin.conftest import PASSWORD, Client, SignIn, SignUp
+from polls.storage.postgres.connect import Connection
+from tests.support.pages import find, parse, words
+from tests.web.conftest import PASSWORD, Client, SignIn, SignUp
 
 OTHER = "another horse battery"
 

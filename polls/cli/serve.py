@@ -1,0 +1,47 @@
+"""Serve polls until Ctrl-C or SIGTERM."""
+
+from dataclasses import replace
+
+from aiohttp import web
+
+from polls.app import create_app
+from polls.config.settings import Config
+from polls.server.announcement import announcement
+from polls.server.event_loop import OrderlyLoop
+from polls.server.logs import configure_logging
+from polls.server.process import (
+    BACKLOG,
+    TO_ARRIVE,
+    connections_allowed,
+    manner_of_serving,
+    prepare_process,
+    tell_systemd,
+)
+from polls.server.sockets import listening, withdraw
+from polls.storage.postgres import embedded
+
+
+def serve(config: Config) -> int:
+    """Serve polls until Ctrl-C or SIGTERM."""
+    configure_logging(config.log)
+    prepare_process()
+
+    def announce(_: str) -> None:
+        print(announcement(config, sockets), flush=True)
+        tell_systemd("READY=1")
+
+    def prepare_to_end() -> float:
+        tell_systemd("STOPPING=1")
+        return TO_ARRIVE if withdraw(sockets) else 0
+
+    # The private server ends here and not in on_cleanup: that doesn't run when a start fails.
+    with listening(config) as sockets, embedded.running(config.postgres) as postgres:
+        web.run_app(
+            create_app(replace(config, postgres=postgres)),
+            sock=sockets,
+            backlog=BACKLOG,
+            loop=OrderlyLoop(connections_allowed(config.limits), prepare_to_end),
+            print=announce,
+            **manner_of_serving(config),
+        )
+    return 0

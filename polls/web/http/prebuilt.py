@@ -1,0 +1,93 @@
+"""Responses serialized in advance."""
+
+from collections.abc import Mapping
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from time import time
+
+from aiohttp import HttpVersion11, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+
+from polls.web.http.request_ids import REQUEST_ID
+
+_OWN = f"{REQUEST_ID}: "
+
+
+class Ready:
+    """A status, headers and a body, in the form in which they are sent."""
+
+    __slots__ = ("_body", "_head", "_headers", "_status")
+
+    def __init__(self, status: HTTPStatus, headers: Mapping[str, str], body: bytes = b"") -> None:
+        self._status = status
+        self._headers = headers
+        self._body = body
+        length = {} if status is HTTPStatus.NOT_MODIFIED else {"Content-Length": str(len(body))}
+        self._head = _head(status, **headers, **length)
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes."""
+        return len(self._head) + len(self._body)
+
+    def answer(self, request: web.Request) -> web.StreamResponse:
+        """A response to `request`, on which more headers may be set."""
+        if _is_plain(request):
+            return ReadyResponse(self._status, self._head, self._body)
+        return web.Response(status=self._status, body=self._body or None, headers=self._headers)
+
+
+class ReadyResponse(web.StreamResponse):
+    """An answer that is bytes already, headers and all. Those that are set on it go out beside them.
+
+    `request_id` is the one header that each answer has for itself.
+    aiohttp's own would put all headers together anew, which takes a third of the work that a page from memory costs.
+    """
+
+    def __init__(self, status: int, head: bytes, body: bytes) -> None:
+        super().__init__(status=status)
+        self._head = head
+        self._ready_body = body
+        self._writer: AbstractStreamWriter | None = None
+        self.request_id = ""
+
+    @property
+    def keep_alive(self) -> bool:
+        return True
+
+    @property
+    def body_length(self) -> int:
+        return self._writer.output_size if self._writer else 0
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        self._writer = request.writer
+        return self._writer
+
+    async def write_eof(self, data: bytes = b"") -> None:  # noqa: ARG002 - there is nothing to add
+        writer = self._writer
+        assert writer is not None  # noqa: S101
+        own = f"{_OWN}{self.request_id}\r\n"
+        if self.headers:
+            own += "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
+        await writer.write_eof(b"%b%b%b\r\n%b" % (self._head, _date(int(time())), own.encode(), self._ready_body))
+
+
+def _is_plain(request: web.Request) -> bool:
+    """Whether a request may be answered with bytes as they are: aiohttp has nothing to decide, and nobody to ask."""
+    if request.method == hdrs.METH_HEAD or request.version != HttpVersion11 or not request.keep_alive:
+        return False
+    for app in request.match_info.apps:  # noqa: SIM110 - any() takes twice as long
+        if app.on_response_prepare:
+            return False
+    return True
+
+
+def _head(status: HTTPStatus, **headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items()), ""]
+    return "\r\n".join(lines).encode()
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    return f"Date: {formatdate(second, usegmt=True)}\r\n".encode()

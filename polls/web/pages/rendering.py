@@ -1,0 +1,117 @@
+"""The jinja2 environment, and the one way from a template to a response."""
+
+import json
+from datetime import datetime
+from functools import partial
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import hdrs, web
+from jinja2.runtime import Context
+
+from polls import paths
+from polls.web.http.cookies import pattern, remembered
+from polls.web.http.request_ids import request_id
+from polls.web.http.static import static_address
+from polls.web.keys import CONFIG
+from polls.web.pages.languages import LANGUAGES, Language, negotiate
+
+LANGUAGE_COOKIE = "language"
+_LANGUAGE = pattern(LANGUAGE_COOKIE, "[A-Za-z-]{2,20}")
+VARY = "Accept-Language, Cookie"  # what the language of an answer hangs on
+
+
+def setup_templates(app: web.Application) -> None:
+    """Give `app` its templates: the configured folder's, else ours."""
+    config = app[CONFIG]
+    folders = [config.templates, paths.TEMPLATES] if config.templates else [paths.TEMPLATES]
+    environment = aiohttp_jinja2.setup(
+        app,
+        loader=jinja2.FileSystemLoader(folders),
+        extensions=["jinja2.ext.i18n"],
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=config.development,
+    )
+    environment.filters.update(date=_date, time=_time, number=_number, percent=_percent, period=_period)
+    environment.filters.update(moment=datetime.fromisoformat)
+    environment.install_gettext_callables(_gettext, _ngettext, newstyle=True)  # type: ignore[attr-defined]
+    environment.globals.update(site=config.site, static=partial(static_address, app), plural_forms=_plural_forms)
+
+
+def markup(app: web.Application, template: str, language: Language, /, **context: object) -> str:
+    """A page in `language`. Its context needs `here`, the address that the language links come back to."""
+    environment = aiohttp_jinja2.get_env(app)
+    return environment.get_template(template).render(context, language=language, languages=app[LANGUAGES].values())
+
+
+def render(request: web.Request, template: str, /, *, status: int, **context: object) -> web.Response:
+    """A page in the visitor's language that is made for this answer alone, such as one about an error.
+
+    `here` is this page's own address, unless the caller names another; `request_id` is what the request is called.
+    """
+    language = language_of(request)
+    return web.Response(
+        status=status,
+        text=markup(
+            request.app, template, language, **{"here": str(request.rel_url), "request_id": request_id(), **context}
+        ),
+        content_type="text/html",
+        headers={"Content-Language": language.tag, "Vary": VARY, "Cache-Control": "no-cache"},
+    )
+
+
+def language_of(request: web.Request) -> Language:
+    """The language that this request is answered in."""
+    return negotiate(
+        remembered(request, _LANGUAGE),
+        ",".join(request.headers.getall(hdrs.ACCEPT_LANGUAGE, ())),  # several lines are one list (RFC 9110, 5.3)
+        request.app[LANGUAGES],
+    )
+
+
+@jinja2.pass_context
+def _gettext(context: Context, message: str) -> str:
+    return _language(context).gettext(message)
+
+
+@jinja2.pass_context
+def _ngettext(context: Context, singular: str, plural: str, number: int) -> str:
+    return _language(context).ngettext(singular, plural, number)
+
+
+@jinja2.pass_context
+def _plural_forms(context: Context, singular: str, plural: str) -> str:
+    """All forms of a sentence, for scripts: {category of CLDR's plural rules, as in Intl.PluralRules: form} in JSON."""
+    return json.dumps(_language(context).plural_forms(singular, plural), ensure_ascii=False)
+
+
+@jinja2.pass_context
+def _date(context: Context, moment: datetime) -> str:
+    return _language(context).date(moment)
+
+
+@jinja2.pass_context
+def _time(context: Context, moment: datetime) -> str:
+    return _language(context).time(moment)
+
+
+@jinja2.pass_context
+def _period(context: Context, within: tuple[int, ...]) -> str:
+    return _language(context).period(*within)
+
+
+@jinja2.pass_context
+def _number(context: Context, number: int) -> str:
+    return _language(context).number(number)
+
+
+@jinja2.pass_context
+def _percent(context: Context, share: int) -> str:
+    return _language(context).percent(share)
+
+
+def _language(context: Context) -> Language:
+    language: Language = context["language"]
+    return language

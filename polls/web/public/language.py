@@ -1,0 +1,25 @@
+"""Choosing a language by hand."""
+
+from aiohttp import web
+
+from polls.web.http.cookies import remember
+from polls.web.http.redirects import own_address
+from polls.web.pages.base import View
+from polls.web.pages.languages import LANGUAGES
+from polls.web.pages.rendering import LANGUAGE_COOKIE
+
+
+class LanguageView(View):
+    """A visitor picks a language, which a cookie remembers, and goes on where they were."""
+
+    async def get(self) -> web.Response:
+        tag = self.request.match_info["tag"]
+        if tag not in self.request.app[LANGUAGES]:
+            raise web.HTTPNotFound
+        index = self.url("index")
+        response = web.Response(
+            status=web.HTTPSeeOther.status_code,
+            headers={"Location": own_address(self.request.query.get("next"), index), "Cache-Control": "no-store"},
+        )
+        remember(self.request, response, LANGUAGE_COOKIE, tag, path=index)
+        return response

@@ -1,0 +1,43 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from polls.domain.permissions import COMMAND_LINE, Person, admin
+from polls.domain.poll import Choice, Poll, Question, State
+
+NOW = datetime(2026, 5, 3, 18, tzinfo=UTC)
+PUBLIC = Poll(Question(1, "Tea?", NOW - timedelta(days=1)), (Choice(1, "Yes"),), NOW)
+SCHEDULED = replace(PUBLIC, question=replace(PUBLIC.question, pub_date=NOW + timedelta(days=1)))
+
+
+@pytest.mark.parametrize(
+    ("person", "sees", "edits"),
+    [(admin("ada"), True, True), (COMMAND_LINE, True, True), (Person("somebody"), False, False)],
+)
+def test_only_who_looks_after_a_poll_sees_it_before_everybody(person: Person, sees: bool, edits: bool) -> None:
+    assert person.may_see(PUBLIC)
+    assert person.may_see(SCHEDULED) is sees
+    assert person.may_edit(SCHEDULED) is edits
+    assert person.may_add is person.may_see_all is person.may_appoint is edits
+
+
+def test_history_calls_an_admin_by_the_user_name() -> None:
+    assert admin("ada").name == "admin:ada"
+
+
+@pytest.mark.parametrize(
+    ("published", "closes", "state"),
+    [
+        (1, None, State.SCHEDULED),
+        (1, -1, State.SCHEDULED),
+        (0, None, State.OPEN),
+        (-1, 1, State.OPEN),
+        (-1, 0, State.CLOSED),
+        (-2, -1, State.CLOSED),
+    ],
+)
+def test_a_question_is_scheduled_then_open_then_closed(published: int, closes: int | None, state: State) -> None:
+    end = None if closes is None else NOW + timedelta(seconds=closes)
+
+    assert Question(1, "Tea?", NOW + timedelta(seconds=published), end).state(NOW) is state

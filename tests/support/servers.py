@@ -1,0 +1,232 @@
+"""PostgreSQL servers that a test starts, and may stop, kill, freeze or starve."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import psycopg2
+
+from polls.storage.postgres.connect import Connection
+from polls.storage.postgres.embedded import _as_ordinary_user, available_binaries
+from tests.support.processes import TIMEOUT, eventually, free_port, working_in
+
+USER = "keeper"
+
+Choose = Callable[[Iterable[int]], int]
+
+
+def every_version() -> dict[int, Path]:
+    """{major version: folder of programs} of every PostgreSQL on this machine that polls knows how to use."""
+    debian = {int(folder.parent.name): folder for folder in Path("/usr/lib/postgresql").glob("*/bin")}
+    ours = {int(version): folder for version, folder in available_binaries().items()}
+    return {version: folder for version, folder in (debian | ours).items() if version >= 15}
+
+
+class Machine(Protocol):
+    """A machine with an address of its own; `inside` are words that run a program there."""
+
+    @property
+    def address(self) -> str: ...
+    @property
+    def inside(self) -> list[str]: ...
+
+
+class Server:
+    """A PostgreSQL on 127.0.0.1, in a folder of its own, with a database called polls.
+
+    `settings` are server settings; `version` is `min` or `max` of those on this machine. With a `password`, it asks
+    for it. With a `machine`, it runs there, and a `standby_of` another one begins with what that has, and follows it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        version: Choose = max,
+        password: str | None = None,
+        machine: Machine | None = None,
+        standby_of: "Server | None" = None,
+    ) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.log = folder / "postgresql.log"
+        self.settings = dict(settings or {})
+        versions = every_version()
+        self._binaries = versions[version(versions)]
+        self._password = password
+        self._machine = machine
+        self._is_standby = standby_of is not None
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        if standby_of:
+            self._copy(standby_of)
+        else:
+            self._make()
+
+    def _make(self) -> None:
+        words = ["--auth=trust"]
+        if self._password is not None:
+            (self.folder / "password").write_text(self._password)
+            words = ["--auth=scram-sha-256", f"--pwfile={self.folder / 'password'}"]
+        subprocess.run(
+            [
+                *(*_as_ordinary_user(), self._binaries / "initdb", f"--pgdata={self.data}", f"--username={USER}"),
+                *("--encoding=UTF8", "--locale=C", "--no-sync", *words),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        if self._machine:
+            with (self.data / "pg_hba.conf").open("a") as doors:
+                doors.write("host all all samenet trust\nhost replication all samenet trust\n")
+
+    def _copy(self, primary: "Server") -> None:
+        where = f"host={primary.address['host']} port={primary.address['port']} user={USER} connect_timeout=2"
+        subprocess.run(
+            [
+                *(*self._inside, *_as_ordinary_user(), self._binaries / "pg_basebackup", f"--pgdata={self.data}"),
+                *("--checkpoint=fast", "--no-sync", "--write-recovery-conf", f"--dbname={where}"),
+            ],
+            check=True,
+            capture_output=True,
+        )
+
+    @property
+    def _inside(self) -> list[str]:
+        return self._machine.inside if self._machine else []
+
+    @property
+    def address(self) -> dict[str, object]:
+        """The settings for polls that lead here."""
+        password = {} if self._password is None else {"password": self._password}
+        host = self._machine.address if self._machine else "127.0.0.1"
+        return {"host": host, "port": self._port, "user": USER, **password}
+
+    @property
+    def processes(self) -> list[int]:
+        return working_in(self.data)
+
+    def start(self) -> None:
+        """Start, or start again, and return when it answers."""
+        settings = {
+            "listen_addresses": str(self.address["host"]),
+            "port": str(self._port),
+            "unix_socket_directories": str(self.folder),
+            **self.settings,
+        }
+        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._inside, *_as_ordinary_user(), self._binaries / "postgres", "-D", self.data, *words],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        assert eventually(self._answers), self.log.read_text()
+
+    def stop(self) -> None:
+        """Stop it in order, without waiting for its clients."""
+        self._end(signal.SIGINT)
+
+    def kill(self) -> None:
+        """Kill -9 all its processes at once."""
+        for pid in self.processes:
+            _send(pid, signal.SIGKILL)
+        self._end(signal.SIGKILL)
+
+    def promote(self) -> None:
+        """Make a standby the primary, and return when it is."""
+        assert self.execute("SELECT pg_promote()") == [(True,)]
+        self._is_standby = False
+
+    def wait_for_standby(self) -> None:
+        """Acknowledge from now on what a standby has, too, and nothing else."""
+        self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.execute("SELECT pg_reload_conf()")
+        assert eventually(lambda: self.execute("SELECT sync_state FROM pg_stat_replication") == [("sync",)])
+
+    def stop_following(self) -> None:
+        """Let a standby hear no more of its primary, which doesn't hear of it."""
+        self.execute("ALTER SYSTEM SET primary_conninfo = ''")
+        self.execute("SELECT pg_reload_conf()")
+        assert eventually(lambda: self.execute("SELECT pid FROM pg_stat_wal_receiver") == [])
+
+    def freeze(self) -> None:
+        for pid in self.processes:
+            _send(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for pid in self.processes:
+            _send(pid, signal.SIGCONT)
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @contextmanager
+    def connect(self, database: str = "polls") -> Iterator[Connection]:
+        """A connection in which everything is committed at once, wherever its machine is."""
+        here = self.address | {"host": str(self.folder)}
+        connection = psycopg2.connect(dbname=database, connect_timeout=5, **here)
+        connection.autocommit = True
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def execute(self, statement: str) -> list[tuple[object, ...]]:
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def _answers(self) -> bool:
+        assert self.runs, self.log.read_text()
+        try:
+            with self.connect("postgres") as connection, connection.cursor() as cursor:
+                cursor.execute("SELECT FROM pg_database WHERE datname = 'polls'")
+                if cursor.rowcount == 0 and not self._is_standby:
+                    cursor.execute("CREATE DATABASE polls")
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None:
+            if self.runs:
+                self._process.send_signal(how)
+            self._process.wait(TIMEOUT)
+            self._process = None
+        assert eventually(lambda: not self.processes)
+
+
+@contextmanager
+def running(
+    folder: Path,
+    settings: Mapping[str, str] | None = None,
+    *,
+    version: Choose = max,
+    password: str | None = None,
+    machine: Machine | None = None,
+    standby_of: Server | None = None,
+) -> Iterator[Server]:
+    """A server that runs until the end, and leaves nothing behind."""
+    server = Server(folder, settings, version=version, password=password, machine=machine, standby_of=standby_of)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(server.data)
+
+
+def _send(pid: int, what: signal.Signals) -> None:
+    try:
+        os.kill(pid, what)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,310 @@
+"""The list of polls: what it shows, how it is sorted, filtered and searched; all of it lives in the address."""
+
+from datetime import timedelta
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import pytest
+from yarl import URL
+
+from polls.storage.postgres.connect import Connection
+from polls.web.admin.poll_list import PAGE_SIZE
+from tests.conftest import Ask
+from tests.support.pages import fields, find, links, parse, words
+from tests.web.conftest import Client
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@pytest.fixture
+def several(ask: Ask) -> None:
+    """A poll of each kind: old, recent, closed, scheduled, without choices."""
+    ask("Where do we meet?", "Park", "Café in town", ago=400 * DAY, votes=(3, 0))
+    ask("What's for lunch?", "Soup", "Salad", ago=2 * HOUR, votes=(1, 1))
+    ask("Apples or pears?", "Apples", "Pears", ago=40 * DAY, closed=DAY, votes=(20, 21))
+    ask("Next year?", "Yes", "No", ago=-30 * DAY)
+    ask("Nothing to choose?", ago=3 * HOUR)
+
+
+async def page(browser: Client, address: str = "/admin/") -> Element:
+    response = await browser.get(URL(address, encoded=True))
+    assert response.status == 200, await response.text()
+    return parse(await response.text())
+
+
+def table(document: Element) -> list[list[str]]:
+    """The lines of the list, cell by cell, without the box to tick."""
+    (body,) = document.iter("tbody")
+    return [[words(cell) for cell in line][1:] for line in body]
+
+
+def texts(document: Element) -> list[str]:
+    return [cells[0] for cells in table(document)] if list(document.iter("tbody")) else []
+
+
+@pytest.mark.usefixtures("several")
+async def test_it_shows_each_poll_with_date_recency_state_and_ballots(ada: Client) -> None:
+    listed = {cells[0]: cells[2:] for cells in table(await page(ada))}
+
+    assert listed == {
+        "Next year?": ["–Not recent", "Scheduled", "Ballots: 0"],
+        "What's for lunch?": ["✓Recent", "Open", "Ballots: 2"],
+        "Nothing to choose?": ["✓Recent", "Open, no choices", "Ballots: 0"],
+        "Apples or pears?": ["–Not recent", "Closed", "Ballots: 41"],
+        "Where do we meet?": ["–Not recent", "Open", "Ballots: 3"],
+    }
+
+
+@pytest.mark.usefixtures("several")
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ("", [4, 2, 5, 3, 1]),
+        ("published", [1, 3, 5, 2, 4]),
+        ("text", [3, 4, 5, 2, 1]),
+        ("-text", [1, 2, 5, 4, 3]),
+        ("recent", [4, 3, 1, 2, 5]),
+        ("-recent", [2, 5, 4, 3, 1]),
+        ("state", [4, 2, 5, 1, 3]),
+        ("-state", [3, 2, 5, 1, 4]),
+        ("ballots", [5, 4, 2, 1, 3]),
+        ("-ballots", [3, 1, 2, 4, 5]),
+        ("state,-ballots", [4, 1, 2, 5, 3]),
+        ("-recent,text", [5, 2, 3, 4, 1]),
+        ("state,ballots,-text", [4, 5, 2, 1, 3]),
+    ],
+)
+async def test_every_column_sorts_both_ways_several_at_once(ada: Client, sort: str, expected: list[int]) -> None:
+    document = await page(ada, f"/admin/?sort={sort}")
+
+    boxes = [int(box.get("value", "")) for box in find(document, "input", name="poll")]
+    assert boxes == expected
+
+
+@pytest.mark.usefixtures("several")
+async def test_a_header_sorts_first_by_its_column_then_the_other_way(ada: Client) -> None:
+    document = await page(ada)
+    by_state = links(document)["State"]
+    assert URL(by_state).query == {"sort": "state,-published"}
+
+    document = await page(ada, by_state)
+    (sorted_,) = [header for header in document.iter("th") if header.get("aria-sort")]
+    assert (words(sorted_), sorted_.get("aria-sort")) == ("State ↑1 ×", "ascending")
+
+    again = URL(next(address for text, address in links(document).items() if text.startswith("State")))
+    assert again.query == {"sort": "-state,-published"}
+    (_, off) = [link for link in document.iter("a") if link.get("aria-label", "").startswith("Don’t sort by")]
+    assert URL(off.get("href", "")).query == {}
+
+
+@pytest.mark.usefixtures("several")
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ("date=today", None),
+        ("date=past7days", {2, 5}),
+        ("date=year&state=closed", None),
+        ("state=scheduled", {4}),
+        ("state=open", {1, 2, 5}),
+        ("state=closed", {3}),
+        ("q=apple", {3}),
+        ("q=PEARS+or", {3}),
+        ("q=ca", {1}),
+        ("q=town+meet", {1}),
+        ("q=own", set()),
+        ("q=lunch&state=closed", set()),
+        ("q=what%27s", {2}),
+        ("q=a%27%22%5C%26%7C!*:", {3}),
+        ("q=%27%22%5C%26%7C!*:", set()),
+        ("q=soup&state=open&date=past7days&sort=-ballots,text", {2}),
+    ],
+)
+async def test_filters_and_words_work_together(ada: Client, filters: str, expected: set[int] | None) -> None:
+    document = await page(ada, f"/admin/?{filters}")
+
+    if expected is not None:
+        assert {int(box.get("value", "")) for box in find(document, "input", name="poll")} == expected
+
+
+async def test_words_are_found_in_every_script(ada: Client, ask: Ask) -> None:
+    ask("下次聚会在哪里？", "公园", "图书馆")
+    ask("Où est-ce qu'on va ?", "Château", "Plage")
+    ask("Куда идём?", "Парк", "Кафе")
+
+    for asked, found in [("聚会", 1), ("图书", 1), ("château", 2), ("plag", 2), ("парк", 3), ("Куд", 3)]:
+        document = await page(ada, str(URL("/admin/").with_query(q=asked)))
+        assert [box.get("value") for box in find(document, "input", name="poll")] == [str(found)], asked
+
+
+async def test_what_is_edited_is_found_by_its_new_words_alone(ada: Client, ask: Ask, database: Connection) -> None:
+    ask("Tea?", "Green", "Black")
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE question SET question_text = 'Coffee?'")
+        cursor.execute("UPDATE choice SET choice_text = 'White' WHERE choice_text = 'Black'")
+        cursor.execute("DELETE FROM choice WHERE choice_text = 'Green'")
+
+    for gone in ("tea", "black", "green"):
+        assert texts(await page(ada, f"/admin/?q={gone}")) == []
+    for new in ("coffee", "white"):
+        assert texts(await page(ada, f"/admin/?q={new}")) == ["Coffee?"]
+
+
+async def test_days_are_those_of_the_calendar(ada: Client, ask: Ask, database: Connection) -> None:
+    ask("Tea?", "Yes")
+    dates = {"today", "past7days", "month", "year"}
+    for moment, lists in [
+        ("date_trunc('day', now())", dates),
+        ("date_trunc('day', now()) + interval '1 day' - interval '1 microsecond'", dates),
+        ("date_trunc('day', now()) - interval '7 days'", {"past7days"}),
+        ("date_trunc('day', now()) - interval '7 days 1 second'", set()),
+        ("date_trunc('month', now())", {"month", "year"}),
+        ("date_trunc('year', now()) - interval '1 second'", set()),
+        ("date_trunc('year', now()) + interval '1 year'", set()),
+    ]:
+        with database.cursor() as cursor:
+            cursor.execute(f"UPDATE question SET pub_date = {moment} RETURNING pub_date, now()")
+            at, now = cursor.fetchone() or ()
+        here = {name for name in dates if texts(await page(ada, f"/admin/?date={name}"))}
+        if now - at < 8 * DAY:  # which month and year that was, depends on the day
+            assert here & {"today", "past7days"} == lists & {"today", "past7days"}, moment
+        else:
+            assert here == lists, moment
+
+
+@pytest.mark.usefixtures("several")
+async def test_the_calendar_leads_from_years_to_days(ada: Client, database: Connection) -> None:
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE question SET pub_date = '2025-05-03 18:00+00' WHERE id = 1")
+        cursor.execute("UPDATE question SET pub_date = '2025-07-14 18:00+00' WHERE id > 1")
+    document = await page(ada)
+    assert links(document)["2025"] == "/admin/?in=2025"
+
+    document = await page(ada, "/admin/?in=2025")
+    assert [text for text in links(document) if "2025" in text and text[0].isalpha()] == ["May 2025", "July 2025"]
+    assert links(document)["May 2025"] == "/admin/?in=2025-5"
+
+    document = await page(ada, "/admin/?in=2025-5&sort=text")
+    assert texts(document) == ["Where do we meet?"]
+    assert links(document)["3 May"] == "/admin/?in=2025-5-3&sort=text"
+    assert texts(await page(ada, "/admin/?in=2025-5-3")) == ["Where do we meet?"]
+    assert texts(await page(ada, "/admin/?in=2025-5-4")) == []
+    assert links(document)["All years"] == "/admin/?sort=text"
+
+
+@pytest.mark.usefixtures("several")
+async def test_the_calendar_has_the_years_of_what_is_filtered(ada: Client, database: Connection) -> None:
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE question SET pub_date = '2019-05-03 18:00+00' WHERE id = 3")
+
+    assert "2019" in links(await page(ada, "/admin/?state=closed"))
+    assert "2019" not in links(await page(ada, "/admin/?state=scheduled"))
+    assert "2019" in links(await page(ada, "/admin/?q=pears"))
+    assert "2019" not in links(await page(ada, "/admin/?q=soup"))
+
+
+async def test_polls_of_all_ages_are_in_the_calendar(ada: Client, ask: Ask, database: Connection) -> None:
+    ask("First?", "Yes")
+    ask("Last?", "Yes")
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE question SET pub_date = '0001-01-02 00:00+00' WHERE id = 1")
+        cursor.execute("UPDATE question SET pub_date = '9999-12-30 23:59+00' WHERE id = 2")
+
+    assert texts(await page(ada)) == ["Last?", "First?"]
+    for within in ("1", "1-1", "1-1-3", "9999", "9999-12", "9999-12-30", "9999-12-31"):
+        await page(ada, f"/admin/?in={within}")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "sort=password_hash",
+        "sort=text;DROP%20TABLE%20question",
+        "sort=,,,-,--text,text,text,-text",
+        "sort=" + "text," * 500,
+        "date=1",
+        "date=past7days%00",
+        "state=secret",
+        "in=0",
+        "in=2025-13",
+        "in=2025-02-30",
+        "in=99999",
+        "in=2025-1-1-1",
+        "in=-",
+        "in=%D9%A1",
+        "page=0",
+        "page=-1",
+        "page=x",
+        "q=%00",
+        "q=%ED%A0%80",
+        "q=" + "a" * 5000,
+        "q=" + "a+" * 2000,
+        "q=" + "%27" * 100,
+        "q=:*",
+        "q=%5C",
+        "q=a%5C%27:*",
+        "q=%E2%80%8F",
+        "q[]=1",
+        "colour=red",
+        "%ff=%ff",
+    ],
+)
+@pytest.mark.usefixtures("several")
+async def test_what_is_made_up_is_passed_over(ada: Client, query: str) -> None:
+    document = await page(ada, f"/admin/?{query}")
+
+    if not query.startswith("q="):
+        assert len(texts(document)) == 5
+
+
+@pytest.mark.parametrize("number", ["2", "999999999"])
+@pytest.mark.usefixtures("several")
+async def test_a_page_that_is_gone_leads_to_the_first(ada: Client, number: str) -> None:
+    """All that stood there may have been deleted just now."""
+    response = await ada.get(f"/admin/?state=open&page={number}", allow_redirects=False)
+
+    assert (response.status, response.headers["Location"]) == (303, "/admin/?state=open")
+
+
+async def test_a_hundred_stand_on_a_page_and_pages_keep_all_the_rest(ada: Client, database: Connection) -> None:
+    with database.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO question (question_text, pub_date) "
+            "SELECT 'Question ' || n, now() - n * interval '1 minute' FROM generate_series(1, 250) AS n"
+        )
+
+    document = await page(ada, "/admin/?q=question&state=open&sort=published")
+    seen = texts(document)
+    assert (len(seen), "250 polls" in words(document)) == (PAGE_SIZE, True)
+    for number in (2, 3):
+        address = links(document)["Next page"]
+        assert URL(address).query == {"q": "question", "state": "open", "sort": "published", "page": str(number)}
+        document = await page(ada, address)
+        seen += texts(document)
+    assert "Next page" not in links(document)
+    assert seen == [f"Question {number}" for number in range(250, 0, -1)]
+    assert URL(links(document)["Previous page"]).query["page"] == "2"
+
+
+@pytest.mark.usefixtures("several")
+async def test_searching_keeps_filters_and_order(ada: Client) -> None:
+    document = await page(ada, "/admin/?state=open&sort=text&page=1")
+
+    (search,) = [form for form in document.iter("form") if form.get("role") == "search"]
+    sent = {field.get("name"): field.get("value", "") for field in search.iter("input")}
+    assert sent == {"q": "", "state": "open", "sort": "text"}
+
+
+@pytest.mark.usefixtures("several")
+async def test_the_page_without_polls_says_so(ada: Client) -> None:
+    document = await page(ada, "/admin/?q=zebra")
+
+    assert "There are no such polls." in words(document)
+    assert links(document)["Show all"] == "/admin/"
+
+
+@pytest.mark.usefixtures("several")
+async def test_the_ticked_polls_are_sent_with_the_way_back(ada: Client) -> None:
+    document = await page(ada, "/admin/?state=open&sort=text")
+
+    sent: Any = fields(document, "/admin/polls/selected")
+    assert (sent["back"], sent["do"], sent.getall("poll", [])) == ("/admin/?state=open&sort=text", "close", [])

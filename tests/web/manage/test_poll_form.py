@@ -1,0 +1,664 @@
+"""Adding and changing polls: what is saved, what is refused, and that nothing typed is lost."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from multidict import MultiDict
+
+from polls.app import create_app
+from polls.config.settings import Config, Site
+from polls.domain.draft import legible
+from polls.storage.passwords import Passwords
+from polls.storage.postgres.connect import Connection
+from polls.web.keys import PASSWORDS
+from tests.conftest import Ask
+from tests.support.pages import fields, find, links, parse, words
+from tests.web.conftest import CHEAP, PASSWORD, Client, SignIn, add_account
+
+ADD = "/admin/polls/add"
+FIRST = "/admin/polls/1"
+
+
+def new_poll(*choices: str, **others: str) -> dict[str, str]:
+    """What the form sends for "Tea?", published long ago: `new_poll("Yes", "No", closes_date=..., closes_time=...)`."""
+    poll = {"text": "Tea?", "published_date": "2026-05-03", "published_time": "18:00"}
+    for number, text in enumerate(choices):
+        poll |= {f"choice.{number}.text": text, f"choice.{number}.place": str(number + 1)}
+    return poll | others
+
+
+async def form_of(browser: Client, address: str) -> MultiDict[str]:
+    response = await browser.get(address)
+    assert response.status == 200
+    return fields(parse(await response.text()), address)
+
+
+async def send(browser: Client, address: str, sent: Any, **options: Any) -> Any:
+    return await browser.post(address, data=sent, allow_redirects=False, **options)
+
+
+async def refused(response: Any, status: int = 400) -> dict[str, str]:
+    """What is wrong, by field; the form is there again."""
+    document = parse(await response.text())
+    assert (response.status, find(document, "h1") != []) == (status, True)
+    assert document.findtext(".//title", "").startswith("Error: ")
+    return {
+        (message.get("id") or "").removeprefix("fault-"): words(message)
+        for message in find(document, "p", class_="message")
+        if message.get("id")
+    }
+
+
+def polls(database: Connection) -> list[Any]:
+    with database.cursor() as cursor:
+        cursor.execute("SELECT question_text, pub_date, closes_at FROM question ORDER BY id")
+        return cursor.fetchall()
+
+
+def choices(database: Connection, question_id: int = 1) -> list[Any]:
+    """Of each choice id, text and votes, in the order that voters see."""
+    with database.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, choice_text, votes FROM choice WHERE question_id = %s ORDER BY position, id", (question_id,)
+        )
+        return cursor.fetchall()
+
+
+async def test_a_poll_is_added_with_its_choices_in_their_order(ada: Client, database: Connection) -> None:
+    sent = new_poll("Yes", "No", "Perhaps", "", "", "Never", closes_date="2026-12-24", closes_time="12:00")
+
+    response = await send(ada, ADD, sent)
+
+    assert (response.status, response.headers["Location"]) == (303, "/admin/")
+    assert polls(database) == [("Tea?", datetime(2026, 5, 3, 18, tzinfo=UTC), datetime(2026, 12, 24, 12, tzinfo=UTC))]
+    assert [text for _, text, _ in choices(database)] == ["Yes", "No", "Perhaps", "Never"]
+
+
+async def test_the_new_form_has_three_empty_slots_and_is_published_now(ada: Client) -> None:
+    form = await form_of(ada, ADD)
+
+    assert [form[f"choice.{number}.text"] for number in range(3)] == ["", "", ""]
+    assert "choice.3.text" not in form
+    published = datetime.fromisoformat(f"{form['published_date']}T{form['published_time']}+00:00")
+    assert abs(published - datetime.now(UTC)) < timedelta(minutes=2)
+    assert (form["closes_date"], form["closes_time"]) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("do", "address", "notice"),
+    [
+        ("save", "/admin/", "The poll was added."),
+        ("continue", FIRST, "The poll was added."),
+        ("another", ADD, "The poll was added."),
+        ("made up", "/admin/", "The poll was added."),
+    ],
+)
+async def test_saving_goes_on_where_the_button_says_and_says_so_once(
+    ada: Client, do: str, address: str, notice: str
+) -> None:
+    response = await send(ada, ADD, new_poll("Yes", do=do))
+    assert response.headers["Location"] == address
+
+    next_page = parse(await (await ada.get(address)).text())
+    (said,) = find(next_page, "p", class_="notice")
+    assert words(said).startswith(notice)
+    assert links(said) == {"Edit it": FIRST, "View on site": "/poll/1"}
+    assert find(parse(await (await ada.get(address)).text()), "p", class_="notice") == []
+
+
+async def test_the_public_sees_what_was_saved(ada: Client, client: Client) -> None:
+    await send(ada, ADD, new_poll("Yes", "No"))
+    assert "Yes" in await (await client.get("/poll/1")).text()
+    form = await form_of(ada, FIRST)
+
+    await send(ada, FIRST, {**form, "text": "Coffee?"})
+
+    async with asyncio.timeout(5):
+        while "Coffee?" not in await (await client.get("/poll/1")).text():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_form_that_is_sent_back_as_it_came_changes_nothing(ada: Client, ask: Ask, database: Connection) -> None:
+    ask("Tea?", "Yes", "No", votes=(2, 1), closed=timedelta(minutes=5))
+    before = polls(database), choices(database)
+    with database.cursor() as cursor:
+        cursor.execute("SELECT revision, edition, edited_at FROM question")
+        state = cursor.fetchone()
+
+        response = await send(ada, FIRST, await form_of(ada, FIRST))
+
+        assert response.status == 303
+        assert (polls(database), choices(database)) == before
+        cursor.execute("SELECT revision, edition, edited_at FROM question")
+        assert cursor.fetchone() == state
+        cursor.execute("SELECT count(*) FROM history WHERE subject = 'poll:1'")
+        assert cursor.fetchone() == (0,)
+
+
+async def test_a_choice_keeps_its_id_and_its_votes_when_its_text_changes(
+    ada: Client, ask: Ask, database: Connection
+) -> None:
+    poll = ask("Tea?", "Yse", "No", votes=(5, 3))
+    form = await form_of(ada, FIRST)
+
+    await send(ada, FIRST, {**form, "choice.0.text": "Yes"})
+
+    assert choices(database) == [(poll.choices[0].id, "Yes", 5), (poll.choices[1].id, "No", 3)]
+
+
+async def test_choices_are_put_in_the_order_of_their_numbers(ada: Client, ask: Ask, database: Connection) -> None:
+    ask("Tea?", "One", "Two", "Three", votes=(1, 2, 3))
+    form = await form_of(ada, FIRST)
+
+    await send(
+        ada,
+        FIRST,
+        {**form, "choice.0.place": "9", "choice.2.place": "1", "choice.3.text": "New", "choice.3.place": "2"},
+    )
+
+    assert [(text, votes) for _, text, votes in choices(database)] == [("Three", 3), ("New", 0), ("Two", 2), ("One", 1)]
+
+
+async def test_votes_are_shown_and_cannot_be_typed(ada: Client, ask: Ask, database: Connection) -> None:
+    ask("Tea?", "Yes", "No", votes=(1284, 1))
+    page = parse(await (await ada.get(FIRST)).text())
+    assert [words(votes) for votes in find(page, "span", class_="votes")] == ["1,284 votes", "1 vote"]
+
+    await send(ada, FIRST, {**fields(page, FIRST), "choice.0.votes": "7", "votes": "7", "ballots": "7"})
+
+    assert [votes for _, _, votes in choices(database)] == [1284, 1]
+
+
+async def test_a_choice_without_votes_is_removed_at_once(ada: Client, ask: Ask, database: Connection) -> None:
+    ask("Tea?", "Yes", "No", votes=(2, 0))
+    form = await form_of(ada, FIRST)
+
+    response = await send(ada, FIRST, {**form, "choice.1.remove": "yes"})
+
+    assert response.status == 303
+    assert [text for _, text, _ in choices(database)] == ["Yes"]
+
+
+async def test_a_choice_with_votes_is_removed_after_a_confirmation_that_names_them(
+    ada: Client, ask: Ask, database: Connection
+) -> None:
+    ask("Tea?", "Yes", "No", "Perhaps", votes=(2, 12, 1))
+    form = await form_of(ada, FIRST)
+
+    asked = await send(ada, FIRST, {**form, "choice.1.remove": "yes", "text": "Green tea?"})
+    page = parse(await asked.text())
+    (alert,) = find(page, "section", role="alert")
+    assert (asked.status, "No: 12 votes" in words(alert)) == (409, True)
+    assert polls(database)[0][0] == "Tea?"
+    assert len(choices(database)) == 3
+
+    again = fields(page, FIRST)
+    assert (again["text"], again["choice.1.remove"]) == ("Green tea?", "yes")
+    confirmed = await send(ada, FIRST, again)
+
+    assert confirmed.status == 303
+    assert [(text, votes) for _, text, votes in choices(database)] == [("Yes", 2), ("Perhaps", 1)]
+    with database.cursor() as cursor:
+        cursor.execute("SELECT ballots, (SELECT count(*) FROM ballot) FROM question")
+        assert cursor.fetchone() == (3, 3)
+
+
+async def test_each_confirmation_carries_those_before_it(ada: Client, ask: Ask, database: Connection) -> None:
+    ask("Tea?", "Yes", "No", "Perhaps", votes=(2, 12, 1))
+    asked = await send(ada, FIRST, {**await form_of(ada, FIRST), "choice.0.remove": "yes"})
+    again = fields(parse(await asked.text()), FIRST)
+
+    asked = await send(ada, FIRST, [*again.items(), ("choice.1.remove", "yes"), ("text", "")])
+    again = fields(parse(await asked.text()), FIRST)
+    confirmed = await send(ada, FIRST, again)
+
+    assert (asked.status, confirmed.status) == (409, 303)
+    assert [text for _, text, _ in choices(database)] == ["Perhaps"]
+
+
+async def test_when_all_votes_go_with_a_choice_nobody_was_misled(ada: Client, ask: Ask, database: Connection) -> None:
+    poll = ask("Tea?", "Yes", "No", "Perhaps", votes=(0, 12, 0))
+    sent = {**await form_of(ada, FIRST), "choice.1.remove": "yes", "confirmed": str(poll.choices[1].id)}
+
+    await send(ada, FIRST, sent)
+
+    with database.cursor() as cursor:
+        cursor.execute("SELECT ballots, edited_at FROM question")
+        assert cursor.fetchone() == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("places", "order"),
+    [
+        (("1", "2", "1"), ["Three", "One", "Two"]),
+        (("3", "2", "3"), ["Two", "One", "Three"]),
+        (("1", "1", "3"), ["Two", "One", "Three"]),
+        (("", "2", "3"), ["Two", "Three", "One"]),
+        (("7", "7", "7"), ["One", "Two", "Three"]),
+    ],
+)
+async def test_who_is_given_the_place_of_another_comes_before_it(
+    ada: Client, ask: Ask, database: Connection, places: tuple[str, ...], order: list[str]
+) -> None:
+    ask("Tea?", "One", "Two", "Three")
+    given = {f"choice.{number}.place": place for number, place in enumerate(places)}
+
+    await send(ada, FIRST, {**await form_of(ada, FIRST), **given})
+
+    assert [text for _, text, _ in choices(database)] == order
+
+
+async def test_who_takes_back_remove_loses_no_votes(ada: Client, ask: Ask, database: Connection) -> None:
+    ask("Tea?", "Yes", "No", votes=(2, 12))
+    form = await form_of(ada, FIRST)
+    asked = await send(ada, FIRST, {**form, "choice.1.remove": "yes"})
+    again = fields(parse(await asked.text()), FIRST)
+    del again["choice.1.remove"]
+
+    await send(ada, FIRST, again)
+
+    assert [votes for _, _, votes in choices(database)] == [2, 12]
+
+
+async def test_a_confirmation_of_one_choice_is_none_of_another(ada: Client, ask: Ask, database: Connection) -> None:
+    poll = ask("Tea?", "Yes", "No", votes=(2, 12))
+    form = await form_of(ada, FIRST)
+
+    response = await send(
+        ada, FIRST, [*form.items(), ("choice.1.remove", "yes"), ("confirmed", str(poll.choices[0].id))]
+    )
+
+    assert response.status == 409
+    assert len(choices(database)) == 2
+
+
+async def test_results_say_that_the_poll_was_edited_once_there_are_votes(ada: Client, ask: Ask, client: Client) -> None:
+    ask("Tea?", "Yse", "No")
+    ask("Coffee?", "Yse", "No", votes=(1, 0))
+    for address in (FIRST, "/admin/polls/2"):
+        await send(ada, address, {**await form_of(ada, address), "choice.0.text": "Yes"})
+    # Dates and order mislead nobody.
+    ask("Juice?", "Yes", "No", votes=(1, 0))
+    form = await form_of(ada, "/admin/polls/3")
+    await send(
+        ada, "/admin/polls/3", {**form, "closes_date": "2099-01-01", "closes_time": "00:00", "choice.0.place": "9"}
+    )
+
+    pages = [await (await client.get(f"/poll/{number}/results?after=1")).text() for number in (1, 2, 3)]
+
+    assert ["when votes had been cast already" in page for page in pages] == [False, True, False]
+
+
+async def test_more_slots_need_no_script(ada: Client) -> None:
+    sent = new_poll("Yes", "No", "Perhaps", do="add_choice", closes_date="nonsense")
+
+    response = await send(ada, ADD, sent)
+
+    form = fields(parse(await response.text()), ADD)
+    assert response.status == 200
+    assert (form["choice.0.text"], form["choice.3.text"], form["closes_date"]) == ("Yes", "", "nonsense")
+    assert "choice.4.text" not in form
+
+
+@pytest.mark.parametrize("moment", ["published", "closes"])
+async def test_today_and_now_need_no_script(ada: Client, moment: str) -> None:
+    emptied = {f"{moment}_date": "", f"{moment}_time": ""}
+    today = await send(ada, ADD, new_poll("Yes", **emptied, do=f"today.{moment}"))
+    now = await send(ada, ADD, new_poll("Yes", **emptied, do=f"now.{moment}"))
+
+    with_day, with_time = [fields(parse(await page.text()), ADD) for page in (today, now)]
+    assert (with_day[f"{moment}_date"], with_day[f"{moment}_time"]) == (f"{datetime.now(UTC):%Y-%m-%d}", "")
+    assert with_time[f"{moment}_date"] == ""
+    assert with_time[f"{moment}_time"] >= "00:00"
+
+
+TOO_LONG = "é" * 201
+
+
+@pytest.mark.parametrize(
+    ("changed", "faults"),
+    [
+        ({"text": ""}, {"text": "Write a question."}),
+        ({"text": " \u3000\u200b\u200f "}, {"text": "Write a question."}),
+        ({"text": TOO_LONG}, {"text": "At most 200 characters, please: this has 201."}),
+        ({"text": "Tea\x00?"}, {"text": "There is a character in it that can't be shown. Type it again."}),
+        ({"text": "Tea\n?"}, {"text": "There is a character in it that can't be shown. Type it again."}),
+        ({"text": "Tea\ufffd"}, {"text": "There is a character in it that can't be shown. Type it again."}),
+        ({"text": "Tea\uffff"}, {"text": "There is a character in it that can't be shown. Type it again."}),
+        ({"choice.0.text": "😀" * 201}, {"choice.0": "At most 200 characters, please: this has 201."}),
+        ({"choice.1.text": "a\x1bb"}, {"choice.1": "There is a character in it that can't be shown. Type it again."}),
+        ({"choice.1.text": "yes"}, {"choice.1": "There is the same choice already."}),
+        ({"choice.1.text": " Yes  "}, {"choice.1": "There is the same choice already."}),
+        ({"choice.1.text": "\u200b"}, {"choice.1": "Write what can be chosen, or tick “Remove”."}),
+        ({"choice.1.place": "second"}, {"choice.1": "Its place must be a number: 1, 2, 3 ..."}),
+        ({"choice.1.place": "-1"}, {"choice.1": "Its place must be a number: 1, 2, 3 ..."}),
+        ({"choice.1.place": "9" * 30}, {"choice.1": "Its place must be a number: 1, 2, 3 ..."}),
+        ({"published_date": "", "published_time": ""}, {"published": "Say when it is published."}),
+        ({"published_date": ""}, {"published": "Give a date and a time."}),
+        ({"published_time": ""}, {"published": "Give a date and a time."}),
+        ({"closes_date": "2026-06-01"}, {"closes": "Give a date and a time."}),
+        ({"closes_time": "12:00"}, {"closes": "Give a date and a time."}),
+        ({"closes_date": "2026-05-03", "closes_time": "18:00"}, {"closes": "It can't close before it is published."}),
+        ({"closes_date": "2025-05-03", "closes_time": "18:00"}, {"closes": "It can't close before it is published."}),
+        *(
+            (
+                {"published_date": day, "published_time": time},
+                {"published": "There is no such moment. Write it like 2026-05-03 and 18:00."},
+            )
+            for day, time in [
+                ("2026-02-29", "18:00"),
+                ("2026-13-01", "18:00"),
+                ("2026-04-31", "18:00"),
+                ("2026-05-03", "24:01"),
+                ("2026-05-03", "18:60"),
+                ("tomorrow", "noon"),
+                ("0000-01-01", "00:00"),
+                ("0001-01-01", "00:00"),
+                ("9999-12-31", "23:59"),
+                ("10000-01-01", "00:00"),
+                ("٢٠٢٦-٠٥-٠٣", "18:00"),
+                ("2026-05-03\x00", "18:00"),
+                ("2026-5-3", "18:00"),
+            ]
+        ),
+    ],
+)
+async def test_what_cannot_be_saved_is_said_beside_its_field_and_everything_typed_stays(
+    ada: Client, database: Connection, changed: dict[str, str], faults: dict[str, str]
+) -> None:
+    sent = new_poll("Yes", "No", "Perhaps") | changed
+
+    response = await send(ada, ADD, sent)
+
+    assert await refused(response) == faults
+    again = fields(parse(await response.text()), ADD)
+    assert {name: again[name] for name in sent} == {name: legible(value) for name, value in sent.items()}
+    assert polls(database) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        '"><img src=x onerror=alert(1)>',
+        "{{ 7 * 7 }} {% raw %} %(x)s %s \\",
+        "\u202eright to left\u202c",
+        "👩‍👩‍👧‍👦 🏳️‍🌈",
+        "x" * 200,
+        "😀" * 200,
+        "؟ ما الشاي",
+        "'; DROP TABLE question; --",
+    ],
+)
+async def test_every_text_is_stored_as_typed_and_shown_escaped_everywhere(
+    ada: Client, client: Client, database: Connection, text: str
+) -> None:
+    assert (await send(ada, ADD, new_poll(text, "No") | {"text": text})).status == 303
+
+    assert polls(database)[0][0] == text
+    assert choices(database)[0][1] == text
+    assert (await form_of(ada, FIRST))["text"] == text
+    for browser, address in [
+        (ada, "/admin/"),
+        (ada, "/admin/polls/1/history"),
+        (ada, "/admin/history"),
+        (ada, "/admin/polls/1/delete"),
+        (client, "/poll/1"),
+        (client, "/poll/1/results"),
+    ]:
+        response = await browser.get(address)
+        page = parse(await response.text())
+        assert response.status == 200
+        assert " ".join(text.split()) in words(page), address
+        assert find(page, "img", src="x") == []
+
+
+@pytest.mark.parametrize("count", [101, 240])
+async def test_too_many_choices_are_refused_with_all_of_them_there_again(
+    ada: Client, database: Connection, count: int
+) -> None:
+    sent = new_poll(*(f"Choice {number}" for number in range(count)))
+
+    response = await send(ada, ADD, sent)
+
+    excess = "one" if count == 101 else f"{count - 100:,}"
+    assert await refused(response) == {"choices": f"A poll has at most 100 choices. Leave out {excess}."}
+    assert fields(parse(await response.text()), ADD)[f"choice.{count - 1}.text"] == f"Choice {count - 1}"
+    assert polls(database) == []
+
+
+async def test_ten_thousand_choices_are_more_than_a_form(ada: Client, database: Connection) -> None:
+    response = await send(ada, ADD, new_poll(*(f"{number}" for number in range(10_000))))
+
+    assert response.status == 413
+    assert polls(database) == []
+
+
+async def test_a_hundred_of_the_longest_choices_fit(ada: Client, database: Connection) -> None:
+    sent = new_poll(*(f"{number:03}" + "😀" * 197 for number in range(100)))
+
+    response = await send(ada, ADD, sent)
+
+    assert response.status == 303
+    assert len(choices(database)) == 100
+    assert "choice.100.text" not in await form_of(ada, FIRST)
+
+
+async def test_more_than_any_form_sends_is_refused(ada: Client) -> None:
+    assert (await send(ada, ADD, {"text": "x" * 600_000})).status == 413
+
+
+async def test_choices_of_another_poll_are_not_touched(ada: Client, ask: Ask, database: Connection) -> None:
+    ask("Tea?", "Yes", "No")
+    other = ask("Coffee?", "Black", "White", votes=(4, 2))
+    form = await form_of(ada, FIRST)
+
+    await send(
+        ada,
+        FIRST,
+        {
+            **form,
+            "choice.0.id": str(other.choices[0].id),
+            "choice.1.id": str(other.choices[1].id),
+            "choice.1.remove": "yes",
+        },
+    )
+
+    assert [(text, votes) for _, text, votes in choices(database, 2)] == [("Black", 4), ("White", 2)]
+
+
+async def test_a_form_of_another_version_loses_nothing(ada: Client, ask: Ask, database: Connection) -> None:
+    """One without an edition can't tell what it was drafted from; what it lacks is not taken for removed."""
+    ask("Tea?", "Yes", "No", votes=(2, 1))
+
+    response = await send(ada, FIRST, {"text": "Coffee?", "colour": "red"})
+    again = fields(parse(await response.text()), FIRST)
+
+    assert response.status == 400
+    assert again["text"] == "Coffee?"
+    assert polls(database)[0][0] == "Tea?"
+
+    response = await send(ada, FIRST, {**new_poll(), "text": "Coffee?"})
+    again = fields(parse(await response.text()), FIRST)
+
+    assert response.status == 409
+    assert [again[f"choice.{number}.text"] for number in (0, 1)] == ["Yes", "No"]
+    assert polls(database)[0][0] == "Tea?"
+    assert (await send(ada, FIRST, again)).status == 303
+    assert [votes for _, _, votes in choices(database)] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"text=%ED%A0%80", "application/x-www-form-urlencoded"),
+        (b"text=Tea&choice.999999.text=x&choice.9999999.text=x", "application/x-www-form-urlencoded"),
+        (b"\xff\xfe", "application/x-www-form-urlencoded; charset=utf-16"),
+        (b"text=x", "application/x-www-form-urlencoded; charset=nonsense"),
+        (b'{"text": "Tea?"}', "application/json"),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="text"; filename="a"\r\n\r\nTea\r\n--x--\r\n',
+            "multipart/form-data; boundary=x",
+        ),
+        (b"--x", "multipart/form-data; boundary=x"),
+        (b"x", "multipart/form-data"),
+    ],
+)
+async def test_no_body_is_answered_with_a_fault_of_ours(
+    ada: Client, ask: Ask, database: Connection, body: bytes, kind: str
+) -> None:
+    ask("Tea?", "Yes", "No")
+    before = polls(database), choices(database)
+
+    for address in (ADD, FIRST):
+        response = await ada.post(address, data=body, headers={"Content-Type": kind})
+        assert response.status in {400, 409}
+
+    assert (polls(database), choices(database)) == before
+
+
+@pytest.mark.parametrize("address", ["/admin/polls/7", "/admin/polls/7/delete", "/admin/polls/7/history"])
+async def test_a_poll_that_is_not_there_is_not_found(ada: Client, address: str) -> None:
+    assert (await ada.get(address)).status == 404
+    assert (await ada.post(address, data={})).status in {404, 405}
+
+
+@pytest.mark.parametrize("number", ["0", "01", "x", "1e3", "9999999999", "%00", "١"])
+async def test_an_address_that_is_no_number_is_not_found(ada: Client, number: str) -> None:
+    assert (await ada.get(f"/admin/polls/{number}")).status == 404
+
+
+async def test_a_vote_does_not_make_a_form_stale(ada: Client, client: Client, ask: Ask, database: Connection) -> None:
+    poll = ask("Tea?", "Yes", "No")
+    form = await form_of(ada, FIRST)
+    await client.post("/poll/1/vote", data={"choice": str(poll.choices[0].id)})
+
+    response = await send(ada, FIRST, {**form, "text": "Green tea?"})
+
+    assert response.status == 303
+    assert [votes for _, _, votes in choices(database)] == [1, 0]
+
+
+async def test_the_second_of_two_admins_is_told_what_changed_and_loses_nothing(
+    ada: Client, bob: Client, ask: Ask, database: Connection
+) -> None:
+    ask("Tea?", "Yes", "No", "Perhaps")
+    hers, his = await form_of(ada, FIRST), await form_of(bob, FIRST)
+    await send(
+        ada,
+        FIRST,
+        {**hers, "text": "Green tea?", "choice.1.text": "Nope", "choice.2.remove": "yes", "choice.3.text": "New"},
+    )
+
+    response = await send(bob, FIRST, {**his, "text": "Black tea?", "choice.0.text": "Sure", "choice.2.text": "Maybe"})
+
+    page = parse(await response.text())
+    (alert,) = find(page, "section", role="alert")
+    told = words(alert)
+    assert response.status == 409
+    assert "Somebody else has changed this poll since you opened it." in told
+    assert "admin:ada on" in told
+    for change in ("from “Tea?” to “Green tea?”", "from “No” to “Nope”", "“Perhaps” removed", "Choice: “New”"):
+        assert change in told
+    assert "Saved meanwhile: Green tea?" in words(page)
+    assert polls(database)[0][0] == "Green tea?"
+
+    again = fields(page, FIRST)
+    assert again["text"] == "Black tea?"
+    assert [again[f"choice.{number}.text"] for number in range(3)] == ["Sure", "No", "Maybe"]
+    assert (await send(bob, FIRST, again)).status == 303
+    assert polls(database)[0][0] == "Black tea?"
+    assert [text for _, text, _ in choices(database)] == ["Sure", "No", "Maybe", "New"]
+
+
+async def test_a_poll_that_was_deleted_meanwhile_is_not_found(ada: Client, bob: Client, ask: Ask) -> None:
+    ask("Tea?", "Yes", "No")
+    his = await form_of(bob, FIRST)
+    await ada.post("/admin/polls/1/delete")
+
+    assert (await send(bob, FIRST, his)).status == 404
+
+
+async def test_of_many_who_save_at_once_one_does(ada: Client, ask: Ask, database: Connection, sign_in: SignIn) -> None:
+    ask("Tea?", "Yes", "No")
+    browsers = [ada, *[await sign_in("ada") for _ in range(5)]]
+    form = await form_of(ada, FIRST)
+
+    answers = await asyncio.gather(
+        *(send(browser, FIRST, {**form, "text": f"Tea {number}?"}) for number, browser in enumerate(browsers))
+    )
+
+    assert sorted(answer.status for answer in answers) == [303] + [409] * 5
+    with database.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM history WHERE subject = 'poll:1'")
+        assert cursor.fetchone() == (1,)
+
+
+@pytest.fixture
+async def in_berlin(config: Config, aiohttp_client: Any) -> Client:
+    """An admin's browser, where the site keeps Berlin's time."""
+    app = create_app(replace(config, site=Site(time_zone="Europe/Berlin")))
+    app[PASSWORDS] = Passwords(CHEAP)
+    client: Client = await aiohttp_client(app)
+    await add_account(client, "ada")
+    await client.post("/admin/login", data={"username": "ada", "password": PASSWORD})
+    return client
+
+
+@pytest.mark.parametrize(
+    ("day", "time", "moment"),
+    [
+        ("2026-05-03", "18:00", datetime(2026, 5, 3, 16, tzinfo=UTC)),
+        ("2026-12-03", "00:30", datetime(2026, 12, 2, 23, 30, tzinfo=UTC)),
+        ("2026-03-29", "01:59", datetime(2026, 3, 29, 0, 59, tzinfo=UTC)),
+        ("2026-03-29", "03:00", datetime(2026, 3, 29, 1, 0, tzinfo=UTC)),
+        ("2026-10-25", "02:30", datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+        ("0001-01-03", "00:00", datetime(1, 1, 2, 23, 6, 32, tzinfo=UTC)),
+        ("9999-12-29", "23:59", datetime(9999, 12, 29, 22, 59, tzinfo=UTC)),
+    ],
+)
+async def test_dates_are_typed_in_the_sites_time_zone_and_stored_in_utc(
+    in_berlin: Client, database: Connection, day: str, time: str, moment: datetime
+) -> None:
+    await send(in_berlin, ADD, new_poll("Yes", published_date=day, published_time=time))
+
+    assert polls(database)[0][1] == moment
+    form = await form_of(in_berlin, FIRST)
+    assert (form["published_date"], form["published_time"]) == (day, time)
+
+
+@pytest.mark.parametrize("time", ["02:00", "02:30", "02:59"])
+async def test_an_hour_that_the_clock_skips_is_refused(in_berlin: Client, database: Connection, time: str) -> None:
+    response = await send(in_berlin, ADD, new_poll("Yes", published_date="2026-03-29", published_time=time))
+
+    assert await refused(response) == {"published": f"On this day the clock skips {time}. Take a later time."}
+    assert polls(database) == []
+
+
+async def test_a_moment_that_was_not_touched_stays_to_the_second(
+    in_berlin: Client, ask: Ask, database: Connection
+) -> None:
+    """Also in the hour that the clock repeats in autumn: 02:30:17 is there twice, and this is the second one."""
+    ask("Tea?", "Yes")
+    second = datetime(2026, 10, 25, 1, 30, 17, tzinfo=UTC)
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE question SET pub_date = %s", (second,))
+    form = await form_of(in_berlin, FIRST)
+    assert (form["published_date"], form["published_time"]) == ("2026-10-25", "02:30")
+
+    await send(in_berlin, FIRST, {**form, "text": "Coffee?"})
+
+    assert polls(database)[0][:2] == ("Coffee?", second)
+
+
+async def test_pages_say_times_in_the_sites_time_zone(in_berlin: Client, ask: Ask, database: Connection) -> None:
+    ask("Tea?", "Yes")
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE question SET closes_at = '2026-05-03 22:30+00'")
+
+    page = await (await in_berlin.get("/poll/1/results?after=99")).text()
+
+    assert "This poll closed on 4 May 2026 at 00:30 CEST." in page

@@ -1,0 +1,348 @@
+import gettext
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import pytest
+from aiohttp.test_utils import TestClient
+from babel import Locale
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+from multidict import CIMultiDict
+from yarl import URL
+
+from polls import paths
+from polls.app import create_app
+from polls.config.settings import Config, Site
+from polls.domain.errors import PollsUnavailable
+from polls.live.poll_cache import Standings
+from polls.storage.passwords import Passwords
+from polls.web.keys import PASSWORDS
+from polls.web.pages.languages import LANGUAGES, SPOKEN, Language, load_languages, negotiate
+from tests.conftest import Ask
+from tests.support.pages import fields, links, parse, words
+from tests.web.conftest import CHEAP, PASSWORD, add_account
+
+
+@pytest.mark.parametrize(
+    ("accept", "tag"),
+    [
+        ("", "en"),
+        ("*", "en"),
+        ("de", "en"),
+        ("en-GB,en;q=0.9", "en"),
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh-Hans"),
+        ("zh", "zh-Hans"),
+        ("zh-Hans-SG", "zh-Hans"),
+        ("zh-SG", "zh-Hans"),
+        ("zh-TW,zh;q=0.9,en;q=0.8", "zh-Hans"),
+        ("zh-TW, en;q=0.9", "en"),
+        ("zh-Hant, en;q=0.9, zh;q=0.1", "en"),
+        ("x-klingon", "en"),
+        ("-", "en"),
+        ("ZH-hans", "zh-Hans"),
+        ("en;q=0.5, zh;q=0.6", "zh-Hans"),
+        ("de, zh;q=0.2, en;q=0.1", "zh-Hans"),
+        ("zh;q=0, en", "en"),
+        ("zh;q=nonsense, en;q=0.1", "en"),
+        ("zh;q=7", "en"),
+        (",;=", "en"),
+    ],
+)
+def test_the_language_is_the_best_that_the_browser_asks_for(accept: str, tag: str) -> None:
+    assert negotiate(None, accept, load_languages()).tag == tag
+
+
+def test_a_language_chosen_by_hand_stands_above_the_browsers() -> None:
+    assert negotiate("zh-Hans", "en", load_languages()).tag == "zh-Hans"
+
+
+def test_a_choice_that_is_none_is_as_good_as_none() -> None:
+    assert negotiate("klingon", "zh", load_languages()).tag == "zh-Hans"
+
+
+async def test_a_page_says_which_language_it_is_in_and_what_that_hangs_on(client: TestClient, ask: Ask) -> None:
+    ask("Tea?", "Yes", votes=(2,))
+
+    response = await client.get("/poll/1/results", headers={"Accept-Language": "zh-CN"})
+
+    page = parse(await response.text())
+    assert page.get("lang") == response.headers["Content-Language"] == "zh-Hans"
+    assert response.headers["Vary"] == "Accept-Language, Cookie"
+    assert "共 2 票" in words(page)
+
+
+@pytest.mark.parametrize(("accept", "written"), [("en", r"\d+ [A-Z][a-z]+ \d+"), ("zh", r"\d+年\d+月\d+日")])
+async def test_dates_are_written_as_the_reader_writes_them(
+    client: TestClient, ask: Ask, accept: str, written: str
+) -> None:
+    ask("Tea?", "Yes")
+
+    page = parse(await (await client.get("/", headers={"Accept-Language": accept})).text())
+
+    (date,) = page.iter("time")
+    assert re.fullmatch(written, words(date))
+
+
+async def test_a_link_in_the_footer_changes_the_language_and_comes_back(client: TestClient, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+    for number in range(6):
+        ask(f"{number}?", "Yes")
+    link = links(parse(await (await client.get("/?page=2&from=a")).text()))["简体中文"]
+
+    answer = await client.get(link, allow_redirects=False)
+    assert (answer.status, answer.headers["Location"]) == (303, "/?page=2")
+
+    chosen = parse(await (await client.get("/", headers={"Accept-Language": "en"})).text())
+    assert chosen.get("lang") == "zh-Hans"
+    await client.get(links(chosen)["English"])
+    assert parse(await (await client.get("/", headers={"Accept-Language": "zh"})).text()).get("lang") == "en"
+
+
+async def test_the_choice_is_remembered_for_a_year_by_this_site_alone(client: TestClient) -> None:
+    answer = await client.get("/language/zh-Hans", allow_redirects=False)
+
+    cookie = answer.cookies["language"]
+    assert (cookie["max-age"], cookie["path"], cookie["samesite"], cookie["httponly"]) == (
+        str(365 * 24 * 60 * 60),
+        "/",
+        "Lax",
+        True,
+    )
+
+
+async def test_after_a_refused_ballot_the_language_link_leads_to_the_poll(client: TestClient, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+
+    page = parse(await (await client.post("/poll/1/vote")).text())
+
+    assert links(page)["简体中文"] == "/language/zh-Hans?next=/poll/1"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "evil.example",
+        "javascript:alert(1)",
+        "/\r\nSet-Cookie: a=b",
+        "/\t/evil.example",
+        "",
+        "/投票",
+    ],
+)
+async def test_it_leads_to_our_own_addresses_only(client: TestClient, address: str) -> None:
+    answer = await client.get(URL("/language/en").with_query(next=address), allow_redirects=False)
+
+    assert answer.headers["Location"] == "/"
+    assert set(answer.cookies) == {"language"}
+
+
+async def test_a_language_that_nobody_speaks_here_is_not_found(client: TestClient) -> None:
+    assert (await client.get("/language/klingon")).status == 404
+
+
+def catalogue(tag: str) -> Catalog:
+    with (paths.LOCALE / tag.replace("-", "_") / "LC_MESSAGES/polls.po").open("rb") as file:
+        return read_po(file)
+
+
+@pytest.mark.parametrize("tag", list(SPOKEN)[1:])
+def test_every_sentence_in_the_code_is_translated_and_no_other(tag: str) -> None:
+    trimmed = {"trim_blocks": "true", "lstrip_blocks": "true"}
+    in_templates = extract_from_dir(paths.TEMPLATES, [("**.html", "jinja2")], {"**.html": trimmed})
+    in_code = extract_from_dir(paths.LOCALE.parent, [("**.py", "python")])
+    found = {message for _, _, message, _, _ in [*in_templates, *in_code]}
+
+    translated = {message.id: message.string for message in catalogue(tag) if message.id}
+
+    assert set(translated) == found
+    assert [source for source, translation in translated.items() if not all(as_tuple(translation))] == []
+
+
+@pytest.mark.parametrize("tag", list(SPOKEN)[1:])
+def test_translations_keep_the_placeholders(tag: str) -> None:
+    for message in catalogue(tag):
+        wanted = set(re.findall(r"%\(\w+\)s", str(message.id)))
+        for translation in as_tuple(message.string) if message.id else ():
+            assert set(re.findall(r"%\(\w+\)s", translation)) == wanted, message.id
+
+
+def as_tuple(text: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text)
+
+
+class Marked(gettext.NullTranslations):
+    """A language that only tests speak: every sentence stands between marks."""
+
+    def gettext(self, message: str) -> str:
+        return f"⟦{message}⟧"
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        return f"⟦{msgid1 if n == 1 else msgid2}⟧"
+
+
+SHOWN_ATTRIBUTES = {"alt", "aria-label", "placeholder", "title", "value", "content"}
+
+
+def shown(element: Element) -> Iterator[str]:
+    """What a person gets to read or hear of an element and all below it."""
+    if element.tag in {"time", "style", "script", "kbd", "code", "bdi"} or element.get("lang") in SPOKEN:
+        return
+    if element.get("class") == "invitation":  # an address
+        return
+    if element.tag != "meta":
+        is_sent_alone = element.tag in {"button", "option"} or element.get("type") in {"hidden", "checkbox"}
+        names = SHOWN_ATTRIBUTES - {"value"} if is_sent_alone else SHOWN_ATTRIBUTES
+        yield from (value for name, value in element.attrib.items() if name in names)
+    yield element.text or ""
+    for child in element:
+        yield from shown(child)
+        yield child.tail or ""
+
+
+PAGES = {
+    "/": ("GET", 200),
+    "/?page=2": ("GET", 200),
+    "/poll/1": ("GET", 200),
+    "/poll/1/results": ("GET", 200),
+    "/poll/1/present": ("GET", 200),
+    "/poll/1/vote": ("POST", 400),
+    "/poll/1/live": ("GET", 426),
+    "/poll/999": ("GET", 404),
+    "/nowhere": ("GET", 404),
+    "/static/css": ("GET", 403),
+    "/poll/2/vote": ("GET", 405),
+}
+
+
+async def check_pseudo(client: TestClient, method: str, address: str, status: int, **fields: Any) -> None:
+    page = await client.request(method, address, **fields)
+    assert page.status == status
+    check_sentence("\n".join(shown(parse(await page.text()))), address)
+    if status >= 400:
+        accept = {"Accept": "application/json", **fields.pop("headers", {})}
+        problem = await (await client.request(method, address, headers=accept, **fields)).json(content_type=None)
+        check_sentence(problem["title"], address)
+        check_sentence(problem["detail"], address)
+
+
+def check_sentence(text: str, address: str) -> None:
+    bare = re.sub(r"⟦.*?⟧", "", text, flags=re.DOTALL)
+    assert not re.search(r"[^\W\d_]", bare), f"a bare sentence at {address}: {bare!r}"
+
+
+@pytest.fixture
+async def pseudo(config: Config, aiohttp_client: Any) -> TestClient[Any, Any]:
+    """Polls in a language of marked sentences; all that is data has no letters."""
+    app = create_app(replace(config, site=Site(name="4711")))
+    app[PASSWORDS] = Passwords(CHEAP)
+    app[LANGUAGES] = {"x-marked": Language("x-marked", "×", Locale.parse("en"), Marked())}
+    return await aiohttp_client(app)
+
+
+@pytest.mark.parametrize(("address", "expected"), PAGES.items())
+async def test_no_sentence_stands_outside_the_catalogues(
+    pseudo: TestClient, ask: Ask, address: str, expected: tuple[str, int]
+) -> None:
+    for number in range(7):
+        ask(f"{number}?", "1", "2", votes=(1, 2), ago=timedelta(hours=number))
+
+    await check_pseudo(pseudo, expected[0], address, expected[1])
+
+
+ADMIN_PAGES = [
+    "/admin/",
+    "/admin/?q=1&state=open&date=year&sort=state,-ballots,text",
+    "/admin/?q=0123456789",
+    "/admin/polls/add",
+    "/admin/polls/1",
+    "/admin/polls/1/delete",
+    "/admin/polls/1/history",
+    "/admin/polls/2/history",
+    "/admin/history",
+    "/admin/users/",
+    "/admin/account",
+    "/poll/3",
+    "/poll/4",
+]
+ADMIN_FORMS: list[tuple[str, dict[str, str], int]] = [
+    ("/admin/polls/add", {"choice.0.text": "\0", "choice.1.text": "1" * 201, "choice.2.place": "x"}, 400),
+    ("/admin/polls/add", {"text": "1", "published_date": "1", "published_time": "1", "closes_date": "1"}, 400),
+    ("/admin/polls/1", {"text": "1", "published_date": "2026-05-03", "published_time": "18:00"}, 409),
+    ("/admin/polls/selected", {"do": "clear", "poll": "1"}, 200),
+    ("/admin/polls/selected", {"do": "close", "poll": "1"}, 200),
+    ("/admin/users/", {"username": "1 1", "password": "47114711x", "again": "47114711x"}, 400),
+    ("/admin/users/", {"username": "1", "password": "1", "again": "1"}, 400),
+    ("/admin/users/", {"username": "1", "password": "1", "again": "2"}, 400),
+    ("/admin/users/1", {"do": "disable"}, 409),
+    ("/admin/account", {"current": "1", "password": "1", "again": "1"}, 400),
+    ("/admin/login", {"username": "1", "password": "1"}, 400),
+]
+
+
+@pytest.fixture
+async def pseudo_admin(pseudo: TestClient, ask: Ask) -> TestClient[Any, Any]:
+    """Somebody who has signed in, several polls, and what has been done to them."""
+    await check_pseudo(pseudo, "GET", "/admin/login", 200)
+    await add_account(pseudo, "4711")
+    await pseudo.post("/admin/login", data={"username": "4711", "password": PASSWORD})
+    ask("1?", "1", "2", votes=(1, 2))
+    ask("2?", "1", "2")
+    ask("3?", "1", "2", ago=-timedelta(days=1))
+    ask("4?")
+    form = fields(parse(await (await pseudo.get("/admin/polls/1")).text()), "/admin/polls/1")
+    more = {
+        "text": "5?",
+        "choice.0.text": "3",
+        "choice.0.place": "3",
+        "choice.3.text": "4",
+        "closes_date": "2099-01-01",
+    }
+    await pseudo.post("/admin/polls/1", data={**form, **more, "closes_time": "12:00"})
+    await pseudo.post("/admin/polls/2/delete")
+    return pseudo
+
+
+async def test_no_sentence_of_the_admin_stands_outside_the_catalogues(pseudo_admin: TestClient) -> None:
+    for address in ADMIN_PAGES:
+        await check_pseudo(pseudo_admin, "GET", address, 200)
+    for address, sent, status in ADMIN_FORMS:
+        page = await pseudo_admin.post(address, data=sent)
+        assert page.status == status, address
+        check_sentence("\n".join(shown(parse(await page.text()))), address)
+
+
+async def test_no_sentence_of_an_empty_site_stands_outside_the_catalogues(pseudo: TestClient) -> None:
+    await check_pseudo(pseudo, "GET", "/", 200)
+
+
+async def test_no_sentence_of_a_refusal_stands_outside_the_catalogues(pseudo: TestClient) -> None:
+    await check_pseudo(pseudo, "POST", "/poll/1/vote", 403, headers={"Sec-Fetch-Site": "cross-site"})
+    await check_pseudo(pseudo, "POST", "/poll/1/vote", 413, data={"choice": "1" * 70_000})
+    await check_pseudo(pseudo, "POST", "/poll/1/vote", 400, data=b"x", headers={"Content-Type": "multipart/form-data"})
+
+
+@pytest.mark.parametrize(("fault", "status"), [(ZeroDivisionError, 500), (PollsUnavailable, 503)])
+async def test_no_sentence_of_a_fault_stands_outside_the_catalogues(
+    pseudo: TestClient, monkeypatch: pytest.MonkeyPatch, fault: type[Exception], status: int
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(Standings, "latest", broken)
+
+    await check_pseudo(pseudo, "GET", "/", status)
+
+
+async def test_preferences_may_come_in_several_lines(client: TestClient) -> None:
+    lines = CIMultiDict([("Accept-Language", "de"), ("Accept-Language", "zh")])
+
+    assert (await client.get("/", headers=lines)).headers["Content-Language"] == "zh-Hans"

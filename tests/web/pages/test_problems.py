@@ -1,0 +1,302 @@
+import asyncio
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from polls.app import create_app
+from polls.config.settings import Config
+from polls.domain.errors import PollsUnavailable
+from polls.storage import questions
+from polls.storage.postgres.connect import Connection
+from tests.conftest import Ask
+from tests.support.pages import links, parse, words
+
+ADDRESSES = {
+    "/": "GET,HEAD",
+    "/poll/1": "GET,HEAD",
+    "/poll/1/results": "GET,HEAD",
+    "/poll/1/vote": "POST",
+    "/language/en": "GET,HEAD",
+    "/static/css/base.css": "GET,HEAD",
+}
+
+
+@pytest.mark.parametrize(("address", "allowed"), ADDRESSES.items())
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"])
+async def test_a_method_that_is_lacking_is_answered_with_those_that_are_not(
+    client: TestClient, ask: Ask, address: str, allowed: str, method: str
+) -> None:
+    ask("Tea?", "Yes")
+
+    response = await client.request(method, address, allow_redirects=False)
+
+    if method in allowed.split(","):
+        assert response.status != 405
+    else:
+        assert response.status == 405
+        assert response.headers["Allow"] == allowed
+        assert "Not possible here" in words(parse(await response.text()))
+
+
+@pytest.mark.parametrize("address", ["/", "/poll/1", "/poll/1/results", "/nowhere", "/poll/2"])
+async def test_head_answers_as_get_does_without_the_page(client: TestClient, ask: Ask, address: str) -> None:
+    ask("Tea?", "Yes")
+
+    known = {"Cookie": f"voter={'0' * 32}"}  # who has one gets no random cookie
+
+    whole, head = await client.get(address, headers=known), await client.head(address, headers=known)
+
+    assert head.status == whole.status
+    own = {"Date": "", "X-Request-ID": ""}  # each answer's
+    assert {**head.headers, **own} == {**whole.headers, **own}
+    assert await head.read() == b""
+
+
+FAILURES: dict[int, tuple[str, str, dict[str, Any]]] = {
+    400: ("POST", "/poll/1/vote", {"data": b"x", "headers": {"Content-Type": "multipart/form-data"}}),
+    403: ("POST", "/poll/1/vote", {"headers": {"Sec-Fetch-Site": "cross-site"}}),
+    404: ("GET", "/poll/999", {}),
+    405: ("DELETE", "/", {}),
+    413: ("POST", "/poll/1/vote", {"data": {"choice": "1" * 70_000}}),
+    500: ("GET", "/", {}),
+    503: ("GET", "/poll/1", {}),
+}
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
+    """The front page has a fault of ours, and the database of the poll is away."""
+
+    async def latest(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a secret of ours")
+
+    async def find(_: object, question_id: int) -> None:
+        if question_id != 999:
+            raise PollsUnavailable
+
+    ask("Tea?", "Yes")
+    monkeypatch.setattr(questions, "latest", latest)
+    monkeypatch.setattr(questions, "find", find)
+
+
+@pytest.mark.usefixtures("failing")
+@pytest.mark.parametrize("status", FAILURES)
+async def test_every_error_page_leads_back(client: TestClient, status: int) -> None:
+    method, address, fields = FAILURES[status]
+
+    response = await client.request(method, address, **fields)
+
+    page = parse(await response.text())
+    assert response.status == status
+    assert links(page)["See the latest polls"] == "/"
+    assert str(status) in words(page)
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.usefixtures("failing")
+@pytest.mark.parametrize("status", FAILURES)
+async def test_who_asks_for_json_gets_problem_details(client: TestClient, status: int) -> None:
+    method, address, fields = FAILURES[status]
+    headers = {"Accept": "application/json", "Accept-Language": "zh", **fields.get("headers", {})}
+
+    response = await client.request(method, address, **fields | {"headers": headers})
+
+    problem = await response.json(content_type="application/problem+json")
+    assert response.status == problem["status"] == status
+    assert problem.keys() == {"type", "title", "status", "detail", "request_id"}
+    assert problem["request_id"] == response.headers["X-Request-ID"]
+    assert response.headers["Content-Language"] == "zh-Hans"
+    assert response.headers["Vary"] == "Accept-Language, Cookie, Accept"
+    assert "secret" not in str(problem)
+
+
+async def test_a_program_that_chooses_nothing_gets_problem_details(client: TestClient, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+
+    response = await client.post("/poll/1/vote", data={"choice": "99"}, headers={"Accept": "application/json"})
+
+    problem = await response.json(content_type="application/problem+json")
+    assert (problem["status"], problem["detail"]) == (400, "You didn't select a choice.")
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("*/*", "text/html"),
+        ("", "text/html"),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "text/html"),
+        ("text/html, application/json", "text/html"),
+        ("application/json;q=0.1, text/html;q=0.2", "text/html"),
+        ("application/problem+json", "application/problem+json"),
+        ("text/html;q=0.1, APPLICATION/JSON", "application/problem+json"),
+        ("application/json;q=0", "text/html"),
+        ("application/json;q=x", "text/html"),
+        (";;;,,,q=", "text/html"),
+    ],
+)
+async def test_people_get_pages_and_programs_get_json(client: TestClient, accept: str, content_type: str) -> None:
+    response = await client.get("/nowhere", headers={"Accept": accept})
+
+    assert response.content_type == content_type
+
+
+@pytest.mark.usefixtures("failing")
+async def test_a_fault_of_ours_is_logged_with_its_traceback_and_shows_none(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = await client.get("/")
+
+    page = await response.text()
+    assert response.status == 500
+    assert "Something went wrong" in words(parse(page))
+    assert "secret" not in page
+    assert "Traceback" not in page
+    (record,) = [record for record in caplog.records if record.name == "polls.web.pages.problems"]
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
+
+
+@pytest.mark.usefixtures("failing")
+async def test_development_shows_the_traceback(config: Config, aiohttp_client: Any) -> None:
+    client = await aiohttp_client(create_app(replace(config, development=True)))
+
+    assert "a secret of ours" in await (await client.get("/")).text()
+
+
+async def test_an_error_page_that_is_broken_itself_still_says_what_happened(
+    config: Config, aiohttp_client: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "error.html").write_text("{{ nothing.of.the.kind }}")
+    client = await aiohttp_client(create_app(replace(config, templates=tmp_path)))
+
+    response = await client.get("/nowhere")
+
+    assert response.status == 404
+    assert (await response.text()).startswith("Page not found")
+
+
+async def test_a_database_that_hangs_is_answered_with_503(
+    client: TestClient, ask: Ask, database: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask("Tea?", "Yes")
+    database.autocommit = False
+    with database.cursor() as cursor:
+        cursor.execute("LOCK TABLE question")
+
+    response = await client.get("/poll/1")
+
+    page = parse(await response.text())
+    database.rollback()
+    assert response.status == 503
+    assert response.headers["Retry-After"] == "3"
+    assert "Try again in a few seconds" in words(page)
+    assert links(page)["See the latest polls"] == "/"
+    assert [record.levelno for record in caplog.records if record.name == "polls.web.pages.problems"] == [
+        logging.WARNING
+    ]
+    assert (await client.get("/poll/1")).status == 200
+
+
+async def test_an_error_is_never_kept_by_a_cache(client: TestClient) -> None:
+    assert (await client.get("/nowhere")).headers["Cache-Control"] == "no-store"
+
+
+async def raw(client: TestClient, request: bytes) -> bytes:
+    """The answer to a request that no client library would send."""
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(request)
+    await writer.drain()
+    async with asyncio.timeout(5):
+        status = await reader.readline()
+    writer.close()
+    return status
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        b"",
+        b"[",
+        b"[::1",
+        b"a b",
+        b"<script>",
+        b"host:port",
+        b"host:99999999",
+        b"\xff\xfe",
+        b"a" * 5000,
+        b"..",
+        b"@",
+        b"/",
+    ],
+)
+@pytest.mark.parametrize("target", [b"GET /", b"GET /nowhere", b"POST /poll/1/vote", b"GET /static/css/base.css"])
+async def test_a_nonsensical_host_is_no_fault_of_ours(client: TestClient, ask: Ask, host: bytes, target: bytes) -> None:
+    ask("Tea?", "Yes")
+
+    status = await raw(client, target + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
+
+    assert status.split()[1][:1] in {b"2", b"4"}, status
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET http://[::1/ HTTP/1.1",
+        b"GET http://elsewhere/poll/1 HTTP/1.1",
+        b"GET //elsewhere/poll/1 HTTP/1.1",
+        b"GET /%00 HTTP/1.1",
+        b"GET /%FF%FE?%FF=%00 HTTP/1.1",
+        b"GET /?page=%FF HTTP/1.1",
+        b"GET /../../etc/passwd HTTP/1.1",
+        b"OPTIONS * HTTP/1.1",
+        b"CONNECT elsewhere:443 HTTP/1.1",
+        b"GET /" + b"a" * 9000 + b" HTTP/1.1",
+        b"GET",
+        b"BREW / HTTP/1.1",
+        b"\0\0\0\0",
+        b"GET / HTTP/9.9",
+    ],
+)
+async def test_a_nonsensical_request_is_no_fault_of_ours(client: TestClient, line: bytes) -> None:
+    status = await raw(client, line + b"\r\nHost: polls\r\nConnection: close\r\n\r\n")
+
+    assert status.split()[1][:1] in {b"2", b"4"}, status
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"Cookie: language=\xff; =; ;;; language",
+        b"Accept-Language: \xff,;q=,*;q=nan,zh;q=inf",
+        b"Accept: \xff;q=1e999",
+        b"Origin: \xff",
+        b"Sec-Fetch-Site: \xff",
+        b"Range: bytes=9-1",
+        b"If-Modified-Since: yesterday",
+        b'If-None-Match: "',
+        b"Expect: the impossible",
+        b"Expect: x\xff",
+        b"Content-Length: 99999999999999999999",
+        b"Content-Length: -1",
+        b"Transfer-Encoding: chunked, chunked",
+    ],
+)
+@pytest.mark.parametrize("target", [b"GET /", b"POST /poll/1/vote", b"GET /static/css/base.css"])
+async def test_a_nonsensical_header_is_no_fault_of_ours(
+    client: TestClient, ask: Ask, header: bytes, target: bytes
+) -> None:
+    ask("Tea?", "Yes")
+    request = target + b" HTTP/1.1\r\nHost: polls\r\nConnection: close\r\n" + header + b"\r\n\r\n"
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(request)
+    writer.write_eof()
+    async with asyncio.timeout(5):
+        status = await reader.readline()
+    writer.close()
+
+    # A body that was promised and never came gets no answer, which is answer enough.
+    assert not status or status.split()[1][:1] in {b"2", b"3", b"4"}, status

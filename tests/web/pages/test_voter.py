@@ -1,0 +1,380 @@
+"""One ballot a voter, and the voter is a browser."""
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from aiohttp import DummyCookieJar
+from aiohttp.test_utils import TestClient
+from aiopg.sa import SAConnection
+
+from polls.app import create_app
+from polls.config.settings import Config, Site, Votes
+from polls.domain.ballot import Ballot
+from polls.domain.errors import VoteNotStored
+from polls.web.keys import BALLOT_BOX
+from tests.conftest import Ask, CaughtUp
+from tests.support.pages import find, links, parse, words
+
+Count = Callable[[], list[int]]
+Client = TestClient[Any, Any]
+
+ANN = {"Cookie": f"voter={'a' * 32}"}
+
+
+async def vote(client: Client, choice: object, poll: int = 1, **options: Any) -> Any:
+    return await client.post(f"/poll/{poll}/vote", data={"choice": str(choice)}, allow_redirects=False, **options)
+
+
+def cookies(response: Any) -> dict[str, str]:
+    """{name: value and attributes} of all cookies that a response sets."""
+    return dict(line.split("=", 1) for line in response.headers.getall("Set-Cookie", []))
+
+
+@pytest.fixture
+async def stranger(config: Config, aiohttp_client: Any) -> Client:
+    """A client without a memory for cookies."""
+    client: Client = await aiohttp_client(create_app(config), cookie_jar=DummyCookieJar())
+    return client
+
+
+@pytest.fixture
+def unlucky(monkeypatch: pytest.MonkeyPatch, stranger: Client) -> Client:
+    """The database is away from votes, but not from pages."""
+
+    async def cast(_: Sequence[Ballot]) -> Sequence[None]:
+        raise VoteNotStored
+
+    monkeypatch.setattr(stranger.app[BALLOT_BOX], "cast", cast)  # type: ignore[index]
+    return stranger
+
+
+async def test_a_browser_becomes_a_voter_before_it_votes(stranger: Client, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+
+    page = await stranger.get("/poll/1")
+
+    assert re.fullmatch(r"[0-9a-f]{32}; HttpOnly; Max-Age=31536000; Path=/; SameSite=Lax", cookies(page)["voter"])
+    assert page.headers["Cache-Control"] == "private, no-cache"
+    assert cookies(await stranger.get("/poll/1"))["voter"] != cookies(page)["voter"]
+
+
+async def test_who_is_known_gets_no_cookie(stranger: Client, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+
+    page = await stranger.get("/poll/1", headers=ANN)
+
+    assert cookies(page) == {}
+    assert page.headers["Cache-Control"] == "private, no-cache"
+
+
+@pytest.mark.parametrize(
+    "address", ["/", "/poll/1/results", "/language/en", "/nowhere", "/poll/999", "/static/img/polls.svg"]
+)
+async def test_no_other_page_makes_voters(stranger: Client, ask: Ask, address: str) -> None:
+    ask("Tea?", "Yes")
+
+    assert "voter" not in cookies(await stranger.get(address, allow_redirects=False))
+
+
+async def test_the_page_is_the_same_for_everybody_who_has_not_voted(stranger: Client, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+
+    pages = [await (await stranger.get("/poll/1", headers=headers)).read() for headers in ({}, ANN, {"Cookie": "x=y"})]
+
+    assert pages[0] == pages[1] == pages[2]
+
+
+@pytest.mark.parametrize(("url", "secure"), [("https://polls.example.org", True), ("http://polls.example.org", False)])
+async def test_behind_https_the_cookies_are_for_https_alone(
+    config: Config, aiohttp_client: Any, ask: Ask, url: str, secure: bool
+) -> None:
+    ask("Tea?", "Yes")
+    client = await aiohttp_client(create_app(replace(config, site=Site(url=url))))
+
+    answers = [
+        await client.get("/poll/1"),
+        await vote(client, 1),
+        await client.get("/language/en", allow_redirects=False),
+    ]
+
+    for answer in answers:
+        for cookie in cookies(answer).values():
+            assert cookie.endswith("; Secure") is secure
+
+
+async def test_a_voter_who_votes_again_changes_their_ballot(client: Client, ask: Ask, votes: Count) -> None:
+    ask("Tea?", "Yes", "No")
+    await client.get("/poll/1")
+    await vote(client, 1)
+    assert votes() == [1, 0]
+
+    await vote(client, 2)
+
+    assert votes() == [0, 1]
+
+
+async def test_a_vote_that_is_sent_twice_counts_once(stranger: Client, ask: Ask, votes: Count) -> None:
+    ask("Tea?", "Yes")
+
+    answers = [await vote(stranger, 1, headers=ANN) for _ in range(2)]
+
+    assert [answer.status for answer in answers] == [303, 303]
+    assert votes() == [1]
+
+
+async def test_who_posts_without_a_cookie_is_a_new_voter_and_gets_one(stranger: Client, ask: Ask, votes: Count) -> None:
+    ask("Tea?", "Yes", "No")
+
+    first = await vote(stranger, 1)
+    await vote(stranger, 1)
+    again = await vote(stranger, 2, headers={"Cookie": f"voter={cookies(first)['voter'].split(';')[0]}"})
+
+    assert votes() == [1, 1]
+    assert "voter" not in cookies(again)
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        "voter=",
+        "voter=short",
+        f"voter={'A' * 32}",
+        f"voter={'a' * 33}",
+        f"voter={'g' * 32}",
+        f"voter={'a' * 31}١",
+        f'voter="{"a" * 32}"',
+        f"xvoter={'a' * 32}",
+        f"x={'a' * 32}; voter",
+        "\xff\xfe",
+        ";;;===",
+    ],
+)
+async def test_a_malformed_cookie_counts_as_none(stranger: Client, ask: Ask, votes: Count, cookie: str) -> None:
+    ask("Tea?", "Yes")
+
+    page = await stranger.get("/poll/1", headers={"Cookie": cookie})
+    answers = [await vote(stranger, 1, headers={"Cookie": cookie}) for _ in range(2)]
+
+    assert "voter" in cookies(page)
+    assert all("voter" in cookies(answer) for answer in answers)
+    assert votes() == [2]
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        "language=en; voter={}",
+        "voter={};language=en",
+        "a=b;voter={}; ballot=1",
+        "a=b;  voter={} ;c=d",
+        "a=b;\tvoter={}",
+    ],
+)
+async def test_a_voter_is_known_among_other_cookies(stranger: Client, ask: Ask, votes: Count, cookie: str) -> None:
+    ask("Tea?", "Yes")
+
+    for _ in range(2):
+        await vote(stranger, 1, headers={"Cookie": cookie.format("a" * 32)})
+
+    assert votes() == [1]
+
+
+async def test_a_voter_is_known_in_a_second_line_of_cookies(stranger: Client, ask: Ask, votes: Count) -> None:
+    """As proxies write what came by HTTP/2 (RFC 9113, section 8.2.3)."""
+    ask("Tea?", "Yes")
+
+    for _ in range(2):
+        await vote(stranger, 1, headers=[("Cookie", "a=b"), ("Cookie", ANN["Cookie"])])
+
+    assert votes() == [1]
+
+
+async def test_the_polls_pages_tell_voters_what_they_chose(client: Client, ask: Ask) -> None:
+    ask("Tea?", "Yes", "No")
+    ask("Coffee?", "Yes")
+    await client.get("/poll/1")
+
+    answer = await vote(client, 2)
+    poll = parse(await (await client.get("/poll/1")).text())
+    results = parse(await (await client.get("/poll/1/results")).text())
+    other = parse(await (await client.get("/poll/2")).text())
+
+    assert cookies(answer)["ballot"] == "2; HttpOnly; Max-Age=31536000; Path=/poll/1; SameSite=Lax"
+    assert [radio.get("checked") is not None for radio in poll.iter("input")] == [False, True]
+    assert [words(button) for button in poll.iter("button")] == ["Change your vote"]
+    assert ["your vote" in words(row) for row in find(results, "li", class_="result")] == [False, True]
+    assert links(results)["Change your vote"] == "/poll/1"
+    assert [words(button) for button in other.iter("button")] == ["Vote"]
+
+
+@pytest.mark.parametrize("marks", ["9", "1.9.x", "0", "-1", "", "1" * 40, "<b>", "3"])
+async def test_a_ballot_cookie_that_fits_no_choice_shows_nothing(stranger: Client, ask: Ask, marks: str) -> None:
+    ask("Tea?", "Yes", "No")
+    ask("Coffee?", "Yes")
+    headers = {"Cookie": f"{ANN['Cookie']}; ballot={marks}"}
+
+    poll = await (await stranger.get("/poll/1", headers=headers)).text()
+    results = await (await stranger.get("/poll/1/results", headers=headers)).text()
+
+    assert "checked" not in poll
+    assert "Change your vote" not in poll + results
+    assert "your vote" not in results
+
+
+@pytest.mark.parametrize("address", ["/poll/1", "/poll/1/results"])
+async def test_what_a_voter_chose_costs_no_query(
+    stranger: Client,
+    ask: Ask,
+    caught_up: CaughtUp,
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+) -> None:
+    ask("Tea?", "Yes", "No")
+    queries: list[str] = []
+    execute = SAConnection.execute
+
+    def counted(self: Any, query: str, *arguments: Any, **named: Any) -> Any:
+        queries.append(query)
+        return execute(self, query, *arguments, **named)
+
+    monkeypatch.setattr(SAConnection, "execute", counted)
+
+    await caught_up(stranger)
+    await stranger.get(address)
+    assert len(queries) == 1
+    page = await (await stranger.get(address, headers={"Cookie": f"{ANN['Cookie']}; ballot=2"})).text()
+
+    assert "Change your vote" in page
+    assert len(queries) == 1
+
+
+async def test_a_closed_poll_takes_no_votes_and_says_when_it_closed(stranger: Client, ask: Ask, votes: Count) -> None:
+    poll = ask("Tea?", "Yes", closed=timedelta(days=3))
+    closes_at = poll.question.closes_at
+    assert closes_at
+    said = f"This poll closed on {closes_at.day} {closes_at:%B %Y} at {closes_at:%H:%M} UTC."
+
+    refused = await vote(stranger, 1)
+    empty = await stranger.post("/poll/1/vote")
+    program = await vote(stranger, 1, headers={"Accept": "application/json"})
+    page, results = await stranger.get("/poll/1"), await stranger.get("/poll/1/results")
+
+    assert (refused.status, empty.status, program.status, page.status) == (403, 403, 403, 200)
+    assert (await program.json())["detail"] == said
+    for answer in (refused, empty, page, results):
+        text = await answer.text()
+        assert said in words(parse(text))
+        assert "<form" not in text
+    assert links(parse(await page.text()))["Results"] == "/poll/1/results"
+    assert not {"Vote", "Change your vote"} & links(parse(await results.text())).keys()
+    assert votes() == [0]
+
+
+async def test_a_poll_that_closes_while_its_page_is_open_keeps_the_ballot_that_was_cast(
+    client: Client, ask: Ask, votes: Count, database: Any
+) -> None:
+    ask("Tea?", "Yes", "No")
+    await client.get("/poll/1")
+    await vote(client, 1)
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE question SET closes_at = now()")
+
+    assert (await vote(client, 2)).status == 403
+    assert votes() == [1, 0]
+
+
+async def test_an_open_poll_says_until_when(client: Client, ask: Ask) -> None:
+    poll = ask("Tea?", "Yes", closed=timedelta(days=-3))
+    closes_at = poll.question.closes_at
+    assert closes_at
+
+    page = words(parse(await (await client.get("/poll/1")).text()))
+
+    assert f"This poll is open until {closes_at.day} {closes_at:%B %Y} at {closes_at:%H:%M} UTC." in page
+
+
+async def test_a_vote_that_is_not_stored_can_be_tried_again_as_it_was(unlucky: Client, ask: Ask) -> None:
+    ask("Tea?", "Yes", "No")
+    await unlucky.get("/poll/1")
+
+    answer = await vote(unlucky, 2)
+
+    page = parse(await answer.text())
+    assert (answer.status, answer.headers["Retry-After"], answer.headers["Cache-Control"]) == (503, "3", "no-store")
+    (message,) = find(page, "p", id="error")
+    assert words(message) == "Your vote was not counted. Try again in a few seconds."
+    assert [radio.get("checked") is not None for radio in page.iter("input")] == [False, True]
+    assert [line.split("=")[0] for line in answer.headers.getall("Set-Cookie")] == ["voter"]
+
+
+async def test_even_a_process_that_has_not_shown_the_poll_keeps_the_choice(unlucky: Client, ask: Ask) -> None:
+    ask("Tea?", "Yes", "No")
+
+    answer = await vote(unlucky, 2)
+
+    page = parse(await answer.text())
+    (kept,) = page.iter("input")
+    assert (answer.status, kept.get("type"), kept.get("name"), kept.get("value")) == (503, "hidden", "choice", "2")
+    assert [form.get("action") for form in page.iter("form")] == ["/poll/1/vote"]
+    assert "Your vote was not counted. Try again in a few seconds." in words(page)
+    assert links(page)["Back to the poll"] == "/poll/1"
+    assert "voter" in cookies(answer)
+
+
+@pytest.mark.parametrize("change", ["closed", "without this choice"])
+async def test_a_page_that_is_older_than_the_poll_does_not_lose_the_choice(
+    unlucky: Client, ask: Ask, database: Any, change: str
+) -> None:
+    ask("Tea?", "Yes", closed=timedelta(days=1) if change == "closed" else None)
+    await unlucky.get("/poll/1")
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE question SET closes_at = NULL")
+        cursor.execute("INSERT INTO choice (question_id, choice_text) VALUES (1, 'No')")
+
+    page = parse(await (await vote(unlucky, 2)).text())
+
+    assert [kept.get("value") for kept in page.iter("input")] == ["2"]
+    assert "Your vote was not counted. Try again in a few seconds." in words(page)
+
+
+async def test_a_voter_keeps_their_name_when_their_vote_is_not_stored(unlucky: Client, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+
+    answer = await vote(unlucky, 1, headers=ANN)
+
+    assert cookies(answer)["voter"].startswith("a" * 32)
+
+
+async def test_a_program_is_told_in_json_to_try_again(unlucky: Client, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+
+    answer = await vote(unlucky, 1, headers={"Accept": "application/json"})
+
+    assert (answer.status, answer.content_type) == (503, "application/problem+json")
+    assert answer.headers["Retry-After"] == "3"
+    assert (await answer.json())["detail"] == "Your vote was not counted. Try again in a few seconds."
+    assert "voter" in cookies(answer)
+
+
+async def test_when_too_many_wait_the_next_is_refused_at_once(
+    config: Config, aiohttp_client: Any, ask: Ask, votes: Count, database: Any
+) -> None:
+    ask("Tea?", "Yes")
+    client = await aiohttp_client(create_app(replace(config, votes=Votes(waiting=3))))
+    with database.cursor() as cursor:
+        cursor.execute("BEGIN; SELECT FROM question FOR UPDATE")
+        waiting = [asyncio.create_task(vote(client, 1, headers={"Cookie": f"voter={n:032x}"})) for n in range(3)]
+        await asyncio.sleep(0.3)
+
+        async with asyncio.timeout(0.5):
+            refused = await vote(client, 1, headers=ANN)
+        cursor.execute("COMMIT")
+
+    assert refused.status == 503
+    assert [(await answer).status for answer in waiting] == [303, 303, 303]
+    assert votes() == [3]

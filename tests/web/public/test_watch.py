@@ -1,0 +1,302 @@
+"""Watching a poll over a WebSocket."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
+from aiohttp.test_utils import TestClient
+
+from polls.domain.errors import PollsUnavailable
+from polls.live.poll_cache import Standings
+from polls.storage.postgres.connect import Connection
+from polls.web.http.security_headers import SECURITY_HEADERS
+from polls.web.keys import AUDIENCE
+from polls.web.public import watch
+from tests.conftest import Ask
+
+Socket = ClientWebSocketResponse
+
+
+async def open_socket(client: TestClient, poll: int = 1, **headers: str) -> Socket:
+    return await client.ws_connect(f"/poll/{poll}/live", headers=headers)
+
+
+async def told(socket: Socket) -> dict[str, Any]:
+    message: dict[str, Any] = await socket.receive_json(timeout=5)
+    return message
+
+
+async def vote(client: TestClient, choice: int = 1) -> None:
+    answer = await client.post("/poll/1/vote", data={"choice": choice}, allow_redirects=False)
+    assert answer.status == 303
+
+
+def execute(database: Connection, statement: str) -> None:
+    with database.cursor() as cursor:
+        cursor.execute(statement)
+
+
+async def test_who_comes_is_told_how_it_stands(client: TestClient, ask: Ask) -> None:
+    poll = ask("Tea?", "Yes", "No", votes=(2, 1))
+
+    socket = await open_socket(client)
+
+    assert await told(socket) == {
+        "revision": poll.revision,
+        "edition": poll.edition,
+        "ballots": 3,
+        "choices": {"1": {"votes": 2}, "2": {"votes": 1}},
+        "closed": False,
+    }
+
+
+async def test_each_vote_is_told(client: TestClient, ask: Ask) -> None:
+    poll = ask("Tea?", "Yes", "No")
+    sockets = [await open_socket(client) for _ in range(3)]
+    for socket in sockets:
+        await told(socket)
+
+    await vote(client, 2)
+
+    for socket in sockets:
+        news = await told(socket)
+        assert (news["revision"], news["ballots"], news["choices"]["2"]) == (poll.revision + 1, 1, {"votes": 1})
+
+
+async def test_an_edit_by_hand_is_told_as_a_new_edition(client: TestClient, ask: Ask, database: Connection) -> None:
+    poll = ask("Tea?", "Yes", "No")
+    socket = await open_socket(client)
+    await told(socket)
+
+    execute(database, "UPDATE choice SET choice_text = 'Certainly' WHERE id = 1")
+
+    assert (await told(socket))["edition"] == poll.edition + 1
+
+
+async def test_an_end_that_comes_by_time_is_told(client: TestClient, ask: Ask, database: Connection) -> None:
+    ask("Tea?", "Yes")
+    execute(database, "UPDATE question SET closes_at = now() + interval '1 second'")
+    socket = await open_socket(client)
+
+    assert [(await told(socket))["closed"] for _ in range(2)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DELETE FROM question", "UPDATE question SET pub_date = now() + interval '1 day'", "DELETE FROM choice"],
+)
+async def test_when_a_poll_is_gone_its_watchers_are_sent_away(
+    client: TestClient, ask: Ask, database: Connection, statement: str
+) -> None:
+    ask("Tea?", "Yes")
+    socket = await open_socket(client)
+    await told(socket)
+
+    execute(database, statement)
+
+    end = await socket.receive(timeout=5)
+    assert (end.type, socket.close_code) == (WSMsgType.CLOSE, 1000)
+    assert end.extra
+
+
+async def test_when_polls_ends_watchers_are_told_to_go_elsewhere(client: TestClient, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+    socket = await open_socket(client)
+    await told(socket)
+
+    closing = asyncio.create_task(client.server.close())
+
+    assert (await socket.receive(timeout=5)).type == WSMsgType.CLOSE
+    assert socket.close_code == 1001
+    await closing
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "https://elsewhere.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": ""}, 403),
+        ({"Origin": "http://polls.example:1", "Host": "polls.example:2"}, 403),
+        ({"Origin": "http://polls.example:2", "Host": "polls.example:2"}, 101),
+        ({"Origin": "https://polls.example", "Host": "polls.example"}, 101),
+        ({}, 101),
+    ],
+)
+async def test_pages_of_other_sites_may_not_watch(
+    client: TestClient, ask: Ask, headers: dict[str, str], status: int
+) -> None:
+    ask("Tea?", "Yes")
+
+    if status == 101:
+        await told(await open_socket(client, **headers))
+    else:
+        with pytest.raises(WSServerHandshakeError) as refusal:
+            await open_socket(client, **headers)
+        assert refusal.value.status == status
+
+
+async def test_an_unknown_poll_is_not_found_before_anything_is_upgraded(client: TestClient) -> None:
+    with pytest.raises(WSServerHandshakeError) as refusal:
+        await open_socket(client, 999)
+
+    assert refusal.value.status == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_what_is_no_websocket_is_told_to_become_one(client: TestClient, ask: Ask, method: str) -> None:
+    ask("Tea?", "Yes")
+
+    answer = await client.request(method, "/poll/1/live")
+
+    assert (answer.status, answer.headers["Upgrade"]) == (426, "websocket")
+
+
+async def test_the_handshake_carries_the_security_headers(client: TestClient, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+
+    socket = await open_socket(client)
+
+    headers = socket._response.headers
+    assert {name: headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+
+
+async def test_what_a_watcher_says_means_nothing(client: TestClient, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+    socket = await open_socket(client)
+    await told(socket)
+
+    await socket.send_str("hello")
+    await socket.send_bytes(b"\xff")
+    await vote(client)
+
+    assert (await told(socket))["ballots"] == 1
+
+
+async def test_who_says_too_much_is_sent_away(client: TestClient, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+    socket = await open_socket(client)
+    await told(socket)
+
+    for _ in range(30):
+        await socket.send_str("hello")
+
+    assert (await socket.receive(timeout=5)).type == WSMsgType.CLOSE
+    assert socket.close_code == 1008
+
+
+async def test_who_says_something_too_large_is_sent_away(client: TestClient, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+    socket = await open_socket(client)
+    await told(socket)
+
+    await socket.send_str("x" * 2000)
+
+    assert (await socket.receive(timeout=5)).type == WSMsgType.CLOSE
+    assert socket.close_code == 1009
+
+
+async def test_who_does_not_answer_the_heartbeat_is_dropped(
+    client: TestClient, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "HEARTBEAT", 0.2)
+    ask("Tea?", "Yes")
+    lively = await open_socket(client)
+    silent = await client.ws_connect("/poll/1/live", autoping=False)
+    assert len(client.app[AUDIENCE]) == 2  # type: ignore[union-attr]
+
+    async def listen() -> None:
+        async for _ in lively:
+            pass
+
+    listening = asyncio.create_task(listen())
+    async with asyncio.timeout(5):
+        while len(client.app[AUDIENCE]) == 2:  # type: ignore[union-attr]
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+
+    assert len(client.app[AUDIENCE]) == 1  # type: ignore[union-attr]
+    listening.cancel()
+    await silent.close()
+
+
+async def test_who_leaves_is_forgotten(client: TestClient, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+    orderly, abrupt = [await open_socket(client) for _ in range(2)]
+    await told(orderly)
+    await told(abrupt)
+
+    await orderly.close()
+    abrupt._response.close()
+
+    async with asyncio.timeout(5):
+        while len(client.app[AUDIENCE]):  # type: ignore[union-attr]
+            await asyncio.sleep(0.02)
+
+
+async def test_a_poll_that_can_not_be_read_any_more_sends_the_watcher_away(
+    client: TestClient, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask("Tea?", "Yes")
+    find = Standings.find
+    answers = iter([find])
+
+    async def once(self: Standings, question_id: int, *, after: int = 0) -> Any:
+        if answer := next(answers, None):
+            return await answer(self, question_id, after=after)
+        raise PollsUnavailable
+
+    monkeypatch.setattr(Standings, "find", once)
+    socket = await open_socket(client)
+
+    assert (await socket.receive(timeout=5)).type == WSMsgType.CLOSE
+    assert socket.close_code == 1013
+
+
+async def test_a_message_is_short_json(client: TestClient, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+    socket = await open_socket(client)
+
+    text = await socket.receive_str(timeout=5)
+
+    assert json.dumps(json.loads(text), separators=(",", ":")) == text
+
+
+async def test_a_key_that_is_none_is_no_handshake(client: TestClient, ask: Ask) -> None:
+    ask("Tea?", "Yes")
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+
+    writer.write(
+        b"GET /poll/1/live HTTP/1.1\r\nHost: polls\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \xff\xfe\r\n\r\n"
+    )
+
+    assert b" 426 " in await reader.readline()
+    writer.close()
+
+
+async def test_who_goes_away_in_the_middle_of_the_handshake_is_no_fault(
+    client: TestClient, ask: Ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask("Tea?", "Yes")
+    find = Standings.find
+
+    async def slow(self: Standings, question_id: int, *, after: int = 0) -> Any:
+        await asyncio.sleep(0.2)
+        return await find(self, question_id, after=after)
+
+    monkeypatch.setattr(Standings, "find", slow)
+    for _ in range(20):
+        _, writer = await asyncio.open_connection(client.host, client.port)
+        writer.write(
+            b"GET /poll/1/live HTTP/1.1\r\nHost: polls\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        await writer.drain()
+        writer.transport.abort()
+    await asyncio.sleep(0.5)
+
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+    assert len(client.app[AUDIENCE]) == 0  # type: ignore[union-attr]
