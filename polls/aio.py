@@ -9,7 +9,7 @@ def is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _retrieve(task: asyncio.Task[None]) -> None:
+def retrieve_exception(task: asyncio.Task[None]) -> None:
     """Look at how a task ended, so that nobody complains when all who waited for it have gone."""
     if not task.cancelled():
         task.exception()

@@ -20,7 +20,7 @@ from polls.domain.poll import Choice, Poll, Question
 from polls.storage.postgres import embedded, migrations
 from polls.storage.postgres.connect import Connection, connect
 from polls.storage.postgres.embedded import PrivateServer
-from polls.web.keys import STANDINGS
+from polls.web.keys import POLL_CACHE
 
 # One at a time can have the names that we ship: two workers would wait for each other.
 WITH_FIXED_NAMES = {"test_nginx.py", "test_gunicorn.py", "test_bare_machine.py"}
@@ -170,12 +170,12 @@ def caught_up(database: Connection) -> CaughtUp:
     """Wait until an application has heard of everything that was committed so far: `await caught_up(client)`."""
 
     async def caught_up(client: TestClient[Any, Any]) -> None:
-        standings = client.app[STANDINGS]  # type: ignore[union-attr]
-        before = standings._beginning
+        poll_cache = client.app[POLL_CACHE]  # type: ignore[union-attr]
+        before = poll_cache.generation
         with database.cursor() as cursor:
             cursor.execute("NOTIFY polls, '{}'")
         async with asyncio.timeout(10):
-            while standings._beginning == before:
+            while poll_cache.generation == before:
                 await asyncio.sleep(0.005)
 
     return caught_up

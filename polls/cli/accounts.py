@@ -16,7 +16,7 @@ from polls.storage import accounts
 from polls.storage.passwords import Passwords, check_fitness
 from polls.storage.postgres import embedded, migrations
 from polls.storage.postgres.connect import connect
-from polls.storage.postgres.pool import Engine, open_engine
+from polls.storage.postgres.pool import Database, open_database
 
 _Result = TypeVar("_Result")
 
@@ -35,11 +35,11 @@ def create_admin(config: Config, username: str | None, *, from_stdin: bool) -> i
     username = username or _typed_username()
     password = _password(username, from_stdin=from_stdin)
 
-    async def create(engine: Engine) -> str:
+    async def create(database: Database) -> str:
         kept = await Passwords().hash(password, username)
-        return (await accounts.add(engine, COMMAND_LINE, username, kept)).username
+        return (await accounts.add(database, COMMAND_LINE, username, kept)).username
 
-    print(f"{_with_engine(config, create)} can sign in now, at /admin/")
+    print(f"{_with_database(config, create)} can sign in now, at /admin/")
     return 0
 
 
@@ -47,18 +47,18 @@ def change_password(config: Config, username: str, *, from_stdin: bool) -> int:
     """Change a password, and end all sessions of its account."""
     password = _password(username, from_stdin=from_stdin)
 
-    async def change(engine: Engine) -> None:
+    async def change(database: Database) -> None:
         kept = await Passwords().hash(password, username)
-        await accounts.set_password(engine, COMMAND_LINE, username, kept)
+        await accounts.set_password(database, COMMAND_LINE, username, kept)
 
-    _with_engine(config, change)
+    _with_database(config, change)
     print(f"the password of {username} was changed, and {username} was signed out everywhere")
     return 0
 
 
 def admins(config: Config) -> int:
     """Print a line for each account."""
-    users = _with_engine(config, accounts.all_of_them)
+    users = _with_database(config, accounts.list_accounts)
     for user in users:
         state = "disabled" if user.account.disabled_at else "enabled"
         seen = f"{user.signed_in_at:%Y-%m-%d %H:%M:%S %Z}" if user.signed_in_at else "never"
@@ -68,15 +68,15 @@ def admins(config: Config) -> int:
     return 0
 
 
-def _with_engine(config: Config, work: Callable[[Engine], Awaitable[_Result]]) -> _Result:
+def _with_database(config: Config, work: Callable[[Database], Awaitable[_Result]]) -> _Result:
     """What `work` makes of the configured database, brought up to this version where the configuration wants it."""
 
     async def run(postgres: Postgres) -> _Result:
-        engine = await open_engine(replace(postgres, minsize=1))
+        database = await open_database(replace(postgres, minsize=1))
         try:
-            return await work(engine)
+            return await work(database)
         finally:
-            await engine.close()
+            await database.close()
 
     with embedded.running(config.postgres) as postgres:
         with connect(postgres) as connection:

@@ -11,8 +11,8 @@ from polls.cli.errors import Refused
 from polls.config.settings import Config, Postgres
 from polls.storage.postgres import embedded, migrations
 from polls.storage.postgres.backup import BackupFailed, back_up, restore_from, stream
-from polls.storage.postgres.connect import Connection, connect, narrowed
-from polls.storage.postgres.primary import database
+from polls.storage.postgres.connect import Connection, connect, single_host
+from polls.storage.postgres.primary import database_name
 from polls.storage.recount import counted, recount
 
 _STANDARD = Path("-")  # input or output, where a file is named
@@ -27,7 +27,7 @@ def backup(config: Config, file: Path, *, replace_it: bool = False) -> int:
             stream(sys.stdout.buffer, postgres, connection)
             return 0
         size = back_up(file, postgres, connection, replace=replace_it)
-    print(f"{file} holds everything in the database {database(postgres)} but who is signed in: {size:,} bytes")
+    print(f"{file} holds everything in the database {database_name(postgres)} but who is signed in: {size:,} bytes")
     return 0
 
 
@@ -41,7 +41,7 @@ def restore(config: Config, file: Path) -> int:
                 restore_from(Path(received.name), postgres, connection, called="what came over standard input")
         else:
             restore_from(file, postgres, connection)
-        print(f"the database {database(postgres)} was restored")
+        print(f"the database {database_name(postgres)} was restored")
         for name in migrations.migrate(postgres, connection) if postgres.migrate else []:
             print(f"applied {name}")
         behind = migrations.pending(connection)
@@ -64,7 +64,7 @@ def restore(config: Config, file: Path) -> int:
 def _backing_up(config: Config) -> Iterator[tuple[Postgres, Connection]]:
     """The configured database. Raises Refused for what a backup fails of."""
     with embedded.running(config.postgres) as private_or_not:
-        postgres = narrowed(private_or_not)  # once: all that is done to it is done to one host
+        postgres = single_host(private_or_not)  # once: all that is done to it is done to one host
         with connect(postgres) as connection:
             try:
                 yield postgres, connection

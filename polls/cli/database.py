@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from polls.config.settings import Config
 from polls.storage.postgres import embedded, migrations
-from polls.storage.postgres.connect import connect, environment
+from polls.storage.postgres.connect import connect, libpq_environment
 from polls.storage.recount import recount
 
 
@@ -60,6 +60,6 @@ def psql(config: Config, arguments: Sequence[str] = ()) -> int:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             shell = [str(embedded.program("psql", postgres)), *arguments]
-            return subprocess.run(shell, env=os.environ | environment(postgres), check=False).returncode
+            return subprocess.run(shell, env=os.environ | libpq_environment(postgres), check=False).returncode
         finally:
             signal.signal(signal.SIGINT, before)

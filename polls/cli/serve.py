@@ -11,13 +11,13 @@ from polls.server.event_loop import OrderlyLoop
 from polls.server.logs import configure_logging
 from polls.server.process import (
     BACKLOG,
-    TO_ARRIVE,
+    DRAIN_SECONDS,
     connections_allowed,
-    manner_of_serving,
     prepare_process,
+    runner_options,
     tell_systemd,
 )
-from polls.server.sockets import listening, withdraw
+from polls.server.sockets import listening, unlink
 from polls.storage.postgres import embedded
 
 
@@ -32,7 +32,7 @@ def serve(config: Config) -> int:
 
     def prepare_to_end() -> float:
         tell_systemd("STOPPING=1")
-        return TO_ARRIVE if withdraw(sockets) else 0
+        return DRAIN_SECONDS if unlink(sockets) else 0
 
     # The private server ends here and not in on_cleanup: that doesn't run when a start fails.
     with listening(config) as sockets, embedded.running(config.postgres) as postgres:
@@ -42,6 +42,6 @@ def serve(config: Config) -> int:
             backlog=BACKLOG,
             loop=OrderlyLoop(connections_allowed(config.limits), prepare_to_end),
             print=announce,
-            **manner_of_serving(config),
+            **runner_options(config),
         )
     return 0

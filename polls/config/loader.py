@@ -95,7 +95,7 @@ def _read(file: Path) -> tuple[object, dict[_Key, int], list[Fault]]:
     except yaml.YAMLError as error:
         raise ConfigError([Fault(str(file), 1, "", f"this is not YAML: {str(error).splitlines()[0]}")]) from None
     except RecursionError:
-        raise ConfigError([Fault(str(file), 1, "", "this is nested deeper than any settings are")]) from None
+        raise ConfigError([Fault(str(file), 1, "", "this is nested subperiods than any settings are")]) from None
 
 
 class _Loader(yaml.SafeLoader):

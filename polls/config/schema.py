@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import trafaret as t
 
-from polls.config.settings import _HOST_AND_PORT, Limits, Log, Memory, Metrics, Postgres, Site, Votes
+from polls.config.settings import _HOST_AND_PORT, Cache, Limits, Log, Metrics, Postgres, Site, Votes
 
 
 def _whole_number(value: object) -> object:
@@ -120,7 +120,7 @@ _SECTIONS: dict[str, Any] = {
     "site": Site,
     "votes": Votes,
     "limits": Limits,
-    "memory": Memory,
+    "cache": Cache,
     "log": Log,
     "metrics": Metrics,
 }
@@ -151,35 +151,35 @@ _POSTGRES = t.Dict(
 _SITE = t.Dict(
     _keys(
         name=_TEXT,
-        header=_TEXT_OR_NOTHING,
+        admin_title=_TEXT_OR_NOTHING,
         url=_or_nothing(_TEXT & t.Call(_public_address)),
         time_zone=_TEXT & t.Call(_time_zone),
     )
 )
 _VOTES = t.Dict(
     _keys(
-        waiting=_between(1, 1_000_000),
+        queue_size=_between(1, 1_000_000),
         timeout=_between(1, 5),
-        per_address=_or_nothing(_between(1, 10_000)),
+        rate_limit=_or_nothing(_between(1, 10_000)),
     )
 )
 _LIMITS = t.Dict(
     _keys(
-        idle=_between(1, 3600),
-        body=_between(1, 3600),
-        answer=_between(1, 3600),
-        header=_between(1024, 65536),
+        keepalive_timeout=_between(1, 3600),
+        body_timeout=_between(1, 3600),
+        write_timeout=_between(1, 3600),
+        max_header_bytes=_between(1024, 65536),
         connections=_or_nothing(_between(1, 1_000_000)),
-        watchers=_or_nothing(_between(0, 1_000_000)),
+        websockets=_or_nothing(_between(0, 1_000_000)),
     )
 )
-_MEMORY = t.Dict(_keys(polls=_between(1, 1_000_000)))
+_CACHE = t.Dict(_keys(polls=_between(1, 1_000_000)))
 _LOG = t.Dict(
     _keys(
         level=_one_of("debug", "info", "warning", "error", "critical"),
         format=_one_of("text", "json"),
         access=t.Bool(),
-        visitors=t.Bool(),
+        client_addresses=t.Bool(),
     )
 )
 _METRICS = t.Dict(
@@ -192,13 +192,13 @@ _SETTINGS = t.Dict(
         t.Key("site", default=dict): _SITE,
         t.Key("votes", default=dict): _VOTES,
         t.Key("limits", default=dict): _LIMITS,
-        t.Key("memory", default=dict): _MEMORY,
+        t.Key("cache", default=dict): _CACHE,
         t.Key("log", default=dict): _LOG,
         t.Key("metrics", default=dict): _METRICS,
         **_keys(
             host=_TEXT,
             port=_between(0, 65535),
-            proxied=_between(0, 10),
+            trusted_proxies=_between(0, 10),
             prefix=t.Null() & (lambda _: "") | (_TEXT & t.Call(_prefix)),
             templates=_or_nothing(_TEXT & t.Call(_folder)),
         ),

@@ -46,12 +46,12 @@ class Postgres:
 class Site:
     """What the site is called, and its public address (None: what each request says).
 
-    `header` is what the admin's pages are called (None: the site's name and "administration"); `time_zone` is the one,
+    `admin_title` is what the admin's pages are called (None: the site's name and "administration"); `time_zone` is the one,
     by its name in the IANA's database, in which dates are written and read.
     """
 
     name: str = "Polls"
-    header: str | None = None
+    admin_title: str | None = None
     url: str | None = None
     time_zone: str = "UTC"
 
@@ -70,33 +70,33 @@ class Site:
 class Votes:
     """How many ballots may wait to be stored, in each process, and for how many seconds at most.
 
-    `per_address` is how many voters may come from one network in a minute; None: as many as want to.
+    `rate_limit` is how many voters may come from one network in a minute; None: as many as want to.
     """
 
-    waiting: int = 10_000
+    queue_size: int = 10_000
     timeout: int = 5
-    per_address: int | None = None
+    rate_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a visitor may keep a process waiting for, in seconds, and how many may come at once to each process.
 
-    `idle` is for a request to come, headers and all; `body` for the form that comes with it; `answer` for its answer to
-    be taken. `header` is how many bytes the first line of a request, and each header, may have. `connections`, and
-    `watchers` among them, are None where the number of open files decides.
+    `keepalive_timeout` is for a request to come, headers and all; `body_timeout` for the form that comes with it; `write_timeout` for its answer to
+    be taken. `max_header_bytes` is how many bytes the first line of a request, and each header, may have. `connections`, and
+    `websockets` among them, are None where the number of open files decides.
     """
 
-    idle: int = 10
-    body: int = 8
-    answer: int = 30
-    header: int = 8190
+    keepalive_timeout: int = 10
+    body_timeout: int = 8
+    write_timeout: int = 30
+    max_header_bytes: int = 8190
     connections: int | None = None
-    watchers: int | None = None
+    websockets: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class Cache:
     """How many polls each process keeps in memory."""
 
     polls: int = 10_000
@@ -106,13 +106,13 @@ class Memory:
 class Log:
     """How much is logged (`level`), in which `format` (text or json), and whether each request is.
 
-    `visitors` says whether that tells their addresses.
+    `client_addresses` says whether that tells their addresses.
     """
 
     level: str = "info"
     format: str = "text"
     access: bool = True
-    visitors: bool = False
+    client_addresses: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Metrics:
     path: Path | None = None
 
     @property
-    def are_told(self) -> bool:
+    def is_enabled(self) -> bool:
         """Whether anybody may ask for them."""
         return self.port is not None or self.path is not None
 
@@ -133,7 +133,7 @@ class Metrics:
 class Config:
     """All settings of a running polls.
 
-    `path` is a UNIX socket that is served instead of `host` and `port`; `proxied` is the number of trusted proxies in
+    `path` is a UNIX socket that is served instead of `host` and `port`; `trusted_proxies` is the number of trusted proxies in
     front, and `prefix` what every address of ours begins with (/polls), or nothing; `templates` is a folder whose
     templates win over ours; `development` shows tracebacks and reloads templates. `path` and `development` come from
     the command line only.
@@ -143,12 +143,12 @@ class Config:
     host: str = "127.0.0.1"
     port: int = 8080
     path: Path | None = None
-    proxied: int = 0
+    trusted_proxies: int = 0
     prefix: str = ""
     site: Site = Site()
     votes: Votes = Votes()
     limits: Limits = Limits()
-    memory: Memory = Memory()
+    cache: Cache = Cache()
     log: Log = Log()
     metrics: Metrics = Metrics()
     templates: Path | None = None

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class PollChanged:
     """A poll has changed, and was at this `revision` then; None says that it is gone.
 
     `votes` are {choice id: votes} of all its choices, and `ballots` their ballots, where nothing but these has changed;
@@ -22,12 +22,12 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
-class AllMayHaveChanged:
+class CacheInvalidated:
     """Whatever is known of polls has to be read again; from now on each change is told."""
 
 
 @dataclass(frozen=True, slots=True)
-class Time:
+class ClockSync:
     """It was `now`, by the database's clock, at some moment of the `seconds` that asking took.
 
     Told before anything else, and every now and then.
@@ -38,8 +38,8 @@ class Time:
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
-    """Changes are not told any more, until AllMayHaveChanged is."""
+class ListenerLost:
+    """Changes are not told any more, until CacheInvalidated is."""
 
 
-News: TypeAlias = Notice | AllMayHaveChanged | Time | Silence
+Event: TypeAlias = PollChanged | CacheInvalidated | ClockSync | ListenerLost

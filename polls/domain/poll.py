@@ -35,7 +35,7 @@ class Question:
     edited_at: datetime | None = None
 
     @property
-    def address(self) -> str:
+    def slug(self) -> str:
         """What stands for this question in a web address."""
         return str(self.id)
 

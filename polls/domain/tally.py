@@ -7,7 +7,7 @@ from polls.domain.poll import Choice
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ChoiceResult:
     """How one choice stands: `share` is a whole percentage, `leads` is true for every choice with the most votes."""
 
     choice: Choice
@@ -20,7 +20,7 @@ class Tally:
     """How a whole poll stands, choice by choice, in the order of the choices."""
 
     votes: int
-    standings: tuple[Standing, ...]
+    results: tuple[ChoiceResult, ...]
 
 
 def tally(choices: Iterable[Choice]) -> Tally:
@@ -33,8 +33,8 @@ def tally(choices: Iterable[Choice]) -> Tally:
     most = max(votes, default=0)
     return Tally(
         votes=sum(votes),
-        standings=tuple(
-            Standing(choice, share, leads=0 < choice.votes == most)
+        results=tuple(
+            ChoiceResult(choice, share, leads=0 < choice.votes == most)
             for choice, share in zip(choices, whole_percentages(votes), strict=True)
         ),
     )

@@ -15,10 +15,10 @@ class Viewer(NamedTuple):
     person: Person | None = None
 
 
-STRANGER = Viewer()
+ANONYMOUS = Viewer()
 
 
-class Seen(NamedTuple):
+class VisiblePoll(NamedTuple):
     """A poll as a viewer sees it, with their own `marks` among its choices."""
 
     poll: Poll
@@ -30,9 +30,9 @@ class Seen(NamedTuple):
         return tally(self.poll.choices)
 
 
-def view(poll: Poll, viewer: Viewer) -> Seen:
+def visible_to(poll: Poll, viewer: Viewer) -> VisiblePoll:
     """What `viewer` may see of `poll`. Raises PollNotFound where that is nothing."""
     if not (poll.is_published or (viewer.person and viewer.person.may_see(poll))):
         raise PollNotFound(poll.question.id)
     marks = viewer.marks and frozenset(mark for mark in viewer.marks if poll.offers(mark))
-    return Seen(poll, marks)
+    return VisiblePoll(poll, marks)

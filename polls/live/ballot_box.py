@@ -35,7 +35,7 @@ class BallotBox(Generic[Outcome]):
 
     `record` takes a list of ballots, and the seconds after which none of them may be stored any more. It returns as
     many outcomes, in that order, or raises when nobody knows them. It is called once at a time: at once for a ballot
-    that comes alone, and with all that have gathered meanwhile after that. At most `waiting` ballots wait for an
+    that comes alone, and with all that have gathered meanwhile after that. At most `queue_size` ballots wait for an
     answer, each for `timeout` seconds at most.
     """
 
@@ -43,11 +43,11 @@ class BallotBox(Generic[Outcome]):
         self,
         record: Callable[[Sequence[Ballot], float], Awaitable[Sequence[Outcome]]],
         *,
-        waiting: int,
+        queue_size: int,
         timeout: float,
     ) -> None:
         self._record = record
-        self._most_waiting = waiting
+        self._queue_size = queue_size
         self._timeout = timeout
         self._waiting = 0
         self._queue: deque[_Envelope[Outcome]] = deque()
@@ -56,7 +56,7 @@ class BallotBox(Generic[Outcome]):
         self._closing = False
         self._alarm: asyncio.TimerHandle | None = None
         self._trouble = ""
-        self._turned_away = 0  # ballots
+        self._rejected = 0  # ballots
         self._mentioned = 0  # of these, in the log
 
     def open(self) -> None:
@@ -79,24 +79,24 @@ class BallotBox(Generic[Outcome]):
         return self._waiting
 
     @property
-    def turned_away(self) -> int:
+    def rejected(self) -> int:
         """How many ballots were never handed to `record`, because too many waited, or these too long."""
-        return self._turned_away
+        return self._rejected
 
     async def cast(self, ballots: Sequence[Ballot]) -> Sequence[Outcome]:
         """Hand in the ballots of one voter, and return what became of each when all are stored.
 
         Raises VoteNotStored when too many wait, when they were not stored in time, or when nobody can tell.
         """
-        if self._closing or self._waiting + len(ballots) > self._most_waiting:
-            self._turned_away += len(ballots)
+        if self._closing or self._waiting + len(ballots) > self._queue_size:
+            self._rejected += len(ballots)
             raise VoteNotStored
         envelope = _Envelope(ballots, self._loop.create_future(), self._loop.time() + self._timeout)
         self._queue.append(envelope)
         self._waiting += len(ballots)
         self._called.set()
         if self._alarm is None:
-            self._alarm = self._loop.call_at(envelope.deadline, self._ring, context=self._context)
+            self._alarm = self._loop.call_at(envelope.deadline, self._expire, context=self._context)
         return await envelope.outcomes
 
     async def _write(self) -> None:
@@ -150,9 +150,9 @@ class BallotBox(Generic[Outcome]):
             task = asyncio.current_task()
             if isinstance(error, KeyboardInterrupt | SystemExit) or (task and task.cancelling()):
                 raise
-            self._complain(error)
+            self._log_failure(error)
         else:
-            self._rejoice()
+            self._log_recovery()
         finally:
             for envelope in batch:
                 self._answer(envelope, None)
@@ -176,19 +176,19 @@ class BallotBox(Generic[Outcome]):
             if envelope.deadline <= now:
                 self._answer(envelope, None)
         while self._queue and self._queue[0].deadline <= now:
-            self._turned_away += len(self._queue[0].ballots)
+            self._rejected += len(self._queue[0].ballots)
             self._answer(self._queue.popleft(), None)
 
-    def _ring(self) -> None:
+    def _expire(self) -> None:
         """Look after those who wait; again when the time of the next is over."""
         self._answer_overdue(self._loop.time())
         waiting = next((envelope for envelope in (*self._in_hand, *self._queue) if envelope.is_open), None)
-        self._alarm = self._loop.call_at(waiting.deadline, self._ring) if waiting else None
-        if more := self._turned_away - self._mentioned:
+        self._alarm = self._loop.call_at(waiting.deadline, self._expire) if waiting else None
+        if more := self._rejected - self._mentioned:
             logger.warning("%d votes were not stored, because too many waited, or waited too long", more)
-            self._mentioned = self._turned_away
+            self._mentioned = self._rejected
 
-    def _complain(self, error: BaseException) -> None:
+    def _log_failure(self, error: BaseException) -> None:
         """Log why ballots were not stored: once, as long as it is the same."""
         cause = error.__cause__ or error
         nameless = "no answer in time" if isinstance(cause, TimeoutError) else type(cause).__name__
@@ -203,7 +203,7 @@ class BallotBox(Generic[Outcome]):
             )
         self._trouble = trouble
 
-    def _rejoice(self) -> None:
+    def _log_recovery(self) -> None:
         if self._trouble:
             logger.info("votes are stored again")
         self._trouble = ""

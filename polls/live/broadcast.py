@@ -28,7 +28,7 @@ class Watcher(Protocol):
         """End the connection, and tell why."""
 
 
-class Audience:
+class Broadcaster:
     """The watchers of each poll. `encode` makes the message of a poll, or None where there is nothing to be seen.
 
     A watcher who can't keep up gets no message until it can, and then the newest.
@@ -37,7 +37,7 @@ class Audience:
     def __init__(self, encode: Callable[[Poll], bytes | None], *, pause: float = PAUSE) -> None:
         self._encode = encode
         self._pause = pause
-        self._halls: dict[int, _Hall] = {}
+        self._halls: dict[int, Channel] = {}
         self._dismissals: set[asyncio.Task[None]] = set()
         self._closed: tuple[int, str] | None = None
 
@@ -60,7 +60,7 @@ class Audience:
             await watcher.dismiss(*self._closed)
             return
         question_id = poll.question.id
-        hall = self._halls.setdefault(question_id, _Hall(poll))
+        hall = self._halls.setdefault(question_id, Channel(poll))
         hall.sent[watcher] = _NOTHING
         self.show(poll)
         if (message := self._message(hall)) and watcher in hall.sent:
@@ -94,13 +94,13 @@ class Audience:
         if self._dismissals:
             await asyncio.wait(self._dismissals)
 
-    def _close(self, question_id: int) -> "_Hall | None":
+    def _close(self, question_id: int) -> "Channel | None":
         hall = self._halls.pop(question_id, None)
         if hall and hall.performance:
             hall.performance.cancel()
         return hall
 
-    def _message(self, hall: "_Hall") -> bytes | None:
+    def _message(self, hall: "Channel") -> bytes | None:
         """The newest message, encoded once for all. Where there is nothing to be seen, all have to leave."""
         if hall.message is None:
             hall.message = self._encode(hall.poll)
@@ -108,7 +108,7 @@ class Audience:
                 self.dismiss(hall.poll.question.id, DONE, "this poll can't be seen any more")
         return hall.message
 
-    async def _perform(self, hall: "_Hall") -> None:
+    async def _perform(self, hall: "Channel") -> None:
         """Send the newest message to all, and again after a pause, until all have it."""
         loop = asyncio.get_running_loop()
         try:
@@ -127,7 +127,7 @@ class Audience:
 _NOTHING = -1
 
 
-class _Hall:
+class Channel:
     """One poll, its newest message, and how far each of its watchers is: the number of the last message they got."""
 
     __slots__ = ("message", "number", "performance", "poll", "sent")
@@ -156,7 +156,7 @@ def _state(poll: Poll) -> tuple[int, bool, bool]:
     return poll.revision, poll.is_published, poll.is_closed
 
 
-async def _send(hall: _Hall, message: bytes, number: int) -> bool:
+async def _send(hall: Channel, message: bytes, number: int) -> bool:
     """Send message `number` to those who don't have it, and say whether all have it now."""
     all_have_it = True
     for place, watcher in enumerate(list(hall.sent), start=1):
@@ -171,5 +171,5 @@ async def _send(hall: _Hall, message: bytes, number: int) -> bool:
     return all_have_it
 
 
-async def _dismiss(hall: _Hall, code: int, reason: str) -> None:
+async def _dismiss(hall: Channel, code: int, reason: str) -> None:
     await asyncio.gather(*(watcher.dismiss(code, reason) for watcher in hall.sent), return_exceptions=True)

@@ -21,20 +21,20 @@ class Latest(Protocol):
 NextPublication = Callable[[], Awaitable[datetime | None]]
 
 
-class Lists:
+class PollListCache:
     """Pages of the list of published questions, read by `latest` on first use, and remembered until all are forgotten.
 
     They are when the moment comes that `next_publication` tells; whoever hears of a change of any question sees to it
-    otherwise. Nothing is remembered while `is_trusted` is false.
+    otherwise. Nothing is remembered while `is_synced` is false.
     """
 
     def __init__(
-        self, latest: Latest, next_publication: NextPublication, clock: DatabaseClock, is_trusted: Callable[[], bool]
+        self, latest: Latest, next_publication: NextPublication, clock: DatabaseClock, is_synced: Callable[[], bool]
     ) -> None:
         self._latest = latest
         self._next_publication = next_publication
         self._clock = clock
-        self._is_trusted = is_trusted
+        self._is_trusted = is_synced
         self._readings: dict[tuple[int, int], asyncio.Task[Sequence[Question]]] = {}
         self._publication: tuple[datetime, asyncio.TimerHandle] | None = None  # the next one, and what waits for it
 

@@ -11,11 +11,11 @@ from itertools import islice
 from typing import Any
 
 from polls.domain.errors import PollNotFound, PollsUnavailable
-from polls.domain.events import AllMayHaveChanged, News, Notice, Silence, Time
+from polls.domain.events import CacheInvalidated, ClockSync, Event, ListenerLost, PollChanged
 from polls.domain.poll import Poll, Question
-from polls.live.broadcast import DONE, RESTORED, Audience, Watcher
+from polls.live.broadcast import DONE, RESTORED, Broadcaster, Watcher
 from polls.live.clock import DatabaseClock
-from polls.live.list_cache import Latest, Lists, NextPublication
+from polls.live.list_cache import Latest, NextPublication, PollListCache
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ _RETRY = 0.2  # seconds until a poll that is watched, and couldn't be read, is r
 Find = Callable[[int], Awaitable[Poll | None]]
 
 
-class Standings:
+class PollCache:
     """Polls and lists of polls, read on first use and then kept true by the news; `most` polls at a time.
 
     `find` reads a poll, published or not; `latest` reads a list of those that are published, and `next_publication`
@@ -36,23 +36,23 @@ class Standings:
     """
 
     def __init__(
-        self, find: Find, latest: Latest, next_publication: NextPublication, audience: Audience, *, most: int
+        self, find: Find, latest: Latest, next_publication: NextPublication, audience: Broadcaster, *, most: int
     ) -> None:
         self._find = find
         self._clock = DatabaseClock()
-        self._lists = Lists(latest, next_publication, self._clock, lambda: self.is_trusted)
+        self._lists = PollListCache(latest, next_publication, self._clock, lambda: self.is_synced)
         self._audience = audience
         self._most = most
-        self._polls: OrderedDict[int, _Remembered] = OrderedDict()  # what was asked for longest ago comes first
+        self._polls: OrderedDict[int, CacheEntry] = OrderedDict()  # what was asked for longest ago comes first
         self._told = asyncio.Event()
-        self._beginning = 0  # how often the news have begun anew: revisions rise from one beginning to the next only
+        self.generation = 0  # how often the news have begun anew: revisions rise from one beginning to the next only
         self._doubted = asyncio.Event()
 
-    def open(self, news: AsyncGenerator[News, None]) -> None:
+    def open(self, events: AsyncGenerator[Event, None]) -> None:
         """Begin to follow the news."""
         self._loop = asyncio.get_running_loop()
         self._tasks = [
-            self._loop.create_task(self._follow(news), name="follower of the database's news"),
+            self._loop.create_task(self._follow(events), name="follower of the database's news"),
             self._loop.create_task(self._keep_watched_true(), name="reader of polls that are watched"),
         ]
 
@@ -60,20 +60,20 @@ class Standings:
         """Follow no longer, and forget everything."""
         tasks: list[asyncio.Task[Any]] = [*self._tasks, *self._lists.readings]
         self._lists.forget()
-        for standing in self._polls.values():
-            if standing.alarm:
-                standing.alarm.cancel()
-            tasks += [task for task in (standing.reading, standing.question) if task]
+        for entry in self._polls.values():
+            if entry.alarm:
+                entry.alarm.cancel()
+            tasks += [task for task in (entry.reading, entry.question) if task]
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
 
     @property
-    def is_trusted(self) -> bool:
+    def is_synced(self) -> bool:
         """Whether the news come. While they don't, each request reads."""
         return self._told.is_set()
 
-    async def wait_until_trusted(self) -> None:
+    async def wait_until_synced(self) -> None:
         """Return when the news come."""
         await self._told.wait()
 
@@ -81,33 +81,33 @@ class Standings:
         """Let `watcher` see how a poll stands, now and at each change. Raises PollNotFound, PollsUnavailable."""
         poll = await self.find(question_id)
         await self._audience.join(poll, watcher)
-        self._look_after(question_id)
+        self._schedule_refresh(question_id)
 
     async def find(self, question_id: int, *, after: int = 0) -> Poll:
         """A poll as it stands, and not before its revision `after`, if there is one.
 
         As long as nothing changes, it is the same object. Raises PollNotFound, PollsUnavailable.
         """
-        standing = self._polls.get(question_id)
-        if standing is not None and standing.is_true:
+        entry = self._polls.get(question_id)
+        if entry is not None and entry.is_fresh:
             self._polls.move_to_end(question_id)
-            poll = standing.poll
+            poll = entry.poll
         else:
             poll = await self._read(question_id)
             # It may have moved on since it was read, while we were waiting for our turn.
-            standing = self._polls.get(question_id)
-            if poll and standing and standing.is_true:
-                poll = standing.poll
+            entry = self._polls.get(question_id)
+            if poll and entry and entry.is_fresh:
+                poll = entry.poll
         if poll is not None and poll.revision < after:
             poll = await self._catch_up(question_id, after)
         if poll is None:
             raise PollNotFound(question_id)
         return poll
 
-    def remembered(self, question_id: int) -> Poll | None:
+    def last_known(self, question_id: int) -> Poll | None:
         """A poll as it was when it was known last."""
-        standing = self._polls.get(question_id)
-        return standing.poll if standing else None
+        entry = self._polls.get(question_id)
+        return entry.poll if entry else None
 
     async def latest(self, *, skip: int, limit: int) -> Sequence[Question]:
         """Published questions, newest first, the same object as long as nothing changes. Raises PollsUnavailable."""
@@ -115,65 +115,65 @@ class Standings:
 
     # The news
 
-    async def _follow(self, news: AsyncGenerator[News, None]) -> None:
+    async def _follow(self, events: AsyncGenerator[Event, None]) -> None:
         try:
-            async with aclosing(news):
-                async for piece in news:
-                    self._take_in(piece)
+            async with aclosing(events):
+                async for event in events:
+                    self._handle(event)
         except Exception:
             logger.exception("the database's news can't be followed any more, so pages are read from it each time")
         finally:
-            self._take_in(Silence())
+            self._handle(ListenerLost())
 
-    def _take_in(self, piece: News) -> None:
-        match piece:
-            case Notice():
-                self._hear(piece)
-            case Time(now, seconds):
+    def _handle(self, event: Event) -> None:
+        match event:
+            case PollChanged():
+                self._apply_change(event)
+            case ClockSync(now, seconds):
                 self._set_clock(now, seconds)
-            case AllMayHaveChanged():
-                self._beginning += 1
-                self._doubt_all()
+            case CacheInvalidated():
+                self.generation += 1
+                self._invalidate_all()
                 self._told.set()
                 self._doubted.set()
-            case Silence():
+            case ListenerLost():
                 self._told.clear()
-                self._doubt_all()
+                self._invalidate_all()
 
-    def _hear(self, notice: Notice) -> None:
-        if notice.votes is None:
+    def _apply_change(self, change: PollChanged) -> None:
+        if change.votes is None:
             self._lists.forget()
-        standing = self._polls.get(notice.question_id)
-        if standing:
-            self._hear_of(standing, notice)
-        self._look_after(notice.question_id)
+        entry = self._polls.get(change.question_id)
+        if entry:
+            self._apply(entry, change)
+        self._schedule_refresh(change.question_id)
 
-    def _hear_of(self, standing: "_Remembered", notice: Notice) -> None:
-        if notice.revision is None:
-            standing.doubt()
-            self._lose(notice.question_id, standing, "this poll was deleted")
-        elif notice.votes is None:
-            if not (standing.is_true and standing.poll and notice.revision <= standing.poll.revision):
-                standing.doubt()
-        elif standing.reading:
-            standing.count = notice
-        elif standing.poll and standing.is_true:
-            poll = _counted(standing.poll, notice)
+    def _apply(self, entry: "CacheEntry", change: PollChanged) -> None:
+        if change.revision is None:
+            entry.invalidate()
+            self._drop(change.question_id, entry, "this poll was deleted")
+        elif change.votes is None:
+            if not (entry.is_fresh and entry.poll and change.revision <= entry.poll.revision):
+                entry.invalidate()
+        elif entry.reading:
+            entry.count = change
+        elif entry.poll and entry.is_fresh:
+            poll = _counted(entry.poll, change)
             if poll is None:
-                standing.doubt()
-            elif poll is not standing.poll:
-                self._show(standing, poll)
+                entry.invalidate()
+            elif poll is not entry.poll:
+                self._publish(entry, poll)
 
-    def _look_after(self, question_id: int) -> None:
+    def _schedule_refresh(self, question_id: int) -> None:
         """See to it that a poll is read again, if it is watched and may have changed."""
-        standing = self._polls.get(question_id)
-        if (standing is None or not standing.is_true) and question_id in self._audience:
+        entry = self._polls.get(question_id)
+        if (entry is None or not entry.is_fresh) and question_id in self._audience:
             self._doubted.set()
 
-    def _doubt_all(self) -> None:
+    def _invalidate_all(self) -> None:
         self._lists.forget()
-        for standing in self._polls.values():
-            standing.doubt()
+        for entry in self._polls.values():
+            entry.invalidate()
 
     async def _keep_watched_true(self) -> None:
         """Read again what is watched and may have changed. What nobody watches is read when it is asked for."""
@@ -181,8 +181,8 @@ class Standings:
             await self._doubted.wait()
             self._doubted.clear()
             for question_id in self._audience.watched:
-                standing = self._polls.get(question_id)
-                if self.is_trusted and (standing is None or not standing.is_true):
+                entry = self._polls.get(question_id)
+                if self.is_synced and (entry is None or not entry.is_fresh):
                     try:
                         await self._read(question_id)
                     except Exception as error:  # whatever it is, the others have to be read, too
@@ -195,92 +195,92 @@ class Standings:
 
     async def _read(self, question_id: int) -> Poll | None:
         """Read a poll; those who want it at the same time wait for one reading. Raises PollsUnavailable."""
-        standing = self._polls.get(question_id)
-        if standing is None:
-            standing = self._polls[question_id] = _Remembered()
-        if standing.reading is None:
-            standing.reading = self._loop.create_task(self._read_until_true(question_id, standing), context=Context())
-            standing.reading.add_done_callback(_retrieve)
-        return await asyncio.shield(standing.reading)
+        entry = self._polls.get(question_id)
+        if entry is None:
+            entry = self._polls[question_id] = CacheEntry()
+        if entry.reading is None:
+            entry.reading = self._loop.create_task(self._read_until_true(question_id, entry), context=Context())
+            entry.reading.add_done_callback(retrieve_exception)
+        return await asyncio.shield(entry.reading)
 
-    async def _read_until_true(self, question_id: int, standing: "_Remembered") -> Poll | None:
+    async def _read_until_true(self, question_id: int, entry: "CacheEntry") -> Poll | None:
         """Read a poll, again if it is changed meanwhile, and take it to memory."""
         try:
             for _ in range(_MOST_READINGS):
-                standing.count = None
-                before = standing.doubts, self._beginning
+                entry.count = None
+                before = entry.doubts, self.generation
                 poll = await self._find(question_id)
-                if before == (standing.doubts, self._beginning):
-                    standing.is_true = self.is_trusted
+                if before == (entry.doubts, self.generation):
+                    entry.is_fresh = self.is_synced
                     break
         finally:
-            standing.reading = None
-            if not standing.is_true:
-                if standing.poll is None:
+            entry.reading = None
+            if not entry.is_fresh:
+                if entry.poll is None:
                     self._polls.pop(question_id, None)
-                self._look_after(question_id)
+                self._schedule_refresh(question_id)
         if poll is None:
-            self._lose(question_id, standing, "this poll was deleted")
+            self._drop(question_id, entry, "this poll was deleted")
             return None
-        if standing.count:
-            counted = _counted(poll, standing.count)
-            standing.is_true = standing.is_true and counted is not None
+        if entry.count:
+            counted = _counted(poll, entry.count)
+            entry.is_fresh = entry.is_fresh and counted is not None
             poll = counted or poll
-        known = standing.poll
-        if known and known.revision > poll.revision and standing.beginning == self._beginning:
+        known = entry.poll
+        if known and known.revision > poll.revision and entry.beginning == self.generation:
             return known
         # A standby that has taken over may lack what was known here, and have come to the same revision in another way.
-        if known and known.revision >= poll.revision and known != poll and standing.beginning != self._beginning:
+        if known and known.revision >= poll.revision and known != poll and entry.beginning != self.generation:
             self._audience.dismiss(question_id, RESTORED, "this poll was restored to an earlier state")
-        standing.beginning = self._beginning
-        self._polls[question_id] = standing
+        entry.beginning = self.generation
+        self._polls[question_id] = entry
         self._polls.move_to_end(question_id)
-        self._show(standing, poll)
+        self._publish(entry, poll)
         self._make_room()
         return poll
 
     async def _catch_up(self, question_id: int, revision: int) -> Poll | None:
         """Wait until memory has come to `revision`; where it doesn't, ask the database, which is done seldom."""
-        standing = self._polls.get(question_id)
-        if standing is None:
+        entry = self._polls.get(question_id)
+        if entry is None:
             return await self._read(question_id)
         arrived: asyncio.Future[None] = self._loop.create_future()
-        standing.waiting[arrived] = revision
+        entry.waiting[arrived] = revision
         try:
             async with asyncio.timeout(BRIEFLY):
                 await arrived
         except TimeoutError:
-            if standing.question is None:
-                standing.question = self._loop.create_task(self._ask(question_id, standing), context=Context())
-                standing.question.add_done_callback(_retrieve)
-            return await asyncio.shield(standing.question)
+            if entry.question is None:
+                entry.question = self._loop.create_task(self._ask(question_id, entry), context=Context())
+                entry.question.add_done_callback(retrieve_exception)
+            return await asyncio.shield(entry.question)
         finally:
-            del standing.waiting[arrived]
-        return standing.poll
+            del entry.waiting[arrived]
+        return entry.poll
 
-    async def _ask(self, question_id: int, standing: "_Remembered") -> Poll | None:
+    async def _ask(self, question_id: int, entry: "CacheEntry") -> Poll | None:
         """Read a poll that may be newer than we know, once for all who have asked until then."""
-        await asyncio.sleep(standing.asked + QUESTION_PAUSE - self._loop.time())
-        standing.asked = self._loop.time()
-        standing.question = None
-        standing.doubt()
+        await asyncio.sleep(entry.asked + QUESTION_PAUSE - self._loop.time())
+        entry.asked = self._loop.time()
+        entry.question = None
+        entry.invalidate()
         return await self._read(question_id)
 
-    def _show(self, standing: "_Remembered", poll: Poll) -> None:
+    def _publish(self, entry: "CacheEntry", poll: Poll) -> None:
         """Take a newer state of a poll to memory, and show it to all who wait for it."""
-        standing.poll = poll
-        self._set_alarm(standing)
-        for arrived, revision in standing.waiting.items():
+        entry.poll = poll
+        self._set_timer(entry)
+        for arrived, revision in entry.waiting.items():
             if revision <= poll.revision and not arrived.done():
                 arrived.set_result(None)
         self._audience.show(poll)
 
-    def _lose(self, question_id: int, standing: "_Remembered", reason: str) -> None:
+    def _drop(self, question_id: int, entry: "CacheEntry", reason: str) -> None:
         """A poll is not there any more."""
-        standing.poll = None
-        self._set_alarm(standing)
+        entry.poll = None
+        self._set_timer(entry)
         self._audience.dismiss(question_id, DONE, reason)
-        if standing.reading is None:
+        if entry.reading is None:
             self._polls.pop(question_id, None)
 
     def _make_room(self) -> None:
@@ -289,14 +289,14 @@ class Standings:
         if excess > 0:
             idle = (question_id for question_id in self._polls if self._is_idle(question_id))
             for question_id in list(islice(idle, excess)):
-                standing = self._polls.pop(question_id)
-                standing.poll = None
-                self._set_alarm(standing)
+                entry = self._polls.pop(question_id)
+                entry.poll = None
+                self._set_timer(entry)
 
     def _is_idle(self, question_id: int) -> bool:
         """Whether nobody watches a poll or waits for it."""
-        standing = self._polls[question_id]
-        in_use = standing.reading or standing.question or standing.waiting
+        entry = self._polls[question_id]
+        in_use = entry.reading or entry.question or entry.waiting
         return not in_use and question_id not in self._audience
 
     # Time
@@ -305,31 +305,31 @@ class Standings:
         """Learn what time it was during the last `seconds`. Where that is a surprise, all alarms are set anew."""
         if self._clock.set(now, seconds):
             self._lists.forget()
-            for standing in self._polls.values():
-                standing.moment = None
-                self._set_alarm(standing)
+            for entry in self._polls.values():
+                entry.moment = None
+                self._set_timer(entry)
 
-    def _set_alarm(self, standing: "_Remembered") -> None:
+    def _set_timer(self, entry: "CacheEntry") -> None:
         """Have a poll looked after at the moment when time will change it."""
-        moment = standing.poll.next_moment if standing.poll else None
-        if moment == standing.moment:
+        moment = entry.poll.next_moment if entry.poll else None
+        if moment == entry.moment:
             return
-        if standing.alarm:
-            standing.alarm.cancel()
-        standing.moment = moment
-        standing.alarm = self._clock.call_at(moment, lambda: self._pass(standing)) if moment else None
+        if entry.alarm:
+            entry.alarm.cancel()
+        entry.moment = moment
+        entry.alarm = self._clock.call_at(moment, lambda: self._pass(entry)) if moment else None
 
-    def _pass(self, standing: "_Remembered") -> None:
+    def _pass(self, entry: "CacheEntry") -> None:
         """The moment has come: the poll is published, or closed."""
-        standing.moment = None
-        if standing.poll and standing.is_true:
-            self._show(standing, standing.poll.at(self._clock.now()))
+        entry.moment = None
+        if entry.poll and entry.is_fresh:
+            self._publish(entry, entry.poll.at(self._clock.now()))
 
 
-class _Remembered:
+class CacheEntry:
     """A poll in memory.
 
-    `is_true` as long as each change since it was read was told in full; `doubts` counts what wasn't, and `beginning`
+    `is_fresh` as long as each change since it was read was told in full; `doubts` counts what wasn't, and `beginning`
     tells of which beginning of the news its revision is. `count` is the newest that was told while it was being read.
     `waiting` are those who wait for a revision, `question` who asks the database for it, and `asked` when that was done
     last. `alarm` rings at `moment`, when time will change it.
@@ -341,7 +341,7 @@ class _Remembered:
         "beginning",
         "count",
         "doubts",
-        "is_true",
+        "is_fresh",
         "moment",
         "poll",
         "question",
@@ -351,35 +351,35 @@ class _Remembered:
 
     def __init__(self) -> None:
         self.poll: Poll | None = None
-        self.is_true = False
+        self.is_fresh = False
         self.doubts = 0
         self.beginning = 0
         self.reading: asyncio.Task[Poll | None] | None = None
-        self.count: Notice | None = None
+        self.count: PollChanged | None = None
         self.waiting: dict[asyncio.Future[None], int] = {}
         self.question: asyncio.Task[Poll | None] | None = None
         self.asked = float("-inf")
         self.moment: datetime | None = None
         self.alarm: asyncio.TimerHandle | None = None
 
-    def doubt(self) -> None:
+    def invalidate(self) -> None:
         """It may have changed."""
-        self.is_true = False
+        self.is_fresh = False
         self.doubts += 1
 
 
-def _counted(poll: Poll, notice: Notice) -> Poll | None:
+def _counted(poll: Poll, change: PollChanged) -> Poll | None:
     """The poll with the counts of a notice, or as it is where it is newer; None where more than counts has changed."""
-    if notice.revision is None or notice.votes is None:
+    if change.revision is None or change.votes is None:
         return None
-    if notice.revision <= poll.revision:
+    if change.revision <= poll.revision:
         return poll
-    if notice.edition != poll.edition or not poll.offers(*notice.votes) or len(notice.votes) != len(poll.choices):
+    if change.edition != poll.edition or not poll.offers(*change.votes) or len(change.votes) != len(poll.choices):
         return None
-    return poll.counted(notice.revision, notice.ballots or 0, notice.votes)
+    return poll.counted(change.revision, change.ballots or 0, change.votes)
 
 
-def _retrieve(task: asyncio.Task[Any]) -> None:
+def retrieve_exception(task: asyncio.Task[Any]) -> None:
     """Look at how a task ended, so that nobody complains when all who waited for it have gone."""
     if not task.cancelled():
         task.exception()

@@ -10,7 +10,7 @@ MINUTE = 60  # seconds
 MOST_REMEMBERED = 100_000  # voters, of all networks together
 
 
-class Turnstile:
+class VoteRateLimit:
     """Lets `most` voters in from each network in a minute. Who came in during that minute may come again and again.
 
     At most MOST_REMEMBERED voters are known: the networks from which nobody has come for longest are forgotten first.

@@ -5,7 +5,7 @@ import socket
 from polls.config.settings import Config
 
 
-def whereabouts(sockets: list[socket.socket]) -> str:
+def bound_address(sockets: list[socket.socket]) -> str:
     """Where these sockets are: a URL, or a path."""
     if sockets[0].family is socket.AF_UNIX:
         return str(sockets[0].getsockname())

@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 _SILENCE = 10  # seconds between two complaints that there are too many connections
 
 
-class Door:
+class ConnectionLimit:
     """Lets `most` connections in to `server`, and closes those that come beyond."""
 
     def __init__(self, server: web.Server, most: int) -> None:
@@ -21,7 +21,7 @@ class Door:
         self._most = most
         # Who was let in in this turn of the loop: asyncio takes in all who are waiting before the server knows of one.
         self._arriving: deque[web.RequestHandler] = deque()
-        self._turned_away = 0
+        self._rejected = 0
         self._silent_until = 0.0
 
     @property
@@ -39,19 +39,19 @@ class Door:
                 loop.call_soon(loop.call_soon, self._arriving.clear)
             self._arriving.append(self._server())
             return self._arriving[-1]
-        self._turned_away += 1
+        self._rejected += 1
         if monotonic() >= self._silent_until:
             logger.warning(
                 "%d connections were closed at once, since there were %d already (limits.connections)",
-                self._turned_away,
+                self._rejected,
                 self._most,
             )
-            self._turned_away = 0
+            self._rejected = 0
             self._silent_until = monotonic() + _SILENCE
-        return _TurnedAway()
+        return RejectedConnection()
 
 
-class _TurnedAway(asyncio.Protocol):
+class RejectedConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101
         transport.abort()

@@ -7,7 +7,7 @@ from typing import Any, TypeVarTuple
 
 from aiohttp import web
 
-from polls.server.connection_limit import Door
+from polls.server.connection_limit import ConnectionLimit
 
 _Args = TypeVarTuple("_Args")
 
@@ -23,7 +23,7 @@ class OrderlyLoop(asyncio.SelectorEventLoop):
     def __init__(self, most_connections: int, prepare_to_end: Callable[[], float]) -> None:
         super().__init__()
         self._most_connections = most_connections
-        self._doors: dict[web.Server, Door] = {}
+        self._connection_limits: dict[web.Server, ConnectionLimit] = {}
         self._prepare_to_end = prepare_to_end
 
     async def create_server(
@@ -34,8 +34,8 @@ class OrderlyLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.Server:
         """Serve connections; those to aiohttp's server through a door, which all its sockets have in common."""
         if isinstance(protocol_factory, web.Server):
-            door = Door(protocol_factory, self._most_connections)
-            protocol_factory = self._doors.setdefault(protocol_factory, door)
+            connection_limit = ConnectionLimit(protocol_factory, self._most_connections)
+            protocol_factory = self._connection_limits.setdefault(protocol_factory, connection_limit)
         return await super().create_server(protocol_factory, *args, **kwargs)
 
     def add_signal_handler(self, sig: int, callback: Callable[[*_Args], object], *args: *_Args) -> None:

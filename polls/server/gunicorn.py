@@ -9,9 +9,9 @@ from aiohttp import web
 
 from polls.config.loader import ConfigError, find, load
 from polls.config.settings import Config
-from polls.server.connection_limit import Door
+from polls.server.connection_limit import ConnectionLimit
 from polls.server.logs import configure_logging
-from polls.server.process import TO_ARRIVE, connections_allowed
+from polls.server.process import DRAIN_SECONDS, connections_allowed
 from polls.storage.postgres.connect import UnusableDatabase
 from polls.web.keys import CONFIG
 
@@ -36,18 +36,18 @@ def configured() -> Config:
 class Worker(web.AppRunner):
     """What a worker serves; gunicorn looks after sockets and signals."""
 
-    _door: Door | None = None
+    _connection_limit: ConnectionLimit | None = None
 
     @property
-    def server(self) -> Door | None:  # type: ignore[override]
+    def server(self) -> ConnectionLimit | None:  # type: ignore[override]
         """What gunicorn and its sites take for aiohttp's server."""
-        return self._door
+        return self._connection_limit
 
     async def setup(self) -> None:
         try:
             await super().setup()
             if server := super().server:
-                self._door = Door(server, connections_allowed(self.app[CONFIG].limits))
+                self._connection_limit = ConnectionLimit(server, connections_allowed(self.app[CONFIG].limits))
         except UnusableDatabase as error:
             # With this status gunicorn starts another worker in our place, until there is a database.
             logger.error("%s", error)  # noqa: TRY400 - the sentence says it all
@@ -57,7 +57,7 @@ class Worker(web.AppRunner):
     async def cleanup(self) -> None:
         for site in list(self.sites):
             await site.stop()  # the sockets stay open: they are all workers'
-        await asyncio.sleep(TO_ARRIVE)
+        await asyncio.sleep(DRAIN_SECONDS)
         await super().cleanup()
 
 

@@ -18,7 +18,7 @@ def configure_logging(log: Log) -> None:
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {
-                "text": {"()": ForPeople, "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+                "text": {"()": TextFormatter, "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
                 "json": {
                     "()": "pythonjsonlogger.json.JsonFormatter",
                     "format": "%(levelname)s %(name)s %(message)s",
@@ -27,7 +27,7 @@ def configure_logging(log: Log) -> None:
                     "json_ensure_ascii": False,
                 },
             },
-            "filters": {"discreet": {"()": Discreet}, "attributed": {"()": Attributed}},
+            "filters": {"discreet": {"()": RedactBadRequests}, "attributed": {"()": RequestIdFilter}},
             "handlers": {
                 "stderr": {"class": "logging.StreamHandler", "formatter": log.format, "filters": ["attributed"]}
             },
@@ -40,7 +40,7 @@ def configure_logging(log: Log) -> None:
     )
 
 
-class Attributed(logging.Filter):
+class RequestIdFilter(logging.Filter):
     """Tells of each record which request was being served: `request_id`, where one was."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -49,7 +49,7 @@ class Attributed(logging.Filter):
         return True
 
 
-class ForPeople(logging.Formatter):
+class TextFormatter(logging.Formatter):
     """Lines of text, with the request's id at the end."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
@@ -58,7 +58,7 @@ class ForPeople(logging.Formatter):
         return f"{line} [{of_request}]" if of_request else line
 
 
-class Discreet(logging.Filter):
+class RedactBadRequests(logging.Filter):
     """What aiohttp says of requests that never reach the application, without address, query string and cookie.
 
     It would log the raw lines of what isn't HTTP, with a traceback, for whoever cares to send some.

@@ -19,11 +19,11 @@ BACKLOG = 2048
 
 # Seconds for what is on its way to us at the end: a connection that is taken, or waits to be, and hasn't said anything
 # yet. It would be cut off, and a proxy can't know whether a vote on it may be sent to another process.
-TO_ARRIVE = 0.2
+DRAIN_SECONDS = 0.2
 
 # Seconds for requests in flight at the end; aiohttp counts them twice.
-_PATIENT = 5
-_IMPATIENT = 0.5
+SHUTDOWN_TIMEOUT = 5
+_DEVELOPMENT_SHUTDOWN_TIMEOUT = 0.5
 
 
 def prepare_process() -> None:
@@ -43,12 +43,12 @@ def connections_allowed(limits: Limits) -> int:
     return connections
 
 
-def manner_of_serving(config: Config) -> dict[str, Any]:
+def runner_options(config: Config) -> dict[str, Any]:
     """How requests are logged, and how long connections are kept: what aiohttp's runners want to know."""
     return {
         "access_log": logging.getLogger("aiohttp.access") if config.log.access else None,
         "access_log_class": AccessLogger,
-        "shutdown_timeout": _IMPATIENT if config.development else _PATIENT,
+        "shutdown_timeout": _DEVELOPMENT_SHUTDOWN_TIMEOUT if config.development else SHUTDOWN_TIMEOUT,
     }
 
 

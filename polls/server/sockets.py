@@ -31,11 +31,11 @@ def listening(config: Config) -> Iterator[list[socket.socket]]:
         yield [opened.enter_context(tcp_socket) for tcp_socket in _tcp_sockets(config.host, config.port)]
 
 
-def withdraw(sockets: list[socket.socket]) -> bool:
+def unlink(sockets: list[socket.socket]) -> bool:
     """Let nobody new find a way here, where that can be done: a UNIX socket has a name to be taken away."""
     named = [each for each in sockets if isinstance(each, _NamedSocket)]
     for each in named:
-        each.withdraw()
+        each.unlink()
     return bool(named)
 
 
@@ -65,7 +65,7 @@ def _unix_socket(path: Path) -> Iterator[socket.socket]:
         try:
             yield unix_socket
         finally:
-            unix_socket.withdraw()
+            unix_socket.unlink()
 
 
 class _NamedSocket(socket.socket):
@@ -75,7 +75,7 @@ class _NamedSocket(socket.socket):
         self._path = path
         self._inode = path.stat().st_ino
 
-    def withdraw(self) -> None:
+    def unlink(self) -> None:
         # Where the name can't be taken away (the disk may be read-only by now), the end goes on all the same.
         with suppress(OSError):
             # A successor may have taken the name over already.

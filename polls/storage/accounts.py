@@ -12,14 +12,14 @@ from polls.domain.account import Account, fit, folded
 from polls.domain.errors import LastAdmin, NoSuchAccount, SignInFailed, UnfitUsername, UsernameTaken
 from polls.domain.permissions import Person
 from polls.storage.history import record, to_account
-from polls.storage.postgres.pool import Engine, acquired, transaction
+from polls.storage.postgres.pool import Database, acquired, transaction
 from polls.storage.tables import account, history, session
 
 ACCOUNT = (account.c.id, account.c.username, account.c.created_at, account.c.disabled_at)
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class VerifiedCredentials:
     """Somebody knew the password of `account`, of which `kept` was the hash then."""
 
     account: Account
@@ -27,7 +27,7 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class AccountSummary:
     """An account, how many browsers are signed in with it, and when it was signed in to last."""
 
     account: Account
@@ -35,10 +35,10 @@ class Usage:
     signed_in_at: datetime | None
 
 
-async def add(engine: Engine, person: Person, username: str, password_hash: str) -> Account:
+async def add(database: Database, person: Person, username: str, password_hash: str) -> Account:
     """A new account. Raises UnfitUsername, UsernameTaken."""
     name = fit(username)
-    async with transaction(engine) as connection:
+    async with transaction(database) as connection:
         try:
             added = await connection.execute(
                 account.insert().values(username=name, password_hash=password_hash).returning(*ACCOUNT)
@@ -50,25 +50,25 @@ async def add(engine: Engine, person: Person, username: str, password_hash: str)
     return made
 
 
-async def find(engine: Engine, username: str) -> tuple[Account, str] | None:
+async def find(database: Database, username: str) -> tuple[Account, str] | None:
     """The account called so, and the hash of its password."""
     try:
         name = fit(username)
     except UnfitUsername:
         return None
     wanted = sa.select(*ACCOUNT, account.c.password_hash).where(account.c.username == name)
-    async with acquired(engine) as connection:
+    async with acquired(database) as connection:
         row = await (await connection.execute(wanted)).first()
     return (as_account(row), row.password_hash) if row else None
 
 
-async def exist(engine: Engine) -> bool:
+async def exist(database: Database) -> bool:
     """Whether anybody has an account."""
-    async with acquired(engine) as connection:
+    async with acquired(database) as connection:
         return bool(await connection.scalar(sa.select(sa.exists().select_from(account))))
 
 
-async def all_of_them(engine: Engine) -> list[Usage]:
+async def list_accounts(database: Database) -> list[AccountSummary]:
     """All accounts by name."""
     signed_in = (
         sa.select(sa.func.max(history.c.at))
@@ -79,32 +79,35 @@ async def all_of_them(engine: Engine) -> list[Usage]:
     wanted = sa.select(*ACCOUNT, sessions.label("sessions"), signed_in.label("signed_in_at")).order_by(
         account.c.username
     )
-    async with acquired(engine) as connection:
+    async with acquired(database) as connection:
         return [
-            Usage(as_account(row), row.sessions, row.signed_in_at) async for row in await connection.execute(wanted)
+            AccountSummary(as_account(row), row.sessions, row.signed_in_at)
+            async for row in await connection.execute(wanted)
         ]
 
 
-async def set_password(engine: Engine, person: Person, username: str, password_hash: str) -> None:
+async def set_password(database: Database, person: Person, username: str, password_hash: str) -> None:
     """Change a password, and end the account's sessions. Raises NoSuchAccount."""
-    async with transaction(engine) as connection:
+    async with transaction(database) as connection:
         changed = await _locked(connection, account.c.username == folded(username))
         await _set_password(connection, person, changed, password_hash)
 
 
-async def change_own_password(engine: Engine, proof: Proof, password_hash: str, *, stays: bytes | None) -> None:
+async def change_own_password(
+    database: Database, proof: VerifiedCredentials, password_hash: str, *, stays: bytes | None
+) -> None:
     """Change the password that somebody has proved to know, and end their sessions but the one of the token `stays`.
 
     `stays` is the token's hash. Raises SignInFailed where the account is no longer as it was.
     """
-    async with transaction(engine) as connection:
+    async with transaction(database) as connection:
         await check(connection, proof)
         await _set_password(connection, proof.account.person, proof.account, password_hash, stays=stays)
 
 
-async def rehash_password(engine: Engine, account_id: int, before: str, password_hash: str) -> str:
+async def rehash_password(database: Database, account_id: int, before: str, password_hash: str) -> str:
     """Keep another hash of the same password, unless that was changed meanwhile; return the one that it has now."""
-    async with acquired(engine) as connection:
+    async with acquired(database) as connection:
         rehashed = await connection.execute(
             account.update()
             .where(account.c.id == account_id, account.c.password_hash == before)
@@ -113,7 +116,7 @@ async def rehash_password(engine: Engine, account_id: int, before: str, password
         return password_hash if rehashed.rowcount else before
 
 
-async def check(connection: aiopg.sa.SAConnection, proof: Proof) -> None:
+async def check(connection: aiopg.sa.SAConnection, proof: VerifiedCredentials) -> None:
     """Raise SignInFailed unless the proof still holds, and let nobody change that before the commit.
 
     Asked before any session is touched: whoever ends sessions locks the account first, too.
@@ -125,9 +128,9 @@ async def check(connection: aiopg.sa.SAConnection, proof: Proof) -> None:
         raise SignInFailed
 
 
-async def disable(engine: Engine, person: Person, account_id: int) -> None:
+async def disable(database: Database, person: Person, account_id: int) -> None:
     """Shut somebody out, at once. Raises NoSuchAccount, LastAdmin."""
-    async with transaction(engine) as connection:
+    async with transaction(database) as connection:
         # Locked in the order of their ids: of two who shut out each other, the second waits and sees what came of it.
         enabled = sa.select(*ACCOUNT).where(account.c.disabled_at.is_(None)).order_by(account.c.id).with_for_update()
         others = [as_account(row) async for row in await connection.execute(enabled)]
@@ -143,9 +146,9 @@ async def disable(engine: Engine, person: Person, account_id: int) -> None:
         await record(connection, person, to_account("account disabled", disabled))
 
 
-async def enable(engine: Engine, person: Person, account_id: int) -> None:
+async def enable(database: Database, person: Person, account_id: int) -> None:
     """Let somebody in again. Raises NoSuchAccount."""
-    async with transaction(engine) as connection:
+    async with transaction(database) as connection:
         enabled = await _locked(connection, account.c.id == account_id)
         if enabled.disabled_at is None:
             return
@@ -153,9 +156,9 @@ async def enable(engine: Engine, person: Person, account_id: int) -> None:
         await record(connection, person, to_account("account enabled", enabled))
 
 
-async def end_sessions(engine: Engine, person: Person, account_id: int) -> None:
+async def end_sessions(database: Database, person: Person, account_id: int) -> None:
     """Sign somebody out everywhere. Raises NoSuchAccount."""
-    async with transaction(engine) as connection:
+    async with transaction(database) as connection:
         ended = await _locked(connection, account.c.id == account_id)
         await _end_sessions(connection, ended)
         await record(connection, person, to_account("sessions ended", ended))

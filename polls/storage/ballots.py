@@ -23,7 +23,7 @@ from polls.domain.ballot import Ballot
 from polls.domain.errors import NothingChosen, PollClosed, PollNotFound, VoteNotStored
 from polls.domain.poll import Poll
 from polls.storage.postgres.connect import UnusableDatabase, advice
-from polls.storage.postgres.pool import LOST, STATEMENT_TIMEOUT, Engine, compiled
+from polls.storage.postgres.pool import CONNECTION_ERRORS, STATEMENT_TIMEOUT, Database, compiled
 from polls.storage.questions import POLL, as_poll
 from polls.storage.tables import choice, question
 
@@ -178,9 +178,9 @@ class _Rules:
         return hashlib.blake2b(ballot.voter, key=self.salt, digest_size=_VOTER_BYTES).hexdigest()
 
 
-async def open_recorder(postgres: Postgres, engine: Engine) -> "Recorder":
-    """A Recorder that is connected to where `engine` leads. Raises UnusableDatabase."""
-    recorder = Recorder(engine)
+async def open_recorder(postgres: Postgres, database: Database) -> "Recorder":
+    """A Recorder that is connected to where `database` leads. Raises UnusableDatabase."""
+    recorder = Recorder(database)
     try:
         await recorder.open()
     except (psycopg2.Error, TimeoutError) as error:
@@ -190,10 +190,10 @@ async def open_recorder(postgres: Postgres, engine: Engine) -> "Recorder":
 
 
 class Recorder:
-    """Stores ballots over a connection of its own to where `engine` leads, one batch at a time."""
+    """Stores ballots over a connection of its own to where `database` leads, one batch at a time."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._engine = database
         self._connection: aiopg.Connection | None = None
         self._rules: dict[int, _Rules] = {}
         self._clock_ahead = 0.0  # seconds by which the database's clock is at least ahead of the event loop's
@@ -215,13 +215,13 @@ class Recorder:
                 raise VoteNotStored from TimeoutError("PostgreSQL has cancelled the statement")
             if isinstance(error, TimeoutError):
                 raise VoteNotStored from TimeoutError("PostgreSQL does not answer")
-            if isinstance(error, (*LOST, OSError)):
+            if isinstance(error, (*CONNECTION_ERRORS, OSError)):
                 raise VoteNotStored from error
             raise
 
     async def open(self) -> None:
         """Connect, where it isn't done yet. Raises psycopg2.Error, TimeoutError."""
-        await self._engine.lead()
+        await self._engine.connect_to_primary()
         if self._connection is None or self._connection.closed:
             self.close()
             self._rules.clear()  # another host may not know the latest edition
@@ -238,7 +238,7 @@ class Recorder:
 
     def _doubt(self) -> None:
         if self._connection is not None:
-            self._engine.doubt(self._connection)
+            self._engine.recheck_primary(self._connection)
 
     async def _record(self, ballots: Sequence[Ballot], until: float) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}  # by the ballot's place
@@ -347,7 +347,7 @@ class Recorder:
                 "salts": _array(self._rules[question_id].salt.hex() for question_id in question_ids),
                 "asked": _array(question_id for question_id, _ in marks),
                 "voters": _array(voter for _, voter in marks),
-                "marks": _array(f'"{_array(marked)}"' for marked in marks.values()),
+                "marks": _array(f'"{_array(parse_marks)}"' for parse_marks in marks.values()),
                 "until": until + self._clock_ahead,
             },
         )

@@ -4,11 +4,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from polls.storage.postgres.pool import Engine, acquired
+from polls.storage.postgres.pool import Database, acquired
 
 
-async def now(engine: Engine) -> datetime:
+async def now(database: Database) -> datetime:
     """What time it is."""
-    async with acquired(engine) as connection:
+    async with acquired(database) as connection:
         moment: datetime = await connection.scalar(sa.select(sa.func.now()))
         return moment

@@ -15,7 +15,7 @@ from polls.domain.errors import ChoicesHaveVotes, PollEdited, PollNotFound
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
 from polls.storage.history import Change, record, to_poll
-from polls.storage.postgres.pool import Engine, transaction
+from polls.storage.postgres.pool import Database, transaction
 from polls.storage.questions import read
 from polls.storage.tables import choice, question
 
@@ -50,9 +50,9 @@ _FORGET_BALLOTS = f"""
 """  # noqa: S608 - a number of ours
 
 
-async def add(engine: Engine, person: Person, draft: Draft) -> int:
+async def add(database: Database, person: Person, draft: Draft) -> int:
     """Put a question, and return its id."""
-    async with transaction(engine) as connection:
+    async with transaction(database) as connection:
         question_id: int = await connection.scalar(
             question.insert()
             .values(question_text=draft.text, pub_date=draft.pub_date, closes_at=draft.closes_at)
@@ -65,7 +65,7 @@ async def add(engine: Engine, person: Person, draft: Draft) -> int:
 
 
 async def change(
-    engine: Engine,
+    database: Database,
     person: Person,
     question_id: int,
     draft: Draft,
@@ -77,7 +77,7 @@ async def change(
     Choices that are removed take their ballots with them, and have to be `confirmed` by their ids if they have any.
     Raises PollNotFound, PollEdited, ChoicesHaveVotes.
     """
-    async with _locked(engine, [question_id]) as (connection, polls):
+    async with _locked(database, [question_id]) as (connection, polls):
         if not polls or not person.may_edit(polls[0]):
             raise PollNotFound(question_id)
         before = polls[0]
@@ -107,21 +107,21 @@ async def change(
             await record(connection, person, to_poll("changed", after, changes))
 
 
-async def close(engine: Engine, person: Person, question_ids: Sequence[int]) -> int:
+async def close(database: Database, person: Person, question_ids: Sequence[int]) -> int:
     """Close those of the polls that are open, now, and return how many they were."""
     now = sa.func.least(question.c.closes_at, sa.func.clock_timestamp())  # it may have ended while we waited
-    return await _set_end(engine, person, "closed", question_ids, now)
+    return await _set_end(database, person, "closed", question_ids, now)
 
 
-async def reopen(engine: Engine, person: Person, question_ids: Sequence[int]) -> int:
+async def reopen(database: Database, person: Person, question_ids: Sequence[int]) -> int:
     """Let those of the polls that have closed go on without an end, and return how many they were."""
-    return await _set_end(engine, person, "reopened", question_ids, None)
+    return await _set_end(database, person, "reopened", question_ids, None)
 
 
-async def clear(engine: Engine, person: Person, question_ids: Sequence[int]) -> int:
+async def clear(database: Database, person: Person, question_ids: Sequence[int]) -> int:
     """Forget all ballots of the polls, as after a rehearsal, and return how many polls had any."""
     cleared = 0
-    async with _locked(engine, question_ids) as (connection, polls):
+    async with _locked(database, question_ids) as (connection, polls):
         for poll in polls:
             if not person.may_edit(poll) or not poll.ballots:
                 continue
@@ -140,10 +140,10 @@ async def clear(engine: Engine, person: Person, question_ids: Sequence[int]) -> 
     return cleared
 
 
-async def delete(engine: Engine, person: Person, question_ids: Sequence[int]) -> int:
+async def delete(database: Database, person: Person, question_ids: Sequence[int]) -> int:
     """Delete the polls with their choices and ballots, and return how many there were. Their history stays."""
     deleted = 0
-    async with _locked(engine, question_ids) as (connection, polls):
+    async with _locked(database, question_ids) as (connection, polls):
         for poll in polls:
             if not person.may_edit(poll):
                 continue
@@ -154,9 +154,9 @@ async def delete(engine: Engine, person: Person, question_ids: Sequence[int]) ->
     return deleted
 
 
-async def _set_end(engine: Engine, person: Person, deed: str, question_ids: Sequence[int], end: object) -> int:
+async def _set_end(database: Database, person: Person, deed: str, question_ids: Sequence[int], end: object) -> int:
     count = 0
-    async with _locked(engine, question_ids) as (connection, polls):
+    async with _locked(database, question_ids) as (connection, polls):
         for poll in polls:
             can_be_closed = not poll.is_closed and poll.question.pub_date <= poll.as_of
             if not person.may_edit(poll) or not (poll.is_closed if end is None else can_be_closed):
@@ -170,10 +170,10 @@ async def _set_end(engine: Engine, person: Person, deed: str, question_ids: Sequ
 
 @asynccontextmanager
 async def _locked(
-    engine: Engine, question_ids: Sequence[int]
+    database: Database, question_ids: Sequence[int]
 ) -> AsyncIterator[tuple[aiopg.sa.SAConnection, list[Poll]]]:
     """A transaction in which nobody else changes these polls, and the polls that there are, by id."""
-    async with transaction(engine) as connection:
+    async with transaction(database) as connection:
         locked = await connection.execute(_LOCK, {"ids": list(question_ids)})
         # Read after the lock, in statements of their own: these see what was committed while we waited.
         polls = [await read(connection, row.id) for row in await locked.fetchall()]

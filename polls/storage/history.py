@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from polls.domain.account import Account
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
-from polls.storage.postgres.pool import Engine, acquired
+from polls.storage.postgres.pool import Database, acquired
 from polls.storage.tables import history
 
 
@@ -24,7 +24,7 @@ class Change(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class HistoryEvent:
     """What is done (`verb`) to a `subject`, which is called `name`; of a poll, the `edition` that it makes."""
 
     verb: str
@@ -45,17 +45,17 @@ class Entry(NamedTuple):
 
     at: datetime
     actor: str
-    deed: Deed
+    deed: HistoryEvent
 
 
-def to_poll(verb: str, poll: Poll, changes: Sequence[Change] = ()) -> Deed:
+def to_poll(verb: str, poll: Poll, changes: Sequence[Change] = ()) -> HistoryEvent:
     """Something that is done to a poll, which is `poll` afterwards, or was it last."""
-    return Deed(verb, of_poll(poll.question.id), poll.question.text, changes, poll.edition)
+    return HistoryEvent(verb, of_poll(poll.question.id), poll.question.text, changes, poll.edition)
 
 
-def to_account(verb: str, account: Account) -> Deed:
+def to_account(verb: str, account: Account) -> HistoryEvent:
     """Something that is done to an account, or with it."""
-    return Deed(verb, of_account(account), account.username)
+    return HistoryEvent(verb, of_account(account), account.username)
 
 
 def of_poll(question_id: int) -> str:
@@ -68,7 +68,7 @@ def of_account(account: Account) -> str:
     return f"account:{account.username}"
 
 
-async def record(connection: aiopg.sa.SAConnection, person: Person, deed: Deed) -> None:
+async def record(connection: aiopg.sa.SAConnection, person: Person, deed: HistoryEvent) -> None:
     """Write down what `person` does, in the transaction of `connection`."""
     await connection.execute(
         history.insert().values(
@@ -83,7 +83,7 @@ async def record(connection: aiopg.sa.SAConnection, person: Person, deed: Deed) 
 
 
 async def latest(
-    engine: Engine, *, subject: str | None = None, after_edition: int = -1, skip: int = 0, limit: int
+    database: Database, *, subject: str | None = None, after_edition: int = -1, skip: int = 0, limit: int
 ) -> list[Entry]:
     """The latest entries, newest first; of one `subject`, or of all.
 
@@ -94,12 +94,12 @@ async def latest(
         wanted = wanted.where(history.c.subject == subject)
     if after_edition >= 0:
         wanted = wanted.where(history.c.edition > after_edition)
-    async with acquired(engine) as connection:
+    async with acquired(database) as connection:
         found = await connection.execute(wanted)
         return [_entry(row) async for row in found]
 
 
 def _entry(row: Any) -> Entry:  # noqa: ANN401 - aiopg has no types
     changes = [Change(*change) for change in row.changes]
-    deed = Deed(row.deed, row.subject, row.name, changes, row.edition)
+    deed = HistoryEvent(row.deed, row.subject, row.name, changes, row.edition)
     return Entry(row.at, row.actor, deed)

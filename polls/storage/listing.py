@@ -15,7 +15,7 @@ import aiopg.sa
 import sqlalchemy as sa
 
 from polls.domain.poll import RECENTLY, Question, State
-from polls.storage.postgres.pool import Engine, acquired
+from polls.storage.postgres.pool import Database, acquired
 from polls.storage.questions import QUESTION, as_question
 from polls.storage.tables import choice, question, question_words
 
@@ -52,7 +52,7 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PollFilter:
     """Which polls, as of `now`, in which order: those in all `periods`, in this `state`, with words like `words`.
 
     `among` are the only ones that come into question, where they are known: their ids, as PostgreSQL writes an array.
@@ -67,7 +67,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class PollRow:
     """A poll in the list."""
 
     question: Question
@@ -75,7 +75,7 @@ class Listed:
     has_choices: bool
 
 
-async def narrowed(engine: Engine, wanted: Wanted) -> tuple[Wanted, int]:
+async def prefetch_matches(database: Database, wanted: PollFilter) -> tuple[PollFilter, int]:
     """The same list, narrowed to its polls where they have words in common and aren't too many; and how many they are.
 
     MOST_COUNTED + 1 says that they are more. To look words up takes longest, so that it is done once; and PostgreSQL
@@ -87,17 +87,17 @@ async def narrowed(engine: Engine, wanted: Wanted) -> tuple[Wanted, int]:
         # The array stays text: to make thousands of numbers of it, and text again, would take longer than all the rest.
         ids = sa.cast(sa.func.array_agg(found.c.id), sa.Text)
         asked = asked.add_columns(sa.func.coalesce(ids, "{}").label("ids"))
-    async with acquired(engine) as connection:
+    async with acquired(database) as connection:
         row = await (await connection.execute(asked)).first()
     if not wanted.words or row.count > MOST_COUNTED:
         return wanted, row.count
-    return Wanted(wanted.now, order=wanted.order, among=row.ids), row.count
+    return PollFilter(wanted.now, order=wanted.order, among=row.ids), row.count
 
 
-async def page(engine: Engine, wanted: Wanted, *, skip: int, limit: int) -> list[Listed]:
+async def page(database: Database, wanted: PollFilter, *, skip: int, limit: int) -> list[PollRow]:
     """The polls that are wanted, without the first `skip` of them, `limit` at most."""
     rows: list[Any] = []
-    async with acquired(engine) as connection:
+    async with acquired(database) as connection:
         for part, order in _parts(wanted):
             chosen = _chosen(wanted).where(part)
             some = chosen.add_columns(*QUESTION, question.c.ballots).order_by(*order)
@@ -113,20 +113,20 @@ async def page(engine: Engine, wanted: Wanted, *, skip: int, limit: int) -> list
         # Asked for these alone: in the query above, PostgreSQL would rather read all choices that there are.
         asked = sa.select(choice.c.question_id).where(choice.c.question_id.in_([row.id for row in rows])).distinct()
         with_choices = {row.question_id async for row in await connection.execute(asked)}
-    return [Listed(as_question(row), row.ballots, row.id in with_choices) for row in rows]
+    return [PollRow(as_question(row), row.ballots, row.id in with_choices) for row in rows]
 
 
-async def span(engine: Engine) -> Period | None:
+async def span(database: Database) -> Period | None:
     """From the publication of the first of all polls to that of the last; None where there are no polls."""
-    async with acquired(engine) as connection:
+    async with acquired(database) as connection:
         ends = sa.select(sa.func.min(question.c.pub_date).label("start"), sa.func.max(question.c.pub_date).label("end"))
         row = await (await connection.execute(ends)).first()
         return Period(row.start, row.end) if row.start else None
 
 
-async def inhabited(engine: Engine, wanted: Wanted, periods: Sequence[Period]) -> list[Period]:
+async def periods_with_polls(database: Database, wanted: PollFilter, periods: Sequence[Period]) -> list[Period]:
     """Those of `periods`, which follow one another, in which some of the wanted polls were published."""
-    async with acquired(engine) as connection:
+    async with acquired(database) as connection:
         # But for words and ids, an index tells in which there are any.
         periods = await _with_polls(connection, replace(wanted, words="", among=None), periods)
         if wanted.words and periods:
@@ -141,7 +141,7 @@ async def inhabited(engine: Engine, wanted: Wanted, periods: Sequence[Period]) -
     return [period for place, period in enumerate(periods) if place in here]
 
 
-async def _with_polls(connection: aiopg.sa.SAConnection, wanted: Wanted, periods: Sequence[Period]) -> list[Period]:
+async def _with_polls(connection: aiopg.sa.SAConnection, wanted: PollFilter, periods: Sequence[Period]) -> list[Period]:
     period = (
         sa.func.unnest(
             sa.cast([period.start for period in periods], sa.ARRAY(_MOMENT)),
@@ -157,7 +157,7 @@ async def _with_polls(connection: aiopg.sa.SAConnection, wanted: Wanted, periods
     return [periods[place] for place in sorted([row.place - 1 async for row in found])]
 
 
-def _chosen(wanted: Wanted) -> sa.sql.Select:
+def _chosen(wanted: PollFilter) -> sa.sql.Select:
     """A query for the polls that are let through, with no columns yet."""
     chosen = sa.select().select_from(question)
     for period in wanted.periods:
@@ -191,7 +191,7 @@ def _is_recent(moment: datetime) -> Any:  # noqa: ANN401
     return question.c.pub_date.between(moment - RECENTLY, moment)
 
 
-def _parts(wanted: Wanted) -> Iterator[tuple[Any, list[Any]]]:
+def _parts(wanted: PollFilter) -> Iterator[tuple[Any, list[Any]]]:
     """The parts that make up the list, one behind the other: what is in each, and how it is ordered."""
     first, *others = wanted.order
     rest = [column for key in others for column in _sorting(key, wanted.now)]

@@ -60,21 +60,21 @@ class Passwords:
             return await self.rehash(password)
 
     @asynccontextmanager
-    async def turn(self, place: str) -> AsyncIterator[None]:
-        """A turn to hash for somebody at `place`. Raises TooManyAttempts where too many wait, above all there.
+    async def turn(self, client_network: str) -> AsyncIterator[None]:
+        """A turn to hash for somebody at `client_network`. Raises TooManyAttempts where too many wait, above all there.
 
         Whoever makes up user names by the hundred stands in their own way alone.
         """
-        if self._waiting[place] >= MOST_WAITING:
+        if self._waiting[client_network] >= MOST_WAITING:
             raise TooManyAttempts(PATIENCE)
-        self._waiting[place] += 1
+        self._waiting[client_network] += 1
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._turns.acquire()
         except TimeoutError:
             raise TooManyAttempts(PATIENCE) from None
         finally:
-            self._waiting -= Counter([place])
+            self._waiting -= Counter([client_network])
         try:
             yield
         finally:

@@ -9,7 +9,7 @@ import aiopg.sa
 import sqlalchemy as sa
 
 from polls.domain.poll import Choice, Poll, Question
-from polls.storage.postgres.pool import Engine, acquired, compiled
+from polls.storage.postgres.pool import Database, acquired, compiled
 from polls.storage.tables import choice, question
 
 # Which questions the public may see: `domain.poll.Poll.is_published` in SQL, by the database's clock.
@@ -55,23 +55,23 @@ _FIND = compiled(
 )
 
 
-async def latest(engine: Engine, *, skip: int, limit: int) -> list[Question]:
+async def latest(database: Database, *, skip: int, limit: int) -> list[Question]:
     """Published questions, newest first, without the first `skip` of them, `limit` at most."""
-    async with acquired(engine) as connection:
+    async with acquired(database) as connection:
         found = await connection.execute(_LATEST, skip=skip, limit=limit)
         return [as_question(row) async for row in found]
 
 
-async def next_publication(engine: Engine) -> datetime | None:
+async def next_publication(database: Database) -> datetime | None:
     """When the next scheduled question will be published, None where there is none."""
-    async with acquired(engine) as connection:
+    async with acquired(database) as connection:
         moment: datetime | None = await connection.scalar(_NEXT)
         return moment
 
 
-async def find(engine: Engine, question_id: int) -> Poll | None:
+async def find(database: Database, question_id: int) -> Poll | None:
     """A poll with its choices in their order, published or not; None where there is none."""
-    async with acquired(engine) as connection:
+    async with acquired(database) as connection:
         return await read(connection, question_id)
 
 
@@ -81,9 +81,9 @@ async def read(connection: aiopg.sa.SAConnection, question_id: int) -> Poll | No
     return as_poll(rows) if rows else None
 
 
-async def find_all(engine: Engine, question_ids: Sequence[int]) -> list[Poll]:
+async def find_all(database: Database, question_ids: Sequence[int]) -> list[Poll]:
     """Those of the polls that there are, by id."""
-    async with acquired(engine) as connection:
+    async with acquired(database) as connection:
         found = await connection.execute(
             sa.select(*POLL)
             .join_from(question, choice, isouter=True)

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from polls.domain.account import Account, folded
 from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.storage import accounts
-from polls.storage.accounts import ACCOUNT, Proof, as_account
+from polls.storage.accounts import ACCOUNT, VerifiedCredentials, as_account
 from polls.storage.history import record, to_account
 from polls.storage.passwords import Match, Passwords
-from polls.storage.postgres.pool import Engine, acquired, compiled, transaction
+from polls.storage.postgres.pool import Database, acquired, compiled, transaction
 from polls.storage.tables import account, session, sign_in_failure
 
 IDLE = timedelta(hours=8)  # without a request
@@ -59,27 +59,29 @@ _FIND = compiled(
 )
 
 
-async def authenticate(engine: Engine, passwords: Passwords, username: str, password: str, *, place: str) -> Proof:
-    """Prove that these belong together; `place` is where they come from: who fails too often there has to wait.
+async def authenticate(
+    database: Database, passwords: Passwords, username: str, password: str, *, client_network: str
+) -> VerifiedCredentials:
+    """Prove that these belong together; `client_network` is where they come from: who fails too often there has to wait.
 
     Raises SignInFailed, TooManyAttempts, PollsUnavailable.
     """
-    who = hashlib.sha256(f"{folded(username)}\0{place}".encode(errors="replace")).digest()
-    async with passwords.turn(place):
-        await _admit(engine, who)
-        found = await accounts.find(engine, username)
+    who = hashlib.sha256(f"{folded(username)}\0{client_network}".encode(errors="replace")).digest()
+    async with passwords.turn(client_network):
+        await _admit(database, who)
+        found = await accounts.find(database, username)
         known, kept = found or (None, None)
         match = await passwords.compare(password, kept)
         if known is None or kept is None or known.disabled_at is not None or match is Match.WRONG:
             raise SignInFailed
         if match is Match.OUTDATED:
-            kept = await accounts.rehash_password(engine, known.id, kept, await passwords.rehash(password))
-    async with acquired(engine) as connection:
+            kept = await accounts.rehash_password(database, known.id, kept, await passwords.rehash(password))
+    async with acquired(database) as connection:
         await connection.execute(sign_in_failure.delete().where(sign_in_failure.c.who == who))
-    return Proof(known, kept)
+    return VerifiedCredentials(known, kept)
 
 
-async def begin(engine: Engine, proof: Proof, *, before: str | None) -> str:
+async def begin(database: Database, proof: VerifiedCredentials, *, before: str | None) -> str:
     """Begin a session, and return its token; the session of the token `before` ends, and those that are too old.
 
     Raises SignInFailed where the account was disabled meanwhile, or got another password.
@@ -88,7 +90,7 @@ async def begin(engine: Engine, proof: Proof, *, before: str | None) -> str:
     over = sa.not_(_IS_ALIVE)
     if before is not None:
         over = sa.or_(over, session.c.token_hash == hashed(before))
-    async with transaction(engine) as connection:
+    async with transaction(database) as connection:
         await accounts.check(connection, proof)
         await connection.execute(session.delete().where(over))
         await connection.execute(session.insert().values(token_hash=hashed(token), account_id=of.id))
@@ -96,9 +98,9 @@ async def begin(engine: Engine, proof: Proof, *, before: str | None) -> str:
     return token
 
 
-async def find(engine: Engine, token: str) -> Account | None:
+async def find(database: Database, token: str) -> Account | None:
     """Whose session it is, or None where it has ended."""
-    async with acquired(engine) as connection:
+    async with acquired(database) as connection:
         found = await connection.execute(_FIND, token_hash=hashed(token), noted=_NOTED, idle=IDLE, longest=LONGEST)
         row = await found.first()
         if row is None:
@@ -110,9 +112,9 @@ async def find(engine: Engine, token: str) -> Account | None:
         return as_account(row)
 
 
-async def end(engine: Engine, token: str) -> None:
+async def end(database: Database, token: str) -> None:
     """Sign out."""
-    async with acquired(engine) as connection:
+    async with acquired(database) as connection:
         await connection.execute(session.delete().where(session.c.token_hash == hashed(token)))
 
 
@@ -121,9 +123,9 @@ def hashed(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-async def _admit(engine: Engine, who: bytes) -> None:
+async def _admit(database: Database, who: bytes) -> None:
     """Count one more failure, for the time being. Raises TooManyAttempts."""
-    async with acquired(engine) as connection:
+    async with acquired(database) as connection:
         await connection.execute(sign_in_failure.delete().where(sign_in_failure.c.last_at < sa.func.now() - FORGOTTEN))
         counted = await connection.execute(_ADMIT, {"who": who})
         if counted.rowcount == 0:

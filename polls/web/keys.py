@@ -4,17 +4,17 @@ from aiohttp import web
 
 from polls.config.settings import Config
 from polls.live.ballot_box import BallotBox
-from polls.live.broadcast import Audience
-from polls.live.poll_cache import Standings
-from polls.live.rate_limit import Turnstile
+from polls.live.broadcast import Broadcaster
+from polls.live.poll_cache import PollCache
+from polls.live.rate_limit import VoteRateLimit
 from polls.storage.ballots import Outcome
 from polls.storage.passwords import Passwords
-from polls.storage.postgres.pool import Engine
+from polls.storage.postgres.pool import Database
 
 CONFIG = web.AppKey("config", Config)
-ENGINE = web.AppKey("engine", Engine)
+DATABASE = web.AppKey("engine", Database)
 BALLOT_BOX: web.AppKey[BallotBox[Outcome]] = web.AppKey("ballot_box")
-STANDINGS = web.AppKey("standings", Standings)
+POLL_CACHE = web.AppKey("standings", PollCache)
 PASSWORDS = web.AppKey("passwords", Passwords)
-AUDIENCE = web.AppKey("audience", Audience)
-TURNSTILE: web.AppKey[Turnstile | None] = web.AppKey("turnstile")  # None: nobody is counted
+BROADCASTER = web.AppKey("audience", Broadcaster)
+VOTE_RATE_LIMIT: web.AppKey[VoteRateLimit | None] = web.AppKey("turnstile")  # None: nobody is counted

@@ -7,12 +7,12 @@ from aiohttp.typedefs import Middleware
 
 from polls.config.settings import Config
 from polls.web.http.access_log import VISITOR
-from polls.web.http.forwarded import network_of
-from polls.web.http.prebuilt import ReadyResponse
+from polls.web.http.forwarded import client_network
+from polls.web.http.prebuilt import PrebuiltResponse
 from polls.web.http.request_ids import REQUEST_ID, REQUEST_IDS
-from polls.web.http.same_origin import refuse_other_sites
-from polls.web.http.security_headers import harden
-from polls.web.http.slow_readers import OUTBOX
+from polls.web.http.same_origin import check_same_origin
+from polls.web.http.security_headers import set_security_headers
+from polls.web.http.slow_readers import SLOW_READERS
 from polls.web.http.static import static_caching
 from polls.web.ops.meter import Meter
 from polls.web.pages.problems import respond
@@ -29,36 +29,36 @@ async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
     One middleware, since each more costs every vote some microseconds.
     """
     app = request.app
-    app[OUTBOX].add(request.transport)
+    app[SLOW_READERS].add(request.transport)
     request_id = app[REQUEST_IDS].give(request)
     try:
         if request.method not in _SAFE_METHODS:
-            refuse_other_sites(request)
+            check_same_origin(request)
         response = await handler(request)
     except (web.HTTPSuccessful, web.HTTPRedirection) as no_error:
-        harden(request, no_error)
+        set_security_headers(request, no_error)
         no_error.headers[REQUEST_ID] = request_id
         raise
     except Exception as error:  # noqa: BLE001 - respond() tells refusals from faults, and logs the faults
         response = respond(request, error)
-    if isinstance(response, ReadyResponse):
+    if isinstance(response, PrebuiltResponse):
         response.request_id = request_id
         return response
     response.headers[REQUEST_ID] = request_id
     if isinstance(response, web.FileResponse):
         response.headers["Cache-Control"] = static_caching(request)
-    harden(request, response)
+    set_security_headers(request, response)
     return response
 
 
 @web.middleware
 async def visitors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Note where the request comes from."""
-    request[VISITOR] = network_of(request)
+    request[VISITOR] = client_network(request)
     return await handler(request)
 
 
 def middlewares(config: Config, meter: Meter | None) -> list[Middleware]:
     """What `config` wants, from the outside in. With a `meter`, requests are counted."""
     wanted: list[Middleware] = [meter.requests] if meter else []
-    return [*wanted, *([visitors] if config.log.visitors else []), answers]
+    return [*wanted, *([visitors] if config.log.client_addresses else []), answers]

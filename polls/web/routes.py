@@ -21,13 +21,13 @@ from polls.web.pages.base import View
 from polls.web.public.index import EntranceView, IndexView
 from polls.web.public.language import LanguageView
 from polls.web.public.poll import DetailView
-from polls.web.public.presenter import PresentView
+from polls.web.public.presenter import PresenterView
 from polls.web.public.results import ResultsView
 from polls.web.public.vote import VoteView
 from polls.web.public.watch import WatchView
 
-# How a poll is addressed, everywhere: one address a page. Templates write `question.address`.
-POLL = f"/poll/{{address:{NUMBER}}}"
+# How a poll is addressed, everywhere: one address a page. Templates write `question.slug`.
+POLL = f"/poll/{{slug:{NUMBER}}}"
 
 VIEWS: list[tuple[str, type[View], str]] = [
     ("/", IndexView, "index"),
@@ -35,16 +35,16 @@ VIEWS: list[tuple[str, type[View], str]] = [
     (POLL, DetailView, "poll"),
     (POLL + "/results", ResultsView, "results"),
     (POLL + "/live", WatchView, "live"),
-    (POLL + "/present", PresentView, "present"),
+    (POLL + "/present", PresenterView, "presenter"),
     ("/admin/", ListView, "admin"),
     ("/admin", AdminEntranceView, "admin_entrance"),
     ("/admin/login", SignInView, "sign_in"),
     ("/admin/logout", SignOutView, "sign_out"),
     ("/admin/polls/add", AddView, "admin_add"),
     ("/admin/polls/selected", SelectionView, "admin_selected"),
-    (f"/admin/polls/{{address:{NUMBER}}}", ChangeView, "admin_poll"),
-    (f"/admin/polls/{{address:{NUMBER}}}/delete", DeleteView, "admin_delete"),
-    (f"/admin/polls/{{address:{NUMBER}}}/history", PollHistoryView, "admin_poll_history"),
+    (f"/admin/polls/{{slug:{NUMBER}}}", ChangeView, "admin_poll"),
+    (f"/admin/polls/{{slug:{NUMBER}}}/delete", DeleteView, "admin_delete"),
+    (f"/admin/polls/{{slug:{NUMBER}}}/history", PollHistoryView, "admin_poll_history"),
     ("/admin/history", HistoryView, "admin_history"),
     ("/admin/users/", UsersView, "admin_users"),
     (f"/admin/users/{{id:{NUMBER}}}", UserView, "admin_user"),
@@ -86,4 +86,4 @@ class _PagesOfPolls(web.DynamicResource):
         route = self._pages.get(found["page"]) if found else None
         if found is None or route is None:
             return None, set()
-        return web.UrlMappingMatchInfo({"address": found["address"]}, route), set()
+        return web.UrlMappingMatchInfo({"slug": found["slug"]}, route), set()

@@ -139,7 +139,7 @@ function mark(row, leads, word) {
 
 // Tells screen readers how it stands: the newest, and not at every vote.
 function announcer(section) {
-  const region = section.querySelector(".announcement");
+  const region = section.querySelector("[data-announcer]");
   const list = new Intl.ListFormat(document.documentElement.lang);
   let waiting = null;
   let sentence = "";

@@ -50,7 +50,7 @@ postgres:
   minsiz: 2
 site: {name: "", url: "polls.example.org"}
 prefix: polls
-proxied: -1
+trusted_proxies: -1
 log: []
 templates: nowhere
 """,
@@ -67,7 +67,7 @@ templates: nowhere
         "my.yaml:11: site.name: blank value is not allowed",
         "my.yaml:11: site.url: value is not an address like https://polls.example.org",
         "my.yaml:12: prefix: value is not the beginning of a path, like /polls",
-        "my.yaml:13: proxied: value is less than 0",
+        "my.yaml:13: trusted_proxies: value is less than 0",
         "my.yaml:14: log: needs keys of its own below it",
         "my.yaml:15: templates: there is no folder nowhere",
     ]
@@ -90,7 +90,7 @@ templates: nowhere
         ("postgres: {}\ntemplates: " + "x" * 5000, "my.yaml:2: templates: there is no folder " + "x" * 100),
         ("postgres: {}\nport: !!int x", "my.yaml:2: this is not YAML: no int: x"),
         ("postgres: {}\nport: !!bool x", "my.yaml:2: this is not YAML: no bool: x"),
-        ("postgres: " + "[" * 5000, "my.yaml:1: this is nested deeper than any settings are"),
+        ("postgres: " + "[" * 5000, "my.yaml:1: this is nested subperiods than any settings are"),
         (
             "postgres: {}\nsite: {url: 'https://polls.example.org/votes'}",
             "my.yaml:2: site.url: value is not an address like https://polls.example.org",

@@ -30,7 +30,7 @@ def test_a_frozen_database_and_a_stopped_one_are_told_in_time(tmp_path: Path) ->
             take_away()
             for _ in range(2):
                 status, said, took = ask(f"{polls.url}/readyz")
-                assert (status, said["database"], said["schema"]) == (503, "away", "unknown")
+                assert (status, said["database"], said["schema"]) == (503, "unreachable", "unknown")
                 assert took < SLOWEST
                 assert ask(f"{polls.url}/healthz")[:2] == (200, {"alive": True})
             bring_back()

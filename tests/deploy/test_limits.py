@@ -75,8 +75,8 @@ def polls(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def limited(postgres: Postgres, folder: Path, purpose: str = "limits") -> Iterator[Polls]:
     """A process that is less patient than by default, with the sample polls."""
     with empty_database(postgres, purpose) as own:
-        patience = {"idle": IDLE, "body": BODY, "answer": ANSWER}
-        limits = patience | {"connections": CONNECTIONS, "watchers": WATCHERS}
+        patience = {"keepalive_timeout": IDLE, "body_timeout": BODY, "write_timeout": ANSWER}
+        limits = patience | {"connections": CONNECTIONS, "websockets": WATCHERS}
         address = {key: value for key, value in asdict(own).items() if value is not None}
         config: dict[str, object] = {"postgres": address | {"minsize": 1, "maxsize": 2}, "limits": limits}
         assert command(folder, "sample", f"--config={write(folder, config)}").returncode == 0

@@ -72,7 +72,9 @@ def test_in_json_it_is_a_member_and_so_are_visitors_where_they_are_asked_for(
 ) -> None:
     address = f"/poll/{poll.question.id}/vote"
     given = {"X_Request_ID": "from-the-proxy", "X_Forwarded_For": "10.0.0.1, 203.0.113.7"}
-    with serving(tmp_path, config=settings(postgres, format="json", visitors=True) | {"proxied": 1}) as polls:
+    with serving(
+        tmp_path, config=settings(postgres, format="json", client_addresses=True) | {"trusted_proxies": 1}
+    ) as polls:
         statuses = [
             send(polls, "POST", address, f"choice={poll.choices[0].id}", **given)[0],
             send(polls, "GET", "/nowhere")[0],

@@ -66,9 +66,9 @@ async def test_a_process_counts_what_happens_to_it(ask: Ask, settings: dict[str,
             await visitors.post(f"{poll}/vote", data={})
             async with visitors.ws_connect(f"{poll}/live") as screen:
                 await screen.receive(timeout=30)
-                assert await asyncio.to_thread(eventually, lambda: told(port)["polls_notice_lag_seconds_count"])
+                assert await asyncio.to_thread(eventually, lambda: told(port)["polls_listener_lag_seconds_count"])
                 during = told(port)
-            assert await asyncio.to_thread(eventually, lambda: told(port)["polls_watchers"] == 0)
+            assert await asyncio.to_thread(eventually, lambda: told(port)["polls_websockets"] == 0)
         after = told(port)
         exit_status = polls.end()
 
@@ -87,13 +87,13 @@ async def test_a_process_counts_what_happens_to_it(ask: Ask, settings: dict[str,
             ("live", "1xx", 1),
         ]
     }
-    assert during["polls_watchers"] == 1
+    assert during["polls_websockets"] == 1
     assert after['polls_http_request_duration_seconds_count{route="results"}'] == 4
     assert after['polls_http_request_duration_seconds_bucket{le="+Inf",route="results"}'] == 4
     assert after['polls_http_request_duration_seconds_count{route="live"}'] == 0
     assert after["polls_batch_ballots_sum"] == 6
     assert after["polls_ballots_waiting"] == 0
-    assert after["polls_notices_heard"] == 1
+    assert after["polls_listener_connected"] == 1
     assert after["polls_heartbeat_duration_seconds_count"] >= 1
     assert after['polls_pool_connections{state="busy"}'] == 0
     assert 1 <= after['polls_pool_connections{state="free"}'] <= 3

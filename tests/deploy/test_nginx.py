@@ -445,7 +445,7 @@ def test_when_polls_is_away_nginx_says_so_in_our_words(site: Site, poll: int) ->
                     assert answer.headers.get_all(name) == [value if name != "Server" else "nginx"]
         stale = site.get(f"/poll/{poll}/results")
         assert (stale.status, stale.text) == (200, kept.text)
-        assert site.get("/away/vote.en.html").status == 404
+        assert site.get("/unavailable/vote.en.html").status == 404
     finally:
         site.supervisorctl("start", "polls:*")
     assert eventually(lambda: all(map(serves, SOCKETS)))

@@ -13,7 +13,7 @@ import pytest
 from polls import paths
 from polls.app import create_app
 from polls.config.settings import Config, Postgres
-from polls.web.http.static import A_YEAR, static_address
+from polls.web.http.static import A_YEAR, static_url
 from tests.deploy.conftest import CHECKOUT
 from tests.support.processes import serving
 
@@ -50,7 +50,7 @@ def test_it_tells_nginx_the_addresses_that_the_pages_have(wheel: Path) -> None:
     lines = zipfile.ZipFile(wheel).read("polls/assets/static/addresses.conf").decode().splitlines()[1:]
 
     files = [file.relative_to(paths.STATIC) for file in sorted(paths.STATIC.rglob("*")) if file.is_file()]
-    assert lines == [f'"{static_address(app, str(file))}" "{A_YEAR}";' for file in files]
+    assert lines == [f'"{static_url(app, str(file))}" "{A_YEAR}";' for file in files]
 
 
 @pytest.mark.timeout(300)

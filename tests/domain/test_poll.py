@@ -39,7 +39,7 @@ def test_a_poll_is_published_when_its_hour_has_come_and_there_is_something_to_ch
 
 
 def test_a_question_is_addressed_by_its_number(now: datetime) -> None:
-    assert Question(17, "Tea?", now).address == "17"
+    assert Question(17, "Tea?", now).slug == "17"
 
 
 @pytest.mark.parametrize(

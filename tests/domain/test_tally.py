@@ -41,11 +41,11 @@ def test_shares_of_some_polls(votes: list[int], shares: list[int]) -> None:
 
 
 def test_everybody_with_the_most_votes_leads() -> None:
-    assert [standing.leads for standing in tally(choices(3, 5, 5)).standings] == [False, True, True]
+    assert [result.leads for result in tally(choices(3, 5, 5)).results] == [False, True, True]
 
 
 def test_nobody_leads_before_the_first_vote() -> None:
-    assert not any(standing.leads for standing in tally(choices(0, 0)).standings)
+    assert not any(result.leads for result in tally(choices(0, 0)).results)
 
 
 def test_the_total_is_the_sum_of_the_votes() -> None:
@@ -53,4 +53,4 @@ def test_the_total_is_the_sum_of_the_votes() -> None:
 
 
 def test_a_tally_keeps_the_order_of_the_choices() -> None:
-    assert [standing.choice.votes for standing in tally(choices(1, 9, 4)).standings] == [1, 9, 4]
+    assert [result.choice.votes for result in tally(choices(1, 9, 4)).results] == [1, 9, 4]

@@ -111,7 +111,7 @@ def test_what_a_process_that_stood_still_reads_when_its_voter_has_gone_changes_n
 def test_with_a_hundred_allowed_to_wait_the_next_is_refused_at_once(
     serve: Serve, server: Server, tmp_path: Path
 ) -> None:
-    with serve(votes={"waiting": 100}) as polls:
+    with serve(votes={"queue_size": 100}) as polls:
         assert answer(post(polls, 1000)).status == 303
         server.freeze()
         waiting = [post(polls, voter) for voter in range(100)]

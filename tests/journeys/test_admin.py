@@ -242,7 +242,7 @@ def test_everything_that_a_thumb_must_hit_is_44_pixels_high(
     page = open_page(address, width=360, **signed_in)
 
     targets = "a:visible:not(.skip, p:not(.row) a), button:visible, select:visible, .tick-box:visible, .remove:visible"
-    for target in page.locator(f"{targets}, input:visible:not([type=checkbox], .unseen)").all():
+    for target in page.locator(f"{targets}, input:visible:not([type=checkbox], .visually-hidden)").all():
         box = target.bounding_box()
         assert box is not None
         assert round(box["height"], 1) >= 44, target.evaluate("element => element.outerHTML")

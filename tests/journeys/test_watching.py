@@ -24,7 +24,7 @@ def cast(polls: Polls) -> Iterator[HTTPConnection]:
     connection.close()
 
 
-def standings(page: Page) -> Locator:
+def poll_cache(page: Page) -> Locator:
     return page.get_by_role("region", name="Results")
 
 
@@ -37,7 +37,7 @@ def shown(page: Page) -> str:
     markup: str = page.evaluate(
         """() => {
             const copy = document.querySelector(".standings").cloneNode(true);
-            copy.querySelectorAll(".liveness, .announcement").forEach(element => element.remove());
+            copy.querySelectorAll(".live-status, [data-announcer]").forEach(element => element.remove());
             for (const name of copy.getAttributeNames()) copy.removeAttribute(name);
             return copy.innerHTML.replace(/\\s+/g, " ").replace(/> </g, "><");
         }"""

@@ -43,7 +43,7 @@ def database() -> Database:
 
 @pytest.fixture
 async def box(database: Database) -> AsyncIterator[BallotBox[str]]:
-    box = BallotBox(database.record, waiting=10_000, timeout=5)
+    box = BallotBox(database.record, queue_size=10_000, timeout=5)
     box.open()
     yield box
     database.open.set()
@@ -148,7 +148,7 @@ async def test_a_ballot_that_was_not_sent_in_time_is_dropped() -> None:
                 raise
 
     database = Stubborn()
-    box = BallotBox(database.record, waiting=10, timeout=0.1)
+    box = BallotBox(database.record, queue_size=10, timeout=0.1)
     box.open()
     first = await held_up(box, database)
     late = [voting(box, number) for number in range(9)]
@@ -189,7 +189,7 @@ async def test_what_is_recorded_is_told_how_long_its_voters_wait(box: BallotBox[
 
 
 async def test_a_voter_is_answered_in_time_even_if_the_database_never_comes_back(database: Database) -> None:
-    box = BallotBox(database.record, waiting=10, timeout=0.05)
+    box = BallotBox(database.record, queue_size=10, timeout=0.05)
     box.open()
     first = await held_up(box, database)
 
@@ -224,7 +224,7 @@ async def test_a_wrong_number_of_outcomes_is_nobodys_outcome(caplog: pytest.LogC
     async def careless(_: Sequence[Ballot], __: float) -> Sequence[str]:
         return ["stored"]
 
-    box = BallotBox(careless, waiting=10, timeout=5)
+    box = BallotBox(careless, queue_size=10, timeout=5)
     box.open()
 
     with pytest.raises(VoteNotStored):
@@ -261,7 +261,7 @@ async def test_the_same_trouble_is_logged_once_and_so_is_its_end(
 async def test_that_votes_are_refused_is_logged_from_time_to_time(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    box = BallotBox(database.record, waiting=1, timeout=0.1)
+    box = BallotBox(database.record, queue_size=1, timeout=0.1)
     box.open()
     first = await held_up(box, database)
 
@@ -296,7 +296,7 @@ async def test_a_voter_who_goes_away_loses_nothing_and_leaves_nothing_behind(
 
 
 async def test_at_the_end_what_was_handed_in_is_recorded_and_answered(database: Database) -> None:
-    box = BallotBox(database.record, waiting=10_000, timeout=5)
+    box = BallotBox(database.record, queue_size=10_000, timeout=5)
     box.open()
     first = await held_up(box, database)
     others = [voting(box, number) for number in range(1_500)]
@@ -316,7 +316,7 @@ async def test_at_the_end_what_was_handed_in_is_recorded_and_answered(database: 
 
 
 async def test_a_box_that_was_never_used_closes(database: Database) -> None:
-    box = BallotBox(database.record, waiting=1, timeout=5)
+    box = BallotBox(database.record, queue_size=1, timeout=5)
     box.open()
     async with asyncio.timeout(1):
         await box.close()
@@ -331,7 +331,7 @@ async def test_who_was_turned_away_is_told_in_nobodys_name(database: Database) -
         names.append(f"{whose.get()}: {record.getMessage().split(',')[0]}")
         return True
 
-    box = BallotBox(database.record, waiting=1, timeout=0.2)
+    box = BallotBox(database.record, queue_size=1, timeout=0.2)
     box.open()
     whose.set("ann's")
     module.logger.addFilter(note)
@@ -339,10 +339,10 @@ async def test_who_was_turned_away_is_told_in_nobodys_name(database: Database) -
         first = await held_up(box, database, "ann")
         with pytest.raises(VoteNotStored):
             await voting(box, "bob")
-        assert (box.waiting, box.turned_away) == (1, 1)
+        assert (box.waiting, box.rejected) == (1, 1)
         with pytest.raises(VoteNotStored):
             await first
-        assert (box.waiting, box.turned_away) == (0, 1)
+        assert (box.waiting, box.rejected) == (0, 1)
     finally:
         module.logger.removeFilter(note)
         database.open.set()

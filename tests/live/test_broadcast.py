@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from polls.domain.poll import Choice, Poll, Question
-from polls.live.broadcast import DONE, GOING_AWAY, Audience
+from polls.live.broadcast import DONE, GOING_AWAY, Broadcaster
 
 PAUSE = 0.05
 
@@ -42,8 +42,8 @@ def encode() -> Encoder:
 
 
 @pytest.fixture
-def audience(encode: Encoder) -> Audience:
-    return Audience(encode, pause=PAUSE)
+def audience(encode: Encoder) -> Broadcaster:
+    return Broadcaster(encode, pause=PAUSE)
 
 
 At = Callable[..., Poll]
@@ -64,7 +64,7 @@ async def pauses(number: float = 1) -> None:
     await asyncio.sleep(number * PAUSE + 0.02)
 
 
-async def test_who_comes_sees_how_it_stands_at_once(audience: Audience, at: At) -> None:
+async def test_who_comes_sees_how_it_stands_at_once(audience: Broadcaster, at: At) -> None:
     screen = Screen()
 
     await audience.join(at(3), screen)
@@ -72,7 +72,7 @@ async def test_who_comes_sees_how_it_stands_at_once(audience: Audience, at: At) 
     assert screen.messages == ["3"]
 
 
-async def test_a_change_is_told_at_once_to_all_who_watch_this_poll(audience: Audience, at: At) -> None:
+async def test_a_change_is_told_at_once_to_all_who_watch_this_poll(audience: Broadcaster, at: At) -> None:
     here, here_too, elsewhere = Screen(), Screen(), Screen()
     await audience.join(at(1), here)
     await audience.join(at(1), here_too)
@@ -84,7 +84,7 @@ async def test_a_change_is_told_at_once_to_all_who_watch_this_poll(audience: Aud
     assert (here.messages, here_too.messages, elsewhere.messages) == (["1", "2"], ["1", "2"], ["1"])
 
 
-async def test_a_burst_is_merged_and_its_last_state_is_told(audience: Audience, encode: Encoder, at: At) -> None:
+async def test_a_burst_is_merged_and_its_last_state_is_told(audience: Broadcaster, encode: Encoder, at: At) -> None:
     screen = Screen()
     await audience.join(at(0), screen)
 
@@ -97,7 +97,7 @@ async def test_a_burst_is_merged_and_its_last_state_is_told(audience: Audience, 
     assert encode.calls == 3
 
 
-async def test_there_are_no_more_messages_than_the_pause_allows(audience: Audience, at: At) -> None:
+async def test_there_are_no_more_messages_than_the_pause_allows(audience: Broadcaster, at: At) -> None:
     screen = Screen()
     await audience.join(at(0), screen)
 
@@ -112,7 +112,7 @@ async def test_there_are_no_more_messages_than_the_pause_allows(audience: Audien
     assert screen.messages[-1] == "50"
 
 
-async def test_a_message_is_encoded_once_for_all(audience: Audience, encode: Encoder, at: At) -> None:
+async def test_a_message_is_encoded_once_for_all(audience: Broadcaster, encode: Encoder, at: At) -> None:
     screens = [Screen() for _ in range(500)]
     for screen in screens:
         await audience.join(at(1), screen)
@@ -124,7 +124,7 @@ async def test_a_message_is_encoded_once_for_all(audience: Audience, encode: Enc
     assert encode.calls == 2
 
 
-async def test_others_have_their_turn_while_many_are_told(audience: Audience, at: At) -> None:
+async def test_others_have_their_turn_while_many_are_told(audience: Broadcaster, at: At) -> None:
     for _ in range(1000):
         await audience.join(at(1), Screen())
     turns = 0
@@ -138,7 +138,7 @@ async def test_others_have_their_turn_while_many_are_told(audience: Audience, at
     assert (first, last) == (1, 0)  # five turns later, not all have been told
 
 
-async def test_who_does_not_keep_up_is_not_waited_for_and_gets_the_newest_later(audience: Audience, at: At) -> None:
+async def test_who_does_not_keep_up_is_not_waited_for_and_gets_the_newest_later(audience: Broadcaster, at: At) -> None:
     slow, quick = Screen(), Screen()
     await audience.join(at(1), slow)
     await audience.join(at(1), quick)
@@ -154,7 +154,7 @@ async def test_who_does_not_keep_up_is_not_waited_for_and_gets_the_newest_later(
     assert (slow.messages, quick.messages) == (["1", "4"], ["1", "2", "3", "4"])
 
 
-async def test_an_older_state_never_follows_a_newer_one(audience: Audience, at: At) -> None:
+async def test_an_older_state_never_follows_a_newer_one(audience: Broadcaster, at: At) -> None:
     screen = Screen()
     await audience.join(at(5), screen)
 
@@ -165,7 +165,7 @@ async def test_an_older_state_never_follows_a_newer_one(audience: Audience, at: 
     assert (screen.messages, other.messages) == (["5"], ["5"])
 
 
-async def test_what_is_no_news_is_not_told(audience: Audience, at: At) -> None:
+async def test_what_is_no_news_is_not_told(audience: Broadcaster, at: At) -> None:
     screen = Screen()
     await audience.join(at(5), screen)
 
@@ -175,7 +175,7 @@ async def test_what_is_no_news_is_not_told(audience: Audience, at: At) -> None:
     assert screen.messages == ["5"]
 
 
-async def test_a_poll_that_closes_by_time_is_told(audience: Audience, at: At) -> None:
+async def test_a_poll_that_closes_by_time_is_told(audience: Broadcaster, at: At) -> None:
     screen = Screen()
     await audience.join(at(5), screen)
 
@@ -185,7 +185,7 @@ async def test_a_poll_that_closes_by_time_is_told(audience: Audience, at: At) ->
     assert screen.messages == ["5", "5 closed"]
 
 
-async def test_who_has_left_is_told_nothing(audience: Audience, at: At) -> None:
+async def test_who_has_left_is_told_nothing(audience: Broadcaster, at: At) -> None:
     screen = Screen()
     await audience.join(at(1), screen)
     audience.show(at(2))
@@ -199,7 +199,7 @@ async def test_who_has_left_is_told_nothing(audience: Audience, at: At) -> None:
     assert audience.watched == []
 
 
-async def test_when_there_is_nothing_to_be_seen_any_more_all_have_to_leave(audience: Audience, at: At) -> None:
+async def test_when_there_is_nothing_to_be_seen_any_more_all_have_to_leave(audience: Broadcaster, at: At) -> None:
     screen = Screen()
     await audience.join(at(1), screen)
 
@@ -212,7 +212,7 @@ async def test_when_there_is_nothing_to_be_seen_any_more_all_have_to_leave(audie
     assert 1 not in audience
 
 
-async def test_a_watcher_that_fails_to_leave_holds_up_nobody(audience: Audience, at: At) -> None:
+async def test_a_watcher_that_fails_to_leave_holds_up_nobody(audience: Broadcaster, at: At) -> None:
     class Broken(Screen):
         async def dismiss(self, code: int, reason: str) -> None:  # noqa: ARG002
             raise ZeroDivisionError
@@ -227,7 +227,7 @@ async def test_a_watcher_that_fails_to_leave_holds_up_nobody(audience: Audience,
     assert screen.dismissed == (DONE, "deleted")
 
 
-async def test_at_the_end_everybody_is_sent_away_and_who_comes_later_too(audience: Audience, at: At) -> None:
+async def test_at_the_end_everybody_is_sent_away_and_who_comes_later_too(audience: Broadcaster, at: At) -> None:
     screens = [Screen(), Screen()]
     await audience.join(at(1), screens[0])
     await audience.join(at(1, poll_id=2), screens[1])

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from polls.domain.errors import PollNotFound, PollsUnavailable
-from polls.domain.events import AllMayHaveChanged, News, Notice, Silence, Time
+from polls.domain.events import CacheInvalidated, ClockSync, Event, ListenerLost, PollChanged
 from polls.domain.poll import Choice, Poll, Question
 from polls.live import poll_cache as live
-from polls.live.broadcast import DONE, RESTORED, Audience
-from polls.live.poll_cache import Standings
+from polls.live.broadcast import DONE, RESTORED, Broadcaster
+from polls.live.poll_cache import PollCache
 from tests.live.test_broadcast import Screen
 
 MOST = 5
@@ -27,7 +27,7 @@ class Database:
     def __init__(self, now: datetime) -> None:
         self.now = now
         self.polls: dict[int, Poll] = {}
-        self.news: asyncio.Queue[News] = asyncio.Queue()
+        self.news: asyncio.Queue[Event] = asyncio.Queue()
         self.finds: list[int] = []
         self.lists = 0
         self.askers: set[str] = set()
@@ -39,21 +39,21 @@ class Database:
         question = Question(question_id, "Tea?", self.now + published, closed and self.now + closed)
         self.polls[question_id] = Poll(question, (Choice(10 * question_id, "Yes"),), self.now)
 
-    def count(self, question_id: int, votes: int = 1) -> Notice:
+    def count(self, question_id: int, votes: int = 1) -> PollChanged:
         """Count votes, and return the notice of it."""
         poll = self.polls[question_id]
         votes += poll.ballots
         poll = self.polls[question_id] = poll.counted(poll.revision + 1, votes, {10 * question_id: votes})
-        return Notice(question_id, poll.revision, poll.edition, votes, {10 * question_id: votes})
+        return PollChanged(question_id, poll.revision, poll.edition, votes, {10 * question_id: votes})
 
-    def edit(self, question_id: int, text: str = "Coffee?") -> Notice:
+    def edit(self, question_id: int, text: str = "Coffee?") -> PollChanged:
         poll = self.polls[question_id]
         question = replace(poll.question, text=text)
         poll = replace(poll, question=question, revision=poll.revision + 1, edition=poll.edition + 1)
         self.polls[question_id] = poll
-        return Notice(question_id, poll.revision, poll.edition)
+        return PollChanged(question_id, poll.revision, poll.edition)
 
-    async def tell(self, *news: News) -> None:
+    async def tell(self, *news: Event) -> None:
         for piece in news:
             self.news.put_nowait(piece)
         await a_moment()
@@ -79,7 +79,7 @@ class Database:
     async def next_publication(self) -> datetime | None:
         return min((poll.question.pub_date for poll in self.polls.values() if not poll.is_published), default=None)
 
-    async def listen(self) -> AsyncGenerator[News, None]:
+    async def listen(self) -> AsyncGenerator[Event, None]:
         while True:
             yield await self.news.get()
 
@@ -90,18 +90,18 @@ def database(now: datetime) -> Database:
 
 
 @pytest.fixture
-def audience() -> Audience:
-    return Audience(lambda poll: str(poll.revision).encode(), pause=0.01)
+def audience() -> Broadcaster:
+    return Broadcaster(lambda poll: str(poll.revision).encode(), pause=0.01)
 
 
 @pytest.fixture
-async def standings(database: Database, audience: Audience, now: datetime) -> AsyncIterator[Standings]:
-    standings = Standings(database.find, database.latest, database.next_publication, audience, most=MOST)
-    standings.open(database.listen())
-    await database.tell(Time(now), AllMayHaveChanged())
-    yield standings
+async def poll_cache(database: Database, audience: Broadcaster, now: datetime) -> AsyncIterator[PollCache]:
+    poll_cache = PollCache(database.find, database.latest, database.next_publication, audience, most=MOST)
+    poll_cache.open(database.listen())
+    await database.tell(ClockSync(now), CacheInvalidated())
+    yield poll_cache
     database.open.set()
-    await standings.close()
+    await poll_cache.close()
 
 
 async def a_moment() -> None:
@@ -109,18 +109,18 @@ async def a_moment() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_poll_is_read_once_and_then_remembered(standings: Standings, database: Database) -> None:
+async def test_a_poll_is_read_once_and_then_remembered(poll_cache: PollCache, database: Database) -> None:
     database.ask(1)
 
-    assert await standings.find(1) is await standings.find(1)
+    assert await poll_cache.find(1) is await poll_cache.find(1)
     assert database.finds == [1]
 
 
-async def test_many_who_want_a_poll_at_once_wait_for_one_reading(standings: Standings, database: Database) -> None:
+async def test_many_who_want_a_poll_at_once_wait_for_one_reading(poll_cache: PollCache, database: Database) -> None:
     database.ask(1)
     database.open.clear()
 
-    readers = [asyncio.create_task(standings.find(1)) for _ in range(100)]
+    readers = [asyncio.create_task(poll_cache.find(1)) for _ in range(100)]
     await a_moment()
     database.open.set()
 
@@ -129,21 +129,21 @@ async def test_many_who_want_a_poll_at_once_wait_for_one_reading(standings: Stan
 
 
 async def test_what_is_read_for_all_is_not_read_in_the_name_of_who_asked_first(
-    standings: Standings, database: Database
+    poll_cache: PollCache, database: Database
 ) -> None:
     database.ask(1)
     ASKER.set("somebody")
 
-    await standings.find(1)
-    await standings.latest(skip=0, limit=5)
+    await poll_cache.find(1)
+    await poll_cache.latest(skip=0, limit=5)
 
     assert database.askers == {"nobody"}
 
 
-async def test_a_reader_who_goes_away_takes_nothing_from_the_others(standings: Standings, database: Database) -> None:
+async def test_a_reader_who_goes_away_takes_nothing_from_the_others(poll_cache: PollCache, database: Database) -> None:
     database.ask(1)
     database.open.clear()
-    impatient, patient = (asyncio.create_task(standings.find(1)) for _ in range(2))
+    impatient, patient = (asyncio.create_task(poll_cache.find(1)) for _ in range(2))
     await a_moment()
 
     impatient.cancel()
@@ -154,77 +154,77 @@ async def test_a_reader_who_goes_away_takes_nothing_from_the_others(standings: S
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-async def test_what_is_not_there_is_not_found(standings: Standings, database: Database, is_known: bool) -> None:
+async def test_what_is_not_there_is_not_found(poll_cache: PollCache, database: Database, is_known: bool) -> None:
     if is_known:
         database.ask(1)
-        await standings.find(1)
+        await poll_cache.find(1)
         del database.polls[1]
-        await database.tell(Notice(1))
+        await database.tell(PollChanged(1))
 
     with pytest.raises(PollNotFound):
-        await standings.find(1)
-    assert len(standings._polls) == 0
+        await poll_cache.find(1)
+    assert len(poll_cache._polls) == 0
 
 
-async def test_counts_are_told_and_not_read(standings: Standings, database: Database) -> None:
+async def test_counts_are_told_and_not_read(poll_cache: PollCache, database: Database) -> None:
     database.ask(1)
-    await standings.find(1)
+    await poll_cache.find(1)
 
     await database.tell(database.count(1, 3))
 
-    assert await standings.find(1) == database.polls[1]
+    assert await poll_cache.find(1) == database.polls[1]
     assert database.finds == [1]
 
 
-async def test_a_poll_that_was_edited_is_read_again(standings: Standings, database: Database) -> None:
+async def test_a_poll_that_was_edited_is_read_again(poll_cache: PollCache, database: Database) -> None:
     database.ask(1)
-    await standings.find(1)
+    await poll_cache.find(1)
 
     await database.tell(database.edit(1))
 
-    assert (await standings.find(1)).question.text == "Coffee?"
+    assert (await poll_cache.find(1)).question.text == "Coffee?"
     assert database.finds == [1, 1]
 
 
-async def test_an_older_notice_changes_nothing(standings: Standings, database: Database) -> None:
+async def test_an_older_notice_changes_nothing(poll_cache: PollCache, database: Database) -> None:
     database.ask(1)
     old = database.count(1)
     database.count(1)
-    poll = await standings.find(1)
+    poll = await poll_cache.find(1)
 
     await database.tell(old)
 
-    assert await standings.find(1) is poll
+    assert await poll_cache.find(1) is poll
 
 
-async def test_counts_that_do_not_fit_the_choices_are_not_believed(standings: Standings, database: Database) -> None:
+async def test_counts_that_do_not_fit_the_choices_are_not_believed(poll_cache: PollCache, database: Database) -> None:
     database.ask(1)
-    await standings.find(1)
+    await poll_cache.find(1)
 
-    await database.tell(Notice(1, 7, 0, 3, {10: 2, 11: 1}))
+    await database.tell(PollChanged(1, 7, 0, 3, {10: 2, 11: 1}))
 
-    assert (await standings.find(1)).revision == 0
+    assert (await poll_cache.find(1)).revision == 0
     assert database.finds == [1, 1]
 
 
-async def test_what_is_counted_while_a_poll_is_read_is_not_missed(standings: Standings, database: Database) -> None:
+async def test_what_is_counted_while_a_poll_is_read_is_not_missed(poll_cache: PollCache, database: Database) -> None:
     database.ask(1)
     database.open.clear()
-    reader = asyncio.create_task(standings.find(1))
+    reader = asyncio.create_task(poll_cache.find(1))
     await a_moment()
 
     await database.tell(database.count(1), database.count(1))
     database.open.set()
 
     assert (await reader).ballots == 2
-    assert await standings.find(1) is await reader
+    assert await poll_cache.find(1) is await reader
     assert database.finds == [1]
 
 
-async def test_a_poll_that_is_edited_while_it_is_read_is_read_again(standings: Standings, database: Database) -> None:
+async def test_a_poll_that_is_edited_while_it_is_read_is_read_again(poll_cache: PollCache, database: Database) -> None:
     database.ask(1)
     database.open.clear()
-    reader = asyncio.create_task(standings.find(1))
+    reader = asyncio.create_task(poll_cache.find(1))
     await a_moment()
 
     await database.tell(database.edit(1))
@@ -233,14 +233,14 @@ async def test_a_poll_that_is_edited_while_it_is_read_is_read_again(standings: S
     assert (await reader).question.text == "Coffee?"
 
 
-async def test_a_poll_that_is_deleted_while_it_is_read_is_not_found(standings: Standings, database: Database) -> None:
+async def test_a_poll_that_is_deleted_while_it_is_read_is_not_found(poll_cache: PollCache, database: Database) -> None:
     database.ask(1)
     database.open.clear()
-    reader = asyncio.create_task(standings.find(1))
+    reader = asyncio.create_task(poll_cache.find(1))
     await a_moment()
 
     del database.polls[1]
-    await database.tell(Notice(1))
+    await database.tell(PollChanged(1))
     database.open.set()
 
     with pytest.raises(PollNotFound):
@@ -248,86 +248,86 @@ async def test_a_poll_that_is_deleted_while_it_is_read_is_not_found(standings: S
 
 
 async def test_the_poll_that_was_asked_for_longest_ago_is_forgotten_first(
-    standings: Standings, database: Database
+    poll_cache: PollCache, database: Database
 ) -> None:
     for number in range(1, MOST + 2):
         database.ask(number)
     for number in (*range(1, MOST + 1), 1, MOST + 1):
-        await standings.find(number)
+        await poll_cache.find(number)
     before = len(database.finds)
 
-    await standings.find(1)
+    await poll_cache.find(1)
     assert len(database.finds) == before
-    await standings.find(2)
+    await poll_cache.find(2)
     assert len(database.finds) == before + 1
 
 
 async def test_a_poll_that_is_watched_is_not_forgotten(
-    standings: Standings, audience: Audience, database: Database
+    poll_cache: PollCache, audience: Broadcaster, database: Database
 ) -> None:
     for number in range(1, 3 * MOST):
         database.ask(number)
-    await audience.join(await standings.find(1), screen := Screen())
+    await audience.join(await poll_cache.find(1), screen := Screen())
     for number in range(2, 3 * MOST):
-        await standings.find(number)
+        await poll_cache.find(number)
 
     await database.tell(database.count(1))
 
     assert screen.messages == ["0", "1"]
 
 
-async def test_while_nothing_is_told_each_request_reads(standings: Standings, database: Database) -> None:
+async def test_while_nothing_is_told_each_request_reads(poll_cache: PollCache, database: Database) -> None:
     database.ask(1)
-    await standings.find(1)
+    await poll_cache.find(1)
 
-    await database.tell(Silence())
+    await database.tell(ListenerLost())
     database.count(1)
 
-    assert not standings.is_trusted
-    assert (await standings.find(1)).ballots == 1
+    assert not poll_cache.is_synced
+    assert (await poll_cache.find(1)).ballots == 1
     database.count(1)
-    assert (await standings.find(1)).ballots == 2
-    assert [len(await standings.latest(skip=0, limit=5)) for _ in range(2)] == [1, 1]
+    assert (await poll_cache.find(1)).ballots == 2
+    assert [len(await poll_cache.latest(skip=0, limit=5)) for _ in range(2)] == [1, 1]
     assert database.lists == 2
 
 
 async def test_when_news_come_again_everything_is_read_anew_and_then_remembered(
-    standings: Standings, database: Database
+    poll_cache: PollCache, database: Database
 ) -> None:
     database.ask(1)
-    await standings.find(1)
-    await database.tell(Silence())
+    await poll_cache.find(1)
+    await database.tell(ListenerLost())
     database.count(1)
 
-    await database.tell(AllMayHaveChanged())
+    await database.tell(CacheInvalidated())
 
-    assert (await standings.find(1)).ballots == 1
-    assert await standings.find(1) is await standings.find(1)
+    assert (await poll_cache.find(1)).ballots == 1
+    assert await poll_cache.find(1) is await poll_cache.find(1)
     assert database.finds == [1, 1]
 
 
 async def test_whoever_watches_is_told_what_changed_in_the_silence(
-    standings: Standings, audience: Audience, database: Database
+    poll_cache: PollCache, audience: Broadcaster, database: Database
 ) -> None:
     database.ask(1)
-    await audience.join(await standings.find(1), screen := Screen())
-    await database.tell(Silence())
+    await audience.join(await poll_cache.find(1), screen := Screen())
+    await database.tell(ListenerLost())
     database.count(1)
 
-    await database.tell(AllMayHaveChanged())
+    await database.tell(CacheInvalidated())
 
     assert screen.messages == ["0", "1"]
 
 
 async def test_a_poll_that_is_watched_is_read_until_it_can_be(
-    standings: Standings, audience: Audience, database: Database, monkeypatch: pytest.MonkeyPatch
+    poll_cache: PollCache, audience: Broadcaster, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "_RETRY", 0.01)
     database.ask(1)
-    await audience.join(await standings.find(1), screen := Screen())
+    await audience.join(await poll_cache.find(1), screen := Screen())
     database.is_away = True
     database.count(1)
-    await database.tell(AllMayHaveChanged())
+    await database.tell(CacheInvalidated())
 
     database.is_away = False
     await asyncio.sleep(0.1)
@@ -336,66 +336,66 @@ async def test_a_poll_that_is_watched_is_read_until_it_can_be(
 
 
 async def test_whoever_watches_a_poll_that_is_deleted_is_sent_away(
-    standings: Standings, audience: Audience, database: Database
+    poll_cache: PollCache, audience: Broadcaster, database: Database
 ) -> None:
     for number in (1, 2):
         database.ask(number)
     told, missed = Screen(), Screen()
-    await audience.join(await standings.find(1), told)
-    await audience.join(await standings.find(2), missed)
+    await audience.join(await poll_cache.find(1), told)
+    await audience.join(await poll_cache.find(2), missed)
 
     database.polls.clear()
-    await database.tell(Notice(1))
-    await database.tell(Silence(), AllMayHaveChanged())
+    await database.tell(PollChanged(1))
+    await database.tell(ListenerLost(), CacheInvalidated())
 
     assert [screen.dismissed and screen.dismissed[0] for screen in (told, missed)] == [DONE, DONE]
 
 
 async def test_a_lower_revision_is_believed_only_when_news_have_begun_anew(
-    standings: Standings, audience: Audience, database: Database
+    poll_cache: PollCache, audience: Broadcaster, database: Database
 ) -> None:
     """The database was restored, or another one has taken its place."""
     database.ask(1)
     past = database.polls[1]
     database.count(1)
-    await audience.join(await standings.find(1), screen := Screen())
+    await audience.join(await poll_cache.find(1), screen := Screen())
     database.polls[1] = past
-    standings._polls[1].doubt()
-    assert (await standings.find(1)).revision == 1
+    poll_cache._polls[1].invalidate()
+    assert (await poll_cache.find(1)).revision == 1
 
-    await database.tell(Silence(), AllMayHaveChanged())
+    await database.tell(ListenerLost(), CacheInvalidated())
 
-    assert (await standings.find(1)).revision == 0
+    assert (await poll_cache.find(1)).revision == 0
     assert screen.messages == ["1"]
     assert screen.dismissed
     assert screen.dismissed[0] == RESTORED
 
 
 async def test_who_watches_comes_again_when_another_database_has_come_to_the_same_revision_in_its_own_way(
-    standings: Standings, audience: Audience, database: Database
+    poll_cache: PollCache, audience: Broadcaster, database: Database
 ) -> None:
     database.ask(1)
     past = database.polls[1]
     database.count(1, 3)
-    await audience.join(await standings.find(1), screen := Screen())
-    await database.tell(Silence(), AllMayHaveChanged())
+    await audience.join(await poll_cache.find(1), screen := Screen())
+    await database.tell(ListenerLost(), CacheInvalidated())
     assert not screen.dismissed
     database.polls[1] = past
     database.count(1, 2)
 
-    await database.tell(Silence(), AllMayHaveChanged())
+    await database.tell(ListenerLost(), CacheInvalidated())
 
-    assert (await standings.find(1)).ballots == 2
+    assert (await poll_cache.find(1)).ballots == 2
     assert screen.dismissed
     assert screen.dismissed[0] == RESTORED
 
 
-async def test_who_was_promised_a_revision_waits_for_it(standings: Standings, database: Database) -> None:
+async def test_who_was_promised_a_revision_waits_for_it(poll_cache: PollCache, database: Database) -> None:
     database.ask(1)
-    await standings.find(1)
+    await poll_cache.find(1)
     notice = database.count(1)
 
-    reader = asyncio.create_task(standings.find(1, after=1))
+    reader = asyncio.create_task(poll_cache.find(1, after=1))
     await a_moment()
     assert not reader.done()
     await database.tell(notice)
@@ -404,27 +404,27 @@ async def test_who_was_promised_a_revision_waits_for_it(standings: Standings, da
     assert database.finds == [1]
 
 
-async def test_a_revision_that_is_not_told_in_time_is_read(standings: Standings, database: Database) -> None:
+async def test_a_revision_that_is_not_told_in_time_is_read(poll_cache: PollCache, database: Database) -> None:
     database.ask(1)
-    await standings.find(1)
+    await poll_cache.find(1)
     database.count(1)
 
-    assert (await standings.find(1, after=1)).revision == 1
+    assert (await poll_cache.find(1, after=1)).revision == 1
     assert database.finds == [1, 1]
 
 
 async def test_a_made_up_revision_costs_one_question_a_second(
-    standings: Standings, database: Database, monkeypatch: pytest.MonkeyPatch
+    poll_cache: PollCache, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "BRIEFLY", 0.01)
     monkeypatch.setattr(live, "QUESTION_PAUSE", 0.3)
     database.ask(1)
-    await standings.find(1)
+    await poll_cache.find(1)
     loop = asyncio.get_running_loop()
     begun = loop.time()
 
     for _ in range(3):
-        polls = await asyncio.gather(*(standings.find(1, after=10**17) for _ in range(50)))
+        polls = await asyncio.gather(*(poll_cache.find(1, after=10**17) for _ in range(50)))
         assert {poll.revision for poll in polls} == {0}
 
     questions = len(database.finds) - 1
@@ -432,24 +432,26 @@ async def test_a_made_up_revision_costs_one_question_a_second(
 
 
 async def test_who_votes_while_made_up_revisions_are_asked_for_sees_the_vote(
-    standings: Standings, database: Database, monkeypatch: pytest.MonkeyPatch
+    poll_cache: PollCache, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "BRIEFLY", 0.01)
     monkeypatch.setattr(live, "QUESTION_PAUSE", 0.2)
     database.ask(1)
-    await standings.find(1, after=10**17)
-    made_up = asyncio.create_task(standings.find(1, after=10**17))
+    await poll_cache.find(1, after=10**17)
+    made_up = asyncio.create_task(poll_cache.find(1, after=10**17))
     database.count(1)
 
-    assert (await standings.find(1, after=1)).revision == 1
+    assert (await poll_cache.find(1, after=1)).revision == 1
     await made_up
 
 
 @pytest.mark.parametrize("state", ["published", "closed"])
-async def test_time_changes_polls_too(standings: Standings, audience: Audience, database: Database, state: str) -> None:
+async def test_time_changes_polls_too(
+    poll_cache: PollCache, audience: Broadcaster, database: Database, state: str
+) -> None:
     soon = timedelta(seconds=0.2)
     database.ask(1, **{state: soon})  # type: ignore[arg-type]
-    poll = await standings.find(1)
+    poll = await poll_cache.find(1)
     screen = Screen()
     if poll.is_published:
         await audience.join(poll, screen)
@@ -457,128 +459,130 @@ async def test_time_changes_polls_too(standings: Standings, audience: Audience, 
 
     await asyncio.sleep(0.3)
 
-    later = await standings.find(1)
+    later = await poll_cache.find(1)
     assert (later.is_published, later.is_closed) == (True, state == "closed")
     assert screen.messages == (["0", "0"] if state == "closed" else [])
     assert database.finds == [1]
 
 
-async def test_a_clock_that_is_set_moves_the_moment(standings: Standings, database: Database, now: datetime) -> None:
+async def test_a_clock_that_is_set_moves_the_moment(poll_cache: PollCache, database: Database, now: datetime) -> None:
     database.ask(1, closed=timedelta(hours=1))
-    await standings.find(1)
+    await poll_cache.find(1)
 
-    await database.tell(Time(now + timedelta(hours=1)))
+    await database.tell(ClockSync(now + timedelta(hours=1)))
     await asyncio.sleep(0.05)
 
-    assert (await standings.find(1)).is_closed
+    assert (await poll_cache.find(1)).is_closed
 
 
-async def test_a_moment_that_was_put_off_is_not_the_moment(standings: Standings, database: Database) -> None:
+async def test_a_moment_that_was_put_off_is_not_the_moment(poll_cache: PollCache, database: Database) -> None:
     database.ask(1, closed=timedelta(seconds=0.1))
-    await standings.find(1)
+    await poll_cache.find(1)
     poll = database.polls[1]
     database.polls[1] = replace(poll, question=replace(poll.question, closes_at=None))
 
     await database.tell(database.edit(1))
-    await standings.find(1)
+    await poll_cache.find(1)
     await asyncio.sleep(0.2)
 
-    assert not (await standings.find(1)).is_closed
+    assert not (await poll_cache.find(1)).is_closed
 
 
-async def test_a_list_is_read_once_until_a_poll_is_edited(standings: Standings, database: Database) -> None:
+async def test_a_list_is_read_once_until_a_poll_is_edited(poll_cache: PollCache, database: Database) -> None:
     database.ask(1)
-    first = await standings.latest(skip=0, limit=5)
+    first = await poll_cache.latest(skip=0, limit=5)
     await database.tell(database.count(1))
-    assert await standings.latest(skip=0, limit=5) is first
+    assert await poll_cache.latest(skip=0, limit=5) is first
     assert database.lists == 1
 
     await database.tell(database.edit(1))
 
-    assert [question.text for question in await standings.latest(skip=0, limit=5)] == ["Coffee?"]
+    assert [question.text for question in await poll_cache.latest(skip=0, limit=5)] == ["Coffee?"]
 
 
 async def test_a_list_that_was_read_while_a_poll_was_edited_is_not_remembered(
-    standings: Standings, database: Database
+    poll_cache: PollCache, database: Database
 ) -> None:
     database.ask(1)
     database.open.clear()
-    reader = asyncio.create_task(standings.latest(skip=0, limit=5))
+    reader = asyncio.create_task(poll_cache.latest(skip=0, limit=5))
     await a_moment()
     await database.tell(database.edit(1))
     database.open.set()
     await reader
 
-    assert [question.text for question in await standings.latest(skip=0, limit=5)] == ["Coffee?"]
+    assert [question.text for question in await poll_cache.latest(skip=0, limit=5)] == ["Coffee?"]
 
 
-async def test_a_list_is_read_anew_when_a_scheduled_poll_is_published(standings: Standings, database: Database) -> None:
+async def test_a_list_is_read_anew_when_a_scheduled_poll_is_published(
+    poll_cache: PollCache, database: Database
+) -> None:
     database.ask(1, published=timedelta(seconds=0.1))
-    await standings.latest(skip=0, limit=5)
-    await standings.latest(skip=0, limit=5)
+    await poll_cache.latest(skip=0, limit=5)
+    await poll_cache.latest(skip=0, limit=5)
     assert database.lists == 1
 
     await asyncio.sleep(0.2)
-    await standings.latest(skip=0, limit=5)
+    await poll_cache.latest(skip=0, limit=5)
 
     assert database.lists == 2
 
 
-async def test_a_fault_is_told_to_who_asked_and_not_remembered(standings: Standings, database: Database) -> None:
+async def test_a_fault_is_told_to_who_asked_and_not_remembered(poll_cache: PollCache, database: Database) -> None:
     database.ask(1)
     database.is_away = True
     with pytest.raises(PollsUnavailable):
-        await standings.find(1)
+        await poll_cache.find(1)
     with pytest.raises(PollsUnavailable):
-        await standings.latest(skip=0, limit=5)
-    assert standings.remembered(1) is None
+        await poll_cache.latest(skip=0, limit=5)
+    assert poll_cache.last_known(1) is None
 
     database.is_away = False
 
-    assert (await standings.find(1)).question.id == 1
-    assert len(await standings.latest(skip=0, limit=5)) == 1
+    assert (await poll_cache.find(1)).question.id == 1
+    assert len(await poll_cache.latest(skip=0, limit=5)) == 1
 
 
-async def test_a_poll_that_can_not_be_read_is_remembered_as_it_was(standings: Standings, database: Database) -> None:
+async def test_a_poll_that_can_not_be_read_is_remembered_as_it_was(poll_cache: PollCache, database: Database) -> None:
     database.ask(1)
-    poll = await standings.find(1)
+    poll = await poll_cache.find(1)
     database.is_away = True
-    await database.tell(Silence())
+    await database.tell(ListenerLost())
 
     with pytest.raises(PollsUnavailable):
-        await standings.find(1)
+        await poll_cache.find(1)
 
-    assert standings.remembered(1) is poll
+    assert poll_cache.last_known(1) is poll
 
 
 async def test_a_poll_that_is_edited_all_the_time_is_answered_all_the_same(
-    standings: Standings, database: Database
+    poll_cache: PollCache, database: Database
 ) -> None:
     database.ask(1)
-    find = standings._find
+    find = poll_cache._find
 
     async def edited_meanwhile(question_id: int) -> Poll | None:
         found = await find(question_id)
         await database.tell(database.edit(1))
         return found
 
-    standings._find = edited_meanwhile
+    poll_cache._find = edited_meanwhile
 
-    assert (await standings.find(1)).question.id == 1
-    assert not standings._polls[1].is_true
+    assert (await poll_cache.find(1)).question.id == 1
+    assert not poll_cache._polls[1].is_fresh
 
 
 async def test_whoever_watches_is_told_after_a_reading_that_failed(
-    standings: Standings, database: Database, monkeypatch: pytest.MonkeyPatch
+    poll_cache: PollCache, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody asks for a revision that was made up, and the database is away just then."""
     monkeypatch.setattr(live, "BRIEFLY", 0.01)
     monkeypatch.setattr(live, "_RETRY", 0.01)
     database.ask(1)
-    await standings.watch(1, screen := Screen())
+    await poll_cache.watch(1, screen := Screen())
     database.is_away = True
     with pytest.raises(PollsUnavailable):
-        await standings.find(1, after=10**17)
+        await poll_cache.find(1, after=10**17)
     database.is_away = False
 
     await database.tell(database.count(1))
@@ -588,15 +592,15 @@ async def test_whoever_watches_is_told_after_a_reading_that_failed(
 
 
 async def test_what_is_counted_while_a_reading_fails_is_told(
-    standings: Standings, database: Database, monkeypatch: pytest.MonkeyPatch
+    poll_cache: PollCache, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "_RETRY", 0.01)
     database.ask(1)
-    await standings.watch(1, screen := Screen())
+    await poll_cache.watch(1, screen := Screen())
     database.open.clear()
     database.is_away = True
-    standings._polls[1].doubt()
-    reader = asyncio.create_task(standings.find(1))
+    poll_cache._polls[1].invalidate()
+    reader = asyncio.create_task(poll_cache.find(1))
     await a_moment()
     await database.tell(database.count(1))
     database.open.set()
@@ -609,47 +613,47 @@ async def test_what_is_counted_while_a_reading_fails_is_told(
     assert screen.messages == ["0", "1"]
 
 
-async def test_an_edit_that_was_read_already_is_not_read_again(standings: Standings, database: Database) -> None:
+async def test_an_edit_that_was_read_already_is_not_read_again(poll_cache: PollCache, database: Database) -> None:
     database.ask(1)
     notice = database.edit(1)
-    poll = await standings.find(1)
+    poll = await poll_cache.find(1)
 
     await database.tell(notice)
 
-    assert await standings.find(1) is poll
+    assert await poll_cache.find(1) is poll
 
 
 async def test_polls_that_nobody_watches_any_more_make_room(
-    standings: Standings, audience: Audience, database: Database
+    poll_cache: PollCache, audience: Broadcaster, database: Database
 ) -> None:
     for number in range(1, 3 * MOST + 2):
         database.ask(number)
     screens = {number: Screen() for number in range(1, 3 * MOST)}
     for number, screen in screens.items():
-        await standings.watch(number, screen)
-    assert len(standings._polls) > 2 * MOST
+        await poll_cache.watch(number, screen)
+    assert len(poll_cache._polls) > 2 * MOST
 
     for number, screen in screens.items():
         audience.leave(number, screen)
-    await standings.find(3 * MOST + 1)
+    await poll_cache.find(3 * MOST + 1)
 
-    assert len(standings._polls) == MOST
+    assert len(poll_cache._polls) == MOST
 
 
 @pytest.mark.parametrize("change", [Database.count, Database.edit])
 async def test_whoever_comes_while_a_poll_changes_is_told(
-    standings: Standings, database: Database, change: Callable[[Database, int], Notice]
+    poll_cache: PollCache, database: Database, change: Callable[[Database, int], PollChanged]
 ) -> None:
     """The notice comes when the poll has been read, and nobody watches it yet."""
     database.ask(1)
     database.open.clear()
     screen = Screen()
-    coming = asyncio.create_task(standings.watch(1, screen))
+    coming = asyncio.create_task(poll_cache.watch(1, screen))
     await a_moment()
     database.open.set()
-    read = standings._polls[1].reading
+    read = poll_cache._polls[1].reading
     assert read
-    read.add_done_callback(lambda _: standings._hear(change(database, 1)))
+    read.add_done_callback(lambda _: poll_cache._apply_change(change(database, 1)))
 
     await coming
     await a_moment()
@@ -658,11 +662,11 @@ async def test_whoever_comes_while_a_poll_changes_is_told(
 
 
 async def test_a_poll_that_was_forgotten_before_it_was_watched_is_told_of(
-    standings: Standings, audience: Audience, database: Database
+    poll_cache: PollCache, audience: Broadcaster, database: Database
 ) -> None:
     database.ask(1)
-    poll = await standings.find(1)
-    del standings._polls[1]
+    poll = await poll_cache.find(1)
+    del poll_cache._polls[1]
     await audience.join(poll, screen := Screen())
 
     await database.tell(database.count(1))
@@ -670,53 +674,53 @@ async def test_a_poll_that_was_forgotten_before_it_was_watched_is_told_of(
     assert screen.messages == ["0", "1"]
 
 
-async def test_a_poll_that_is_scheduled_before_another_appears_first(standings: Standings, database: Database) -> None:
+async def test_a_poll_that_is_scheduled_before_another_appears_first(poll_cache: PollCache, database: Database) -> None:
     """The list was being read, with the other poll as the next one, when this one was scheduled."""
     database.ask(1, published=timedelta(hours=1))
     database.open.clear()
-    slow = asyncio.create_task(standings.latest(skip=0, limit=5))
+    slow = asyncio.create_task(poll_cache.latest(skip=0, limit=5))
     await a_moment()
     database.ask(2, published=timedelta(seconds=0.1))
-    await database.tell(Notice(2, 0, 0))
+    await database.tell(PollChanged(2, 0, 0))
     database.open.set()
     await slow
-    await standings.latest(skip=0, limit=5)
+    await poll_cache.latest(skip=0, limit=5)
     before = database.lists
 
     await asyncio.sleep(0.2)
-    await standings.latest(skip=0, limit=5)
+    await poll_cache.latest(skip=0, limit=5)
 
     assert database.lists == before + 1
 
 
 async def test_news_that_can_not_be_followed_any_more_are_not_trusted(
-    standings: Standings, database: Database, caplog: pytest.LogCaptureFixture
+    poll_cache: PollCache, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await database.tell("nonsense", Notice(1, "x"))  # type: ignore[arg-type]
+    await database.tell("nonsense", PollChanged(1, "x"))  # type: ignore[arg-type]
     database.ask(1)
-    await standings.find(1)
-    await database.tell(Notice(1, "x", 0, 1, {}))  # type: ignore[arg-type]
+    await poll_cache.find(1)
+    await database.tell(PollChanged(1, "x", 0, 1, {}))  # type: ignore[arg-type]
 
-    assert not standings.is_trusted
+    assert not poll_cache.is_synced
     assert "can't be followed" in caplog.text
 
 
 async def test_a_poll_that_breaks_its_reader_does_not_keep_others_from_being_read(
-    standings: Standings, database: Database, monkeypatch: pytest.MonkeyPatch
+    poll_cache: PollCache, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "_RETRY", 0.01)
     for number in (1, 2):
         database.ask(number)
-    await standings.watch(1, Screen())
-    await standings.watch(2, screen := Screen())
-    find = standings._find
+    await poll_cache.watch(1, Screen())
+    await poll_cache.watch(2, screen := Screen())
+    find = poll_cache._find
 
     async def broken(question_id: int) -> Poll | None:
         if question_id == 1:
             raise ZeroDivisionError
         return await find(question_id)
 
-    standings._find = broken
+    poll_cache._find = broken
     await database.tell(database.edit(1), database.edit(2))
     await asyncio.sleep(0.1)
 
@@ -724,13 +728,13 @@ async def test_a_poll_that_breaks_its_reader_does_not_keep_others_from_being_rea
 
 
 async def test_an_answer_that_took_long_is_no_leap_of_the_clock(
-    standings: Standings, database: Database, now: datetime
+    poll_cache: PollCache, database: Database, now: datetime
 ) -> None:
     database.ask(1, closed=timedelta(hours=1))
-    await standings.find(1)
-    alarm = standings._polls[1].alarm
+    await poll_cache.find(1)
+    alarm = poll_cache._polls[1].alarm
 
-    await database.tell(Time(now - timedelta(seconds=1), 1.5))
+    await database.tell(ClockSync(now - timedelta(seconds=1), 1.5))
 
-    assert standings._polls[1].alarm is alarm
-    assert abs(standings._clock.now() - now) < timedelta(seconds=1)
+    assert poll_cache._polls[1].alarm is alarm
+    assert abs(poll_cache._clock.now() - now) < timedelta(seconds=1)

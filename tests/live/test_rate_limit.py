@@ -4,7 +4,7 @@ import pytest
 
 from polls.domain.errors import TooManyVoters
 from polls.live import rate_limit
-from polls.live.rate_limit import MINUTE, Turnstile
+from polls.live.rate_limit import MINUTE, VoteRateLimit
 
 SCHOOL, HOME = "192.0.2.1", "2001:db8::/64"
 
@@ -20,7 +20,7 @@ async def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 async def test_so_many_voters_come_in_and_the_next_waits_until_the_first_has_been_here_for_a_minute(
     now: list[float],
 ) -> None:
-    gate = Turnstile(2)
+    gate = VoteRateLimit(2)
     gate.enter(SCHOOL, "ada")
     now[0] += 10.5
     gate.enter(SCHOOL, "ben")
@@ -37,7 +37,7 @@ async def test_so_many_voters_come_in_and_the_next_waits_until_the_first_has_bee
 
 @pytest.mark.usefixtures("now")
 async def test_who_votes_again_takes_nobodys_place() -> None:
-    gate = Turnstile(2)
+    gate = VoteRateLimit(2)
     for _ in range(5):
         gate.enter(SCHOOL, "ada")
 
@@ -47,7 +47,7 @@ async def test_who_votes_again_takes_nobodys_place() -> None:
 
 @pytest.mark.usefixtures("now")
 async def test_networks_have_nothing_to_do_with_each_other() -> None:
-    gate = Turnstile(1)
+    gate = VoteRateLimit(1)
     gate.enter(SCHOOL, "ada")
 
     gate.enter(HOME, "ben")
@@ -60,7 +60,7 @@ async def test_memory_is_bounded_and_the_longest_unseen_are_forgotten(
     now: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_limit, "MOST_REMEMBERED", 10)
-    gate = Turnstile(3)
+    gate = VoteRateLimit(3)
     for network in range(100):
         for voter in range(3):
             gate.enter(str(network), str(voter))

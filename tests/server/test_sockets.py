@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from polls.server.event_loop import OrderlyLoop
 from polls.config.settings import Config, Metrics, Postgres
 from polls.server import announcement as announcing
 from polls.server import sockets as opening
 from polls.server.announcement import announcement
-from polls.server.sockets import CannotListen, listening, listening_for_metrics, withdraw
+from polls.server.event_loop import OrderlyLoop
+from polls.server.sockets import CannotListen, listening, listening_for_metrics, unlink
 
 
 def config(**settings: Any) -> Config:
@@ -38,9 +38,11 @@ def test_a_server_lets_in_as_many_as_it_may_on_all_its_sockets_together() -> Non
         crowd, listeners = [], []
         with ExitStack() as opened:
             for _ in range(2):
-                door = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
-                listeners.append(await asyncio.get_running_loop().create_server(server, sock=door))
-                crowd += [opened.enter_context(socket.create_connection(door.getsockname())) for _ in range(20)]
+                connection_limit = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+                listeners.append(await asyncio.get_running_loop().create_server(server, sock=connection_limit))
+                crowd += [
+                    opened.enter_context(socket.create_connection(connection_limit.getsockname())) for _ in range(20)
+                ]
             await asyncio.sleep(0.5)
             most = len(server.connections)
             await server.shutdown(1)
@@ -159,4 +161,4 @@ def test_a_socket_whose_name_cannot_be_taken_away_stops_nobody_from_ending(
     with listening(config(path=tmp_path / "polls.sock")) as sockets:
         monkeypatch.setattr(Path, "unlink", refuse)
 
-        assert withdraw(sockets)
+        assert unlink(sockets)

@@ -15,7 +15,7 @@ from polls.domain.errors import NothingChosen, PollClosed, PollNotFound, VoteNot
 from polls.storage import ballots as storage
 from polls.storage.ballots import Recorder
 from polls.storage.postgres.connect import Connection, connect
-from polls.storage.postgres.pool import Engine
+from polls.storage.postgres.pool import Database
 from polls.storage.recount import recount
 from tests.conftest import Ask
 
@@ -38,7 +38,7 @@ COUNTED = Counted()
 
 @pytest.fixture
 async def recorder(postgres: Postgres) -> AsyncIterator[Recorder]:
-    recorder = Recorder(Engine(postgres))
+    recorder = Recorder(Database(postgres))
     yield recorder
     recorder.close()
 
@@ -394,7 +394,7 @@ async def test_what_was_given_up_does_not_undo_what_its_voter_has_changed_since(
     """A batch waits for another poll's lock until its voters have been told to try again, and have, elsewhere."""
     ask("Tea?", "Yes")
     ask("Coffee?", "Yes", "No")
-    elsewhere = Recorder(Engine(postgres))
+    elsewhere = Recorder(Database(postgres))
     await recorder.record([ballot("bob", 1), ballot("bob", 2, poll=2)], IN_TIME)
     with locked(database, "SELECT FROM question WHERE id = 1 FOR UPDATE"):
         with pytest.raises(TimeoutError):

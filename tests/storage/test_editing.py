@@ -19,17 +19,17 @@ from polls.storage import editing, history, questions
 from polls.storage.ballots import Recorder
 from polls.storage.history import of_poll
 from polls.storage.postgres.connect import Connection, connect
-from polls.storage.postgres.pool import Engine, open_engine
+from polls.storage.postgres.pool import Database, open_database
 from polls.storage.recount import recount
 from tests.conftest import Ask
 
 ADA = Person("admin:ada", is_admin=True)
-STRANGER = Person("somebody")
+ANONYMOUS = Person("somebody")
 
 
 @pytest.fixture
-async def engine(postgres: Postgres, database: Connection) -> AsyncIterator[Engine]:  # noqa: ARG001 - it is emptied
-    engine = await open_engine(replace(postgres, maxsize=10))
+async def engine(postgres: Postgres, database: Connection) -> AsyncIterator[Database]:  # noqa: ARG001 - it is emptied
+    engine = await open_database(replace(postgres, maxsize=10))
     yield engine
     await engine.close()
 
@@ -46,14 +46,14 @@ def draft_of(poll: Poll, **changes: object) -> Draft:
     return replace(draft, **changes)  # type: ignore[arg-type]
 
 
-async def find(engine: Engine) -> Poll:
+async def find(engine: Database) -> Poll:
     poll = await questions.find(engine, 1)
     assert poll
     return poll
 
 
 async def test_whatever_admins_do_while_others_vote_every_number_stays_exact(
-    engine: Engine, postgres: Postgres, ask: Ask
+    engine: Database, postgres: Postgres, ask: Ask
 ) -> None:
     ask("Tea?", "One", "Two", "Three", "Four")
     dice = random.Random(5)
@@ -103,7 +103,7 @@ async def test_whatever_admins_do_while_others_vote_every_number_stays_exact(
 @pytest.mark.parametrize("ballots", [editing._AT_ONCE * 2, editing._AT_ONCE * 2 + 1])
 @pytest.mark.parametrize("deed", ["remove", "clear", "delete"])
 async def test_a_poll_with_more_ballots_than_a_statement_deletes(
-    engine: Engine, postgres: Postgres, ask: Ask, ballots: int, deed: str
+    engine: Database, postgres: Postgres, ask: Ask, ballots: int, deed: str
 ) -> None:
     poll = ask("Tea?", "Yes", "No", votes=(ballots, 3))
 
@@ -123,7 +123,7 @@ async def test_a_poll_with_more_ballots_than_a_statement_deletes(
     assert is_exact(postgres)
 
 
-async def test_a_ballot_for_a_choice_that_was_removed_meanwhile_is_refused(engine: Engine, ask: Ask) -> None:
+async def test_a_ballot_for_a_choice_that_was_removed_meanwhile_is_refused(engine: Database, ask: Ask) -> None:
     poll = ask("Tea?", "Yes", "No")
     recorder = Recorder(engine)
     yes, no = (Ballot(1, voter, (choice.id,)) for voter, choice in zip((b"one", b"two"), poll.choices, strict=True))
@@ -138,20 +138,20 @@ async def test_a_ballot_for_a_choice_that_was_removed_meanwhile_is_refused(engin
     assert [choice.votes for choice in (await find(engine)).choices] == [2]
 
 
-async def test_who_may_not_edit_finds_no_poll_and_changes_nothing(engine: Engine, ask: Ask) -> None:
+async def test_who_may_not_edit_finds_no_poll_and_changes_nothing(engine: Database, ask: Ask) -> None:
     poll = ask("Tea?", "Yes", votes=(3,))
 
     with pytest.raises(PollNotFound):
-        await editing.change(engine, STRANGER, 1, draft_of(poll, text="Coffee?"))
+        await editing.change(engine, ANONYMOUS, 1, draft_of(poll, text="Coffee?"))
     deeds = [editing.close, editing.clear, editing.reopen, editing.delete]
-    counts = [await deed(engine, STRANGER, [1]) for deed in deeds]
+    counts = [await deed(engine, ANONYMOUS, [1]) for deed in deeds]
 
     assert counts == [0, 0, 0, 0]
     assert await find(engine) == poll
     assert await history.latest(engine, limit=1) == []
 
 
-async def test_votes_that_come_between_drafting_and_saving_ask_for_a_confirmation(engine: Engine, ask: Ask) -> None:
+async def test_votes_that_come_between_drafting_and_saving_ask_for_a_confirmation(engine: Database, ask: Ask) -> None:
     poll = ask("Tea?", "Yes", "No")
     recorder = Recorder(engine)
     await recorder.record([Ballot(1, b"one", (poll.choices[0].id,))], 3)
@@ -166,7 +166,7 @@ async def test_votes_that_come_between_drafting_and_saving_ask_for_a_confirmatio
     assert len((await find(engine)).choices) == 2
 
 
-async def test_the_command_line_can_put_a_question_too(engine: Engine) -> None:
+async def test_the_command_line_can_put_a_question_too(engine: Database) -> None:
     draft = Draft("Tea?", datetime.now(UTC), None, (DraftChoice("Yes"), DraftChoice("No")))
 
     question_id = await editing.add(engine, COMMAND_LINE, draft)
@@ -176,7 +176,7 @@ async def test_the_command_line_can_put_a_question_too(engine: Engine) -> None:
 
 
 async def test_a_poll_that_ends_while_its_closing_waits_ends_when_it_was_to(
-    engine: Engine, postgres: Postgres, ask: Ask, database: Connection
+    engine: Database, postgres: Postgres, ask: Ask, database: Connection
 ) -> None:
     ask("Tea?", "Yes")
     with database.cursor() as cursor, connect(postgres) as other, other.cursor() as holding:

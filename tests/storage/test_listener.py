@@ -11,12 +11,12 @@ import pytest
 
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot
-from polls.domain.events import AllMayHaveChanged, News, Notice, Silence, Time
+from polls.domain.events import CacheInvalidated, ClockSync, Event, ListenerLost, PollChanged
 from polls.storage import listener as storage
 from polls.storage.ballots import Recorder
-from polls.storage.listener import notices
+from polls.storage.listener import listen
 from polls.storage.postgres.connect import Connection
-from polls.storage.postgres.pool import Engine
+from polls.storage.postgres.pool import Database
 from tests.conftest import Ask
 
 CUT_OFF = """
@@ -28,31 +28,31 @@ CUT_OFF = """
 class Listener:
     """Collects the news in the background."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.news: list[News] = []
+    def __init__(self, engine: Database) -> None:
+        self.news: list[Event] = []
         self.task = asyncio.create_task(self._listen(engine))
 
-    async def _listen(self, engine: Engine) -> None:
-        async with aclosing(notices(engine)) as news:
+    async def _listen(self, engine: Database) -> None:
+        async with aclosing(listen(engine)) as news:
             async for piece in news:
                 self.news.append(piece)
 
-    async def until(self, told: Callable[[list[News]], object]) -> None:
+    async def until(self, told: Callable[[list[Event]], object]) -> None:
         async with asyncio.timeout(10):
             while not told(self.news):
                 await asyncio.sleep(0.01)
 
-    async def notices(self) -> list[News]:
+    async def listen(self) -> list[Event]:
         """What is told of a change just made, but the time."""
         await asyncio.sleep(0.2)
         news, self.news = self.news, []
-        return [piece for piece in news if not isinstance(piece, Time)]
+        return [piece for piece in news if not isinstance(piece, ClockSync)]
 
 
 @pytest.fixture
 async def listener(postgres: Postgres, database: Connection) -> AsyncIterator[Listener]:  # noqa: ARG001 - emptied before
-    listener = Listener(Engine(postgres))
-    await listener.until(lambda news: AllMayHaveChanged() in news)
+    listener = Listener(Database(postgres))
+    await listener.until(lambda news: CacheInvalidated() in news)
     listener.news.clear()
     yield listener
     listener.task.cancel()
@@ -61,7 +61,7 @@ async def listener(postgres: Postgres, database: Connection) -> AsyncIterator[Li
 
 @pytest.fixture
 async def recorder(postgres: Postgres) -> AsyncIterator[Recorder]:
-    recorder = Recorder(Engine(postgres))
+    recorder = Recorder(Database(postgres))
     yield recorder
     recorder.close()
 
@@ -75,16 +75,16 @@ async def test_a_batch_of_ballots_is_told_once_for_each_poll_with_its_counts(
     listener: Listener, recorder: Recorder, ask: Ask
 ) -> None:
     tea, coffee = ask("Tea?", "Yes", "No"), ask("Coffee?", "Yes")
-    await listener.notices()
+    await listener.listen()
 
     await recorder.record(
         [Ballot(1, b"ann", (1,)), Ballot(1, b"bob", (2,)), Ballot(1, b"cid", (2,)), Ballot(2, b"ann", (3,))], 5
     )
 
-    told = await listener.notices()
-    assert sorted(told, key=lambda notice: notice.question_id) == [  # type: ignore[union-attr]
-        Notice(1, tea.revision + 1, tea.edition, 3, {1: 1, 2: 2}),
-        Notice(2, coffee.revision + 1, coffee.edition, 1, {3: 1}),
+    told = await listener.listen()
+    assert sorted(told, key=lambda notification: notification.question_id) == [  # type: ignore[union-attr]
+        PollChanged(1, tea.revision + 1, tea.edition, 3, {1: 1, 2: 2}),
+        PollChanged(2, coffee.revision + 1, coffee.edition, 1, {3: 1}),
     ]
 
 
@@ -103,48 +103,48 @@ async def test_an_edit_by_hand_is_told_and_has_to_be_read(
     listener: Listener, ask: Ask, database: Connection, edit: str
 ) -> None:
     poll = ask("Tea?", "Yes", "No", votes=(2, 1))
-    await listener.notices()
+    await listener.listen()
 
     execute(database, edit)
 
-    assert await listener.notices() == [Notice(1, poll.revision + 1, poll.edition + 1)]
+    assert await listener.listen() == [PollChanged(1, poll.revision + 1, poll.edition + 1)]
 
 
 async def test_counts_that_are_corrected_by_hand_are_told(listener: Listener, ask: Ask, database: Connection) -> None:
     poll = ask("Tea?", "Yes", "No", votes=(2, 1))
-    await listener.notices()
+    await listener.listen()
 
     execute(database, "UPDATE choice SET votes = 5 WHERE id = 1")
     execute(database, "UPDATE question SET ballots = 6")
 
-    assert await listener.notices() == [
-        Notice(1, poll.revision + 1, poll.edition, 3, {1: 5, 2: 1}),
-        Notice(1, poll.revision + 2, poll.edition, 6, {1: 5, 2: 1}),
+    assert await listener.listen() == [
+        PollChanged(1, poll.revision + 1, poll.edition, 3, {1: 5, 2: 1}),
+        PollChanged(1, poll.revision + 2, poll.edition, 6, {1: 5, 2: 1}),
     ]
 
 
 async def test_a_deleted_poll_is_told_to_be_gone(listener: Listener, ask: Ask, database: Connection) -> None:
     ask("Tea?", "Yes", "No")
-    await listener.notices()
+    await listener.listen()
 
     execute(database, "DELETE FROM question")
 
-    assert await listener.notices() == [Notice(1)]
+    assert await listener.listen() == [PollChanged(1)]
 
 
 async def test_a_new_poll_is_told(listener: Listener, ask: Ask) -> None:
     ask("Tea?")
 
-    assert Notice(1, 0, 0) in await listener.notices()
+    assert PollChanged(1, 0, 0) in await listener.listen()
 
 
 async def test_what_is_rolled_back_is_not_told(listener: Listener, ask: Ask, database: Connection) -> None:
     ask("Tea?", "Yes")
-    await listener.notices()
+    await listener.listen()
 
     execute(database, "BEGIN; UPDATE question SET question_text = 'Coffee?'; ROLLBACK")
 
-    assert await listener.notices() == []
+    assert await listener.listen() == []
 
 
 @pytest.mark.parametrize("statement", ["TRUNCATE question CASCADE", "TRUNCATE choice"])
@@ -152,11 +152,11 @@ async def test_when_a_table_is_emptied_anything_may_have_changed(
     listener: Listener, ask: Ask, database: Connection, statement: str
 ) -> None:
     ask("Tea?", "Yes")
-    await listener.notices()
+    await listener.listen()
 
     execute(database, statement)
 
-    assert set(await listener.notices()) == {AllMayHaveChanged()}
+    assert set(await listener.listen()) == {CacheInvalidated()}
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ async def test_what_is_not_understood_may_mean_anything(
     with database.cursor() as cursor:
         cursor.execute("SELECT pg_notify('polls', %s)", (payload,))
 
-    assert await listener.notices() == [AllMayHaveChanged()]
+    assert await listener.listen() == [CacheInvalidated()]
     assert not listener.task.done()
 
 
@@ -177,13 +177,13 @@ async def test_a_poll_with_as_many_choices_as_there_may_be_is_told_with_its_coun
     listener: Listener, recorder: Recorder, ask: Ask
 ) -> None:
     poll = ask("Tea?", *map(str, range(100)), votes=(10**5, *[0] * 99))
-    await listener.notices()
+    await listener.listen()
 
     await recorder.record([Ballot(1, b"ann", (7,))], 5)
 
-    (notice,) = await listener.notices()
-    assert isinstance(notice, Notice)
-    assert notice.votes == {choice.id: choice.votes + (choice.id == 7) for choice in poll.choices}
+    (notification,) = await listener.listen()
+    assert isinstance(notification, PollChanged)
+    assert notification.votes == {choice.id: choice.votes + (choice.id == 7) for choice in poll.choices}
 
 
 async def test_counts_that_are_too_long_for_a_notice_have_to_be_read(
@@ -199,13 +199,13 @@ async def test_counts_that_are_too_long_for_a_notice_have_to_be_read(
         ALTER TABLE choice ENABLE TRIGGER choice_edited;
         """,
     )
-    await listener.notices()
+    await listener.listen()
 
     outcomes = await recorder.record([Ballot(1, b"ann", (1,))], 5)
 
-    (notice,) = await listener.notices()
-    assert isinstance(notice, Notice)
-    assert (notice.revision, notice.votes) == (outcomes[0], None)
+    (notification,) = await listener.listen()
+    assert isinstance(notification, PollChanged)
+    assert (notification.revision, notification.votes) == (outcomes[0], None)
 
 
 async def test_a_poll_has_at_most_a_hundred_choices(ask: Ask, database: Connection) -> None:
@@ -222,11 +222,11 @@ async def test_a_poll_has_at_most_a_hundred_choices(ask: Ask, database: Connecti
 
 
 async def test_the_time_is_told_before_anything_else_and_then_again(postgres: Postgres) -> None:
-    listener = Listener(Engine(postgres))
+    listener = Listener(Database(postgres))
 
-    await listener.until(lambda news: sum(isinstance(piece, Time) for piece in news) == 2)
+    await listener.until(lambda news: sum(isinstance(piece, ClockSync) for piece in news) == 2)
 
-    assert isinstance(listener.news[0], Time)
+    assert isinstance(listener.news[0], ClockSync)
     assert abs(listener.news[0].now - datetime.now(UTC)) < timedelta(seconds=5)
     listener.task.cancel()
     await asyncio.wait([listener.task])
@@ -239,13 +239,13 @@ async def test_a_connection_that_is_cut_is_replaced_and_what_was_missed_is_said(
     for _ in range(2):
         listener.news.clear()
         execute(database, CUT_OFF)
-        await listener.until(lambda news: AllMayHaveChanged() in news)
-        told = await listener.notices()
-        assert (told[0], told[-1]) == (Silence(), AllMayHaveChanged())
+        await listener.until(lambda news: CacheInvalidated() in news)
+        told = await listener.listen()
+        assert (told[0], told[-1]) == (ListenerLost(), CacheInvalidated())
 
     poll = ask("Tea?", "Yes")
 
-    assert Notice(1, poll.revision, poll.edition) in await listener.notices()
+    assert PollChanged(1, poll.revision, poll.edition) in await listener.listen()
     assert [record.message.partition(":")[0] for record in caplog.records] == [
         "the database's notices are not heard, so pages are read from it each time",
         "the database's notices are heard again",
@@ -258,7 +258,7 @@ async def test_a_server_that_says_nothing_any_more_is_noticed(
     """As behind a network that was cut: no end of the connection ever comes."""
     monkeypatch.setattr(storage, "_HEARTBEAT", "SELECT pg_sleep(60)")
 
-    await listener.until(lambda news: Silence() in news)
+    await listener.until(lambda news: ListenerLost() in news)
 
 
 async def test_nothing_is_left_of_a_listener_that_is_cancelled(listener: Listener, database: Connection) -> None:
@@ -280,15 +280,15 @@ async def test_a_notice_that_comes_with_the_heartbeat_is_not_lost(
 ) -> None:
     """The event loop was busy when both became due."""
     monkeypatch.setattr(storage, "HEARTBEAT", 0.1)
-    await listener.until(lambda news: sum(isinstance(piece, Time) for piece in news) > 3)
+    await listener.until(lambda news: sum(isinstance(piece, ClockSync) for piece in news) > 3)
     told = 0
 
     for number in range(12):
-        await listener.notices()
+        await listener.listen()
         await asyncio.sleep(0.001 * number)
         with database.cursor() as cursor:
             cursor.execute("SELECT pg_notify('polls', %s), pg_sleep(0.15)", (f'{{"poll": {number + 1}}}',))
-        told += len(await listener.notices())
+        told += len(await listener.listen())
 
     assert told == 12
 
@@ -298,7 +298,7 @@ async def test_other_tables_in_the_place_of_ours_may_hold_anything(
 ) -> None:
     """A dump was restored: it drops and makes tables, and copies rows before there are triggers."""
     ask("Tea?", "Yes")
-    await listener.notices()
+    await listener.listen()
 
     execute(
         database,
@@ -311,14 +311,14 @@ async def test_other_tables_in_the_place_of_ours_may_hold_anything(
         """,
     )
     try:
-        await listener.until(lambda news: AllMayHaveChanged() in news)
+        await listener.until(lambda news: CacheInvalidated() in news)
     finally:
         execute(database, "DROP TABLE choice; ALTER TABLE original RENAME TO choice")
 
 
 async def test_changes_are_told_whatever_the_search_path_is(listener: Listener, ask: Ask, database: Connection) -> None:
     poll = ask("Tea?", "Yes")
-    await listener.notices()
+    await listener.listen()
 
     execute(
         database,
@@ -331,15 +331,15 @@ async def test_changes_are_told_whatever_the_search_path_is(listener: Listener, 
         """,
     )
 
-    assert [notice.revision for notice in await listener.notices()] == [poll.revision + 1, poll.revision + 2]  # type: ignore[union-attr]
+    assert [notification.revision for notification in await listener.listen()] == [poll.revision + 1, poll.revision + 2]  # type: ignore[union-attr]
 
 
 async def test_a_listener_ends_whenever_it_is_cancelled(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     """asyncio.wait_for swallows a cancellation that comes together with an answer."""
     monkeypatch.setattr(storage, "HEARTBEAT", 0)
 
-    engine = Engine(postgres)
-    await engine.lead()
+    engine = Database(postgres)
+    await engine.connect_to_primary()
     for number in range(100):
         listener = Listener(engine)
         await asyncio.sleep(0.02 + 0.0001 * number)

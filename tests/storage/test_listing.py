@@ -11,17 +11,17 @@ from polls.config.settings import Postgres
 from polls.domain.poll import State
 from polls.storage import listing
 from polls.storage.clock import now
-from polls.storage.listing import Column, Key, Listed, Period, Wanted
+from polls.storage.listing import Column, Key, Period, PollFilter, PollRow
 from polls.storage.postgres.connect import Connection
-from polls.storage.postgres.pool import Engine, open_engine
+from polls.storage.postgres.pool import Database, open_database
 
 WORDS = ("apple", "apricot", "banana", "berry", "cherry")
 SEEDS = range(40)
 
 
 @pytest.fixture
-async def engine(postgres: Postgres) -> AsyncIterator[Engine]:
-    engine = await open_engine(postgres)
+async def engine(postgres: Postgres) -> AsyncIterator[Database]:
+    engine = await open_database(postgres)
     yield engine
     await engine.close()
 
@@ -51,16 +51,16 @@ def many(database: Connection) -> None:
                 )
 
 
-async def page(engine: Engine, wanted: Wanted, skip: int = 0, limit: int = 2000) -> list[Listed]:
-    return await listing.page(engine, (await listing.narrowed(engine, wanted))[0], skip=skip, limit=limit)
+async def page(engine: Database, wanted: PollFilter, skip: int = 0, limit: int = 2000) -> list[PollRow]:
+    return await listing.page(engine, (await listing.prefetch_matches(engine, wanted))[0], skip=skip, limit=limit)
 
 
-def wishes(moment: datetime, seed: int) -> Wanted:
+def wishes(moment: datetime, seed: int) -> PollFilter:
     """Something that somebody may want to see."""
     dice = random.Random(seed)
     hour = moment.replace(minute=0, second=0, microsecond=0)
     starts = dice.sample([-60, 0, 24, 48, 24 * 41], dice.choice([0, 0, 1, 2]))
-    return Wanted(
+    return PollFilter(
         moment,
         tuple(Period(hour - timedelta(hours=start), hour + timedelta(hours=dice.choice([1, 60]))) for start in starts),
         dice.choice([None, None, *State]),
@@ -83,8 +83,8 @@ def by(key: Key, moment: datetime) -> Any:
             return lambda poll: poll.ballots
 
 
-def chosen(polls: list[Listed], wanted: Wanted, texts: dict[int, str]) -> list[Listed]:
-    def fits(poll: Listed) -> bool:
+def chosen(polls: list[PollRow], wanted: PollFilter, texts: dict[int, str]) -> list[PollRow]:
+    def fits(poll: PollRow) -> bool:
         words = texts[poll.question.id].split()
         return (
             all(period.start <= poll.question.pub_date < period.end for period in wanted.periods)
@@ -98,12 +98,12 @@ def chosen(polls: list[Listed], wanted: Wanted, texts: dict[int, str]) -> list[L
 @pytest.mark.usefixtures("many")
 @pytest.mark.parametrize("most", [listing.MOST_COUNTED, 3])
 async def test_it_lists_what_a_plain_model_lists(
-    engine: Engine, database: Connection, monkeypatch: pytest.MonkeyPatch, most: int
+    engine: Database, database: Connection, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     """Whether those with the words are few enough to be found first, or not."""
     monkeypatch.setattr(listing, "MOST_COUNTED", most)
     moment = await now(engine)
-    polls = await page(engine, Wanted(moment))
+    polls = await page(engine, PollFilter(moment))
     assert len(polls) == 300
     with database.cursor() as cursor:
         cursor.execute(
@@ -120,13 +120,13 @@ async def test_it_lists_what_a_plain_model_lists(
         assert [[by(key, moment)(poll) for key in wanted.order] for poll in found] == [
             [by(key, moment)(poll) for key in wanted.order] for poll in in_order(expected, wanted)
         ], wanted
-        assert (await listing.narrowed(engine, wanted))[1] == min(len(expected), most + 1)
+        assert (await listing.prefetch_matches(engine, wanted))[1] == min(len(expected), most + 1)
         for size in (33, 100):
             pages = [await page(engine, wanted, skip, size) for skip in range(0, 350, size)]
             assert [poll for page in pages for poll in page] == found, wanted
 
 
-def in_order(polls: list[Listed], wanted: Wanted) -> list[Listed]:
+def in_order(polls: list[PollRow], wanted: PollFilter) -> list[PollRow]:
     for key in reversed(wanted.order):
         polls = sorted(polls, key=by(key, wanted.now), reverse=key.descending)
     return polls
@@ -135,7 +135,7 @@ def in_order(polls: list[Listed], wanted: Wanted) -> list[Listed]:
 @pytest.mark.usefixtures("many")
 @pytest.mark.parametrize("most", [listing.MOST_COUNTED, 3])
 async def test_it_knows_in_which_periods_there_are_polls(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, most: int
+    engine: Database, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     """Whether they are few enough to be looked at one by one, or not."""
     monkeypatch.setattr(listing, "MOST_COUNTED", most)
@@ -146,20 +146,25 @@ async def test_it_knows_in_which_periods_there_are_polls(
         wanted = wishes(moment, seed)
         polls = await page(engine, wanted)
         expected = [day for day in days if any(day.start <= poll.question.pub_date < day.end for poll in polls)]
-        assert await listing.inhabited(engine, (await listing.narrowed(engine, wanted))[0], days) == expected
+        assert (
+            await listing.periods_with_polls(engine, (await listing.prefetch_matches(engine, wanted))[0], days)
+            == expected
+        )
 
 
 async def test_more_than_can_be_counted_are_more(
-    engine: Engine, database: Connection, monkeypatch: pytest.MonkeyPatch
+    engine: Database, database: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "MOST_COUNTED", 10)
     with database.cursor() as cursor:
         cursor.execute("INSERT INTO question (question_text, pub_date) SELECT 'x', now() FROM generate_series(1, 50)")
 
-    assert (await listing.narrowed(engine, Wanted(await now(engine))))[1] == 11
+    assert (await listing.prefetch_matches(engine, PollFilter(await now(engine))))[1] == 11
 
 
-async def test_polls_of_one_size_class_are_in_the_order_of_their_ballots(engine: Engine, database: Connection) -> None:
+async def test_polls_of_one_size_class_are_in_the_order_of_their_ballots(
+    engine: Database, database: Connection
+) -> None:
     """From 16 on, what the index knows of ballots is rounded."""
     with database.cursor() as cursor:
         cursor.execute(
@@ -167,7 +172,7 @@ async def test_polls_of_one_size_class_are_in_the_order_of_their_ballots(engine:
             "SELECT 'x', now(), mod(n * 7919, 5000) FROM generate_series(1, 2000) AS n"
         )
     for descending in (False, True):
-        wanted = Wanted(datetime.now(UTC), order=(Key(Column.BALLOTS, descending),))
+        wanted = PollFilter(datetime.now(UTC), order=(Key(Column.BALLOTS, descending),))
 
         found = [poll.ballots for poll in await page(engine, wanted)]
 

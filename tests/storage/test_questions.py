@@ -6,8 +6,8 @@ from aiohttp.test_utils import TestClient
 from polls.domain.poll import Choice
 from polls.storage import questions
 from polls.storage.postgres.connect import Connection
-from polls.storage.postgres.pool import Engine
-from polls.web.keys import ENGINE
+from polls.storage.postgres.pool import Database
+from polls.web.keys import DATABASE
 from tests.conftest import Ask
 
 # The corners of "published": its moment, and whether there is something to choose.
@@ -22,13 +22,13 @@ CORNERS = [
 
 
 @pytest.fixture
-def engine(client: TestClient) -> Engine:
-    return client.app[ENGINE]  # type: ignore[union-attr]
+def engine(client: TestClient) -> Database:
+    return client.app[DATABASE]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(("ago", "choices"), CORNERS)
 async def test_published_means_the_same_in_sql_and_in_the_domain(
-    engine: Engine, ask: Ask, ago: timedelta, choices: int
+    engine: Database, ask: Ask, ago: timedelta, choices: int
 ) -> None:
     poll = ask("Tea?", *["Yes", "No"][:choices], ago=ago)
 
@@ -39,11 +39,11 @@ async def test_published_means_the_same_in_sql_and_in_the_domain(
     assert (poll.question in listed) is found.is_published
 
 
-async def test_what_is_not_there_is_not_found(engine: Engine) -> None:
+async def test_what_is_not_there_is_not_found(engine: Database) -> None:
     assert await questions.find(engine, 999) is None
 
 
-async def test_the_next_publication_is_the_earliest_that_is_still_to_come(engine: Engine, ask: Ask) -> None:
+async def test_the_next_publication_is_the_earliest_that_is_still_to_come(engine: Database, ask: Ask) -> None:
     assert await questions.next_publication(engine) is None
     for days in (-3, -2, 5):
         ask(f"{days} days ago", "Yes", ago=timedelta(days=days))
@@ -54,7 +54,7 @@ async def test_the_next_publication_is_the_earliest_that_is_still_to_come(engine
     assert timedelta(days=1) < next_one - datetime.now(UTC) < timedelta(days=2, minutes=1)
 
 
-async def test_the_latest_come_first_and_of_equals_the_one_added_last(engine: Engine, ask: Ask) -> None:
+async def test_the_latest_come_first_and_of_equals_the_one_added_last(engine: Database, ask: Ask) -> None:
     for text, days in [("second", 2), ("third", 3), ("first", 1)]:
         ask(text, "Yes", ago=timedelta(days=days))
 
@@ -65,7 +65,7 @@ async def test_the_latest_come_first_and_of_equals_the_one_added_last(engine: En
     ]
 
 
-async def test_some_can_be_skipped_and_not_all_are_read(engine: Engine, ask: Ask) -> None:
+async def test_some_can_be_skipped_and_not_all_are_read(engine: Database, ask: Ask) -> None:
     for days in range(1, 6):
         ask(f"{days} days ago", "Yes", ago=timedelta(days=days))
 
@@ -74,7 +74,7 @@ async def test_some_can_be_skipped_and_not_all_are_read(engine: Engine, ask: Ask
     assert [question.text for question in found] == ["2 days ago", "3 days ago"]
 
 
-async def test_choices_stand_in_the_order_of_their_positions(engine: Engine, ask: Ask, database: Connection) -> None:
+async def test_choices_stand_in_the_order_of_their_positions(engine: Database, ask: Ask, database: Connection) -> None:
     poll = ask("Tea?", "Yes", "No", "Perhaps")
     with database.cursor() as cursor:
         cursor.execute("UPDATE choice SET position = 9 - position")
@@ -85,7 +85,7 @@ async def test_choices_stand_in_the_order_of_their_positions(engine: Engine, ask
     assert [choice.text for choice in found.choices] == ["Perhaps", "No", "Yes"]
 
 
-async def test_any_text_comes_back_as_it_was_written(engine: Engine, ask: Ask) -> None:
+async def test_any_text_comes_back_as_it_was_written(engine: Database, ask: Ask) -> None:
     poll = ask("100 % %s {x} 'quoted' <b>\u202e ☕", "是", "\\")
 
     found = await questions.find(engine, poll.question.id)

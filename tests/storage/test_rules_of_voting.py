@@ -22,7 +22,7 @@ from polls.domain.ballot import Ballot
 from polls.domain.errors import NothingChosen, PollClosed, PollNotFound
 from polls.storage.ballots import Recorder
 from polls.storage.postgres.connect import Connection, connect
-from polls.storage.postgres.pool import Engine
+from polls.storage.postgres.pool import Database
 from polls.storage.recount import recount
 
 Result = TypeVar("Result")
@@ -64,7 +64,7 @@ class Voting(RuleBasedStateMachine):
         self.shell.execute("TRUNCATE question RESTART IDENTITY CASCADE")
         self.polls: dict[int, Model] = {}
         self.loop = asyncio.new_event_loop()
-        self.recorders = [Recorder(Engine(self.postgres)), Recorder(Engine(self.postgres))]
+        self.recorders = [Recorder(Database(self.postgres)), Recorder(Database(self.postgres))]
         self.ask(2)
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:

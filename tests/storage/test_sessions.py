@@ -9,17 +9,17 @@ from polls.config.settings import Postgres
 from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.domain.permissions import COMMAND_LINE
 from polls.storage import accounts, sessions
-from polls.storage.accounts import Proof
+from polls.storage.accounts import VerifiedCredentials
 from polls.storage.passwords import Match, Passwords
 from polls.storage.postgres.connect import Connection
-from polls.storage.postgres.pool import Engine, open_engine
+from polls.storage.postgres.pool import Database, open_database
 
 PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-async def engine(postgres: Postgres, database: Connection) -> AsyncIterator[Engine]:  # noqa: ARG001 - it is emptied
-    engine = await open_engine(postgres)
+async def engine(postgres: Postgres, database: Connection) -> AsyncIterator[Database]:  # noqa: ARG001 - it is emptied
+    engine = await open_database(postgres)
     yield engine
     await engine.close()
 
@@ -30,21 +30,21 @@ def passwords() -> Passwords:
 
 
 @pytest.fixture
-async def proof(engine: Engine, passwords: Passwords) -> Proof:
+async def proof(engine: Database, passwords: Passwords) -> VerifiedCredentials:
     """ada has just typed the right password."""
     await accounts.add(engine, COMMAND_LINE, "ada", await passwords.hash(PASSWORD, "ada"))
     await accounts.add(engine, COMMAND_LINE, "bob", await passwords.hash(PASSWORD, "bob"))
-    return await sessions.authenticate(engine, passwords, "ada", PASSWORD, place="here")
+    return await sessions.authenticate(engine, passwords, "ada", PASSWORD, client_network="here")
 
 
-async def test_a_proof_begins_a_session(engine: Engine, proof: Proof) -> None:
+async def test_a_proof_begins_a_session(engine: Database, proof: VerifiedCredentials) -> None:
     token = await sessions.begin(engine, proof, before=None)
 
     assert await sessions.find(engine, token) == proof.account
 
 
 async def test_an_old_password_begins_no_session_after_it_was_changed(
-    engine: Engine, passwords: Passwords, proof: Proof
+    engine: Database, passwords: Passwords, proof: VerifiedCredentials
 ) -> None:
     await accounts.set_password(engine, COMMAND_LINE, "ada", await passwords.hash("another horse", "ada"))
 
@@ -54,17 +54,19 @@ async def test_an_old_password_begins_no_session_after_it_was_changed(
         await accounts.change_own_password(engine, proof, "x", stays=None)
 
 
-async def test_who_was_disabled_meanwhile_begins_no_session(engine: Engine, proof: Proof) -> None:
+async def test_who_was_disabled_meanwhile_begins_no_session(engine: Database, proof: VerifiedCredentials) -> None:
     await accounts.disable(engine, COMMAND_LINE, proof.account.id)
 
     with pytest.raises(SignInFailed):
         await sessions.begin(engine, proof, before=None)
 
 
-async def test_a_rehashed_password_is_a_proof_too(engine: Engine, passwords: Passwords, proof: Proof) -> None:
+async def test_a_rehashed_password_is_a_proof_too(
+    engine: Database, passwords: Passwords, proof: VerifiedCredentials
+) -> None:
     today = Passwords(PasswordHasher(time_cost=2, memory_cost=16, parallelism=1))
 
-    renewed = await sessions.authenticate(engine, today, "ada", PASSWORD, place="here")
+    renewed = await sessions.authenticate(engine, today, "ada", PASSWORD, client_network="here")
 
     assert renewed.kept != proof.kept
     assert await sessions.begin(engine, renewed, before=None)

@@ -69,13 +69,13 @@ def machines(count: int) -> Iterator[list[Machine]]:
     """So many machines that reach each other. Nothing of them is left at the end, however it comes."""
     if os.geteuid() != 0 or shutil.which("ip") is None:
         pytest.skip("machines in namespaces need root, and the program ip (on Debian: apt-get install iproute2)")
-    with ExitStack() as all_of_them:
-        wire = all_of_them.enter_context(_machine(""))
+    with ExitStack() as list_accounts:
+        wire = list_accounts.enter_context(_machine(""))
         wire.ip("link", "add", "wire", "type", "bridge")
         wire.ip("link", "set", "wire", "up")
         made = []
         for number in range(1, count + 1):
-            machine = all_of_them.enter_context(_machine(f"10.0.0.{number}"))
+            machine = list_accounts.enter_context(_machine(f"10.0.0.{number}"))
             plug = f"plug{number}"
             wire.ip("link", "add", plug, "type", "veth", "peer", "name", "eth0", "netns", str(machine.pid))
             wire.ip("link", "set", plug, "master", "wire", "up")

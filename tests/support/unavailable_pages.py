@@ -1,20 +1,20 @@
-"""What nginx shows where polls doesn't answer, in each language: `python -m tests.support.unavailable_pages` writes these pages."""
+"""Write the pages that nginx shows while polls doesn't answer: `python -m tests.support.unavailable_pages`."""
 
 from polls import paths
 from polls.app import create_app
 from polls.config.settings import Config, Postgres
-from polls.web.pages.languages import LANGUAGES
+from polls.web.pages.languages import TRANSLATIONS
 from polls.web.pages.rendering import markup
 
-FOLDER = paths.STATIC / "away"
+FOLDER = paths.STATIC / "unavailable"
 
 
 def pages() -> dict[str, str]:
     """{name of the file: what is in it}, made of templates/away.html."""
     app = create_app(Config(postgres=Postgres()))
     return {
-        f"{name}.{language.tag}.html": markup(app, "away.html", language, of_a_vote=of_a_vote) + "\n"
-        for language in app[LANGUAGES].values()
+        f"{name}.{language.tag}.html": markup(app, "unavailable.html", language, of_a_vote=of_a_vote) + "\n"
+        for language in app[TRANSLATIONS].values()
         for name, of_a_vote in (("vote", True), ("page", False))
     }
 

@@ -1,8 +1,8 @@
 """Visitors who come one after the other, whatever became of those before, and how long each of them waits.
 
-`python -m tests.support.visitors URL SECONDS` lets one come every 20 milliseconds, over a connection of their own: to the list,
-to the results, and to vote. It prints JSON: seconds at the median, the 99th percentile and the most, and what went
-wrong. They come from 127.0.0.2, so that who counts connections by address doesn't take them for somebody else.
+`python -m tests.support.visitors URL SECONDS` lets one come every 20 milliseconds, over a connection of their own: to
+the list, to the results, and to vote. It prints JSON: seconds at the median, the 99th percentile and the most, and what
+went wrong. They come from 127.0.0.2, so that who counts connections by address doesn't take them for somebody else.
 """
 
 import asyncio

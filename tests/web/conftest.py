@@ -13,7 +13,7 @@ from polls.config.settings import Config
 from polls.domain.permissions import COMMAND_LINE
 from polls.storage import accounts
 from polls.storage.passwords import Passwords
-from polls.web.keys import ENGINE, PASSWORDS
+from polls.web.keys import DATABASE, PASSWORDS
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PASSWORD = "correct horse battery"
@@ -35,7 +35,7 @@ async def add_account(client: Client, username: str, password: str = PASSWORD) -
     """Let somebody sign in to the application of `client`, and return the account's id."""
     assert client.app
     kept = await client.app[PASSWORDS].hash(password, username)
-    return (await accounts.add(client.app[ENGINE], COMMAND_LINE, username, kept)).id
+    return (await accounts.add(client.app[DATABASE], COMMAND_LINE, username, kept)).id
 
 
 @pytest.fixture

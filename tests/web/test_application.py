@@ -131,7 +131,8 @@ async def test_a_folder_of_templates_wins_over_ours_file_by_file(
     config: Config, aiohttp_client: Any, tmp_path: Path, ask: Ask
 ) -> None:
     ask("Tea?", "Yes")
-    (tmp_path / "index.html").write_text("{{ questions[0].text }} at {{ site.name }}")
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public/index.html").write_text("{{ questions[0].text }} at {{ site.name }}")
     client = await aiohttp_client(create_app(replace(config, templates=tmp_path)))
 
     assert await (await client.get("/")).text() == "Tea? at Village hall"

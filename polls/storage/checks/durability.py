@@ -6,7 +6,7 @@ from polls.storage.postgres.connect import Connection
 _WEAK = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
-def weaknesses(connection: Connection) -> list[str]:
+def weak_settings(connection: Connection) -> list[str]:
     """What endangers acknowledged votes in this database, each in a sentence for operators."""
     with connection, connection.cursor() as cursor:
         cursor.execute("SELECT name, setting FROM pg_settings WHERE name = ANY (%s) ORDER BY name", (list(_WEAK),))

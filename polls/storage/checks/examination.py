@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeAlias
 import psycopg2
 
 from polls.config.settings import Postgres
-from polls.storage.checks.durability import weaknesses
-from polls.storage.checks.schema import damage
+from polls.storage.checks.durability import weak_settings
+from polls.storage.checks.schema import schema_damage
 from polls.storage.postgres import migrations
 from polls.storage.postgres.connect import Connection, UnusableDatabase
 from polls.storage.postgres.pool import BESIDE_THE_POOL
@@ -86,7 +86,7 @@ def _writing(connection: Connection, _: Postgres) -> _Said:
 
 
 def _settings(connection: Connection, _: Postgres) -> _Said:
-    weak = weaknesses(connection)
+    weak = weak_settings(connection)
     yield from map(_fault, weak)
     if not weak:
         yield _ok("with fsync, full_page_writes and synchronous_commit, votes that are counted survive a crash")
@@ -138,13 +138,13 @@ def _schema(connection: Connection, postgres: Postgres) -> _Said:
     pending = [migration.name for migration in migrations.pending(connection)]
     ours = {migration.name for migration in migrations.migrations()}
     foreign = migrations.newer(connection)
-    if lost := migrations.loss(connection):
+    if lost := migrations.missing_tables(connection):
         yield _fault(lost)
     elif pending and postgres.migrate:
         yield _note(f"{', '.join(pending)} not applied yet; serving does it")
     elif pending:
         yield _fault(f"{', '.join(pending)} not applied, and postgres.migrate is off. Run `polls migrate`")
-    elif harm := damage(connection):
+    elif harm := schema_damage(connection):
         yield from map(_fault, harm)
     else:
         yield _ok(f"all {len(ours)} migrations are applied, and what they made is there")

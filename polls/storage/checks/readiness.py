@@ -5,7 +5,7 @@ from typing import NamedTuple
 import psycopg2
 
 from polls.storage.postgres import migrations
-from polls.storage.postgres.pool import Engine, acquired
+from polls.storage.postgres.pool import Database, acquired
 
 
 class Fitness(NamedTuple):
@@ -15,12 +15,12 @@ class Fitness(NamedTuple):
     is_current: bool
 
 
-async def fitness(engine: Engine, migrations_needed: frozenset[tuple[str, str]]) -> Fitness:
+async def fitness(database: Database, migrations_needed: frozenset[tuple[str, str]]) -> Fitness:
     """How fit the database is, where those migrations (name, hash) are needed. Raises PollsUnavailable."""
-    async with acquired(engine) as connection:
+    async with acquired(database) as connection:
         is_writable = str(await connection.scalar("SHOW transaction_read_only")) == "off"
         if not is_writable:
-            engine.doubt(engine.pool)
+            database.recheck_primary(database.pool)
         try:
             applied = await (await connection.execute("SELECT name, hash FROM migration")).fetchall()
         except psycopg2.errors.UndefinedTable:

@@ -27,7 +27,7 @@ _TRIGGERS = """
 _DEEDS = re.compile(r"^(CREATE|DROP)(?: OR REPLACE)?(?: CONSTRAINT)? TRIGGER(?: IF EXISTS)? (\w+)", re.MULTILINE)
 
 
-def damage(connection: Connection) -> list[str]:
+def schema_damage(connection: Connection) -> list[str]:
     """What was done by hand to our tables that endangers votes, or the truth of pages: sentences for operators."""
     tables = [table.name for table in metadata.sorted_tables]  # one that another refers to is made LOGGED before it
     with connection, connection.cursor() as cursor:

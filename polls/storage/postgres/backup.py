@@ -14,8 +14,8 @@ from psycopg2.extensions import make_dsn
 
 from polls.config.settings import Postgres
 from polls.storage.postgres import embedded, migrations
-from polls.storage.postgres.connect import Connection, environment
-from polls.storage.postgres.primary import database
+from polls.storage.postgres.connect import Connection, libpq_environment
+from polls.storage.postgres.primary import database_name
 from polls.storage.tables import session
 
 _DEBIAN = Path("/usr/lib/postgresql")  # here Debian keeps the programs of several versions side by side
@@ -103,7 +103,7 @@ def stream(target: IO[bytes], postgres: Postgres, connection: Connection) -> Non
     """Write what is in the database to an open file. Raises BackupFailed."""
     _expect_polls(postgres, connection)
     words = [_program("pg_dump", postgres, connection), *_EVERYTHING]
-    with subprocess.Popen(words, env=os.environ | environment(postgres), stdout=subprocess.PIPE) as pg_dump:
+    with subprocess.Popen(words, env=os.environ | libpq_environment(postgres), stdout=subprocess.PIPE) as pg_dump:
         assert pg_dump.stdout is not None  # noqa: S101
         try:
             shutil.copyfileobj(pg_dump.stdout, target)
@@ -123,7 +123,7 @@ def restore_from(file: Path, postgres: Postgres, connection: Connection, *, call
     A schema that is older than ours stays as it is; a newer one is refused. What is said of the file calls it `called`.
     """
     program = _program("pg_restore", postgres, connection)
-    name = database(postgres)
+    name = database_name(postgres)
     # Whoever begins to serve meanwhile would make tables of their own.
     with migrations.alone(connection):
         if _has_objects(connection):
@@ -168,10 +168,10 @@ def _whole_or_not_there(file: Path) -> Iterator[Path]:
 
 
 def _expect_polls(postgres: Postgres, connection: Connection) -> None:
-    if lost := migrations.loss(connection):
+    if lost := migrations.missing_tables(connection):
         raise BackupFailed(lost)
     if not migrations.applied(connection):
-        raise BackupFailed(f"there is nothing to back up: the database {database(postgres)} has no polls in it")
+        raise BackupFailed(f"there is nothing to back up: the database {database_name(postgres)} has no polls in it")
 
 
 def _has_objects(connection: Connection) -> bool:
@@ -231,7 +231,7 @@ def _program(name: str, postgres: Postgres, connection: Connection) -> str:
 
 def _run(words: list[str], postgres: Postgres) -> str:
     """What one of PostgreSQL's programs prints. Raises _ProgramFailed."""
-    environ = os.environ | environment(postgres) | {"LC_ALL": "C"}  # what it says is read here, too
+    environ = os.environ | libpq_environment(postgres) | {"LC_ALL": "C"}  # what it says is read here, too
     done = subprocess.run(words, env=environ, capture_output=True, check=False)
     if done.returncode != 0:
         program = Path(words[0]).name

@@ -9,7 +9,7 @@ import psycopg2
 from psycopg2.extensions import parse_dsn
 
 from polls.config.settings import Postgres
-from polls.storage.postgres.primary import NoHost, database, dsn, reason, writable
+from polls.storage.postgres.primary import NoHost, database_name, dsn, reason, writable
 
 Connection: TypeAlias = psycopg2.extensions.connection
 
@@ -33,7 +33,7 @@ def connect(postgres: Postgres) -> Iterator[Connection]:
         connection.close()
 
 
-def narrowed(postgres: Postgres) -> Postgres:
+def single_host(postgres: Postgres) -> Postgres:
     """The settings with the host alone that takes votes. Raises UnusableDatabase."""
     try:
         return writable(postgres)
@@ -41,13 +41,13 @@ def narrowed(postgres: Postgres) -> Postgres:
         raise UnusableDatabase(advice(postgres, error)) from error
 
 
-def environment(postgres: Postgres) -> dict[str, str]:
+def libpq_environment(postgres: Postgres) -> dict[str, str]:
     """The same for PostgreSQL's own programs, as environment variables: arguments could be read by everybody.
 
     Raises UnusableDatabase.
     """
     names = {"dbname": "PGDATABASE", "application_name": "PGAPPNAME"}
-    settings = parse_dsn(dsn(narrowed(postgres)))
+    settings = parse_dsn(dsn(single_host(postgres)))
     return {names.get(key, f"PG{key.upper()}"): value for key, value in settings.items()}
 
 
@@ -55,7 +55,7 @@ def advice(postgres: Postgres, error: Exception) -> str:
     """Tell an operator why there is no connection, or none that is of use, and what would help, in one line."""
     if isinstance(error, psycopg2.ProgrammingError):
         return _refusal(error)
-    name, refusal = database(postgres), str(error)
+    name, refusal = database_name(postgres), str(error)
     if not isinstance(error, NoHost):
         if f'database "{name}" does not exist' in refusal:
             return f"the database {name} does not exist on this PostgreSQL server. Make it: createdb {name}"

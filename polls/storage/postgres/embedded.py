@@ -31,7 +31,7 @@ from psycopg2.sql import SQL, Identifier
 
 from polls.config.settings import Postgres
 from polls.storage.postgres.connect import UnusableDatabase, connect
-from polls.storage.postgres.primary import database
+from polls.storage.postgres.primary import database_name
 
 logger = logging.getLogger(__name__)
 
@@ -339,9 +339,9 @@ def _ensure_database(postgres: Postgres) -> None:
         # Another process may make it at the same moment; the loser hears of it in either way.
         already = suppress(psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation)
         with connection.cursor() as cursor, already:
-            cursor.execute("SELECT FROM pg_database WHERE datname = %s", (database(postgres),))
+            cursor.execute("SELECT FROM pg_database WHERE datname = %s", (database_name(postgres),))
             if cursor.rowcount == 0:
-                cursor.execute(SQL("CREATE DATABASE {}").format(Identifier(database(postgres))))
+                cursor.execute(SQL("CREATE DATABASE {}").format(Identifier(database_name(postgres))))
 
 
 def _binaries(folder: Path | None) -> Path:

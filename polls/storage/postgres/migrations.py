@@ -48,7 +48,7 @@ def prepare(postgres: Postgres, connection: Connection, given_up: threading.Even
     where tables are missing. One that a newer version has taken further is fit: while versions change, processes of the
     older one may have to start.
     """
-    if lost := loss(connection):
+    if lost := missing_tables(connection):
         raise UnusableDatabase(lost)
     if postgres.migrate:
         migrate(postgres, connection, given_up)
@@ -113,7 +113,7 @@ def newer(connection: Connection) -> list[str]:
     return sorted(applied(connection).keys() - {migration.name for migration in migrations()})
 
 
-def loss(connection: Connection) -> str | None:
+def missing_tables(connection: Connection) -> str | None:
     """Which of our tables were dropped, and what to do, in words; None where everything is there, or will be."""
     done = applied(connection).keys()
     ours = {migration.name for migration in migrations()}

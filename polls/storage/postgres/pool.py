@@ -15,7 +15,7 @@ import psycopg2
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
-from polls.aio import _retrieve, is_cancelled
+from polls.aio import is_cancelled, retrieve_exception
 from polls.config.settings import Postgres
 from polls.domain.errors import PollsUnavailable
 from polls.storage.postgres.aiopg_patches import _ClosedOnce, _OpenFiles
@@ -35,10 +35,10 @@ _PAUSE = 0.2  # seconds until several hosts are asked again which of them takes 
 _SESSION = f"-c TimeZone=UTC -c statement_timeout={STATEMENT_TIMEOUT}s -c idle_in_transaction_session_timeout=10s"
 
 # What says that a host can't be used any more: it is gone, or it takes no votes any more.
-LOST = psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.ReadOnlySqlTransaction
+CONNECTION_ERRORS = psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.ReadOnlySqlTransaction
 
 
-class Turns(asyncio.Semaphore):
+class PoolQueue(asyncio.Semaphore):
     """Turns at the pool; `waiting` is how many wait for theirs."""
 
     waiting = 0
@@ -60,16 +60,16 @@ class PoolUse(NamedTuple):
     waiting: int
 
 
-class Engine:
+class Database:
     """The way to the database: aiopg's engine with a queue before its pool, and which of several hosts it leads to.
 
     By itself, aiopg's pool lets latecomers overtake, until some wait in vain; `turns` is where they wait.
     """
 
-    pool: aiopg.sa.Engine  # from the first `lead` on
+    pool: aiopg.sa.Engine  # from the first `connect_to_primary` on
 
     def __init__(self, postgres: Postgres, *, echo: bool = False) -> None:
-        self.turns = Turns(postgres.maxsize)
+        self.turns = PoolQueue(postgres.maxsize)
         self._postgres = postgres
         self._echo = echo
         self._host: Host | None = None
@@ -85,7 +85,7 @@ class Engine:
         free = self.pool.freesize
         return PoolUse(self.pool.size - free, free, self.pool.maxsize, self.turns.waiting)
 
-    async def lead(self) -> aiopg.sa.Engine:
+    async def connect_to_primary(self) -> aiopg.sa.Engine:
         """The pool, which leads to the host that takes votes.
 
         That is looked for at first, and when it is in doubt; those who come meanwhile wait for the same answer.
@@ -94,11 +94,11 @@ class Engine:
         if self._is_doubted:
             if self._search is None:
                 self._search = asyncio.create_task(self._find(), context=Context())  # nobody's
-                self._search.add_done_callback(_retrieve)
+                self._search.add_done_callback(retrieve_exception)
             await asyncio.shield(self._search)
         return self.pool
 
-    def doubt(self, failed: aiopg.sa.Engine | aiopg.Connection) -> None:
+    def recheck_primary(self, failed: aiopg.sa.Engine | aiopg.Connection) -> None:
         """Look for the host again before it is used, since the pool, or a connection beside it, has failed.
 
         Those that led elsewhere tell nothing. A host that is alone is never in doubt.
@@ -111,7 +111,7 @@ class Engine:
 
         Raises psycopg2.Error, TimeoutError.
         """
-        pool = await self.lead()
+        pool = await self.connect_to_primary()
         try:
             connection = await aiopg.connect(
                 pool.dsn,
@@ -122,7 +122,7 @@ class Engine:
                 options=f"{_SESSION} -c client_min_messages=warning",
             )
         except (psycopg2.Error, TimeoutError):
-            self.doubt(pool)
+            self.recheck_primary(pool)
             raise
         if pool is not self.pool:
             connection.close()
@@ -181,37 +181,37 @@ class Engine:
         self._beside.clear()
 
 
-async def open_engine(postgres: Postgres, *, echo: bool = False) -> Engine:
+async def open_database(postgres: Postgres, *, echo: bool = False) -> Database:
     """A pool of `minsize` to `maxsize` connections, which log their statements if `echo`. Raises UnusableDatabase."""
     aiopg.connection.select = _OpenFiles  # type: ignore[attr-defined, assignment]
     aiopg.connection.Connection = _ClosedOnce  # type: ignore[misc]
-    engine = Engine(postgres, echo=echo)
+    database = Database(postgres, echo=echo)
     try:
-        await _fill(await engine.lead(), postgres.minsize)
+        await _fill(await database.connect_to_primary(), postgres.minsize)
     except (psycopg2.Error, TimeoutError) as error:
         raise UnusableDatabase(advice(postgres, error)) from error
-    return engine
+    return database
 
 
 @asynccontextmanager
-async def acquired(engine: Engine) -> AsyncIterator[aiopg.sa.SAConnection]:
+async def acquired(database: Database) -> AsyncIterator[aiopg.sa.SAConnection]:
     """A connection of the pool for a few statements. Raises PollsUnavailable when the database can't serve them."""
     try:
         async with asyncio.timeout(ACQUIRE_TIMEOUT):
-            await engine.turns.acquire()
+            await database.turns.acquire()
     except TimeoutError as error:
         raise PollsUnavailable from error
     pool = None
     try:
-        pool = await engine.lead()
+        pool = await database.connect_to_primary()
         connection = await _connection(pool)
         try:
             yield connection
         finally:
             await pool.release(connection)
-    except (*LOST, TimeoutError) as error:
+    except (*CONNECTION_ERRORS, TimeoutError) as error:
         if pool:
-            engine.doubt(pool)
+            database.recheck_primary(pool)
         raise PollsUnavailable from error
     except asyncio.CancelledError:
         if is_cancelled():
@@ -219,13 +219,13 @@ async def acquired(engine: Engine) -> AsyncIterator[aiopg.sa.SAConnection]:
         timeout = TimeoutError(f"a statement took longer than {STATEMENT_TIMEOUT} seconds")
         raise PollsUnavailable from timeout
     finally:
-        engine.turns.release()
+        database.turns.release()
 
 
 @asynccontextmanager
-async def transaction(engine: Engine) -> AsyncIterator[aiopg.sa.SAConnection]:
+async def transaction(database: Database) -> AsyncIterator[aiopg.sa.SAConnection]:
     """A connection of the pool for statements that are all done, or none is. Raises PollsUnavailable."""
-    async with acquired(engine) as connection, connection.begin():
+    async with acquired(database) as connection, connection.begin():
         yield connection
 
 

@@ -56,7 +56,7 @@ def find(postgres: Postgres, *, since: int = 0) -> Host:
     hosts = postgres.hosts
     if len(hosts) == 1:
         with closing(psycopg2.connect(dsn(hosts[0]))) as connection:
-            return Host(hosts[0], _narrowed(hosts[0], connection), timeline=0)
+            return Host(hosts[0], pin_address(hosts[0], connection), timeline=0)
     answers = _ask(hosts)
     newest = max((host for host in answers if isinstance(host, Host)), key=lambda host: host.timeline, default=None)
     if newest is None or newest.timeline < since:
@@ -87,15 +87,15 @@ def dsn(postgres: Postgres) -> str:
         "sslkey": postgres.sslkey,
     }
     return make_dsn(
-        dbname=database(postgres),
+        dbname=database_name(postgres),
         application_name="polls",
         connect_timeout=str(CONNECT_TIMEOUT),
         **{key: str(value) for key, value in named.items() if value is not None},
     )
 
 
-def database(postgres: Postgres) -> str:
-    """The name of the database, where neither the configuration nor $PGDATABASE gives one: polls."""
+def database_name(postgres: Postgres) -> str:
+    """The name of the database_name, where neither the configuration nor $PGDATABASE gives one: polls."""
     return postgres.database or os.environ.get("PGDATABASE") or "polls"
 
 
@@ -127,12 +127,12 @@ def _answer(postgres: Postgres) -> Host | str:
             ((is_standby, is_read_only, timeline),) = cursor.fetchall()
             if is_standby or is_read_only:
                 return "a standby" if is_standby else "read-only"
-            return Host(postgres, _narrowed(postgres, connection), int(timeline, 16))
+            return Host(postgres, pin_address(postgres, connection), int(timeline, 16))
     except (psycopg2.Error, OSError) as error:
         return reason(str(error).rpartition(" failed: ")[2])
 
 
-def _narrowed(postgres: Postgres, connection: psycopg2.extensions.connection) -> str:
+def pin_address(postgres: Postgres, connection: psycopg2.extensions.connection) -> str:
     """The connection string, narrowed to the address that answers where a name has several.
 
     aiopg hangs when the first address of a name refuses (`localhost` with ::1 before 127.0.0.1); libpq goes on

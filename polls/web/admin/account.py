@@ -9,8 +9,8 @@ from polls.domain.errors import SignInFailed, TooManyAttempts, UnfitPassword
 from polls.storage import accounts, history, sessions
 from polls.storage.history import of_account
 from polls.web.http.forms import read_form
-from polls.web.http.forwarded import network_of
-from polls.web.keys import ENGINE, PASSWORDS
+from polls.web.http.forwarded import client_network
+from polls.web.keys import DATABASE, PASSWORDS
 from polls.web.pages.languages import Language
 from polls.web.pages.private import AdminView
 from polls.web.pages.problems import wording
@@ -34,15 +34,15 @@ class AccountView(AdminView):
                 faults["again"] = self.language.gettext("The two passwords differ.")
             else:
                 proof = await sessions.authenticate(
-                    app[ENGINE],
+                    app[DATABASE],
                     app[PASSWORDS],
                     self.account.username,
                     form.get("current", ""),
-                    place=network_of(self.request),
+                    client_network=client_network(self.request),
                 )
                 kept = await app[PASSWORDS].hash(password, self.account.username)
                 stays = sessions.hashed(token) if token else None
-                await accounts.change_own_password(app[ENGINE], proof, kept, stays=stays)
+                await accounts.change_own_password(app[DATABASE], proof, kept, stays=stays)
         except SignInFailed:
             faults["current"] = self.language.gettext("This is not your password.")
         except TooManyAttempts as error:
@@ -51,10 +51,10 @@ class AccountView(AdminView):
             faults["password"] = fault_of_password(error, self.language)
         if faults:
             return await self._ask(status=400, faults=faults)
-        return self.go(self.url("admin_account"), notice="password-changed")
+        return self.go(self.url("admin_account"), flash="password-changed")
 
     async def _ask(self, *, status: int = 200, faults: Mapping[str, str] | None = None) -> web.Response:
-        entries = await history.latest(self.request.app[ENGINE], subject=of_account(self.account), limit=_MOST_TOLD)
+        entries = await history.latest(self.request.app[DATABASE], subject=of_account(self.account), limit=_MOST_TOLD)
         return self.show(
             "admin/account.html", status=status, faults=faults or {}, entries=entries, here=self.url("admin_account")
         )

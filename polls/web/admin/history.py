@@ -7,7 +7,7 @@ from aiohttp import web
 from polls.domain.errors import PollNotFound
 from polls.storage import history, questions
 from polls.web.http.numbers import number
-from polls.web.keys import ENGINE
+from polls.web.keys import DATABASE
 from polls.web.pages.private import AdminPollView, AdminView
 
 PAGE_SIZE = 100
@@ -22,7 +22,7 @@ class _EntriesView(AdminView):
         if page is None:
             raise web.HTTPNotFound
         found = await history.latest(
-            self.request.app[ENGINE], subject=subject, skip=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1
+            self.request.app[DATABASE], subject=subject, skip=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1
         )
         if page > 1 and not found:
             raise web.HTTPNotFound
@@ -43,7 +43,7 @@ class PollHistoryView(_EntriesView, AdminPollView):
 
     async def get(self) -> web.StreamResponse:
         entries = await self.entries(history.of_poll(self.question_id))
-        poll = await questions.find(self.request.app[ENGINE], self.question_id)
+        poll = await questions.find(self.request.app[DATABASE], self.question_id)
         may_read = self.person.may_edit(poll) if poll else entries["entries"] and self.person.may_see_all
         if not may_read:
             raise PollNotFound(self.question_id)

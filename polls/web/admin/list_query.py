@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from polls.domain.draft import legible
 from polls.domain.poll import FIRST_DAY, LAST_DAY, State
-from polls.storage.listing import Column, Key, Period, Wanted
+from polls.storage.listing import Column, Key, Period, PollFilter
 from polls.web.http.numbers import number
 
 _Member = TypeVar("_Member", bound=StrEnum)
@@ -65,7 +65,7 @@ class Query:
         }
         return {name: str(value) for name, value in parameters.items() if value}
 
-    def but(self, **changes: object) -> "Query":
+    def replace(self, **changes: object) -> "Query":
         """The first page of the same list with some of it changed."""
         return replace(self, **{"page": 1, **changes})  # type: ignore[arg-type]
 
@@ -82,20 +82,20 @@ class Query:
         """Sorted by this column first, in the other direction if it was sorted by it already."""
         is_first_time = self.place_in_order(column) is None
         key = Key(column, descending=not is_first_time and not self.is_descending(column))
-        return self.but(order=(key, *(other for other in self.order if other.column is not column)))
+        return self.replace(order=(key, *(other for other in self.order if other.column is not column)))
 
     def not_sorted_by(self, column: Column) -> "Query":
         """No longer sorted by this column."""
-        return self.but(order=tuple(key for key in self.order if key.column is not column) or _DEFAULT_ORDER)
+        return self.replace(order=tuple(key for key in self.order if key.column is not column) or _DEFAULT_ORDER)
 
-    def wanted(self, now: datetime, zone: tzinfo) -> Wanted:
+    def wanted(self, now: datetime, zone: tzinfo) -> PollFilter:
         """The same in moments: what the days of `zone` are at `now`."""
         periods = []
         if self.dates is not None:
             periods.append(_period(self.dates, now.astimezone(zone).date(), zone))
         if self.within:
             periods.append(period_of(self.within, zone))
-        return Wanted(now, tuple(periods), self.state, self.words, self.order)
+        return PollFilter(now, tuple(periods), self.state, self.words, self.order)
 
 
 def period_of(within: tuple[int, ...], zone: tzinfo) -> Period:
@@ -111,7 +111,7 @@ def period_of(within: tuple[int, ...], zone: tzinfo) -> Period:
     return _days(first, last, zone)
 
 
-def deeper(within: tuple[int, ...], years: range) -> list[tuple[int, ...]]:
+def subperiods(within: tuple[int, ...], years: range) -> list[tuple[int, ...]]:
     """What lies in a part of the calendar: the `years`, the months of a year, the days of a month."""
     match within:
         case ():

@@ -9,9 +9,9 @@ from yarl import URL
 
 from polls.domain.poll import State
 from polls.storage import clock, listing
-from polls.storage.listing import MOST_COUNTED, Column, Listed
-from polls.web.admin.list_query import Dates, Query, deeper, period_of
-from polls.web.keys import CONFIG, ENGINE
+from polls.storage.listing import MOST_COUNTED, Column, PollRow
+from polls.web.admin.list_query import Dates, Query, period_of, subperiods
+from polls.web.keys import CONFIG, DATABASE
 from polls.web.pages.languages import Language
 from polls.web.pages.private import AdminView, PrivateView
 
@@ -46,18 +46,18 @@ class ListView(AdminView):
     async def get(self) -> web.StreamResponse:
         if not self.person.may_see_all:
             raise web.HTTPForbidden
-        engine, zone = self.request.app[ENGINE], self.request.app[CONFIG].site.zone
+        database, zone = self.request.app[DATABASE], self.request.app[CONFIG].site.zone
         query = Query.read(self.request.query)
-        wanted, count = await listing.narrowed(engine, query.wanted(await clock.now(engine), zone))
+        wanted, count = await listing.prefetch_matches(database, query.wanted(await clock.now(database), zone))
         skip = (query.page - 1) * PAGE_SIZE
         found, calendar = await asyncio.gather(
-            listing.page(engine, wanted, skip=skip, limit=PAGE_SIZE + 1),
+            listing.page(database, wanted, skip=skip, limit=PAGE_SIZE + 1),
             self._calendar(query, wanted),
         )
         if query.page > 1 and not found:  # those that stood here may have been deleted just now
-            return self.go(self._address(query.but()))
+            return self.go(self._address(query.replace()))
         return self.show(
-            "admin/polls.html",
+            "admin/poll_list.html",
             query=query,
             rows=[_row(listed, wanted.now, self.language) for listed in found[:PAGE_SIZE]],
             count=min(count, MOST_COUNTED),
@@ -74,20 +74,20 @@ class ListView(AdminView):
     def _address(self, query: Query) -> str:
         return str(URL(self.url("admin")).with_query(query.parameters))
 
-    async def _calendar(self, query: Query, wanted: listing.Wanted) -> list[tuple[int, ...]]:
+    async def _calendar(self, query: Query, wanted: listing.PollFilter) -> list[tuple[int, ...]]:
         """The years in which polls were published that are wanted; or the months, or the days, where the reader is."""
-        engine, zone = self.request.app[ENGINE], self.request.app[CONFIG].site.zone
-        span = await listing.span(engine)
+        database, zone = self.request.app[DATABASE], self.request.app[CONFIG].site.zone
+        span = await listing.span(database)
         if span is None:
             return []
         first, last = (moment.astimezone(zone).year for moment in (span.start, span.end))
-        parts = deeper(query.within, range(max(first, last + 1 - _MOST_YEARS), last + 1))
+        parts = subperiods(query.within, range(max(first, last + 1 - _MOST_YEARS), last + 1))
         periods = {period_of(part, zone): part for part in parts}
-        found = await listing.inhabited(engine, wanted, list(periods))
+        found = await listing.periods_with_polls(database, wanted, list(periods))
         return [periods[period] for period in found]
 
 
-def _row(listed: Listed, now: datetime, language: Language) -> Row:
+def _row(listed: PollRow, now: datetime, language: Language) -> Row:
     question = listed.question
     return Row(
         question.id,

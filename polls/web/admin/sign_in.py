@@ -5,36 +5,36 @@ from aiohttp import web
 from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.storage import accounts, sessions
 from polls.web.http.forms import line, read_form
-from polls.web.http.forwarded import network_of
-from polls.web.http.redirects import own_address
-from polls.web.keys import ENGINE, PASSWORDS
+from polls.web.http.forwarded import client_network
+from polls.web.http.redirects import local_path
+from polls.web.keys import DATABASE, PASSWORDS
 from polls.web.pages.private import AdminView, PrivateView
 from polls.web.pages.problems import Problem, wants_json, wording
-from polls.web.pages.session import account_of, forget_session, remember_session, token_of
+from polls.web.pages.session import account_of, delete_session_cookie, set_session_cookie, token_of
 
 
 class SignInView(PrivateView):
     """The sign-in. Whatever is wrong with a name and a password, it says the same."""
 
     async def get(self) -> web.StreamResponse:
-        go_on = own_address(self.request.query.get("next"), self.url("admin"))
+        go_on = local_path(self.request.query.get("next"), self.url("admin"))
         if await account_of(self.request):
             return self.go(go_on)
         return await self._ask(next=go_on)
 
     async def post(self) -> web.StreamResponse:
-        engine, form = self.request.app[ENGINE], await read_form(self.request)
-        go_on = own_address(form.get("next", ""), self.url("admin"))
+        database, form = self.request.app[DATABASE], await read_form(self.request)
+        go_on = local_path(form.get("next", ""), self.url("admin"))
         username, password = line(form, "username"), form.get("password", "")
         try:
             proof = await sessions.authenticate(
-                engine, self.request.app[PASSWORDS], username, password, place=network_of(self.request)
+                database, self.request.app[PASSWORDS], username, password, client_network=client_network(self.request)
             )
-            token = await sessions.begin(engine, proof, before=token_of(self.request))
+            token = await sessions.begin(database, proof, before=token_of(self.request))
         except (SignInFailed, TooManyAttempts) as error:
             return await self._refuse(error, next=go_on, username=username)
         response = self.go(go_on)
-        remember_session(self.request, response, token)
+        set_session_cookie(self.request, response, token)
         return response
 
     async def _refuse(self, error: SignInFailed | TooManyAttempts, **context: str) -> web.Response:
@@ -50,11 +50,11 @@ class SignInView(PrivateView):
         self, *, status: int = 200, problem: Problem | None = None, username: str = "", **context: str
     ) -> web.Response:
         return self.show(
-            "admin/login.html",
+            "admin/sign_in.html",
             status=status,
             problem=problem,
             username=username,
-            is_first=not await accounts.exist(self.request.app[ENGINE]),
+            is_first=not await accounts.exist(self.request.app[DATABASE]),
             here=self.url("sign_in"),
             **context,
         )
@@ -65,11 +65,11 @@ class SignOutView(AdminView):
 
     async def post(self) -> web.StreamResponse:
         form = await read_form(self.request)
-        engine = self.request.app[ENGINE]
+        database = self.request.app[DATABASE]
         if form.get("where", "") == "everywhere":
-            await accounts.end_sessions(engine, self.person, self.account.id)
+            await accounts.end_sessions(database, self.person, self.account.id)
         elif token := token_of(self.request):
-            await sessions.end(engine, token)
+            await sessions.end(database, token)
         response = self.go(self.url("index"))
-        forget_session(self.request, response)
+        delete_session_cookie(self.request, response)
         return response

@@ -7,7 +7,7 @@ from polls.domain.errors import LastAdmin, UnfitPassword, UnfitUsername, Usernam
 from polls.storage import accounts
 from polls.web.admin.account import fault_of_password
 from polls.web.http.forms import line, read_form
-from polls.web.keys import ENGINE, PASSWORDS
+from polls.web.keys import DATABASE, PASSWORDS
 from polls.web.pages.languages import Language
 from polls.web.pages.private import AdminView
 
@@ -28,19 +28,19 @@ class UsersView(AdminView):
         else:
             try:
                 kept = await self.request.app[PASSWORDS].hash(password, username)
-                await accounts.add(self.request.app[ENGINE], self.person, username, kept)
+                await accounts.add(self.request.app[DATABASE], self.person, username, kept)
             except (UnfitUsername, UsernameTaken) as error:
                 faults["username"] = _fault_of_username(error, self.language)
             except UnfitPassword as error:
                 faults["password"] = fault_of_password(error, self.language)
         if faults:
             return await self.ask(status=400, faults=faults, username=username)
-        return self.go(self.url("admin_users"), notice="user-added")
+        return self.go(self.url("admin_users"), flash="user-added")
 
     async def ask(self, *, status: int = 200, **context: object) -> web.Response:
         """Show the list, and the form."""
         self._check()
-        users = await accounts.all_of_them(self.request.app[ENGINE])
+        users = await accounts.list_accounts(self.request.app[DATABASE])
         return self.show(
             "admin/users.html",
             status=status,
@@ -62,26 +62,26 @@ class UserView(UsersView):
     async def post(self) -> web.StreamResponse:
         self._check()
         form = await read_form(self.request)
-        engine, account_id = self.request.app[ENGINE], int(self.request.match_info["id"])
+        database, account_id = self.request.app[DATABASE], int(self.request.match_info["id"])
         match form.get("do", ""):
             case "disable":
                 try:
-                    await accounts.disable(engine, self.person, account_id)
+                    await accounts.disable(database, self.person, account_id)
                 except LastAdmin:
                     problem = self.language.gettext(
                         "This is the last one who can sign in. Add or enable another first."
                     )
                     return await self.ask(status=409, problem=problem)
-                notice = "user-disabled"
+                flash = "user-disabled"
             case "enable":
-                await accounts.enable(engine, self.person, account_id)
-                notice = "user-enabled"
+                await accounts.enable(database, self.person, account_id)
+                flash = "user-enabled"
             case "end":
-                await accounts.end_sessions(engine, self.person, account_id)
-                notice = "sessions-ended"
+                await accounts.end_sessions(database, self.person, account_id)
+                flash = "sessions-ended"
             case _:
                 raise web.HTTPBadRequest
-        return self.go(self.url("admin_users"), notice=notice)
+        return self.go(self.url("admin_users"), flash=flash)
 
 
 def _fault_of_username(error: UnfitUsername | UsernameTaken, language: Language) -> str:

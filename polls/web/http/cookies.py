@@ -9,7 +9,7 @@ from polls.web.http.forwarded import is_https
 _YEAR = 365 * 24 * 60 * 60  # seconds
 
 
-def remember(  # noqa: PLR0913 - the parts that a cookie has
+def set_cookie(  # noqa: PLR0913 - the parts that a cookie has
     request: web.Request, response: web.StreamResponse, name: str, value: str, *, path: str, seconds: int = _YEAR
 ) -> None:
     """Set a cookie: sent back below `path`, kept from scripts and from other sites' forms.
@@ -22,22 +22,22 @@ def remember(  # noqa: PLR0913 - the parts that a cookie has
     )
 
 
-def forget(request: web.Request, response: web.StreamResponse, name: str, *, path: str) -> None:
+def delete_cookie(request: web.Request, response: web.StreamResponse, name: str, *, path: str) -> None:
     """Take a cookie back."""
-    remember(request, response, name, "", path=path, seconds=0)
+    set_cookie(request, response, name, "", path=path, seconds=0)
 
 
-def root(request: web.Request) -> str:
+def cookie_path(request: web.Request) -> str:
     """The path of a cookie that belongs to all of our pages, and to nothing beside them."""
     return request.app.router["index"].canonical
 
 
-def pattern(name: str, value: str) -> re.Pattern[str]:
+def cookie_pattern(name: str, value: str) -> re.Pattern[str]:
     """What finds the cookie `name` among others, where it is all that the pattern `value` asks for."""
     return re.compile(rf"(?:^|;)[ \t]*{name}=({value})[ \t]*(?:;|$)")
 
 
-def remembered(request: web.Request, cookie: re.Pattern[str]) -> str | None:
+def read_cookie(request: web.Request, cookie: re.Pattern[str]) -> str | None:
     """The value of a cookie; a malformed one counts as none.
 
     Read by hand, since aiohttp's way, which parses and copies all cookies, takes ten times as long.

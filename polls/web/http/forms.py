@@ -39,7 +39,7 @@ async def read_form(request: web.Request, *, most: int = MAX_BODY) -> MultiMappi
     try:
         if request.content.is_eof():  # as the body of a vote is, which comes along with the headers
             return await _fields(request, most)
-        async with asyncio.timeout(request.app[CONFIG].limits.body):
+        async with asyncio.timeout(request.app[CONFIG].limits.body_timeout):
             return await _fields(request, most)
     except TimeoutError:
         raise SlowForm from None

@@ -11,7 +11,7 @@ from polls.web.keys import CONFIG
 _ADDRESS = re.compile(r"([0-9.]+)(?::[0-9]*)?|\[([^\]]+)\](?::[0-9]*)?|([^\[\]]+)")
 
 
-def network_of(request: web.Request) -> str:
+def client_network(request: web.Request) -> str:
     """Where a visitor is, by what they can't easily change: an address of version 4, or 64 bits of version 6.
 
     Behind proxies of the operator's own it is what the first of them wrote into X-Forwarded-For.
@@ -26,7 +26,7 @@ def network_of(request: web.Request) -> str:
     return str(found)
 
 
-def scheme_of(request: web.Request) -> str:
+def client_scheme(request: web.Request) -> str:
     """How a visitor came, to us or to the first of the operator's own proxies: by http or by https."""
     forwarded = _forwarded(request, hdrs.X_FORWARDED_PROTO)
     return forwarded if forwarded in {"http", "https"} else request.scheme
@@ -34,7 +34,7 @@ def scheme_of(request: web.Request) -> str:
 
 def is_https(request: web.Request) -> bool:
     """Whether visitors come by https, here or at the public address."""
-    return request.app[CONFIG].site.is_https or scheme_of(request) == "https"
+    return request.app[CONFIG].site.is_https or client_scheme(request) == "https"
 
 
 def _address(word: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -48,7 +48,7 @@ def _address(word: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 def _forwarded(request: web.Request, name: str) -> str | None:
     """What the first trusted proxy wrote into the header `name`. Whatever stands before it may be made up."""
-    proxies = request.app[CONFIG].proxied
+    proxies = request.app[CONFIG].trusted_proxies
     if not proxies or name not in request.headers:
         return None
     # Each proxy adds one at the end; X-Forwarded-Proto is often the word of one alone.

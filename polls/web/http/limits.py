@@ -17,10 +17,10 @@ def handler_args(limits: Limits) -> dict[str, Any]:
     """What aiohttp sees to by itself, for each connection, whoever runs the application."""
     return {
         # It counts until the headers are complete, however they drip.
-        "keepalive_timeout": limits.idle,
+        "keepalive_timeout": limits.keepalive_timeout,
         "lingering_time": LINGERING,
-        "max_line_size": limits.header,
-        "max_field_size": limits.header,
+        "max_line_size": limits.max_header_bytes,
+        "max_field_size": limits.max_header_bytes,
         "max_headers": MOST_HEADERS,
         # Where polls keeps silent about who asked for what; gunicorn would put in a log of its own.
         "logger": server_logger,
@@ -38,4 +38,4 @@ def most_connections(limits: Limits) -> int:
 
 def most_watchers(limits: Limits) -> int:
     """How many of them may watch: the others are for those who vote."""
-    return most_connections(limits) * 3 // 4 if limits.watchers is None else limits.watchers
+    return most_connections(limits) * 3 // 4 if limits.websockets is None else limits.websockets

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
-from polls.web.http.prebuilt import Ready
+from polls.web.http.prebuilt import PrebuiltAnswer
 
 MOST_BYTES = 64 * 1024 * 1024  # of pages in memory
 
@@ -26,8 +26,8 @@ class Page:
         # Tells nothing but whether it is the same page: a revision would tell how many have voted.
         self._etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
         headers = {"ETag": self._etag, **headers}
-        self._found = Ready(HTTPStatus.OK, headers, body)
-        self._unchanged = Ready(HTTPStatus.NOT_MODIFIED, headers)
+        self._found = PrebuiltAnswer(HTTPStatus.OK, headers, body)
+        self._unchanged = PrebuiltAnswer(HTTPStatus.NOT_MODIFIED, headers)
 
     @property
     def size(self) -> int:
@@ -73,4 +73,4 @@ class RenderedPages:
             self._bytes -= oldest.size
 
 
-RENDERED = web.AppKey("page_cache", RenderedPages)
+RENDERED_PAGES = web.AppKey("page_cache", RenderedPages)

@@ -14,7 +14,7 @@ from polls.web.http.request_ids import REQUEST_ID
 _OWN = f"{REQUEST_ID}: "
 
 
-class Ready:
+class PrebuiltAnswer:
     """A status, headers and a body, in the form in which they are sent."""
 
     __slots__ = ("_body", "_head", "_headers", "_status")
@@ -34,11 +34,11 @@ class Ready:
     def answer(self, request: web.Request) -> web.StreamResponse:
         """A response to `request`, on which more headers may be set."""
         if _is_plain(request):
-            return ReadyResponse(self._status, self._head, self._body)
+            return PrebuiltResponse(self._status, self._head, self._body)
         return web.Response(status=self._status, body=self._body or None, headers=self._headers)
 
 
-class ReadyResponse(web.StreamResponse):
+class PrebuiltResponse(web.StreamResponse):
     """An answer that is bytes already, headers and all. Those that are set on it go out beside them.
 
     `request_id` is the one header that each answer has for itself.

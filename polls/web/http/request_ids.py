@@ -25,8 +25,8 @@ def request_id() -> str:
 class RequestIds:
     """Gives each request its id: the one that a trusted proxy has given it, else a new one."""
 
-    def __init__(self, *, proxied: bool) -> None:
-        self._is_proxied = proxied
+    def __init__(self, *, is_proxied: bool) -> None:
+        self._is_proxied = is_proxied
 
     def give(self, request: web.Request) -> str:
         """Give `request` its id, and return it."""

@@ -11,7 +11,7 @@ from polls.web.keys import CONFIG
 _Origin: TypeAlias = tuple[str, str, int | None]
 
 
-def refuse_other_sites(request: web.Request) -> None:
+def check_same_origin(request: web.Request) -> None:
     """Raise CrossSiteRequest for what a page of another site sends in a visitor's name.
 
     Needs no token, so that pages are the same for everyone: browsers say where a request comes from. One that says
@@ -26,7 +26,7 @@ def refuse_other_sites(request: web.Request) -> None:
     raise CrossSiteRequest
 
 
-def refuse_other_sites_sockets(request: web.Request) -> None:
+def check_websocket_origin(request: web.Request) -> None:
     """Raise CrossSiteRequest for a WebSocket of another site's page: browsers always say whose page opens one."""
     origin = _origin(request.headers.get("Origin", ""))
     if "Origin" in request.headers and not (_is_public(origin, request) or _is_host(origin, request)):

@@ -7,7 +7,7 @@ from multidict import istr
 
 from polls.config.settings import Config
 
-HARDENING: web.AppKey[Mapping[str, str]] = web.AppKey("security_headers")
+RESPONSE_HEADERS: web.AppKey[Mapping[str, str]] = web.AppKey("security_headers")
 
 
 # Nothing inline, nothing from elsewhere, nobody's frame. The referrer policy is not `no-referrer`: with that, browsers
@@ -24,17 +24,17 @@ SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Server": "polls",
 }
-HTTPS_ALONE = {"Strict-Transport-Security": "max-age=31536000"}  # a year (RFC 6797)
+HTTPS_HEADERS = {"Strict-Transport-Security": "max-age=31536000"}  # a year (RFC 6797)
 
 
 def security_headers(config: Config) -> dict[str, str]:
     """The headers of every answer. Where the public address is https, browsers are to come by nothing else."""
-    headers = SECURITY_HEADERS | HTTPS_ALONE if config.site.is_https else SECURITY_HEADERS
+    headers = SECURITY_HEADERS | HTTPS_HEADERS if config.site.is_https else SECURITY_HEADERS
     return {istr(name): value for name, value in headers.items()}  # names that compare fast
 
 
-def harden(request: web.Request, response: web.StreamResponse) -> None:
+def set_security_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Set the headers that protect visitors; a response that says otherwise itself is left alone."""
     headers = response.headers
-    for name, value in request.app[HARDENING].items():
+    for name, value in request.app[RESPONSE_HEADERS].items():
         headers.setdefault(name, value)

@@ -12,7 +12,7 @@ _LOOKS = 6  # at each connection, until patience ends
 _Connection: TypeAlias = "ref[asyncio.Transport]"
 
 
-class Outbox:
+class SlowReaders:
     """Looks after the connections over which answers go.
 
     A connection is given up when a part of an answer has been lying in it for `patience` seconds, and none more was
@@ -66,7 +66,7 @@ class Outbox:
                 _give_up(transport)
 
 
-OUTBOX = web.AppKey("slow_readers", Outbox)
+SLOW_READERS = web.AppKey("slow_readers", SlowReaders)
 
 
 def _is_free(transport: asyncio.Transport) -> bool:

@@ -4,19 +4,19 @@ from aiohttp import web
 
 from polls.web.keys import CONFIG
 
-STATIC_ADDRESSES: web.AppKey[dict[str, str]] = web.AppKey("static_urls")  # {file below static/: its URL}
+STATIC_URLS: web.AppKey[dict[str, str]] = web.AppKey("static_urls")  # {file below static/: its URL}
 
 
 A_YEAR = "public, max-age=31536000, immutable"
 
 
-def static_address(app: web.Application, filename: str) -> str:
+def static_url(app: web.Application, filename: str) -> str:
     """The address of a static file, with a hash of its content.
 
     The router reads the file each time that it is asked. What it answers changes only with a new version of polls, or
     while polls is developed, and is remembered.
     """
-    known = app[STATIC_ADDRESSES]
+    known = app[STATIC_URLS]
     if filename not in known or app[CONFIG].development:
         known[filename] = str(app.router["static"].url_for(filename=filename))
     return known[filename]
@@ -27,5 +27,5 @@ def static_caching(request: web.Request) -> str:
 
     During a roll-out, the page of one version may ask the other version for a file.
     """
-    current = static_address(request.app, request.match_info["filename"])
+    current = static_url(request.app, request.match_info["filename"])
     return A_YEAR if str(request.rel_url) == current else "no-cache"

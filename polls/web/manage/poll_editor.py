@@ -13,7 +13,7 @@ from polls.storage import editing, history
 from polls.storage.clock import now
 from polls.storage.history import of_poll
 from polls.web.http.forms import read_form
-from polls.web.keys import CONFIG, ENGINE
+from polls.web.keys import CONFIG, DATABASE
 from polls.web.manage.poll_form import (
     MOST_BYTES,
     PollForm,
@@ -61,16 +61,16 @@ class _FormView(AdminView):
             return self.ask(form, poll, status=409, at_risk=error.votes)
         except PollEdited:
             return await self._tell_what_changed(form)
-        notice = "added" if poll is None else "saved"
+        flash = "added" if poll is None else "saved"
         if deed == "continue":
-            return self.go(self.url("admin_poll", address=str(question_id)), notice=notice, about=question_id)
-        return self.go(self.url("admin_add" if deed == "another" else "admin"), notice=notice, about=question_id)
+            return self.go(self.url("admin_poll", slug=str(question_id)), flash=flash, about=question_id)
+        return self.go(self.url("admin_add" if deed == "another" else "admin"), flash=flash, about=question_id)
 
     def ask(self, form: PollForm, poll: Poll | None, *, status: int = 200, **context: object) -> web.Response:
         """Show the form."""
         no_faults: Mapping[str, str] = {}
         return self.show(
-            "admin/poll.html",
+            "manage/poll_form.html",
             status=status,
             **{
                 "form": form,
@@ -94,7 +94,7 @@ class _FormView(AdminView):
         help_, _, where = deed.partition(".")
         if help_ not in {"today", "now"} or where not in {"published", "closes"}:
             return None
-        here, when = written(await now(self.request.app[ENGINE]), self.zone), getattr(form, where)
+        here, when = written(await now(self.request.app[DATABASE]), self.zone), getattr(form, where)
         when = replace(when, date=here.date) if help_ == "today" else replace(when, time=here.time)
         return replace(form, **{where: when})
 
@@ -103,7 +103,7 @@ class _FormView(AdminView):
         poll = await self.poll()
         assert poll is not None  # noqa: S101 - a poll that isn't there raises PollNotFound
         entries = await history.latest(
-            self.request.app[ENGINE],
+            self.request.app[DATABASE],
             subject=of_poll(poll.question.id),
             after_edition=form.edition,
             limit=_MOST_TOLD,
@@ -121,14 +121,14 @@ class AddView(_FormView):
 
     async def get(self) -> web.StreamResponse:
         await self.poll()
-        return self.ask(blank(await now(self.request.app[ENGINE]), self.zone), None)
+        return self.ask(blank(await now(self.request.app[DATABASE]), self.zone), None)
 
     async def poll(self) -> None:
         if not self.person.may_add:
             raise web.HTTPForbidden
 
     async def save(self, form: PollForm, draft: Draft) -> int:  # noqa: ARG002 - there is no edition yet
-        return await editing.add(self.request.app[ENGINE], self.person, draft)
+        return await editing.add(self.request.app[DATABASE], self.person, draft)
 
 
 class ChangeView(_FormView, AdminPollView):
@@ -143,7 +143,7 @@ class ChangeView(_FormView, AdminPollView):
 
     async def save(self, form: PollForm, draft: Draft) -> int:
         await editing.change(
-            self.request.app[ENGINE],
+            self.request.app[DATABASE],
             self.person,
             self.question_id,
             draft,

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from polls.web.keys import ENGINE, STANDINGS
+from polls.web.keys import DATABASE, POLL_CACHE
 from polls.web.ops.readiness import READINESS
 from polls.web.pages.base import View
 
@@ -22,8 +22,8 @@ class ReadyView(View):
     async def get(self) -> web.Response:
         app = self.request.app
         state = {
-            **await app[READINESS].of_database(app[ENGINE]),
-            "notices": "heard" if app[STANDINGS].is_trusted else "not heard",
+            **await app[READINESS].of_database(app[DATABASE]),
+            "listener": "connected" if app[POLL_CACHE].is_synced else "disconnected",
         }
-        is_ready = state == {"database": "writable", "schema": "current", "notices": "heard"}
+        is_ready = state == {"database": "writable", "schema": "current", "listener": "connected"}
         return web.json_response({"ready": is_ready, **state}, status=200 if is_ready else 503, headers=_NOT_KEPT)

@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler
 
 from polls.domain.ballot import Ballot
 from polls.domain.errors import VoteNotStored
-from polls.domain.events import AllMayHaveChanged, News, Notice, Time
+from polls.domain.events import CacheInvalidated, ClockSync, Event, PollChanged
 from polls.storage.ballots import Outcome
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -97,19 +97,19 @@ class Meter:
 
         return recorded
 
-    async def hearing(self, news: AsyncGenerator[News, None]) -> AsyncGenerator[News, None]:
-        """`news`, counted."""
-        async with aclosing(news):
-            async for piece in news:
-                match piece:
-                    case Notice(question_id, int(revision)):
+    async def hearing(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+        """`events`, counted."""
+        async with aclosing(events):
+            async for event in events:
+                match event:
+                    case PollChanged(question_id, int(revision)):
                         self._note_notice(question_id, revision)
-                    case Time(_, seconds):
+                    case ClockSync(_, seconds):
                         self.heartbeats.add(seconds)
-                    case AllMayHaveChanged():  # revisions may have begun anew
+                    case CacheInvalidated():  # revisions may have begun anew
                         self._heard.clear()
                         self._committed.clear()
-                yield piece
+                yield event
 
     def _count(self, request: web.Request, status: int, begun: float) -> None:
         name = request.match_info.route.name or "none"

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from polls import __version__
 from polls.domain.errors import NothingChosen, PollClosed, PollNotFound, VoteNotStored
-from polls.web.keys import AUDIENCE, BALLOT_BOX, ENGINE, STANDINGS
+from polls.web.keys import BALLOT_BOX, BROADCASTER, DATABASE, POLL_CACHE
 from polls.web.ops.meter import Distribution, Meter
 
 # What became of a ballot, by the type of its outcome.
@@ -77,20 +77,20 @@ class _Figures(Collector):
             _add(seconds, answers.seconds, route)
         yield requests
         yield seconds
-        yield GaugeMetricFamily("polls_watchers", "Open WebSockets.", len(self._app[AUDIENCE]))
+        yield GaugeMetricFamily("polls_websockets", "Open WebSockets.", len(self._app[BROADCASTER]))
 
     def _votes(self) -> Iterator[Metric]:
         votes = CounterMetricFamily(
             "polls_votes",
             "Ballots by what became of them in the database, whatever their voters were told: stored (counted, or a "
             "change counted); refused since the poll was closed, or there is no_such_poll, or no_such_choice; "
-            "not_stored (or not known to be); turned_away (never sent there: too many waited, or these too long).",
+            "not_stored (or not known to be); rejected (never sent there: too many waited, or these too long).",
             labels=["outcome"],
         )
         for kind, outcome in _OUTCOMES.items():
             votes.add_metric([outcome], self._meter.outcomes[kind])
         box = self._app.get(BALLOT_BOX)
-        votes.add_metric(["turned_away"], box.turned_away if box else 0)
+        votes.add_metric(["rejected"], box.rejected if box else 0)
         yield votes
         yield _histogram("polls_batch_ballots", "Ballots in one transaction.", self._meter.batches)
         yield _histogram("polls_batch_duration_seconds", "How long such transactions took.", self._meter.batch_seconds)
@@ -98,14 +98,14 @@ class _Figures(Collector):
             yield GaugeMetricFamily("polls_ballots_waiting", "Ballots that wait for an answer.", box.waiting)
 
     def _news(self) -> Iterator[Metric]:
-        if standings := self._app.get(STANDINGS):
+        if poll_cache := self._app.get(POLL_CACHE):
             yield GaugeMetricFamily(
-                "polls_notices_heard",
+                "polls_listener_connected",
                 "Whether the database's notices are heard (1), or each page is read from the database (0).",
-                int(standings.is_trusted),
+                int(poll_cache.is_synced),
             )
         yield _histogram(
-            "polls_notice_lag_seconds",
+            "polls_listener_lag_seconds",
             "From the database's answer to a commit of this very process to the notice of it here; 0 where the notice "
             "came first. Of other processes' commits nobody knows the moment.",
             self._meter.lags,
@@ -117,8 +117,8 @@ class _Figures(Collector):
         )
 
     def _pool(self) -> Iterator[Metric]:
-        if engine := self._app.get(ENGINE):
-            use = engine.use
+        if database := self._app.get(DATABASE):
+            use = database.use
             connections = GaugeMetricFamily(
                 "polls_pool_connections",
                 "Open connections of the pool; one more is for ballots, and one for notices.",

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from polls.domain.errors import PollsUnavailable
 from polls.storage.checks.readiness import fitness, needed
-from polls.storage.postgres.pool import Engine
+from polls.storage.postgres.pool import Database
 
 PATIENCE = 2  # seconds until a database that doesn't answer counts as away
 
@@ -20,19 +20,19 @@ class Readiness:
         self._needed = needed()
         self._look: asyncio.Task[dict[str, str]] | None = None
 
-    async def of_database(self, engine: Engine) -> dict[str, str]:
+    async def of_database(self, database: Database) -> dict[str, str]:
         """What there is to say of the database and its schema, in words that tell a stranger nothing more."""
         if self._look is None:
-            self._look = asyncio.create_task(self._look_at(engine), context=Context())  # nobody's
+            self._look = asyncio.create_task(self._look_at(database), context=Context())  # nobody's
             self._look.add_done_callback(self._forget)
         return await asyncio.shield(self._look)
 
-    async def _look_at(self, engine: Engine) -> dict[str, str]:
+    async def _look_at(self, database: Database) -> dict[str, str]:
         try:
             async with asyncio.timeout(PATIENCE):
-                found = await fitness(engine, self._needed)
+                found = await fitness(database, self._needed)
         except (PollsUnavailable, TimeoutError):
-            return {"database": "away", "schema": "unknown"}
+            return {"database": "unreachable", "schema": "unknown"}
         return {
             "database": "writable" if found.is_writable else "read-only",
             "schema": "current" if found.is_current else "not current",

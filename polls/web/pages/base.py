@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 
 from aiohttp import hdrs, web
 
-from polls.domain.visibility import Seen, view
-from polls.web.http.page_cache import FOR_NOW, FOR_ONE, RENDERED, Page
-from polls.web.http.security_headers import HARDENING
-from polls.web.keys import STANDINGS
+from polls.domain.visibility import VisiblePoll, visible_to
+from polls.web.http.page_cache import FOR_NOW, FOR_ONE, RENDERED_PAGES, Page
+from polls.web.http.security_headers import RESPONSE_HEADERS
+from polls.web.keys import POLL_CACHE
 from polls.web.pages.problems import Problem
 from polls.web.pages.rendering import VARY, language_of, markup, render
 from polls.web.pages.session import person_of
@@ -58,9 +58,9 @@ class View(web.View):
         """
         request = self.request
         app, language = request.app, language_of(request)
-        hardening = app[HARDENING]
+        hardening = app[RESPONSE_HEADERS]
         name = (template, language.tag, caching, *parts)
-        page = app[RENDERED].get(name, source)
+        page = app[RENDERED_PAGES].get(name, source)
         if page is None:
             headers = {
                 "Content-Type": "text/html; charset=utf-8",
@@ -70,7 +70,7 @@ class View(web.View):
                 **hardening,
             }
             page = Page(markup(app, template, language, **context()), headers)
-            app[RENDERED].put(name, source, page)
+            app[RENDERED_PAGES].put(name, source, page)
         return page.answer(request)
 
 
@@ -78,47 +78,47 @@ class AboutPoll(View):
     """A page about the poll that its address names."""
 
     @property
-    def address(self) -> str:
+    def slug(self) -> str:
         """How the address names the poll."""
-        return self.request.match_info["address"]
+        return self.request.match_info["slug"]
 
     @property
     def question_id(self) -> int:
         """The id of the poll's question."""
-        return int(self.address)
+        return int(self.slug)
 
 
 class PollView(AboutPoll):
     """A public page about a poll, which comes from memory."""
 
-    async def find(self, *, after: int = 0) -> Seen:
+    async def find(self, *, after: int = 0) -> VisiblePoll:
         """What there is to see of the poll, not before its revision `after`. Raises PollNotFound, PollsUnavailable."""
         request = self.request
-        poll = await request.app[STANDINGS].find(self.question_id, after=after)
+        poll = await request.app[POLL_CACHE].find(self.question_id, after=after)
         viewer = viewer_of(request)
         if not poll.is_published:
             # The only public pages that ask who has signed in, and only for who brings the cookie.
             viewer = viewer._replace(person=await person_of(request))
-        return view(poll, viewer)
+        return visible_to(poll, viewer)
 
-    def caching(self, seen: Seen) -> str:
+    def caching(self, seen: VisiblePoll) -> str:
         """Who may keep a page of what this visitor sees: nobody, while it is not public."""
         return FOR_ONE if seen.poll.is_published else FOR_NOW
 
-    def form(self, seen: Seen, *, problem: Problem, marks: frozenset[int] | None = None) -> web.Response:
+    def form(self, seen: VisiblePoll, *, problem: Problem, marks: frozenset[int] | None = None) -> web.Response:
         """The poll's own page, with what is wrong with the ballot that was sent; `marks` are chosen on it.
 
         Without `marks` it is what this browser voted for.
         """
         response = render(
             self.request,
-            "detail.html",
+            "public/poll.html",
             status=problem.status,
             poll=seen.poll,
             error=problem.detail,
             marks=seen.marks if marks is None else marks,
             has_voted=bool(seen.marks),
-            here=self.url("poll", address=self.address),
+            here=self.url("poll", slug=self.slug),
         )
         response.headers["Cache-Control"] = self.caching(seen)
         return response

@@ -21,7 +21,7 @@ from polls.web.http.negotiation import preferences
 # Each language by its tag (BCP 47): the name that its readers give it, and the locale of its dates and numbers
 # (en_001 is the English of no country: 3 May 2026). The first is the one that the code is written in, and the one
 # for whoever reads none of them.
-SPOKEN = {"en": ("English", "en_001"), "zh-Hans": ("简体中文", "zh_Hans")}
+LANGUAGES = {"en": ("English", "en_001"), "zh-Hans": ("简体中文", "zh_Hans")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,14 @@ class Language:
         return _percent(share, self.locale)
 
 
-LANGUAGES: web.AppKey[Mapping[str, Language]] = web.AppKey("translations")  # by language tag, the default first
+TRANSLATIONS: web.AppKey[Mapping[str, Language]] = web.AppKey("translations")  # by language tag, the default first
 
 
 def load_languages(zone: tzinfo = UTC) -> Mapping[str, Language]:
     """All languages by tag, their words read from the catalogues in polls/locale/, with moments in the zone `zone`."""
     return {
-        tag: Language(tag, name, Locale.parse(locale), _words(locale), zone) for tag, (name, locale) in SPOKEN.items()
+        tag: Language(tag, name, Locale.parse(locale), _words(locale), zone)
+        for tag, (name, locale) in LANGUAGES.items()
     }
 
 

@@ -7,17 +7,17 @@ from polls.domain.errors import PollNotFound
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
 from polls.storage import questions
-from polls.web.http.cookies import forget, pattern, remember, remembered
+from polls.web.http.cookies import cookie_pattern, delete_cookie, read_cookie, set_cookie
 from polls.web.http.errors import NotSignedIn
-from polls.web.keys import ENGINE
+from polls.web.keys import DATABASE
 from polls.web.pages.base import AboutPoll, Method, View
 from polls.web.pages.languages import Language
 from polls.web.pages.rendering import language_of, render
 from polls.web.pages.session import account_of
 
-NOTICE_COOKIE = "notice"  # what was done, and to which poll or how many: for the next page to say
+FLASH_COOKIE = "flash"  # what was done, and to which poll or how many: for the next page to say
 
-_NOTICE = pattern(NOTICE_COOKIE, r"[a-z-]{1,30}\.[0-9]{1,9}")
+_FLASH = cookie_pattern(FLASH_COOKIE, r"[a-z-]{1,30}\.[0-9]{1,9}")
 _SOON = 60  # seconds
 
 
@@ -36,14 +36,14 @@ class PrivateView(View):
 
     def show(self, template: str, /, *, status: int = 200, **context: object) -> web.Response:
         """A page made for this answer alone."""
-        return render(self.request, template, status=status, **{"account": None, "notice": None, **context})
+        return render(self.request, template, status=status, **{"account": None, "flash": None, **context})
 
-    def go(self, address: str, *, notice: str | None = None, about: int = 0) -> web.Response:
-        """Send the browser to another page of ours, which says what was done: a `notice`, `about` so many, or which."""
+    def go(self, address: str, *, flash: str | None = None, about: int = 0) -> web.Response:
+        """Send the browser to another page of ours, which says what was done: a `flash`, `about` so many, or which."""
         response = web.Response(status=303, headers={"Location": address})
-        if notice is not None:
+        if flash is not None:
             path = self.url("admin")
-            remember(self.request, response, NOTICE_COOKIE, f"{notice}.{about}", path=path, seconds=_SOON)
+            set_cookie(self.request, response, FLASH_COOKIE, f"{flash}.{about}", path=path, seconds=_SOON)
         return response
 
 
@@ -65,12 +65,12 @@ class AdminView(PrivateView):
         return await super().answer(method)
 
     def show(self, template: str, /, *, status: int = 200, **context: object) -> web.Response:
-        said = remembered(self.request, _NOTICE)
+        said = read_cookie(self.request, _FLASH)
         kind, _, about = (said or "").partition(".")
-        notice = {"kind": kind, "about": int(about)} if said else None
-        response = super().show(template, status=status, **{"account": self.account, "notice": notice, **context})
+        flash = {"kind": kind, "about": int(about)} if said else None
+        response = super().show(template, status=status, **{"account": self.account, "flash": flash, **context})
         if said:
-            forget(self.request, response, NOTICE_COOKIE, path=self.url("admin"))
+            delete_cookie(self.request, response, FLASH_COOKIE, path=self.url("admin"))
         return response
 
 
@@ -79,7 +79,7 @@ class AdminPollView(AdminView, AboutPoll):
 
     async def find(self) -> Poll:
         """The poll as the database has it now. Raises PollNotFound where there is none, or none of theirs."""
-        poll = await questions.find(self.request.app[ENGINE], self.question_id)
+        poll = await questions.find(self.request.app[DATABASE], self.question_id)
         if poll is None or not self.person.may_edit(poll):
             raise PollNotFound(self.question_id)
         return poll

@@ -10,14 +10,14 @@ from aiohttp import hdrs, web
 from jinja2.runtime import Context
 
 from polls import paths
-from polls.web.http.cookies import pattern, remembered
+from polls.web.http.cookies import cookie_pattern, read_cookie
 from polls.web.http.request_ids import request_id
-from polls.web.http.static import static_address
+from polls.web.http.static import static_url
 from polls.web.keys import CONFIG
-from polls.web.pages.languages import LANGUAGES, Language, negotiate
+from polls.web.pages.languages import TRANSLATIONS, Language, negotiate
 
 LANGUAGE_COOKIE = "language"
-_LANGUAGE = pattern(LANGUAGE_COOKIE, "[A-Za-z-]{2,20}")
+_LANGUAGE = cookie_pattern(LANGUAGE_COOKIE, "[A-Za-z-]{2,20}")
 VARY = "Accept-Language, Cookie"  # what the language of an answer hangs on
 
 
@@ -37,13 +37,13 @@ def setup_templates(app: web.Application) -> None:
     environment.filters.update(date=_date, time=_time, number=_number, percent=_percent, period=_period)
     environment.filters.update(moment=datetime.fromisoformat)
     environment.install_gettext_callables(_gettext, _ngettext, newstyle=True)  # type: ignore[attr-defined]
-    environment.globals.update(site=config.site, static=partial(static_address, app), plural_forms=_plural_forms)
+    environment.globals.update(site=config.site, static=partial(static_url, app), plural_forms=_plural_forms)
 
 
 def markup(app: web.Application, template: str, language: Language, /, **context: object) -> str:
     """A page in `language`. Its context needs `here`, the address that the language links come back to."""
     environment = aiohttp_jinja2.get_env(app)
-    return environment.get_template(template).render(context, language=language, languages=app[LANGUAGES].values())
+    return environment.get_template(template).render(context, language=language, languages=app[TRANSLATIONS].values())
 
 
 def render(request: web.Request, template: str, /, *, status: int, **context: object) -> web.Response:
@@ -65,9 +65,9 @@ def render(request: web.Request, template: str, /, *, status: int, **context: ob
 def language_of(request: web.Request) -> Language:
     """The language that this request is answered in."""
     return negotiate(
-        remembered(request, _LANGUAGE),
+        read_cookie(request, _LANGUAGE),
         ",".join(request.headers.getall(hdrs.ACCEPT_LANGUAGE, ())),  # several lines are one list (RFC 9110, 5.3)
-        request.app[LANGUAGES],
+        request.app[TRANSLATIONS],
     )
 
 

@@ -5,23 +5,23 @@ from aiohttp import web
 from polls.domain.account import Account
 from polls.domain.permissions import Person
 from polls.storage import sessions
-from polls.web.http.cookies import forget, pattern, remember, remembered, root
-from polls.web.keys import ENGINE
+from polls.web.http.cookies import cookie_path, cookie_pattern, delete_cookie, read_cookie, set_cookie
+from polls.web.keys import DATABASE
 
 SESSION_COOKIE = "session"
 
-_TOKEN = pattern(SESSION_COOKIE, "[0-9A-Za-z_-]{43}")
+_TOKEN = cookie_pattern(SESSION_COOKIE, "[0-9A-Za-z_-]{43}")
 
 
 def token_of(request: web.Request) -> str | None:
     """The token that a browser brings; whether it is worth anything, the database knows."""
-    return remembered(request, _TOKEN)
+    return read_cookie(request, _TOKEN)
 
 
 async def account_of(request: web.Request) -> Account | None:
     """The account that this browser is signed in with. Without the cookie, nobody is asked."""
     token = token_of(request)
-    return await sessions.find(request.app[ENGINE], token) if token else None
+    return await sessions.find(request.app[DATABASE], token) if token else None
 
 
 async def person_of(request: web.Request) -> Person | None:
@@ -30,12 +30,12 @@ async def person_of(request: web.Request) -> Person | None:
     return account.person if account else None
 
 
-def remember_session(request: web.Request, response: web.StreamResponse, token: str) -> None:
+def set_session_cookie(request: web.Request, response: web.StreamResponse, token: str) -> None:
     """Let the browser come back with its session."""
     seconds = round(sessions.LONGEST.total_seconds())
-    remember(request, response, SESSION_COOKIE, token, path=root(request), seconds=seconds)
+    set_cookie(request, response, SESSION_COOKIE, token, path=cookie_path(request), seconds=seconds)
 
 
-def forget_session(request: web.Request, response: web.StreamResponse) -> None:
+def delete_session_cookie(request: web.Request, response: web.StreamResponse) -> None:
     """Take the cookie back, whose session has ended."""
-    forget(request, response, SESSION_COOKIE, path=root(request))
+    delete_cookie(request, response, SESSION_COOKIE, path=cookie_path(request))

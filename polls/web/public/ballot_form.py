@@ -8,7 +8,7 @@ from polls.web.http.numbers import number
 _MOST_MARKS = 100  # more than any ballot has; many may have to wait in memory
 
 
-def marked(form: MultiMapping[str], question_id: int) -> tuple[int, ...]:
+def parse_marks(form: MultiMapping[str], question_id: int) -> tuple[int, ...]:
     """The marks of a ballot for `question_id`: the ids of the choices that the form names, ascending.
 
     Raises NothingChosen where it names none, or what is no id.

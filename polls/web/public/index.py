@@ -4,7 +4,7 @@ from aiohttp import web
 
 from polls.web.http.numbers import number
 from polls.web.http.page_cache import FOR_ALL
-from polls.web.keys import STANDINGS
+from polls.web.keys import POLL_CACHE
 from polls.web.pages.base import View
 
 PAGE_SIZE = 5
@@ -16,11 +16,11 @@ class IndexView(View):
     async def get(self) -> web.StreamResponse:
         page = self._page() if self.request.rel_url.raw_query_string else 1
         # One more than fits tells whether there are older ones.
-        found = await self.request.app[STANDINGS].latest(skip=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1)
+        found = await self.request.app[POLL_CACHE].latest(skip=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1)
         if page > 1 and not found:
             raise web.HTTPNotFound
         return self.page(
-            "index.html",
+            "public/index.html",
             found,
             page,
             caching=FOR_ALL,

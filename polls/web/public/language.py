@@ -2,10 +2,10 @@
 
 from aiohttp import web
 
-from polls.web.http.cookies import remember
-from polls.web.http.redirects import own_address
+from polls.web.http.cookies import set_cookie
+from polls.web.http.redirects import local_path
 from polls.web.pages.base import View
-from polls.web.pages.languages import LANGUAGES
+from polls.web.pages.languages import TRANSLATIONS
 from polls.web.pages.rendering import LANGUAGE_COOKIE
 
 
@@ -14,12 +14,12 @@ class LanguageView(View):
 
     async def get(self) -> web.Response:
         tag = self.request.match_info["tag"]
-        if tag not in self.request.app[LANGUAGES]:
+        if tag not in self.request.app[TRANSLATIONS]:
             raise web.HTTPNotFound
         index = self.url("index")
         response = web.Response(
             status=web.HTTPSeeOther.status_code,
-            headers={"Location": own_address(self.request.query.get("next"), index), "Cache-Control": "no-store"},
+            headers={"Location": local_path(self.request.query.get("next"), index), "Cache-Control": "no-store"},
         )
-        remember(self.request, response, LANGUAGE_COOKIE, tag, path=index)
+        set_cookie(self.request, response, LANGUAGE_COOKIE, tag, path=index)
         return response

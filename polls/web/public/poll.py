@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from polls.web.pages.base import PollView
-from polls.web.pages.voter import introduce_voter
+from polls.web.pages.voter import ensure_voter_cookie
 
 
 class DetailView(PollView):
@@ -12,7 +12,7 @@ class DetailView(PollView):
     async def get(self) -> web.StreamResponse:
         seen = await self.find()
         response = self.page(
-            "detail.html",
+            "public/poll.html",
             seen.poll.question,  # stays the same when votes are counted
             seen.poll.question.id,
             seen.poll.is_closed,
@@ -24,8 +24,8 @@ class DetailView(PollView):
                 "error": None,
                 "marks": seen.marks,
                 "has_voted": bool(seen.marks),
-                "here": self.url("poll", address=self.address),
+                "here": self.url("poll", slug=self.slug),
             },
         )
-        introduce_voter(self.request, response)
+        ensure_voter_cookie(self.request, response)
         return response

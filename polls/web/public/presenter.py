@@ -10,24 +10,24 @@ import segno
 from aiohttp import web
 from markupsafe import Markup
 
-from polls.domain.visibility import STRANGER
-from polls.web.http.forwarded import scheme_of
+from polls.domain.visibility import ANONYMOUS
+from polls.web.http.forwarded import client_scheme
 from polls.web.keys import CONFIG
 from polls.web.pages.base import PollView
 
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,100}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 
 
-class PresentView(PollView):
+class PresenterView(PollView):
     """Results for a big screen, with a QR code that leads to the poll."""
 
     async def get(self) -> web.StreamResponse:
         seen = await self.find()
         site = self.request.app[CONFIG].site.url or _asked(self.request)
-        path = self.url("poll", address=self.address)
+        path = self.url("poll", slug=self.slug)
         qr_code = await asyncio.to_thread(_qr_code, site + path)  # a quarter of a second for a long address
         return self.page(
-            "present.html",
+            "public/presenter.html",
             seen.poll,
             self.question_id,
             site,
@@ -35,8 +35,8 @@ class PresentView(PollView):
             context=lambda: {
                 "poll": seen.poll,
                 "tally": seen.tally,
-                "marks": STRANGER.marks,
-                "here": self.url("present", address=self.address),
+                "marks": ANONYMOUS.marks,
+                "here": self.url("presenter", slug=self.slug),
                 "invitation": site + path,
                 "site_in_short": site.partition("://")[2],
                 "path": path,
@@ -49,7 +49,7 @@ class PresentView(PollView):
 def _asked(request: web.Request) -> str:
     """The scheme and host that the visitor asked."""
     host = request.headers.get("Host", "")
-    address = f"{scheme_of(request)}://{host}"
+    address = f"{client_scheme(request)}://{host}"
     try:
         is_one = _HOST.fullmatch(host) and urlsplit(address).port != 0
     except ValueError:  # brackets around what is no address of version 6, or a port that is none

@@ -19,7 +19,7 @@ class ResultsView(PollView):
         is_for_all = seen.poll.is_published and not seen.marks
         caching = FOR_NOW if after else FOR_ALL if is_for_all else self.caching(seen)
         return self.page(
-            "results.html",
+            "public/results.html",
             seen.poll,
             seen.poll.question.id,
             seen.marks,
@@ -28,7 +28,7 @@ class ResultsView(PollView):
                 "poll": seen.poll,
                 "tally": seen.tally,
                 "marks": seen.marks,
-                "here": self.url("results", address=self.address),
+                "here": self.url("results", slug=self.slug),
             },
         )
 

@@ -6,28 +6,28 @@ from aiohttp import hdrs, web
 
 from polls.domain.ballot import Ballot
 from polls.domain.errors import NothingChosen, PollClosed, PollsUnavailable, TooManyVoters, VoteNotStored
-from polls.domain.visibility import view
+from polls.domain.visibility import visible_to
 from polls.storage.ballots import Outcome
 from polls.web.http.connections import has_hung_up
 from polls.web.http.forms import read_form
-from polls.web.http.forwarded import network_of
-from polls.web.http.prebuilt import Ready
-from polls.web.keys import BALLOT_BOX, STANDINGS, TURNSTILE
+from polls.web.http.forwarded import client_network
+from polls.web.http.prebuilt import PrebuiltAnswer
+from polls.web.keys import BALLOT_BOX, POLL_CACHE, VOTE_RATE_LIMIT
 from polls.web.pages.base import PollView
 from polls.web.pages.problems import respond, retry_after, wants_json, wording
 from polls.web.pages.rendering import language_of, render
 from polls.web.pages.voter import (
-    introduce_voter,
+    ensure_voter_cookie,
     known_voter,
-    name_in_poll,
     new_voter,
-    remember_marks,
-    remember_voter,
+    set_ballot_cookie,
+    set_voter_cookie,
     viewer_of,
+    voter_key,
 )
-from polls.web.public.ballot_form import marked
+from polls.web.public.ballot_form import parse_marks
 
-VOTED = web.AppKey("vote_redirect", Ready)  # the part that is the same in the answers to all voters
+VOTE_REDIRECT = web.AppKey("vote_redirect", PrebuiltAnswer)  # the part that is the same in the answers to all voters
 
 
 _NOBODY_WAITS = 499  # as nginx calls it, and logs alone are told
@@ -41,7 +41,7 @@ class VoteView(PollView):
         request, question_id = self.request, self.question_id
         form = await read_form(request)
         try:
-            marks = marked(form, question_id)
+            marks = parse_marks(form, question_id)
         except NothingChosen as error:
             return await self._ask_again(error)
         if has_hung_up(request):
@@ -50,31 +50,31 @@ class VoteView(PollView):
         known = known_voter(request)
         voter = known or new_voter()
         app = request.app
-        ballot = Ballot(question_id, name_in_poll(voter, question_id), marks)
+        ballot = Ballot(question_id, voter_key(voter, question_id), marks)
         outcome: Outcome | TooManyVoters
         try:
             # Where there is no address, everybody would be one network.
-            if (turnstile := app[TURNSTILE]) and (network := network_of(request)):
-                turnstile.enter(network, voter)
+            if (vote_rate_limit := app[VOTE_RATE_LIMIT]) and (network := client_network(request)):
+                vote_rate_limit.enter(network, voter)
             (outcome,) = await app[BALLOT_BOX].cast([ballot])
         except (VoteNotStored, TooManyVoters) as error:
             outcome = error
         if isinstance(outcome, VoteNotStored | TooManyVoters):
             response = self._offer_another_try(outcome, marks)
-            remember_voter(request, response, voter)
+            set_voter_cookie(request, response, voter)
             return response
         if isinstance(outcome, NothingChosen | PollClosed):
             return await self._ask_again(outcome)
         if not isinstance(outcome, int):
             raise outcome
-        address = self.address
+        slug = self.slug
         # The page waits for this revision, whichever process answers: so that voters see their own vote counted.
-        results = f"{self.url('results', address=address)}?after={outcome}"
-        voted = app[VOTED].answer(request)
+        results = f"{self.url('results', slug=slug)}?after={outcome}"
+        voted = app[VOTE_REDIRECT].answer(request)
         voted.headers[hdrs.LOCATION] = results
         if known is None:
-            remember_voter(request, voted, voter)
-        remember_marks(request, voted, marks, path=self.url("poll", address=address))
+            set_voter_cookie(request, voted, voter)
+        set_ballot_cookie(request, voted, marks, path=self.url("poll", slug=slug))
         return voted
 
     async def _ask_again(self, refusal: NothingChosen | PollClosed) -> web.Response:
@@ -90,7 +90,7 @@ class VoteView(PollView):
         if wants_json(self.request):
             raise refusal
         response = self.form(seen, problem=wording(refusal, language_of(self.request)))
-        introduce_voter(self.request, response)
+        ensure_voter_cookie(self.request, response)
         return response
 
     def _offer_another_try(self, error: VoteNotStored | TooManyVoters, marks: tuple[int, ...]) -> web.Response:
@@ -98,18 +98,18 @@ class VoteView(PollView):
         if wants_json(self.request):
             return respond(self.request, error)
         problem = wording(error, language_of(self.request))
-        poll = self.request.app[STANDINGS].remembered(self.question_id)
+        poll = self.request.app[POLL_CACHE].last_known(self.question_id)
         if poll and poll.is_published and not poll.is_closed and poll.offers(*marks):
-            response = self.form(view(poll, viewer_of(self.request)), problem=problem, marks=frozenset(marks))
+            response = self.form(visible_to(poll, viewer_of(self.request)), problem=problem, marks=frozenset(marks))
         else:
             response = render(
                 self.request,
-                "not_counted.html",
+                "public/not_counted.html",
                 status=problem.status,
                 problem=problem,
-                address=self.address,
+                slug=self.slug,
                 marks=marks,
-                here=self.url("poll", address=self.address),
+                here=self.url("poll", slug=self.slug),
             )
         response.headers["Cache-Control"] = "no-store"
         response.headers["Retry-After"] = str(retry_after(error))

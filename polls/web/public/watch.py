@@ -8,13 +8,13 @@ from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
 from polls.domain.errors import PollNotFound, PollsUnavailable
 from polls.domain.poll import Poll
-from polls.domain.visibility import STRANGER, view
+from polls.domain.visibility import ANONYMOUS, visible_to
 from polls.web.http.errors import NotAWebSocket, TooManyWatchers
 from polls.web.http.limits import most_watchers
 from polls.web.http.request_ids import REQUEST_ID, request_id
-from polls.web.http.same_origin import refuse_other_sites_sockets
-from polls.web.http.security_headers import harden
-from polls.web.keys import AUDIENCE, CONFIG, STANDINGS
+from polls.web.http.same_origin import check_websocket_origin
+from polls.web.http.security_headers import set_security_headers
+from polls.web.keys import BROADCASTER, CONFIG, POLL_CACHE
 from polls.web.pages.base import PollView
 
 HEARTBEAT = 20  # seconds between two pings; who doesn't answer within half of that is gone
@@ -27,17 +27,17 @@ class WatchView(PollView):
     """A WebSocket that tells how the poll stands, at once and then at each change."""
 
     async def get(self) -> web.StreamResponse:
-        refuse_other_sites_sockets(self.request)
+        check_websocket_origin(self.request)
         await self.find()
         socket = web.WebSocketResponse(
             heartbeat=HEARTBEAT, max_msg_size=_LARGEST, timeout=_FAREWELL, compress=False, autoclose=True
         )
         if not _is_asked_for(socket, self.request):
             raise NotAWebSocket
-        audience = self.request.app[AUDIENCE]
+        audience = self.request.app[BROADCASTER]
         if len(audience) >= most_watchers(self.request.app[CONFIG].limits):
             raise TooManyWatchers
-        harden(self.request, socket)
+        set_security_headers(self.request, socket)
         socket.headers[REQUEST_ID] = request_id()
         try:
             await socket.prepare(self.request)
@@ -45,7 +45,7 @@ class WatchView(PollView):
             return socket
         watcher = _Connection(self.request, socket)
         try:
-            await self.request.app[STANDINGS].watch(self.question_id, watcher)
+            await self.request.app[POLL_CACHE].watch(self.question_id, watcher)
             await _hear_out(socket)
         except PollNotFound:
             await watcher.dismiss(WSCloseCode.OK, "there is no such poll")
@@ -68,7 +68,7 @@ def _is_asked_for(socket: web.WebSocketResponse, request: web.Request) -> bool:
 def as_message(poll: Poll) -> bytes | None:
     """How a poll stands, as everybody may see it, for programs; None where there is nothing to be seen."""
     try:
-        seen = view(poll, STRANGER)
+        seen = visible_to(poll, ANONYMOUS)
     except PollNotFound:
         return None
     return json.dumps(

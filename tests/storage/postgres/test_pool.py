@@ -10,15 +10,15 @@ from psycopg2.extensions import parse_dsn
 from polls.config.settings import Postgres
 from polls.domain.errors import PollsUnavailable
 from polls.storage.postgres import pool
-from polls.storage.postgres.connect import Connection, UnusableDatabase, connect, environment
-from polls.storage.postgres.pool import Engine, acquired, open_engine, transaction
-from polls.storage.postgres.primary import database as database_of
+from polls.storage.postgres.connect import Connection, UnusableDatabase, connect, libpq_environment
+from polls.storage.postgres.pool import Database, acquired, open_database, transaction
+from polls.storage.postgres.primary import database_name as database_of
 from polls.storage.postgres.primary import dsn
 
 
 @pytest.fixture
-async def engine(postgres: Postgres) -> AsyncIterator[Engine]:
-    engine = await open_engine(replace(postgres, minsize=2, maxsize=3))
+async def engine(postgres: Postgres) -> AsyncIterator[Database]:
+    engine = await open_database(replace(postgres, minsize=2, maxsize=3))
     yield engine
     await engine.close()
 
@@ -31,7 +31,9 @@ async def connections(database: Connection) -> int:
         return (cursor.fetchone() or ())[0]
 
 
-async def test_the_pool_keeps_its_least_size_and_never_passes_its_largest(engine: Engine, database: Connection) -> None:
+async def test_the_pool_keeps_its_least_size_and_never_passes_its_largest(
+    engine: Database, database: Connection
+) -> None:
     assert await connections(database) == 2
 
     held = [await engine.pool.acquire() for _ in range(3)]
@@ -45,7 +47,7 @@ async def test_the_pool_keeps_its_least_size_and_never_passes_its_largest(engine
 
 
 async def test_nothing_stays_open_when_the_pool_is_closed(postgres: Postgres, database: Connection) -> None:
-    engine = await open_engine(postgres)
+    engine = await open_database(postgres)
     await engine.close()
 
     async with asyncio.timeout(5):
@@ -53,19 +55,19 @@ async def test_nothing_stays_open_when_the_pool_is_closed(postgres: Postgres, da
             await asyncio.sleep(0.01)
 
 
-async def test_a_statement_that_takes_too_long_makes_polls_unavailable(engine: Engine) -> None:
+async def test_a_statement_that_takes_too_long_makes_polls_unavailable(engine: Database) -> None:
     with pytest.raises(PollsUnavailable):
         async with acquired(engine) as connection:
             await connection.execute("SELECT pg_sleep(5)")
 
 
-async def test_a_server_that_takes_no_changes_makes_polls_unavailable(engine: Engine) -> None:
+async def test_a_server_that_takes_no_changes_makes_polls_unavailable(engine: Database) -> None:
     with pytest.raises(PollsUnavailable):
         async with transaction(engine) as connection:
             await connection.execute("SET TRANSACTION READ ONLY; CREATE TABLE new ()")
 
 
-async def test_a_visitor_who_goes_away_is_cancelled_as_usual(engine: Engine) -> None:
+async def test_a_visitor_who_goes_away_is_cancelled_as_usual(engine: Database) -> None:
     async def visit() -> None:
         async with acquired(engine) as connection:
             await connection.execute("SELECT pg_sleep(1)")
@@ -79,7 +81,7 @@ async def test_a_visitor_who_goes_away_is_cancelled_as_usual(engine: Engine) -> 
 
 
 async def test_a_pool_without_a_free_connection_makes_polls_unavailable(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "ACQUIRE_TIMEOUT", 0.1)
     async with acquired(engine), acquired(engine), acquired(engine):
@@ -93,7 +95,7 @@ async def test_a_pool_without_a_free_connection_makes_polls_unavailable(
 
 @pytest.mark.parametrize("fault", [ValueError("filedescriptor out of range"), FileNotFoundError(2, "closed")])
 async def test_what_aiopg_stumbles_over_makes_polls_unavailable(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, fault: Exception
+    engine: Database, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     async def stumble(_: object) -> None:
         raise fault
@@ -108,7 +110,9 @@ async def test_what_aiopg_stumbles_over_makes_polls_unavailable(
         pass
 
 
-async def test_a_connection_that_is_closed_twice_takes_nothing_from_who_has_its_number_by_then(engine: Engine) -> None:
+async def test_a_connection_that_is_closed_twice_takes_nothing_from_who_has_its_number_by_then(
+    engine: Database,
+) -> None:
     connection = await engine.connect()
     number = connection.raw.fileno()
     heard = asyncio.Event()
@@ -125,7 +129,7 @@ async def test_a_connection_that_is_closed_twice_takes_nothing_from_who_has_its_
         asyncio.get_running_loop().remove_reader(successor)
 
 
-async def test_nobody_who_waits_for_a_connection_is_overtaken(engine: Engine) -> None:
+async def test_nobody_who_waits_for_a_connection_is_overtaken(engine: Database) -> None:
     served: list[int] = []
 
     async def visit(number: int) -> None:
@@ -138,7 +142,7 @@ async def test_nobody_who_waits_for_a_connection_is_overtaken(engine: Engine) ->
     assert served == list(range(100))
 
 
-async def test_connections_that_the_server_has_ended_are_replaced(engine: Engine, database: Connection) -> None:
+async def test_connections_that_the_server_has_ended_are_replaced(engine: Database, database: Connection) -> None:
     with database.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -180,7 +184,7 @@ def test_any_character_may_stand_in_any_setting() -> None:
 
 
 def test_postgresqls_own_programs_get_the_settings_as_environment() -> None:
-    assert environment(Postgres(host="db", password="secret", sslmode="require")) == {
+    assert libpq_environment(Postgres(host="db", password="secret", sslmode="require")) == {
         "PGHOST": "db",
         "PGPASSWORD": "secret",
         "PGSSLMODE": "require",

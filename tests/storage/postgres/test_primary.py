@@ -14,13 +14,13 @@ import pytest
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot
 from polls.domain.errors import NothingChosen, PollsUnavailable, VoteNotStored
-from polls.domain.events import AllMayHaveChanged, Silence
+from polls.domain.events import CacheInvalidated, ListenerLost
 from polls.storage.ballots import Recorder
 from polls.storage.checks.readiness import fitness
-from polls.storage.listener import notices
+from polls.storage.listener import listen
 from polls.storage.postgres import migrations, pool
-from polls.storage.postgres.connect import UnusableDatabase, connect, environment
-from polls.storage.postgres.pool import Engine, acquired, open_engine
+from polls.storage.postgres.connect import UnusableDatabase, connect, libpq_environment
+from polls.storage.postgres.pool import Database, acquired, open_database
 from polls.storage.postgres.primary import ASK_TIMEOUT, Host, NoHost, find
 from tests.support.processes import eventually, free_port
 from tests.support.servers import USER, Server, running
@@ -28,7 +28,7 @@ from tests.support.servers import USER, Server, running
 HASTY = {"fsync": "off"}  # nobody pulls the plug
 
 
-async def is_writable(engine: Engine) -> bool:
+async def is_writable(engine: Database) -> bool:
     return (await fitness(engine, frozenset())).is_writable
 
 
@@ -60,8 +60,8 @@ def poll(primary: Server) -> None:
 
 
 @pytest.fixture
-async def engine(poll: None, primary: Server, standby: Server) -> AsyncIterator[Engine]:  # noqa: ARG001 - it is copied
-    engine = await open_engine(settings(primary, standby))
+async def engine(poll: None, primary: Server, standby: Server) -> AsyncIterator[Database]:  # noqa: ARG001 - it is copied
+    engine = await open_database(settings(primary, standby))
     yield engine
     await engine.close()
 
@@ -122,7 +122,7 @@ def test_commands_and_postgresqls_own_programs_are_led_to_it(primary: Server, st
         cursor.execute("SHOW transaction_read_only")
         assert cursor.fetchall() == [("off",)]
 
-    assert environment(settings(standby, primary))["PGPORT"] == str(primary.address["port"])
+    assert libpq_environment(settings(standby, primary))["PGPORT"] == str(primary.address["port"])
 
 
 async def test_where_none_takes_votes_one_line_says_what_each_has_answered(
@@ -141,9 +141,9 @@ async def test_where_none_takes_votes_one_line_says_what_each_has_answered(
     with pytest.raises(UnusableDatabase, match=f"^{re.escape(said)}$"), connect(candidates):
         pass
     with pytest.raises(UnusableDatabase, match=f"^{re.escape(said)}$"):
-        environment(candidates)
+        libpq_environment(candidates)
     with pytest.raises(UnusableDatabase, match=f"^{re.escape(said)}$"):
-        await open_engine(candidates)
+        await open_database(candidates)
 
 
 def test_why_a_host_lets_nobody_in_is_said_with_its_name(primary: Server, standby: Server) -> None:
@@ -173,7 +173,7 @@ def test_nobody_goes_back_to_an_old_primary_when_the_promoted_one_is_away(primar
 
 
 async def test_a_host_that_is_alone_is_not_asked_again(primary: Server, asked: list[Postgres]) -> None:
-    engine = await open_engine(settings(primary))
+    engine = await open_database(settings(primary))
     for _ in range(3):
         with pytest.raises(PollsUnavailable):
             async with acquired(engine) as connection:
@@ -183,23 +183,23 @@ async def test_a_host_that_is_alone_is_not_asked_again(primary: Server, asked: l
     assert len(asked) == 1
 
 
-async def test_many_who_are_in_doubt_at_once_ask_once(engine: Engine, asked: list[Postgres]) -> None:
+async def test_many_who_are_in_doubt_at_once_ask_once(engine: Database, asked: list[Postgres]) -> None:
     async def visit() -> object:
         async with acquired(engine) as connection:
             return await connection.scalar("SELECT 1")
 
-    engine.doubt(engine.pool)
+    engine.recheck_primary(engine.pool)
 
     assert await asyncio.gather(*(visit() for _ in range(20))) == [1] * 20
     assert len(asked) == 1
 
 
 async def test_everything_moves_when_the_primary_takes_no_votes_any_more(
-    engine: Engine, primary: Server, standby: Server
+    engine: Database, primary: Server, standby: Server
 ) -> None:
-    recorder, listening = Recorder(engine), notices(engine)
+    recorder, listening = Recorder(engine), listen(engine)
     async with aclosing(listening), asyncio.timeout(20):
-        while not isinstance(await anext(listening), AllMayHaveChanged):
+        while not isinstance(await anext(listening), CacheInvalidated):
             pass
         assert isinstance((await recorder.record([Ballot(1, b"ann", (1,))], 5))[0], int)
         assert eventually(lambda: standby.execute("SELECT ballots FROM question") == [(1,)])
@@ -214,9 +214,9 @@ async def test_everything_moves_when_the_primary_takes_no_votes_any_more(
             assert standby.execute("SELECT ballots FROM question") == [(2,)]
             async with acquired(engine) as connection:
                 assert await connection.scalar("SELECT inet_server_port()") == standby.address["port"]
-            while not isinstance(await anext(listening), Silence):
+            while not isinstance(await anext(listening), ListenerLost):
                 pass
-            while not isinstance(await anext(listening), AllMayHaveChanged):
+            while not isinstance(await anext(listening), CacheInvalidated):
                 pass
         finally:
             turn_read_only(primary, "off")
@@ -224,7 +224,7 @@ async def test_everything_moves_when_the_primary_takes_no_votes_any_more(
 
 
 async def test_what_the_old_primary_alone_knew_of_a_poll_is_forgotten(
-    engine: Engine, primary: Server, standby: Server
+    engine: Database, primary: Server, standby: Server
 ) -> None:
     recorder = Recorder(engine)
     await recorder.record([Ballot(1, b"ann", (1,))], 5)
@@ -235,14 +235,14 @@ async def test_what_the_old_primary_alone_knew_of_a_poll_is_forgotten(
     standby.execute("INSERT INTO choice (id, question_id, choice_text) VALUES (20, 1, 'Perhaps')")
     assert primary.execute("SELECT edition FROM question") == standby.execute("SELECT edition FROM question")
 
-    engine.doubt(engine.pool)
+    engine.recheck_primary(engine.pool)
     outcomes = await recorder.record([Ballot(1, b"bob", (10,))], 5)
     recorder.close()
 
     assert isinstance(outcomes[0], NothingChosen)
 
 
-async def test_what_hangs_at_the_old_primary_is_let_go(engine: Engine, primary: Server, standby: Server) -> None:
+async def test_what_hangs_at_the_old_primary_is_let_go(engine: Database, primary: Server, standby: Server) -> None:
     async def hang() -> None:
         async with acquired(engine) as connection:
             await connection.execute("SELECT pg_sleep(1)")
@@ -253,8 +253,8 @@ async def test_what_hangs_at_the_old_primary_is_let_go(engine: Engine, primary: 
     standby.promote()
     primary.freeze()
     try:
-        engine.doubt(engine.pool)
-        await engine.lead()
+        engine.recheck_primary(engine.pool)
+        await engine.connect_to_primary()
 
         with pytest.raises(PollsUnavailable):
             await asyncio.wait_for(hanging, 1)
@@ -264,7 +264,7 @@ async def test_what_hangs_at_the_old_primary_is_let_go(engine: Engine, primary: 
 
 
 async def test_while_no_host_takes_votes_it_is_not_writable_and_then_it_is(
-    engine: Engine, primary: Server, standby: Server
+    engine: Database, primary: Server, standby: Server
 ) -> None:
     turn_read_only(primary, "on")
     try:

@@ -32,8 +32,8 @@ async def select(browser: Client, do: str, *ids: int, **more: str) -> Any:
 async def confirm(browser: Client, asked: Any) -> str:
     """Say yes, and return what the next page says."""
     response = await browser.post(SELECTED, data=fields(parse(await asked.text()), SELECTED))
-    (notice,) = find(parse(await response.text()), "p", class_="notice")
-    return words(notice)
+    (flash,) = find(parse(await response.text()), "p", class_="flash")
+    return words(flash)
 
 
 def ends(database: Connection) -> list[bool]:
@@ -174,8 +174,8 @@ async def test_where_there_is_nothing_to_do_it_says_so(
     response = await select(ada, do, *ids, sure="yes", back="/admin/?sort=text")
 
     assert (response.status, response.headers["Location"]) == (303, "/admin/?sort=text")
-    (notice,) = find(parse(await (await ada.get("/admin/")).text()), "p", class_="notice")
-    assert words(notice) == said
+    (flash,) = find(parse(await (await ada.get("/admin/")).text()), "p", class_="flash")
+    assert words(flash) == said
     assert history(database) == []
 
 

@@ -248,7 +248,7 @@ async def test_of_a_hundred_guesses_at_once_five_are_looked_at(client: Client, s
 
 async def test_made_up_names_keep_nobody_else_waiting(config: Config, aiohttp_client: Any) -> None:
     """However many sign-ins wait at one place, whoever comes from another is next but a few."""
-    app = create_app(replace(config, proxied=1))
+    app = create_app(replace(config, trusted_proxies=1))
     app[PASSWORDS] = Passwords()  # which take their time
     client: Client = await aiohttp_client(app)
     await add_account(client, "ada")
@@ -267,7 +267,7 @@ async def test_made_up_names_keep_nobody_else_waiting(config: Config, aiohttp_cl
 
 
 async def test_who_guesses_elsewhere_keeps_nobody_waiting_here(config: Config, aiohttp_client: Any) -> None:
-    app = create_app(replace(config, proxied=1))
+    app = create_app(replace(config, trusted_proxies=1))
     app[PASSWORDS] = Passwords(CHEAP)
     client: Client = await aiohttp_client(app)
     await add_account(client, "ada")

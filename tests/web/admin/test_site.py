@@ -13,7 +13,7 @@ from polls.config.settings import Config, Site
 from polls.domain.permissions import COMMAND_LINE
 from polls.storage import accounts
 from polls.storage.passwords import Passwords
-from polls.web.keys import ENGINE, PASSWORDS
+from polls.web.keys import DATABASE, PASSWORDS
 from tests.conftest import Ask
 from tests.support.pages import fields, find, links, parse, words
 from tests.web.conftest import CHEAP, PASSWORD, Client
@@ -30,7 +30,7 @@ async def serve(config: Config, aiohttp_client: Any) -> Client:
     ("site", "header"),
     [
         (Site(name="Village hall"), "Village hall: administration"),
-        (Site(name="Village hall", header="Behind the counter"), "Behind the counter"),
+        (Site(name="Village hall", admin_title="Behind the counter"), "Behind the counter"),
     ],
 )
 async def test_the_admin_is_called_as_the_configuration_says(
@@ -46,7 +46,7 @@ async def test_the_admin_is_called_as_the_configuration_says(
 
 async def test_a_template_of_the_admin_can_be_replaced(config: Config, aiohttp_client: Any, tmp_path: Path) -> None:
     (tmp_path / "admin").mkdir()
-    (tmp_path / "admin/login.html").write_text(
+    (tmp_path / "admin/sign_in.html").write_text(
         '{% extends "admin/base.html" %}{% block title %}Hello{% endblock %}'
         "{% block content %}<h1>Hello!</h1>{% endblock %}"
     )
@@ -82,7 +82,7 @@ async def test_the_admin_works_below_a_prefix(config: Config, aiohttp_client: An
     app[PASSWORDS] = Passwords(CHEAP)
     parent.add_subapp("/village/", app)
     client: Client = await aiohttp_client(parent)
-    await accounts.add(app[ENGINE], COMMAND_LINE, "ada", await app[PASSWORDS].hash(PASSWORD, "ada"))
+    await accounts.add(app[DATABASE], COMMAND_LINE, "ada", await app[PASSWORDS].hash(PASSWORD, "ada"))
 
     response = await client.get("/village/admin/users/")
     assert response.url.path == "/village/admin/login"

@@ -7,7 +7,7 @@ import pytest
 
 from polls.app import create_app
 from polls.config.settings import Config, Site
-from polls.web.http.security_headers import HTTPS_ALONE
+from polls.web.http.security_headers import HTTPS_HEADERS
 from tests.conftest import Ask
 from tests.support.pages import links, parse
 
@@ -29,7 +29,7 @@ async def test_cookies_are_for_https_alone_where_a_trusted_proxy_says_that_visit
     config: Config, aiohttp_client: Any, ask: Ask, proxies: int, forwarded: str, secure: bool
 ) -> None:
     ask("Tea?", "Yes")
-    client = await aiohttp_client(create_app(replace(config, proxied=proxies)))
+    client = await aiohttp_client(create_app(replace(config, trusted_proxies=proxies)))
 
     response = await client.get("/poll/1", headers={"X-Forwarded-Proto": forwarded})
 
@@ -40,7 +40,7 @@ async def test_the_big_screen_invites_to_the_address_that_the_visitor_knows(
     config: Config, aiohttp_client: Any, ask: Ask
 ) -> None:
     ask("Tea?", "Yes")
-    client = await aiohttp_client(create_app(replace(config, proxied=1)))
+    client = await aiohttp_client(create_app(replace(config, trusted_proxies=1)))
     headers = {"X-Forwarded-Proto": "https", "Host": "polls.example.org"}
 
     page = parse(await (await client.get("/poll/1/present", headers=headers)).text())
@@ -59,4 +59,4 @@ async def test_where_the_public_address_is_https_browsers_are_told_to_come_by_no
 
     for address in ("/", "/poll/1", "/nowhere", "/static/css/base.css", "/admin/"):
         headers = (await client.get(address, allow_redirects=False)).headers
-        assert (HTTPS_ALONE.items() <= dict(headers).items()) is alone, address
+        assert (HTTPS_HEADERS.items() <= dict(headers).items()) is alone, address

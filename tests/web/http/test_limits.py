@@ -33,9 +33,9 @@ async def vote(client: TestClient, choice: int = 1, voter: int | None = None, **
 async def limited(config: Config, aiohttp_client: Any, ask: Ask) -> TestClient:
     """A client of an application that lets two voters a minute in from each network, and is impatient."""
     ask("Tea?", "Yes", "No")
-    limits = Limits(body=1, watchers=2)
-    votes = replace(config.votes, per_address=2)
-    app = create_app(replace(config, proxied=1, votes=votes, limits=limits))
+    limits = Limits(body_timeout=1, websockets=2)
+    votes = replace(config.votes, rate_limit=2)
+    app = create_app(replace(config, trusted_proxies=1, votes=votes, limits=limits))
     return await aiohttp_client(app, cookie_jar=DummyCookieJar())  # each request is another browser's
 
 
@@ -162,7 +162,7 @@ async def test_the_limits_hold_whoever_runs_the_application(config: Config) -> N
     try:
         assert runner.server is not None
         handler = runner.server()
-        assert handler.keepalive_timeout == config.limits.idle == 10
+        assert handler.keepalive_timeout == config.limits.keepalive_timeout == 10
         assert handler.logger.name == "aiohttp.server"
         assert (handler.max_line_size, handler.max_field_size, handler.max_headers) == (8190, 8190, 64)
     finally:
@@ -176,7 +176,7 @@ async def test_the_limits_hold_whoever_runs_the_application(config: Config) -> N
         (-1, Limits(), 20_000, 15_000),  # without end
         (1024, Limits(), 774, 580),
         (256, Limits(), 128, 96),
-        (1024, Limits(connections=100, watchers=10), 100, 10),
+        (1024, Limits(connections=100, websockets=10), 100, 10),
         (1024, Limits(connections=5000), 774, 580),
         (1_000_000, Limits(connections=50_000), 50_000, 37_500),
     ],

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from polls.app import create_app
-from polls.config.settings import Config, Memory
+from polls.config.settings import Cache, Config
 from polls.storage.postgres.connect import Connection
 from polls.web.http.page_cache import Page, RenderedPages
 from tests.conftest import Ask, CaughtUp
@@ -113,7 +113,13 @@ async def test_a_page_has_a_new_name_when_it_has_changed(
     client.session.cookie_jar.clear()
     after = {address: (await client.get(address, headers=ANN)).headers["ETag"] for address in PAGES}
     assert [before[address] == after[address] for address in PAGES] == [True, True, False]
-    assert renderings == ["index.html", "detail.html", "results.html", "results.html", "results.html"]
+    assert renderings == [
+        "public/index.html",
+        "public/poll.html",
+        "public/results.html",
+        "public/results.html",
+        "public/results.html",
+    ]
 
 
 async def test_the_name_of_a_page_tells_nothing_but_whether_it_is_the_same(
@@ -239,7 +245,7 @@ async def test_a_scheduled_poll_appears_and_closes_at_its_hour(
 async def test_more_polls_than_fit_into_memory_are_served_all_the_same(
     config: Config, ask: Ask, aiohttp_client: Any
 ) -> None:
-    client = await aiohttp_client(create_app(replace(config, memory=Memory(polls=2))))
+    client = await aiohttp_client(create_app(replace(config, cache=Cache(polls=2))))
     for number in range(1, 6):
         ask(f"Number {number}?", "Yes")
 

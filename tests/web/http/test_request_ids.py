@@ -119,7 +119,7 @@ INSANE = ["", "0" * 65, "a b", "a.b", "1;2", "<b>", "a\u00e9", "١", "%0A", '"']
 
 
 async def test_the_id_that_a_trusted_proxy_gives_is_kept_where_it_is_sane(config: Config, aiohttp_client: Any) -> None:
-    client = await aiohttp_client(create_app(replace(config, proxied=1)))
+    client = await aiohttp_client(create_app(replace(config, trusted_proxies=1)))
 
     for address in ("/", "/nowhere"):
         for given in SANE:

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from polls.web.http.slow_readers import Outbox
+from polls.web.http.slow_readers import SlowReaders
 
 PATIENCE = 0.3
 
 
 @pytest.fixture
-async def outbox() -> AsyncIterator[Outbox]:
-    outbox = Outbox(PATIENCE)
-    outbox.open()
-    yield outbox
-    outbox.close()
+async def slow_readers() -> AsyncIterator[SlowReaders]:
+    slow_readers = SlowReaders(PATIENCE)
+    slow_readers.open()
+    yield slow_readers
+    slow_readers.close()
 
 
 class Connection(asyncio.Protocol):
@@ -37,10 +37,10 @@ class Connection(asyncio.Protocol):
 
 
 @pytest.fixture
-async def connection(outbox: Outbox) -> AsyncIterator[Connection]:
+async def connection(slow_readers: SlowReaders) -> AsyncIterator[Connection]:
     connection = Connection()
     await connection.open()
-    outbox.add(connection.transport)
+    slow_readers.add(connection.transport)
     yield connection
     connection.transport.abort()
     connection.visitor.close()
@@ -97,24 +97,24 @@ async def test_who_takes_it_late_but_in_time_keeps_the_connection(connection: Co
 
 
 async def test_who_asks_for_more_all_the_time_has_taken_what_came_before(
-    outbox: Outbox, connection: Connection
+    slow_readers: SlowReaders, connection: Connection
 ) -> None:
     connection.transport.write(bytes(10_000_000))
     for _ in range(30):
-        outbox.add(connection.transport)
+        slow_readers.add(connection.transport)
         assert not await is_lost(connection, PATIENCE / 10)
 
     assert await is_lost(connection, 10)
 
 
-async def test_connections_that_are_gone_are_forgotten(outbox: Outbox, connection: Connection) -> None:
-    outbox.add(connection.transport)
-    outbox.add(None)
+async def test_connections_that_are_gone_are_forgotten(slow_readers: SlowReaders, connection: Connection) -> None:
+    slow_readers.add(connection.transport)
+    slow_readers.add(None)
     async with asyncio.timeout(10):
-        while not outbox._connections:
+        while not slow_readers._connections:
             await asyncio.sleep(0.01)
 
         connection.visitor.close()
 
-        while outbox._connections:
+        while slow_readers._connections:
             await asyncio.sleep(0.01)

@@ -88,7 +88,7 @@ async def test_the_new_form_has_three_empty_slots_and_is_published_now(ada: Clie
 
 
 @pytest.mark.parametrize(
-    ("do", "address", "notice"),
+    ("do", "address", "flash"),
     [
         ("save", "/admin/", "The poll was added."),
         ("continue", FIRST, "The poll was added."),
@@ -97,16 +97,16 @@ async def test_the_new_form_has_three_empty_slots_and_is_published_now(ada: Clie
     ],
 )
 async def test_saving_goes_on_where_the_button_says_and_says_so_once(
-    ada: Client, do: str, address: str, notice: str
+    ada: Client, do: str, address: str, flash: str
 ) -> None:
     response = await send(ada, ADD, new_poll("Yes", do=do))
     assert response.headers["Location"] == address
 
     next_page = parse(await (await ada.get(address)).text())
-    (said,) = find(next_page, "p", class_="notice")
-    assert words(said).startswith(notice)
+    (said,) = find(next_page, "p", class_="flash")
+    assert words(said).startswith(flash)
     assert links(said) == {"Edit it": FIRST, "View on site": "/poll/1"}
-    assert find(parse(await (await ada.get(address)).text()), "p", class_="notice") == []
+    assert find(parse(await (await ada.get(address)).text()), "p", class_="flash") == []
 
 
 async def test_the_public_sees_what_was_saved(ada: Client, client: Client) -> None:

@@ -9,11 +9,11 @@ from aiohttp.test_utils import TestClient
 
 from polls.storage.checks.readiness import Fitness, fitness
 from polls.storage.postgres.connect import Connection
-from polls.storage.postgres.pool import Engine
-from polls.web.keys import STANDINGS
+from polls.storage.postgres.pool import Database
+from polls.web.keys import POLL_CACHE
 from polls.web.ops import readiness
 
-READY = {"ready": True, "database": "writable", "schema": "current", "notices": "heard"}
+READY = {"ready": True, "database": "writable", "schema": "current", "listener": "connected"}
 
 
 async def test_polls_is_alive(client: TestClient) -> None:
@@ -34,12 +34,12 @@ async def test_polls_is_ready_while_it_can_count_and_hears_of_changes(client: Te
 
 
 async def test_polls_is_not_ready_while_it_hears_of_no_changes(client: TestClient) -> None:
-    client.app[STANDINGS]._told.clear()  # type: ignore[union-attr]
+    client.app[POLL_CACHE]._told.clear()  # type: ignore[union-attr]
 
     answer = await client.get("/readyz")
 
     assert answer.status == 503
-    assert await answer.json() == READY | {"ready": False, "notices": "not heard"}
+    assert await answer.json() == READY | {"ready": False, "listener": "disconnected"}
 
 
 async def test_polls_is_not_ready_while_the_database_takes_no_votes(client: TestClient, database: Connection) -> None:
@@ -55,7 +55,7 @@ async def test_polls_is_not_ready_while_the_database_takes_no_votes(client: Test
         answer = await client.get("/readyz")
 
         assert answer.status == 503
-        assert (await answer.json())["database"] in {"read-only", "away"}
+        assert (await answer.json())["database"] in {"read-only", "unreachable"}
     finally:
         with database.cursor() as cursor:
             cursor.execute(
@@ -106,7 +106,7 @@ async def test_the_database_is_asked_once_for_all_who_ask_at_the_same_time(
 ) -> None:
     looks = []
 
-    async def counted(engine: Engine, needed: Any) -> Fitness:
+    async def counted(engine: Database, needed: Any) -> Fitness:
         looks.append(engine)
         await asyncio.sleep(0.5)
         return await fitness(engine, needed)

@@ -12,7 +12,7 @@ from polls.app import create_app
 from polls.config.settings import Config, Metrics, Votes
 from polls.storage.postgres.connect import Connection
 from polls.storage.postgres.pool import acquired
-from polls.web.keys import ENGINE, STANDINGS
+from polls.web.keys import DATABASE, POLL_CACHE
 from polls.web.ops.meter import METER, Distribution
 from polls.web.ops.metrics import metrics_app
 from tests.conftest import Ask
@@ -23,7 +23,7 @@ Told = Callable[[], Awaitable[Samples]]
 
 @pytest.fixture
 def config(config: Config) -> Config:
-    return replace(config, metrics=Metrics(port=0), votes=Votes(waiting=2, timeout=1))
+    return replace(config, metrics=Metrics(port=0), votes=Votes(queue_size=2, timeout=1))
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ async def test_ballots_that_wait_and_that_are_not_stored(
     await until(lambda: waits(0))
     found = await told()
     # Of the two that waited, the second one may have had a chance of its own, or time left for none.
-    assert votes(found) in ({"not_stored": 1, "turned_away": 2}, {"not_stored": 2, "turned_away": 1})
+    assert votes(found) in ({"not_stored": 1, "rejected": 2}, {"not_stored": 2, "rejected": 1})
     assert found['polls_http_requests_total{route="vote",status="5xx"}'] == 3
     assert found["polls_batch_ballots_sum"] == votes(found)["not_stored"]
     assert found["polls_batch_duration_seconds_count"] == found["polls_batch_ballots_count"] >= 1
@@ -78,7 +78,7 @@ async def test_ballots_that_wait_and_that_are_not_stored(
 
 
 async def test_a_pool_that_is_exhausted(client: TestClient, told: Told) -> None:
-    engine = client.app[ENGINE]  # type: ignore[union-attr]
+    engine = client.app[DATABASE]  # type: ignore[union-attr]
     enough, everybody = asyncio.Event(), asyncio.Barrier(5)
 
     async def hold() -> None:
@@ -109,9 +109,9 @@ async def test_a_pool_that_is_exhausted(client: TestClient, told: Told) -> None:
 async def test_notices_that_are_not_heard(client: TestClient, told: Told) -> None:
     before = await told()
 
-    client.app[STANDINGS]._told.clear()  # type: ignore[union-attr]
+    client.app[POLL_CACHE]._told.clear()  # type: ignore[union-attr]
 
-    assert (before["polls_notices_heard"], (await told())["polls_notices_heard"]) == (1, 0)
+    assert (before["polls_listener_connected"], (await told())["polls_listener_connected"]) == (1, 0)
 
 
 async def test_nothing_is_counted_where_nobody_asks(config: Config, aiohttp_client: Any) -> None:

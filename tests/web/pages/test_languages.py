@@ -19,10 +19,10 @@ from polls import paths
 from polls.app import create_app
 from polls.config.settings import Config, Site
 from polls.domain.errors import PollsUnavailable
-from polls.live.poll_cache import Standings
+from polls.live.poll_cache import PollCache
 from polls.storage.passwords import Passwords
 from polls.web.keys import PASSWORDS
-from polls.web.pages.languages import LANGUAGES, SPOKEN, Language, load_languages, negotiate
+from polls.web.pages.languages import LANGUAGES, TRANSLATIONS, Language, load_languages, negotiate
 from tests.conftest import Ask
 from tests.support.pages import fields, links, parse, words
 from tests.web.conftest import CHEAP, PASSWORD, add_account
@@ -154,7 +154,7 @@ def catalogue(tag: str) -> Catalog:
         return read_po(file)
 
 
-@pytest.mark.parametrize("tag", list(SPOKEN)[1:])
+@pytest.mark.parametrize("tag", list(LANGUAGES)[1:])
 def test_every_sentence_in_the_code_is_translated_and_no_other(tag: str) -> None:
     trimmed = {"trim_blocks": "true", "lstrip_blocks": "true"}
     in_templates = extract_from_dir(paths.TEMPLATES, [("**.html", "jinja2")], {"**.html": trimmed})
@@ -167,7 +167,7 @@ def test_every_sentence_in_the_code_is_translated_and_no_other(tag: str) -> None
     assert [source for source, translation in translated.items() if not all(as_tuple(translation))] == []
 
 
-@pytest.mark.parametrize("tag", list(SPOKEN)[1:])
+@pytest.mark.parametrize("tag", list(LANGUAGES)[1:])
 def test_translations_keep_the_placeholders(tag: str) -> None:
     for message in catalogue(tag):
         wanted = set(re.findall(r"%\(\w+\)s", str(message.id)))
@@ -194,7 +194,7 @@ SHOWN_ATTRIBUTES = {"alt", "aria-label", "placeholder", "title", "value", "conte
 
 def shown(element: Element) -> Iterator[str]:
     """What a person gets to read or hear of an element and all below it."""
-    if element.tag in {"time", "style", "script", "kbd", "code", "bdi"} or element.get("lang") in SPOKEN:
+    if element.tag in {"time", "style", "script", "kbd", "code", "bdi"} or element.get("lang") in LANGUAGES:
         return
     if element.get("class") == "invitation":  # an address
         return
@@ -244,7 +244,7 @@ async def pseudo(config: Config, aiohttp_client: Any) -> TestClient[Any, Any]:
     """Polls in a language of marked sentences; all that is data has no letters."""
     app = create_app(replace(config, site=Site(name="4711")))
     app[PASSWORDS] = Passwords(CHEAP)
-    app[LANGUAGES] = {"x-marked": Language("x-marked", "×", Locale.parse("en"), Marked())}
+    app[TRANSLATIONS] = {"x-marked": Language("x-marked", "×", Locale.parse("en"), Marked())}
     return await aiohttp_client(app)
 
 
@@ -337,7 +337,7 @@ async def test_no_sentence_of_a_fault_stands_outside_the_catalogues(
     async def broken(*_: object, **__: object) -> None:
         raise fault
 
-    monkeypatch.setattr(Standings, "latest", broken)
+    monkeypatch.setattr(PollCache, "latest", broken)
 
     await check_pseudo(pseudo, "GET", "/", status)
 

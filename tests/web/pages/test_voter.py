@@ -365,7 +365,7 @@ async def test_when_too_many_wait_the_next_is_refused_at_once(
     config: Config, aiohttp_client: Any, ask: Ask, votes: Count, database: Any
 ) -> None:
     ask("Tea?", "Yes")
-    client = await aiohttp_client(create_app(replace(config, votes=Votes(waiting=3))))
+    client = await aiohttp_client(create_app(replace(config, votes=Votes(queue_size=3))))
     with database.cursor() as cursor:
         cursor.execute("BEGIN; SELECT FROM question FOR UPDATE")
         waiting = [asyncio.create_task(vote(client, 1, headers={"Cookie": f"voter={n:032x}"})) for n in range(3)]

@@ -9,10 +9,10 @@ from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 from aiohttp.test_utils import TestClient
 
 from polls.domain.errors import PollsUnavailable
-from polls.live.poll_cache import Standings
+from polls.live.poll_cache import PollCache
 from polls.storage.postgres.connect import Connection
 from polls.web.http.security_headers import SECURITY_HEADERS
-from polls.web.keys import AUDIENCE
+from polls.web.keys import BROADCASTER
 from polls.web.public import watch
 from tests.conftest import Ask
 
@@ -205,7 +205,7 @@ async def test_who_does_not_answer_the_heartbeat_is_dropped(
     ask("Tea?", "Yes")
     lively = await open_socket(client)
     silent = await client.ws_connect("/poll/1/live", autoping=False)
-    assert len(client.app[AUDIENCE]) == 2  # type: ignore[union-attr]
+    assert len(client.app[BROADCASTER]) == 2  # type: ignore[union-attr]
 
     async def listen() -> None:
         async for _ in lively:
@@ -213,11 +213,11 @@ async def test_who_does_not_answer_the_heartbeat_is_dropped(
 
     listening = asyncio.create_task(listen())
     async with asyncio.timeout(5):
-        while len(client.app[AUDIENCE]) == 2:  # type: ignore[union-attr]
+        while len(client.app[BROADCASTER]) == 2:  # type: ignore[union-attr]
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
 
-    assert len(client.app[AUDIENCE]) == 1  # type: ignore[union-attr]
+    assert len(client.app[BROADCASTER]) == 1  # type: ignore[union-attr]
     listening.cancel()
     await silent.close()
 
@@ -232,7 +232,7 @@ async def test_who_leaves_is_forgotten(client: TestClient, ask: Ask) -> None:
     abrupt._response.close()
 
     async with asyncio.timeout(5):
-        while len(client.app[AUDIENCE]):  # type: ignore[union-attr]
+        while len(client.app[BROADCASTER]):  # type: ignore[union-attr]
             await asyncio.sleep(0.02)
 
 
@@ -240,15 +240,15 @@ async def test_a_poll_that_can_not_be_read_any_more_sends_the_watcher_away(
     client: TestClient, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask("Tea?", "Yes")
-    find = Standings.find
+    find = PollCache.find
     answers = iter([find])
 
-    async def once(self: Standings, question_id: int, *, after: int = 0) -> Any:
+    async def once(self: PollCache, question_id: int, *, after: int = 0) -> Any:
         if answer := next(answers, None):
             return await answer(self, question_id, after=after)
         raise PollsUnavailable
 
-    monkeypatch.setattr(Standings, "find", once)
+    monkeypatch.setattr(PollCache, "find", once)
     socket = await open_socket(client)
 
     assert (await socket.receive(timeout=5)).type == WSMsgType.CLOSE
@@ -281,13 +281,13 @@ async def test_who_goes_away_in_the_middle_of_the_handshake_is_no_fault(
     client: TestClient, ask: Ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     ask("Tea?", "Yes")
-    find = Standings.find
+    find = PollCache.find
 
-    async def slow(self: Standings, question_id: int, *, after: int = 0) -> Any:
+    async def slow(self: PollCache, question_id: int, *, after: int = 0) -> Any:
         await asyncio.sleep(0.2)
         return await find(self, question_id, after=after)
 
-    monkeypatch.setattr(Standings, "find", slow)
+    monkeypatch.setattr(PollCache, "find", slow)
     for _ in range(20):
         _, writer = await asyncio.open_connection(client.host, client.port)
         writer.write(
@@ -299,4 +299,4 @@ async def test_who_goes_away_in_the_middle_of_the_handshake_is_no_fault(
     await asyncio.sleep(0.5)
 
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
-    assert len(client.app[AUDIENCE]) == 0  # type: ignore[union-attr]
+    assert len(client.app[BROADCASTER]) == 0  # type: ignore[union-attr]
