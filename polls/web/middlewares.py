@@ -1,9 +1,7 @@
 """The middlewares that wrap every view."""
 
-from collections.abc import Awaitable, Callable
-
 from aiohttp import web
-from aiohttp.typedefs import Middleware
+from aiohttp.typedefs import Handler, Middleware
 
 from polls.config.settings import Config
 from polls.web.http.access_log import CLIENT_NETWORK
@@ -16,8 +14,6 @@ from polls.web.http.slow_readers import SLOW_READERS
 from polls.web.http.static import static_cache_control
 from polls.web.ops.meter import Meter
 from polls.web.pages.problems import respond
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 

@@ -24,11 +24,11 @@ class Readiness:
         """Return the states of "database" and "schema", without details: `/readyz` is public."""
         if self._running is None:
             # An empty context: the check belongs to no request, and so logs no request id.
-            self._running = asyncio.create_task(self._check(database), context=Context())
+            self._running = asyncio.create_task(self._query(database), context=Context())
             self._running.add_done_callback(self._end)
         return await asyncio.shield(self._running)
 
-    async def _check(self, database: Database) -> dict[str, str]:
+    async def _query(self, database: Database) -> dict[str, str]:
         try:
             async with asyncio.timeout(TIMEOUT):
                 found = await fitness(database, self._needed)
