@@ -53,10 +53,10 @@ async def test_concurrent_requests_render_a_page_once(
     ask("Tea?", "Yes", votes=(2,))
     await caught_up(client)
 
-    answers = await asyncio.gather(*(client.get(path) for _ in range(50)))
+    responses = await asyncio.gather(*(client.get(path) for _ in range(50)))
 
-    assert {answer.status for answer in answers} == {200}
-    assert len({await answer.text() for answer in answers}) == 1
+    assert {response.status for response in responses} == {200}
+    assert len({await response.text() for response in responses}) == 1
     assert len(renderings) == 1
 
 
@@ -92,10 +92,10 @@ async def test_a_request_with_a_current_etag_gets_304(client: TestClient, ask: A
     etag = page.headers["ETag"]
 
     for current in (etag, f"W/{etag}", f'"other", W/{etag}', "*"):
-        answer = await client.get(path, headers={**ANN, "If-None-Match": current})
-        assert (answer.status, await answer.read()) == (304, b"")
+        response = await client.get(path, headers={**ANN, "If-None-Match": current})
+        assert (response.status, await response.read()) == (304, b"")
         for name in ("ETag", "Cache-Control", "Vary", "Content-Security-Policy"):
-            assert answer.headers[name] == page.headers[name]
+            assert response.headers[name] == page.headers[name]
     for other in ('"other"', etag.strip('"'), "", '"'):
         assert (await client.get(path, headers={**ANN, "If-None-Match": other})).status == 200
 
@@ -107,9 +107,9 @@ async def test_a_changed_page_has_a_new_etag(
     await caught_up(client)
     before = {path: (await client.get(path, headers=ANN)).headers["ETag"] for path in PAGES}
 
-    answer = await client.post("/poll/1/vote", data={"choice": "1"}, headers=ANN)
+    response = await client.post("/poll/1/vote", data={"choice": "1"}, headers=ANN)
 
-    assert answer.status == 200
+    assert response.status == 200
     client.session.cookie_jar.clear()
     after = {path: (await client.get(path, headers=ANN)).headers["ETag"] for path in PAGES}
     assert [before[path] == after[path] for path in PAGES] == [True, True, False]
@@ -142,11 +142,11 @@ async def test_head_has_the_headers_of_get(client: TestClient, ask: Ask, path: s
     headers = {**ANN, "If-None-Match": "*"} if is_current else ANN
     got = await client.get(path, headers=headers)
 
-    answer = await client.head(path, headers=headers)
+    response = await client.head(path, headers=headers)
 
-    assert await answer.read() == b""
-    assert answer.status == got.status
-    assert {**answer.headers, **VARYING} == {**got.headers, **VARYING}
+    assert await response.read() == b""
+    assert response.status == got.status
+    assert {**response.headers, **VARYING} == {**got.headers, **VARYING}
 
 
 @pytest.mark.parametrize(
@@ -172,9 +172,9 @@ async def test_cache_control_depends_on_the_page_and_its_cookies(
     ask("Tea?", "Yes", "No")
 
     for _ in range(2):
-        answer = await client.get(path, headers={"Cookie": cookie} if cookie else {})
-        assert answer.headers["Cache-Control"] == cache_control
-        assert answer.headers["Vary"] == "Accept-Language, Cookie"
+        response = await client.get(path, headers={"Cookie": cookie} if cookie else {})
+        assert response.headers["Cache-Control"] == cache_control
+        assert response.headers["Vary"] == "Accept-Language, Cookie"
 
 
 async def test_the_page_with_a_voters_choice_is_not_served_to_others(client: TestClient, ask: Ask) -> None:
@@ -193,10 +193,10 @@ async def test_the_page_with_a_voters_choice_is_not_served_to_others(client: Tes
 async def test_an_unknown_revision_is_answered_with_the_current_page(client: TestClient, ask: Ask, after: str) -> None:
     ask("Tea?", "Yes", votes=(2,))
 
-    answer = await client.get(f"/poll/1/results?after={after}")
+    response = await client.get(f"/poll/1/results?after={after}")
 
-    assert answer.status == 200
-    assert "2 votes in all" in await answer.text()
+    assert response.status == 200
+    assert "2 votes in all" in await response.text()
 
 
 async def test_an_edit_in_sql_appears_on_every_page(client: TestClient, ask: Ask, database: Connection) -> None:
