@@ -15,15 +15,15 @@ from polls.domain.errors import VoteNotStored
 from polls.domain.events import CacheInvalidated, ClockSync, Event, PollChanged
 from polls.storage.ballots import Outcome
 
-_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-_BALLOTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_SECONDS_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_BALLOTS_BOUNDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _MAX_POLLS = 1000  # whose commits are matched with their notifications
 
 Record = Callable[[Sequence[Ballot], float], Awaitable[Sequence[Outcome]]]
 
 
-class Distribution:
-    """A histogram: the number of values up to each of `bounds` (but above the previous one), and their sum."""
+class Histogram:
+    """The number of values up to each of `bounds` (but above the previous one), and their sum."""
 
     __slots__ = ("bounds", "counts", "sum")
 
@@ -45,7 +45,7 @@ class RouteResponses:
 
     def __init__(self) -> None:
         self.classes = [0] * 6
-        self.seconds = Distribution(_SECONDS)
+        self.seconds = Histogram(_SECONDS_BOUNDS)
 
 
 class Meter:
@@ -60,10 +60,10 @@ class Meter:
     def __init__(self) -> None:
         self.responses: dict[str, RouteResponses] = {}
         self.outcomes: Counter[type] = Counter()
-        self.batches = Distribution(_BALLOTS)
-        self.batch_seconds = Distribution(_SECONDS)
-        self.heartbeats = Distribution(_SECONDS)
-        self.lags = Distribution(_SECONDS)
+        self.batches = Histogram(_BALLOTS_BOUNDS)
+        self.batch_seconds = Histogram(_SECONDS_BOUNDS)
+        self.heartbeats = Histogram(_SECONDS_BOUNDS)
+        self.lags = Histogram(_SECONDS_BOUNDS)
         self._notified: dict[int, int] = {}  # {poll id: the last revision that a notification named}
         self._committed: dict[int, tuple[int, float]] = {}  # {poll id: (our revision not yet notified, when)}
 

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from polls import __version__
 from polls.domain.errors import NothingChosen, PollClosed, PollNotFound, VoteNotStored
 from polls.web.keys import BALLOT_BOX, BROADCASTER, DATABASE, POLL_CACHE
-from polls.web.ops.meter import Distribution, Meter
+from polls.web.ops.meter import Histogram, Meter
 
 # Label values by the type of a ballot's outcome.
 _OUTCOME_LABELS: dict[type, str] = {
@@ -134,13 +134,13 @@ class _PollsCollector(Collector):
             yield GaugeMetricFamily("polls_pool_waiting", "Requests that wait for a connection.", use.waiting)
 
 
-def _histogram(name: str, documentation: str, values: Distribution) -> HistogramMetricFamily:
+def _histogram(name: str, documentation: str, values: Histogram) -> HistogramMetricFamily:
     histogram = HistogramMetricFamily(name, documentation, labels=[])
     _add(histogram, values)
     return histogram
 
 
-def _add(histogram: HistogramMetricFamily, values: Distribution, *labels: str) -> None:
+def _add(histogram: HistogramMetricFamily, values: Histogram, *labels: str) -> None:
     bounds = [*(str(float(bound)) for bound in values.bounds), "+Inf"]
     buckets = list(zip(bounds, map(float, accumulate(values.counts)), strict=True))
     histogram.add_metric(labels, buckets, values.sum)

@@ -13,7 +13,7 @@ from polls.config.settings import Config, Metrics, Votes
 from polls.storage.postgres.connect import Connection
 from polls.storage.postgres.pool import acquired
 from polls.web.keys import DATABASE
-from polls.web.ops.meter import METER, Distribution
+from polls.web.ops.meter import METER, Histogram
 from polls.web.ops.metrics import metrics_app
 from tests.conftest import Ask
 from tests.support.metrics import Samples, samples, votes
@@ -129,7 +129,7 @@ async def test_nothing_is_counted_if_metrics_are_disabled(config: Config, aiohtt
 
 
 def test_a_value_equal_to_a_bound_counts_below_it() -> None:
-    values = Distribution([1, 2])
+    values = Histogram([1, 2])
 
     for value in (0, 1, 1.5, 2, 2.5):
         values.add(value)
