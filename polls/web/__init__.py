@@ -1,1 +1,5 @@
-"""Polls over HTTP: addresses, pages, errors, languages."""
+"""Requests and responses.
+
+`routes` maps URLs to the views of `public`, `manage`, `admin` and `ops`, which don't import each other. All build on
+`pages` (rendering, sessions, error pages), and that on `http` (the protocol). `middlewares` wrap every view.
+"""

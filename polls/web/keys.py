@@ -1,4 +1,4 @@
-"""The names under which the application and its requests carry what they share."""
+"""The keys of objects shared through the application."""
 
 from aiohttp import web
 
@@ -12,9 +12,9 @@ from polls.storage.passwords import Passwords
 from polls.storage.postgres.pool import Database
 
 CONFIG = web.AppKey("config", Config)
-DATABASE = web.AppKey("engine", Database)
+DATABASE = web.AppKey("database", Database)
 BALLOT_BOX: web.AppKey[BallotBox[Outcome]] = web.AppKey("ballot_box")
-POLL_CACHE = web.AppKey("standings", PollCache)
+POLL_CACHE = web.AppKey("poll_cache", PollCache)
 PASSWORDS = web.AppKey("passwords", Passwords)
-BROADCASTER = web.AppKey("audience", Broadcaster)
-VOTE_RATE_LIMIT: web.AppKey[VoteRateLimit | None] = web.AppKey("turnstile")  # None: nobody is counted
+BROADCASTER = web.AppKey("broadcaster", Broadcaster)
+VOTE_RATE_LIMIT: web.AppKey[VoteRateLimit | None] = web.AppKey("vote_rate_limit")  # None: unlimited

@@ -1,36 +1,47 @@
-"""What every request passes on its way in, and every response on its way out."""
-
-from collections.abc import Awaitable, Callable
+"""The middlewares that wrap every view."""
 
 from aiohttp import web
-from aiohttp.typedefs import Middleware
+from aiohttp.typedefs import Handler, Middleware
 
 from polls.config.settings import Config
-from polls.web.http.access_log import VISITOR
+from polls.web.http.access_log import CLIENT_NETWORK
 from polls.web.http.forwarded import client_network
 from polls.web.http.prebuilt import PrebuiltResponse
 from polls.web.http.request_ids import REQUEST_ID, REQUEST_IDS
 from polls.web.http.same_origin import check_same_origin
 from polls.web.http.security_headers import set_security_headers
 from polls.web.http.slow_readers import SLOW_READERS
-from polls.web.http.static import static_caching
+from polls.web.http.static import static_cache_control
 from polls.web.ops.meter import Meter
 from polls.web.pages.problems import respond
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 
 
-@web.middleware
-async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Name the request; refuse what another site asks for; make pages, or JSON, of errors; harden every answer.
+def middlewares(config: Config, meter: Meter | None) -> list[Middleware]:
+    """Return the middlewares for `config`, the outermost first. If there is a `meter`, it counts requests."""
+    enabled: list[Middleware] = [meter.count_requests] if meter else []
+    return [*enabled, *([record_client_network] if config.log.client_addresses else []), handle_errors_and_headers]
 
-    One middleware, since each more costs every vote some microseconds.
+
+@web.middleware
+async def record_client_network(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Note the client's network for the access log."""
+    request[CLIENT_NETWORK] = client_network(request)
+    return await handler(request)
+
+
+@web.middleware
+async def handle_errors_and_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give each request its id, its error page and its headers.
+
+    In this order: start the write time-out, assign the request id, reject cross-site requests, call the view, turn
+    exceptions into pages or JSON, set the request id and the security headers on the response.
+    It is one middleware, because each one costs every vote some microseconds.
     """
     app = request.app
     app[SLOW_READERS].add(request.transport)
-    request_id = app[REQUEST_IDS].give(request)
+    request_id = app[REQUEST_IDS].assign(request)
     try:
         if request.method not in _SAFE_METHODS:
             check_same_origin(request)
@@ -39,26 +50,13 @@ async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
         set_security_headers(request, no_error)
         no_error.headers[REQUEST_ID] = request_id
         raise
-    except Exception as error:  # noqa: BLE001 - respond() tells refusals from faults, and logs the faults
+    except Exception as error:  # noqa: BLE001 - respond() logs those that are our fault
         response = respond(request, error)
-    if isinstance(response, PrebuiltResponse):
+    if isinstance(response, PrebuiltResponse):  # has the security headers already
         response.request_id = request_id
         return response
     response.headers[REQUEST_ID] = request_id
     if isinstance(response, web.FileResponse):
-        response.headers["Cache-Control"] = static_caching(request)
+        response.headers["Cache-Control"] = static_cache_control(request)
     set_security_headers(request, response)
     return response
-
-
-@web.middleware
-async def visitors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Note where the request comes from."""
-    request[VISITOR] = client_network(request)
-    return await handler(request)
-
-
-def middlewares(config: Config, meter: Meter | None) -> list[Middleware]:
-    """What `config` wants, from the outside in. With a `meter`, requests are counted."""
-    wanted: list[Middleware] = [meter.requests] if meter else []
-    return [*wanted, *([visitors] if config.log.client_addresses else []), answers]

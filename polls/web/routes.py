@@ -1,4 +1,4 @@
-"""Every address of polls."""
+"""Every URL of polls, with its view and its name."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from polls.web.admin.poll_list import EntranceView as AdminEntranceView
 from polls.web.admin.poll_list import ListView
 from polls.web.admin.sign_in import SignInView, SignOutView
 from polls.web.admin.users import UsersView, UserView
-from polls.web.http.expectations import continue_if_asked
+from polls.web.http.expectations import send_continue
 from polls.web.http.numbers import NUMBER
 from polls.web.keys import CONFIG
 from polls.web.manage.poll_editor import AddView, ChangeView
@@ -26,7 +26,7 @@ from polls.web.public.results import ResultsView
 from polls.web.public.vote import VoteView
 from polls.web.public.watch import WatchView
 
-# How a poll is addressed, everywhere: one address a page. Templates write `question.slug`.
+# The URL of a poll, the same in all routes. Templates use `question.slug`.
 POLL = f"/poll/{{slug:{NUMBER}}}"
 
 VIEWS: list[tuple[str, type[View], str]] = [
@@ -56,25 +56,25 @@ VIEWS: list[tuple[str, type[View], str]] = [
 
 
 def setup_routes(app: web.Application) -> None:
-    """Connect every address with its view, below the configured prefix."""
+    """Add all routes below the configured prefix."""
     prefix = app[CONFIG].prefix
     pages: dict[str, web.AbstractRoute] = {}
-    app.router.register_resource(_PagesOfPolls(prefix, pages))
+    app.router.register_resource(_PollPages(prefix, pages))
     for path, view, name in VIEWS:
-        route = app.router.add_view(prefix + path, view, name=name, expect_handler=continue_if_asked)
+        route = app.router.add_view(prefix + path, view, name=name, expect_handler=send_continue)
         if path.startswith(POLL):
             pages[path.removeprefix(POLL)] = route
     if prefix:
-        app.router.add_view(prefix, EntranceView, name="entrance", expect_handler=continue_if_asked)
+        app.router.add_view(prefix, EntranceView, name="entrance", expect_handler=send_continue)
     app.router.add_static(
-        prefix + "/static/", paths.STATIC, name="static", append_version=True, expect_handler=continue_if_asked
+        prefix + "/static/", paths.STATIC, name="static", append_version=True, expect_handler=send_continue
     )
 
 
-class _PagesOfPolls(web.DynamicResource):
-    """Finds the page of a poll by one pattern, where aiohttp would try the patterns of all, one after the other.
+class _PollPages(web.DynamicResource):
+    """One resource for all public pages of a poll: aiohttp would try the pattern of each page in turn.
 
-    `pages` are the routes by what follows upon the poll's address.
+    `pages` are the routes by the rest of the path after the poll's slug, such as "/vote".
     """
 
     def __init__(self, prefix: str, pages: Mapping[str, web.AbstractRoute]) -> None:
@@ -82,8 +82,8 @@ class _PagesOfPolls(web.DynamicResource):
         self._pages = pages
 
     async def resolve(self, request: web.Request) -> tuple[web.UrlMappingMatchInfo | None, set[str]]:
-        found = self.get_info()["pattern"].fullmatch(request.rel_url.path_safe)
-        route = self._pages.get(found["page"]) if found else None
-        if found is None or route is None:
+        match = self.get_info()["pattern"].fullmatch(request.rel_url.path_safe)
+        route = self._pages.get(match["page"]) if match else None
+        if match is None or route is None:
             return None, set()
-        return web.UrlMappingMatchInfo({"slug": found["slug"]}, route), set()
+        return web.UrlMappingMatchInfo({"slug": match["slug"]}, route), set()

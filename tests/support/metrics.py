@@ -1,4 +1,4 @@
-"""Reading metrics as Prometheus does."""
+"""Parsing of metrics in the Prometheus text format."""
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -6,21 +6,21 @@ Samples = dict[str, float]
 
 
 def samples(text: str) -> Samples:
-    """{name and labels, such as `polls_votes_total{outcome="stored"}`: value}."""
-    found = {}
+    """Return {name and labels, such as `polls_votes_total{outcome="stored"}`: value}."""
+    values = {}
     for family in text_string_to_metric_families(text):
         assert family.documentation or family.type == "unknown", family.name
         for name, labels, value, *_ in family.samples:
-            inside = ",".join(f'{label}="{text}"' for label, text in sorted(labels.items()))
-            found[f"{name}{{{inside}}}" if inside else name] = value
-    return found
+            joined = ",".join(f'{label}="{text}"' for label, text in sorted(labels.items()))
+            values[f"{name}{{{joined}}}" if joined else name] = value
+    return values
 
 
-def votes(found: Samples) -> dict[str, float]:
-    """Ballots by what became of them; none of those of which there are none."""
+def votes(metrics: Samples) -> dict[str, float]:
+    """Return {outcome: ballots} without zeros."""
     prefix, suffix = 'polls_votes_total{outcome="', '"}'
     return {
         name.removeprefix(prefix).removesuffix(suffix): number
-        for name, number in found.items()
+        for name, number in metrics.items()
         if name.startswith(prefix) and number
     }

@@ -1,4 +1,4 @@
-"""Reading a page as a browser does: parsed strictly, so that a page that isn't HTML fails."""
+"""Strict parsing of HTML pages, and look-ups in them."""
 
 from xml.etree.ElementTree import Element
 
@@ -9,7 +9,7 @@ XHTML = "{http://www.w3.org/1999/xhtml}"
 
 
 def parse(text: str) -> Element:
-    """The document, without namespaces on HTML's own elements. Raises html5lib's ParseError for what isn't valid."""
+    """Return the document without namespaces on HTML elements. Raises html5lib's ParseError for invalid HTML."""
     document: Element = html5lib.HTMLParser(strict=True).parse(text)
     for element in document.iter():
         if isinstance(element.tag, str):
@@ -18,12 +18,12 @@ def parse(text: str) -> Element:
 
 
 def words(element: Element) -> str:
-    """All text below `element`, with single spaces."""
+    """Return the text below `element`, with single spaces."""
     return " ".join("".join(element.itertext()).split())
 
 
 def find(document: Element, tag: str, **attributes: str) -> list[Element]:
-    """The elements `tag` with these attributes (`class_` for class), in the order of the page."""
+    """Return the elements `tag` with these attributes (`class_` for class), in document order."""
     wanted = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
     return [
         element
@@ -33,7 +33,7 @@ def find(document: Element, tag: str, **attributes: str) -> list[Element]:
 
 
 def fields(document: Element, action: str) -> MultiDict[str]:
-    """What a browser would send with the form that leads to `action`, if none of its buttons was pressed."""
+    """Return the fields that a browser submits with the form for `action`, without those of its buttons."""
     (form,) = (form for form in document.iter("form") if form.get("action") == action)
     sent: MultiDict[str] = MultiDict()
     for element in form.iter():
@@ -48,5 +48,5 @@ def fields(document: Element, action: str) -> MultiDict[str]:
 
 
 def links(document: Element) -> dict[str, str]:
-    """{words of the link: its address}."""
+    """Return {text of a link: its URL}."""
     return {words(link): link.get("href", "") for link in document.iter("a")}

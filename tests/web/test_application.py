@@ -1,4 +1,4 @@
-"""The application as a whole: built, mounted elsewhere, overridden, logged."""
+"""The application as a whole: created, below a prefix, with other templates, and its logs."""
 
 import asyncio
 import gc
@@ -25,16 +25,16 @@ from tests.conftest import Ask
 from tests.support.pages import links, parse
 
 
-def test_it_is_built_without_touching_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbidden(*_: object, **__: object) -> None:
-        raise AssertionError("the network was touched")
+def test_creating_the_application_opens_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("a socket was opened")
 
-    monkeypatch.setattr(socket, "socket", forbidden)
+    monkeypatch.setattr(socket, "socket", fail)
 
     assert isinstance(create_app(Config(postgres=Postgres(host="db.example.org"))), web.Application)
 
 
-async def test_a_start_without_a_database_says_so_and_leaves_nothing_open() -> None:
+async def test_a_start_without_a_database_fails_and_leaves_nothing_open() -> None:
     runner = web.AppRunner(create_app(Config(postgres=Postgres(host="/nowhere"))))
 
     with pytest.raises(UnusableDatabase):
@@ -42,11 +42,11 @@ async def test_a_start_without_a_database_says_so_and_leaves_nothing_open() -> N
     await runner.cleanup()
 
 
-async def test_an_end_that_comes_while_it_starts_is_not_forgotten(config: Config) -> None:
+async def test_a_cancellation_that_wait_for_swallowed_still_ends_the_start(config: Config) -> None:
     app = create_app(config)
 
     async def swallow(_: web.Application) -> None:
-        """What asyncio.wait_for does when it is cancelled just as it is done."""
+        """Do what asyncio.wait_for does if it is cancelled at the moment when it completes."""
         starting.cancel()
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(0)
@@ -58,18 +58,18 @@ async def test_an_end_that_comes_while_it_starts_is_not_forgotten(config: Config
     with pytest.raises(asyncio.CancelledError):
         await starting
     await runner.cleanup()
-    gc.collect()  # what was left open would complain
+    gc.collect()  # raises ResourceWarning for what was left open
 
 
 def mounted(config: Config) -> web.Application:
-    """Another application, which passes on what begins with /polls/."""
+    """Return an application that has polls as a sub-application at /polls/."""
     outer = web.Application()
     outer.add_subapp("/polls/", create_app(config))
     return outer
 
 
 def prefixed(config: Config) -> web.Application:
-    """Behind a proxy that leaves /polls on what it passes on."""
+    """Return polls for a proxy that keeps /polls in the paths of requests."""
     return create_app(replace(config, prefix="/polls"))
 
 
@@ -81,13 +81,13 @@ async def test_it_works_below_a_prefix(
     client = await aiohttp_client(below_a_prefix(config))
 
     index = parse(await (await client.get("/polls/")).text())
-    asked = await client.get("/polls/poll/1")
-    poll = parse(await asked.text())
+    poll_response = await client.get("/polls/poll/1")
+    poll = parse(await poll_response.text())
     vote = await client.post("/polls/poll/1/vote", data={"choice": "1"}, allow_redirects=False)
     missing = await client.get("/polls/nowhere")
     language = await client.get(links(index)["简体中文"], allow_redirects=False)
 
-    addresses = [
+    urls = [
         *links(index).values(),
         *links(poll).values(),
         *(link.get("href", "") for link in index.iter("link")),
@@ -95,24 +95,24 @@ async def test_it_works_below_a_prefix(
         vote.headers["Location"],
         language.headers["Location"],
     ]
-    assert [address for address in addresses if not address.startswith(("/polls/", "#"))] == []
+    assert [url for url in urls if not url.startswith(("/polls/", "#"))] == []
     assert missing.status == 404
     assert links(parse(await missing.text()))["See the latest polls"] == "/polls/"
-    assert language.cookies["language"]["path"] == asked.cookies["voter"]["path"] == "/polls/"
+    assert language.cookies["language"]["path"] == poll_response.cookies["voter"]["path"] == "/polls/"
     assert (await client.post("/polls/poll/1/vote", data={"choice": "1" * 100_000})).status == 413
     for link in index.iter("link"):
         assert (await client.get(link.get("href", ""))).status == 200
 
 
-async def test_below_a_prefix_the_list_is_found_without_its_last_stroke(config: Config, aiohttp_client: Any) -> None:
+async def test_a_prefix_without_its_trailing_slash_redirects_to_the_list(config: Config, aiohttp_client: Any) -> None:
     client = await aiohttp_client(prefixed(config))
 
-    answer = await client.get("/polls", allow_redirects=False)
+    response = await client.get("/polls", allow_redirects=False)
 
-    assert (answer.status, answer.headers["Location"]) == (303, "/polls/")
+    assert (response.status, response.headers["Location"]) == (303, "/polls/")
 
 
-async def test_dates_are_in_utc_whatever_the_servers_time_zone_is(
+async def test_dates_are_in_utc_if_the_server_has_another_time_zone(
     config: Config, aiohttp_client: Any, database: Connection, ask: Ask
 ) -> None:
     poll = ask("Tea?", "Yes")
@@ -127,7 +127,7 @@ async def test_dates_are_in_utc_whatever_the_servers_time_zone_is(
     assert poll.question.pub_date.isoformat() in page
 
 
-async def test_a_folder_of_templates_wins_over_ours_file_by_file(
+async def test_a_folder_of_templates_overrides_single_templates(
     config: Config, aiohttp_client: Any, tmp_path: Path, ask: Ask
 ) -> None:
     ask("Tea?", "Yes")
@@ -139,14 +139,14 @@ async def test_a_folder_of_templates_wins_over_ours_file_by_file(
     assert "<fieldset" in await (await client.get("/poll/1")).text()
 
 
-async def test_the_site_has_the_name_that_it_was_given(client: TestClient) -> None:
+async def test_pages_show_the_configured_site_name(client: TestClient) -> None:
     page = parse(await (await client.get("/")).text())
 
     assert "Village hall" in "".join(page.find("head/title").itertext())  # type: ignore[union-attr]
     assert "Village hall" in links(page)
 
 
-async def test_the_access_log_tells_no_query_no_cookie_and_no_address(
+async def test_the_access_log_has_no_query_no_cookie_and_no_client_address(
     config: Config, aiohttp_server: Any, caplog: pytest.LogCaptureFixture, ask: Ask
 ) -> None:
     ask("Tea?", "Yes")
@@ -163,12 +163,12 @@ async def test_the_access_log_tells_no_query_no_cookie_and_no_address(
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_logs_are_text_for_people_and_json_for_machines(log_format: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_logs_are_text_or_json(log_format: str, capfd: pytest.CaptureFixture[str]) -> None:
     root = logging.getLogger()
     before = root.handlers[:], root.level
     try:
         configure_logging(Log(level="warning", format=log_format))
-        logging.getLogger("polls").info("too quiet")
+        logging.getLogger("polls").info("below the level")
         logging.getLogger("polls").warning("喂 %s", 1, extra={"status": 200})
     finally:
         root.handlers, root.level = before

@@ -1,3 +1,5 @@
+"""The middlewares: security headers on every response, and no cross-site requests."""
+
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +14,7 @@ from tests.conftest import Ask
 
 
 @pytest.mark.parametrize(
-    ("method", "address", "status"),
+    ("method", "path", "status"),
     [
         ("GET", "/", 200),
         ("GET", "/nowhere", 404),
@@ -23,22 +25,22 @@ from tests.conftest import Ask
         ("GET", "/static/nothing.css", 404),
     ],
 )
-async def test_every_answer_carries_the_security_headers(
-    client: TestClient, ask: Ask, method: str, address: str, status: int
+async def test_every_response_has_the_security_headers(
+    client: TestClient, ask: Ask, method: str, path: str, status: int
 ) -> None:
     ask("Tea?", "Yes")
 
-    response = await client.request(method, address, allow_redirects=False)
+    response = await client.request(method, path, allow_redirects=False)
 
     assert response.status == status
     assert {name: response.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
 
 
-def test_nothing_inline_is_allowed() -> None:
+def test_the_content_security_policy_allows_nothing_inline() -> None:
     assert "unsafe" not in SECURITY_HEADERS["Content-Security-Policy"]
 
 
-async def test_a_response_may_say_otherwise_itself(config: Config, aiohttp_client: Any) -> None:
+async def test_a_response_can_override_a_security_header(config: Config, aiohttp_client: Any) -> None:
     app = create_app(config)
 
     async def framed(_: web.Request) -> web.Response:
@@ -65,7 +67,7 @@ async def test_a_response_may_say_otherwise_itself(config: Config, aiohttp_clien
 
 
 CROSS_SITE = [
-    # where the request comes from; whether the vote counts
+    # headers, whether the vote is counted
     ({}, True),
     ({"Sec-Fetch-Site": "same-origin"}, True),
     ({"Sec-Fetch-Site": "none"}, True),
@@ -85,9 +87,9 @@ CROSS_SITE = [
 ]
 
 
-@pytest.mark.parametrize(("headers", "counts"), CROSS_SITE)
-async def test_a_vote_counts_only_from_our_own_pages(
-    client: TestClient, ask: Ask, headers: dict[str, str], counts: bool
+@pytest.mark.parametrize(("headers", "is_counted"), CROSS_SITE)
+async def test_only_votes_from_our_own_pages_are_counted(
+    client: TestClient, ask: Ask, headers: dict[str, str], is_counted: bool
 ) -> None:
     ask("Tea?", "Yes")
     host = f"{client.host}:{client.port}"
@@ -101,25 +103,25 @@ async def test_a_vote_counts_only_from_our_own_pages(
         allow_redirects=False,
     )
 
-    assert response.status == (303 if counts else 403)
-    if not counts:
+    assert response.status == (303 if is_counted else 403)
+    if not is_counted:
         assert "another site" in await response.text()
 
 
-async def test_the_public_address_is_our_own_behind_a_proxy_that_changes_the_host(
+async def test_the_site_url_is_an_own_origin_if_a_proxy_changes_the_host(
     config: Config, aiohttp_client: Any, ask: Ask
 ) -> None:
     ask("Tea?", "Yes")
     client = await aiohttp_client(create_app(replace(config, site=Site(url="https://polls.example.org"))))
 
     async def status(origin: str) -> int:
-        answer = await client.post(
+        response = await client.post(
             "/poll/1/vote",
             data={"choice": "1"},
             headers={"Origin": origin, "Sec-Fetch-Site": "cross-site"},
             allow_redirects=False,
         )
-        return int(answer.status)
+        return int(response.status)
 
     assert await status("https://polls.example.org") == 303
     assert await status("https://polls.example.org:443") == 303
@@ -128,5 +130,5 @@ async def test_the_public_address_is_our_own_behind_a_proxy_that_changes_the_hos
     assert await status("https://evil.example") == 403
 
 
-async def test_looking_is_allowed_from_everywhere(client: TestClient) -> None:
+async def test_get_requests_from_other_sites_are_allowed(client: TestClient) -> None:
     assert (await client.get("/", headers={"Sec-Fetch-Site": "cross-site"})).status == 200

@@ -1,20 +1,22 @@
-"""The access log: a line for each request, which tells one visitor from another only where that is asked for."""
+"""The access log: one line for each request."""
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
-VISITOR: web.RequestKey[str] = web.RequestKey("client_network", str)  # set if addresses are logged
+# Set on requests only if client addresses are logged.
+CLIENT_NETWORK: web.RequestKey[str] = web.RequestKey("client_network", str)
 
 
 class AccessLogger(AbstractAccessLogger):
-    """Writes method, path, status, bytes sent and seconds; no query string, no cookie, and no address, unless noted.
+    """A logger of method, path, status, bytes sent and seconds; never of the query string or cookies.
 
-    The parts are attributes of the log record as well, for logs in JSON.
+    The client's network is added if the request has a CLIENT_NETWORK. Each part is also an attribute of the log record,
+    for logs in JSON.
     """
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        path = request.rel_url.raw_path  # as it came, percent signs and all: a line break in it stays encoded
-        visitor = request.get(VISITOR)
+        path = request.rel_url.raw_path  # still percent-encoded, so that a line break can't forge a log line
+        network = request.get(CLIENT_NETWORK)
         self.logger.info(
             "%s %s %d %d %.4f%s",
             request.method,
@@ -22,13 +24,13 @@ class AccessLogger(AbstractAccessLogger):
             response.status,
             response.body_length,
             time,
-            "" if visitor is None else f" {visitor or '-'}",
+            "" if network is None else f" {network or '-'}",
             extra={
                 "method": request.method,
                 "path": path,
                 "status": response.status,
                 "bytes": response.body_length,
                 "seconds": round(time, 4),
-                **({} if visitor is None else {"visitor": visitor}),
+                **({} if network is None else {"visitor": network}),
             },
         )

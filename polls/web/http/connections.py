@@ -1,15 +1,15 @@
-"""What is known of the connection that a request came over."""
+"""The state of the connection that a request came over."""
 
 import select
 
 from aiohttp import web
 
-# Linux tells both; other systems know the second alone, which poll(2) reports without being asked.
+# Linux reports a client that only closed its sending side, too; other systems report POLLHUP alone, unrequested.
 _HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)
 
 
 def has_hung_up(request: web.Request) -> bool:
-    """Whether nobody waits for the answer any more: the kernel may know what the loop hasn't read yet."""
+    """Return whether the client has closed its connection; asks the kernel, which may know before the event loop."""
     if request.transport is None or request.transport.is_closing():
         return True
     connection = select.poll()

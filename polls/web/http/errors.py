@@ -1,4 +1,4 @@
-"""Requests that are refused before they reach the rules of polls."""
+"""Errors of requests that are rejected before any rule of polls applies."""
 
 from http import HTTPStatus
 
@@ -6,18 +6,18 @@ from aiohttp import web
 
 
 class CrossSiteRequest(Exception):
-    """A page of another site tried to change something here in a visitor's name."""
+    """A request that a page of another site sent."""
 
 
 class NotSignedIn(Exception):
-    """A page of those who have signed in, asked for by somebody who has not, or no longer."""
+    """A request without a valid session for a page that needs one."""
 
 
 class TooManyWatchers(Exception):
-    """As many watch already as this process has room for."""
+    """A WebSocket beyond the limit of this process."""
 
 
 class NotAWebSocket(web.HTTPClientError):
-    """A request that doesn't ask for a WebSocket, where there is nothing else."""
+    """A plain request for a WebSocket-only URL."""
 
     status_code = HTTPStatus.UPGRADE_REQUIRED

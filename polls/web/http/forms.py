@@ -1,4 +1,4 @@
-"""Read posted forms: raw fields, within limits."""
+"""Reading of posted forms: raw fields, with limits on size and time."""
 
 import asyncio
 from typing import cast
@@ -11,33 +11,33 @@ from polls.web.keys import CONFIG
 
 MAX_BODY = 64 * 1024  # bytes; our forms need a few dozen
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
-_MOST_PARTS = 1000  # as many fields as aiohttp takes of other forms
+_MAX_PARTS = 1000  # of multipart forms; aiohttp's own limit for other forms
 
 
 class MalformedForm(Exception):
-    """The body of a request can't be read as a form."""
+    """The body of a request can't be parsed as a form."""
 
 
 class SlowForm(Exception):
-    """The body of a request has not come in time."""
+    """The body of a request did not arrive within `limits.body_timeout`."""
 
 
 async def read_form(request: web.Request, *, most: int = MAX_BODY) -> MultiMapping[str]:
-    """The texts in a posted form; none where the body is no form. Files are passed over: no form of ours sends any.
+    """Return the text fields of a posted form, none if the body is no form. Ignores files: our forms send none.
 
-    Raises MalformedForm, SlowForm, and aiohttp's 413 for more than `most` bytes.
+    Raises MalformedForm, SlowForm, and aiohttp's HTTPRequestEntityTooLarge (413) beyond `most` bytes.
     """
-    # An application that we are mounted in has a limit of its own, and aiohttp asks only that.
+    # aiohttp checks only the limit of the outermost application, which isn't ours if polls is a sub-application.
     if (size := request.content_length or 0) > most:
         raise web.HTTPRequestEntityTooLarge(most, size)
-    # Every page is UTF-8, and so is what its forms send. Some of Python's encodings take minutes to decode, or make
-    # halves of characters.
+    # Browsers send forms in the encoding of our pages, UTF-8. Some of Python's codecs take minutes to decode, or yield
+    # lone surrogates.
     if (request.charset or "utf-8").lower() not in _CHARSETS:
         raise MalformedForm
     if most != MAX_BODY:
         request = request.clone(client_max_size=most)
     try:
-        if request.content.is_eof():  # as the body of a vote is, which comes along with the headers
+        if request.content.is_eof():  # the usual case for a vote: the body has arrived with the headers
             return await _fields(request, most)
         async with asyncio.timeout(request.app[CONFIG].limits.body_timeout):
             return await _fields(request, most)
@@ -50,33 +50,33 @@ async def read_form(request: web.Request, *, most: int = MAX_BODY) -> MultiMappi
         raise MalformedForm from error
 
 
-async def _fields(request: web.Request, most: int) -> MultiMapping[str]:
+async def _fields(request: web.Request, max_size: int) -> MultiMapping[str]:
     if request.content_type == "multipart/form-data":
-        # aiohttp would believe what each part says of its encoding.
-        return await _parts(request, most)
+        # Not request.post(): it decodes each part with the charset that the part names.
+        return await _multipart_fields(request, max_size)
     return cast(MultiMapping[str], await request.post())
 
 
-async def _parts(request: web.Request, most: int) -> MultiMapping[str]:
-    """The texts in a multipart form (RFC 7578)."""
+async def _multipart_fields(request: web.Request, max_size: int) -> MultiMapping[str]:
+    """Return the text fields of a multipart form (RFC 7578)."""
     form: MultiDict[str] = MultiDict()
     parts = 0
     async for part in await request.multipart():
         if not isinstance(part, BodyPartReader) or part.name is None:
             raise MalformedForm
         parts += 1
-        if parts > _MOST_PARTS:
-            raise web.HTTPRequestEntityTooLarge(most, request.content.total_bytes)
+        if parts > _MAX_PARTS:
+            raise web.HTTPRequestEntityTooLarge(max_size, request.content.total_bytes)
         content = bytearray()
         while chunk := await part.read_chunk():
             content += chunk
-            if request.content.total_bytes > most:
-                raise web.HTTPRequestEntityTooLarge(most, request.content.total_bytes)
+            if request.content.total_bytes > max_size:
+                raise web.HTTPRequestEntityTooLarge(max_size, request.content.total_bytes)
         if part.filename is None:
             form.add(part.name, content.decode())
     return form
 
 
 def line(form: MultiMapping[str], name: str) -> str:
-    """What a field says, as it can be shown again: see `domain.draft.legible`."""
+    """Return the text of a field as one legible line (see `domain.draft.legible`), empty if the field is missing."""
     return legible(form.get(name, ""))

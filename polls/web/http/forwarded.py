@@ -1,4 +1,4 @@
-"""Where a request comes from, also behind the operator's own proxies."""
+"""The client's network and scheme, also behind trusted proxies (X-Forwarded-For, X-Forwarded-Proto)."""
 
 import ipaddress
 import re
@@ -8,48 +8,48 @@ from aiohttp import hdrs, web
 from polls.web.keys import CONFIG
 
 # 203.0.113.7 and 203.0.113.7:5678; [2001:db8::7] and [2001:db8::7]:5678; 2001:db8::7.
-_ADDRESS = re.compile(r"([0-9.]+)(?::[0-9]*)?|\[([^\]]+)\](?::[0-9]*)?|([^\[\]]+)")
+_IP_WITH_PORT = re.compile(r"([0-9.]+)(?::[0-9]*)?|\[([^\]]+)\](?::[0-9]*)?|([^\[\]]+)")
 
 
 def client_network(request: web.Request) -> str:
-    """Where a visitor is, by what they can't easily change: an address of version 4, or 64 bits of version 6.
+    """Return the client's IPv4 address or IPv6 /64 network, which clients can't change easily; empty if unknown.
 
-    Behind proxies of the operator's own it is what the first of them wrote into X-Forwarded-For.
+    Behind trusted proxies it is the one that the first of them wrote into X-Forwarded-For.
     """
-    found = _address(_forwarded(request, hdrs.X_FORWARDED_FOR) or request.remote or "")
-    if found is None:  # a UNIX socket has none
+    ip = _parse_ip(_forwarded(request, hdrs.X_FORWARDED_FOR) or request.remote or "")
+    if ip is None:  # a UNIX socket has no address
         return ""
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is None:
-            return str(ipaddress.ip_network((int(found) >> 64 << 64, 64)))
-        return str(found.ipv4_mapped)
-    return str(found)
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is None:
+            return str(ipaddress.ip_network((int(ip) >> 64 << 64, 64)))
+        return str(ip.ipv4_mapped)
+    return str(ip)
 
 
 def client_scheme(request: web.Request) -> str:
-    """How a visitor came, to us or to the first of the operator's own proxies: by http or by https."""
+    """Return the scheme, http or https, that the client used towards us or the first trusted proxy."""
     forwarded = _forwarded(request, hdrs.X_FORWARDED_PROTO)
     return forwarded if forwarded in {"http", "https"} else request.scheme
 
 
 def is_https(request: web.Request) -> bool:
-    """Whether visitors come by https, here or at the public address."""
+    """Return whether clients use https: in `site.url`, or for this request."""
     return request.app[CONFIG].site.is_https or client_scheme(request) == "https"
 
 
-def _address(word: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address in a word, beside which some proxies write a port."""
-    parts = _ADDRESS.fullmatch(word)
+def _parse_ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Parse an IP address, to which some proxies append a port."""
+    match = _IP_WITH_PORT.fullmatch(text)
     try:
-        return ipaddress.ip_address(parts[1] or parts[2] or parts[3]) if parts else None
+        return ipaddress.ip_address(match[1] or match[2] or match[3]) if match else None
     except ValueError:
         return None
 
 
 def _forwarded(request: web.Request, name: str) -> str | None:
-    """What the first trusted proxy wrote into the header `name`. Whatever stands before it may be made up."""
+    """Return the value that the first trusted proxy wrote into the header `name`; clients can forge all before it."""
     proxies = request.app[CONFIG].trusted_proxies
     if not proxies or name not in request.headers:
         return None
-    # Each proxy adds one at the end; X-Forwarded-Proto is often the word of one alone.
+    # Each proxy appends one value, except that often a single proxy sets X-Forwarded-Proto.
     return ",".join(request.headers.getall(name)).split(",")[-proxies:][0].strip()

@@ -1,4 +1,4 @@
-"""The limits of a process: how long it waits for whom, and how many may come at once."""
+"""Limits of a process on time, sizes and numbers of connections."""
 
 import resource
 from typing import Any
@@ -7,35 +7,35 @@ from aiohttp.log import server_logger
 
 from polls.config.settings import Limits
 
-MOST_CONNECTIONS = 20_000  # unless the configuration says otherwise: more than one process has the time for
-MOST_HEADERS = 64
-LINGERING = 2  # seconds for which a client may go on sending what nobody reads, so that it reads our answer
-_BESIDE = 250  # open files that are no connection of a visitor's, and some who are turned away
+DEFAULT_MAX_CONNECTIONS = 20_000  # more than one process has the CPU time for
+MAX_HEADERS = 64
+LINGERING_TIME = 2  # seconds for which an unwanted body is read and discarded, so that its sender reads the response
+_RESERVED_FILES = 250  # open files that are no client connections, and connections that are being rejected
 
 
 def handler_args(limits: Limits) -> dict[str, Any]:
-    """What aiohttp sees to by itself, for each connection, whoever runs the application."""
+    """Return the limits that aiohttp's protocol enforces for each connection, whatever server runs the application."""
     return {
-        # It counts until the headers are complete, however they drip.
+        # aiohttp applies it until the headers are complete, however slowly they arrive.
         "keepalive_timeout": limits.keepalive_timeout,
-        "lingering_time": LINGERING,
+        "lingering_time": LINGERING_TIME,
         "max_line_size": limits.max_header_bytes,
         "max_field_size": limits.max_header_bytes,
-        "max_headers": MOST_HEADERS,
-        # Where polls keeps silent about who asked for what; gunicorn would put in a log of its own.
+        "max_headers": MAX_HEADERS,
+        # Our logging redacts bad requests in this logger; gunicorn's worker would pass one of its own.
         "logger": server_logger,
     }
 
 
 def most_connections(limits: Limits) -> int:
-    """How many connections this process may have: as many as are configured, if there may be as many open files."""
+    """Return the maximum number of connections: the configured one, reduced if RLIMIT_NOFILE doesn't allow as many."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = limits.connections or MOST_CONNECTIONS
+    configured = limits.connections or DEFAULT_MAX_CONNECTIONS
     if files == resource.RLIM_INFINITY:
-        return wanted
-    return min(wanted, max(files - _BESIDE, files // 2))
+        return configured
+    return min(configured, max(files - _RESERVED_FILES, files // 2))
 
 
 def most_watchers(limits: Limits) -> int:
-    """How many of them may watch: the others are for those who vote."""
+    """Return the maximum number of WebSockets: by default 3/4 of the connections, so that voters can still connect."""
     return most_connections(limits) * 3 // 4 if limits.websockets is None else limits.websockets

@@ -1,18 +1,18 @@
-"""What a client would rather have: headers that weigh alternatives (RFC 9110, section 12.4)."""
+"""Content negotiation: headers that weigh alternatives (RFC 9110, section 12.4)."""
 
 
 def preferences(header: str) -> dict[str, float]:
-    """The alternatives of an Accept... header in lower case with their weights, the most wanted first.
+    """Return {alternative in lower case: weight} of an Accept... header, the highest weight first.
 
-    What is refused (weight 0) or weighed with nonsense is left out.
+    Leaves out alternatives with weight 0 or an invalid weight.
     """
-    weighed: dict[str, float] = {}
+    weights: dict[str, float] = {}
     for alternative in header.lower().split(","):
         value, *parameters = (part.strip() for part in alternative.split(";"))
         weight = _weight(parameters)
         if value and weight > 0:
-            weighed.setdefault(value, weight)
-    return dict(sorted(weighed.items(), key=lambda item: -item[1]))
+            weights.setdefault(value, weight)
+    return dict(sorted(weights.items(), key=lambda item: -item[1]))
 
 
 def _weight(parameters: list[str]) -> float:

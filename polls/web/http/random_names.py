@@ -1,21 +1,21 @@
-"""Names that nobody can guess, and that are never given twice."""
+"""Unique identifiers that can't be guessed."""
 
 import os
 
-_AT_ONCE = 500  # that are made of the system's randomness
+_BATCH_SIZE = 500  # names for each system call
 
 
 class RandomNames:
-    """Gives names of so many hexadecimal digits, each 4 random bits."""
+    """A generator of random names with `digits` hexadecimal digits of 4 bits each."""
 
     def __init__(self, digits: int) -> None:
         self._digits = digits
-        self._ready: list[str] = []
-        os.register_at_fork(after_in_child=self._ready.clear)  # what is ready is the parent's to give
+        self._batch: list[str] = []
+        os.register_at_fork(after_in_child=self._batch.clear)  # the parent hands out the rest of this batch
 
     def new(self) -> str:
-        """A name like no other."""
-        if not self._ready:
-            digits = os.urandom(_AT_ONCE * self._digits // 2).hex()
-            self._ready.extend(digits[begin : begin + self._digits] for begin in range(0, len(digits), self._digits))
-        return self._ready.pop()
+        """Return a name that was never returned before."""
+        if not self._batch:
+            digits = os.urandom(_BATCH_SIZE * self._digits // 2).hex()
+            self._batch.extend(digits[start : start + self._digits] for start in range(0, len(digits), self._digits))
+        return self._batch.pop()

@@ -2,10 +2,10 @@
 
 import re
 
-# From the root, and not `//host` or `/\host`, which browsers take for another site.
-_OWN_ADDRESS = re.compile(r"/(?![/\\])[\x21-\x7e]*")
+# An absolute path, but not `//host` or `/\host`, which browsers resolve to another site.
+_LOCAL_PATH = re.compile(r"/(?![/\\])[\x21-\x7e]*")
 
 
-def local_path(brought: object, otherwise: str) -> str:
-    """Where a visitor wants to go on, if that is an address of our own."""
-    return brought if isinstance(brought, str) and _OWN_ADDRESS.fullmatch(brought) else otherwise
+def local_path(target: object, default: str) -> str:
+    """Return `target` if it is a path on this site, else `default` (against open redirects)."""
+    return target if isinstance(target, str) and _LOCAL_PATH.fullmatch(target) else default

@@ -1,4 +1,4 @@
-"""Requests by name: an id for each, in its answer, on its error page, and in whatever is logged while it is served."""
+"""Request ids: one for each request, in its response, on its error page and in its log lines."""
 
 import re
 from contextvars import ContextVar
@@ -10,34 +10,33 @@ from polls.web.http.random_names import RandomNames
 
 REQUEST_ID = istr("X-Request-ID")
 
-# Random, and not numbers that rise: those would tell visitors how many come.
+# Random, because a counter would disclose the number of requests.
 _IDS = RandomNames(16)
-_SANE = re.compile("[A-Za-z0-9_-]{1,64}")
+_VALID_ID = re.compile("[A-Za-z0-9_-]{1,64}")
 
-_served: ContextVar[str] = ContextVar("the id of the request that is served", default="")
+_current: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def request_id() -> str:
-    """The id of the request that is being served here; empty where none is."""
-    return _served.get()
+    """Return the id of the request that is being served in this context, empty outside of requests."""
+    return _current.get()
 
 
 class RequestIds:
-    """Gives each request its id: the one that a trusted proxy has given it, else a new one."""
+    """The source of request ids: a trusted proxy's X-Request-ID if it is valid, else a new random id."""
 
     def __init__(self, *, is_proxied: bool) -> None:
         self._is_proxied = is_proxied
 
-    def give(self, request: web.Request) -> str:
-        """Give `request` its id, and return it."""
-        given = self._given(request) if self._is_proxied else None
-        of_request = given or _IDS.new()
-        _served.set(of_request)
-        return of_request
+    def assign(self, request: web.Request) -> str:
+        """Return the id of `request`, and set it as the current context's `request_id()`."""
+        new_id = (self._proxy_id(request) if self._is_proxied else None) or _IDS.new()
+        _current.set(new_id)
+        return new_id
 
-    def _given(self, request: web.Request) -> str | None:
-        given = request.headers.get(REQUEST_ID)
-        return given if given and _SANE.fullmatch(given) else None
+    def _proxy_id(self, request: web.Request) -> str | None:
+        proxy_id = request.headers.get(REQUEST_ID)
+        return proxy_id if proxy_id and _VALID_ID.fullmatch(proxy_id) else None
 
 
 REQUEST_IDS = web.AppKey("request_ids", RequestIds)

@@ -1,4 +1,4 @@
-"""Refuse requests that pages of other sites send."""
+"""Same-origin checks, against cross-site request forgery and cross-site WebSockets."""
 
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -12,44 +12,42 @@ _Origin: TypeAlias = tuple[str, str, int | None]
 
 
 def check_same_origin(request: web.Request) -> None:
-    """Raise CrossSiteRequest for what a page of another site sends in a visitor's name.
+    """Raise CrossSiteRequest if a browser sent the request from a page of another site.
 
-    Needs no token, so that pages are the same for everyone: browsers say where a request comes from. One that says
-    nothing is no browser's. The method is that of Go's net/http.CrossOriginProtection.
+    Uses no token, so that cached pages are the same for all visitors: browsers send Sec-Fetch-Site or Origin. A request
+    with neither isn't a browser's, and passes. The method is that of Go's net/http.CrossOriginProtection.
     """
     site = request.headers.get("Sec-Fetch-Site")
     if site in {"same-origin", "none"} or not (site or "Origin" in request.headers):
         return
-    origin = _origin(request.headers.get("Origin", ""))
-    if _is_public(origin, request) or (not site and _is_host(origin, request)):
+    origin = _parse_origin(request.headers.get("Origin", ""))
+    if _matches_site_url(origin, request) or (not site and _matches_host(origin, request)):
         return
     raise CrossSiteRequest
 
 
 def check_websocket_origin(request: web.Request) -> None:
-    """Raise CrossSiteRequest for a WebSocket of another site's page: browsers always say whose page opens one."""
-    origin = _origin(request.headers.get("Origin", ""))
-    if "Origin" in request.headers and not (_is_public(origin, request) or _is_host(origin, request)):
+    """Raise CrossSiteRequest if a page of another site opens a WebSocket; browsers always send Origin with these."""
+    origin = _parse_origin(request.headers.get("Origin", ""))
+    if "Origin" in request.headers and not (_matches_site_url(origin, request) or _matches_host(origin, request)):
         raise CrossSiteRequest
 
 
-def _is_public(origin: _Origin | None, request: web.Request) -> bool:
-    """Whether it is the public address in the configuration."""
-    public = request.app[CONFIG].site.url
-    return public is not None and origin is not None and origin == _origin(public)
-
-
-def _is_host(origin: _Origin | None, request: web.Request) -> bool:
-    """Whether it is the host that the request was sent to."""
-    # Which scheme the visitor used, a proxy in front of us may hide: host and port must do.
-    return origin is not None and origin == _origin(f"{origin[0]}://{request.headers.get('Host', '')}")
-
-
-def _origin(address: str) -> _Origin | None:
-    """Scheme, host and port of an address, None of what has none (`null`, for one)."""
+def _parse_origin(url: str) -> _Origin | None:
+    """Return scheme, host and port of a URL, or None if it has no host (such as the Origin `null`)."""
     try:
-        parts = urlsplit(address)
+        parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     except ValueError:
         return None
     return (parts.scheme, parts.hostname, port) if parts.hostname else None
+
+
+def _matches_site_url(origin: _Origin | None, request: web.Request) -> bool:
+    site_url = request.app[CONFIG].site.url
+    return site_url is not None and origin is not None and origin == _parse_origin(site_url)
+
+
+def _matches_host(origin: _Origin | None, request: web.Request) -> bool:
+    # Compare host and port alone: a proxy may hide the scheme that the browser used.
+    return origin is not None and origin == _parse_origin(f"{origin[0]}://{request.headers.get('Host', '')}")

@@ -1,4 +1,4 @@
-"""The headers that tell browsers what to refuse."""
+"""Response headers that restrict what browsers do with our pages."""
 
 from collections.abc import Mapping
 
@@ -7,11 +7,10 @@ from multidict import istr
 
 from polls.config.settings import Config
 
-RESPONSE_HEADERS: web.AppKey[Mapping[str, str]] = web.AppKey("security_headers")
+RESPONSE_HEADERS: web.AppKey[Mapping[str, str]] = web.AppKey("response_headers")
 
-
-# Nothing inline, nothing from elsewhere, nobody's frame. The referrer policy is not `no-referrer`: with that, browsers
-# on a plain http network send `Origin: null`, and the check below would refuse everybody's vote.
+# No inline styles or scripts, nothing from other sites, no framing. Referrer-Policy isn't `no-referrer`: with that,
+# browsers on plain http send `Origin: null`, and `check_same_origin` would reject every vote.
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -28,13 +27,13 @@ HTTPS_HEADERS = {"Strict-Transport-Security": "max-age=31536000"}  # a year (RFC
 
 
 def security_headers(config: Config) -> dict[str, str]:
-    """The headers of every answer. Where the public address is https, browsers are to come by nothing else."""
+    """Return the headers of every response; with Strict-Transport-Security if `site.url` is https."""
     headers = SECURITY_HEADERS | HTTPS_HEADERS if config.site.is_https else SECURITY_HEADERS
-    return {istr(name): value for name, value in headers.items()}  # names that compare fast
+    return {istr(name): value for name, value in headers.items()}  # istr: multidict need not fold case each time
 
 
 def set_security_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Set the headers that protect visitors; a response that says otherwise itself is left alone."""
+    """Set the security headers that `response` doesn't set itself."""
     headers = response.headers
     for name, value in request.app[RESPONSE_HEADERS].items():
         headers.setdefault(name, value)

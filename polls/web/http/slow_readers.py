@@ -1,4 +1,4 @@
-"""Answers on their way: a visitor who doesn't take theirs is not waited for without end."""
+"""A write time-out: closes connections of clients that don't read their response."""
 
 import asyncio
 import socket
@@ -7,79 +7,85 @@ from weakref import ref
 
 from aiohttp import web
 
-_LOOKS = 6  # at each connection, until patience ends
+_CHECKS_PER_TIMEOUT = 6
 
 _Connection: TypeAlias = "ref[asyncio.Transport]"
 
 
 class SlowReaders:
-    """Looks after the connections over which answers go.
+    """Close connections whose client hasn't read its response for `timeout` seconds.
 
-    A connection is given up when a part of an answer has been lying in it for `patience` seconds, and none more was
-    begun. What a visitor reads too slowly, the kernel keeps first, so that this is about more than a page of ours.
-    Connections are known by weak references: to keep those that have ended would make them garbage that is old, and
-    collected late.
+    The time starts when data stays in the write buffer, and again with each new response. The kernel's socket buffer
+    holds more than a page of ours, so only clients that request many pages or large files are concerned.
+    Connections are kept as weak references: strong ones would let closed connections grow old in the garbage
+    collector, which then frees them late.
     """
 
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
         self._connections: set[_Connection] = set()
-        self._fresh: set[_Connection] = set()  # those that came since the last look
-        self._lying: dict[_Connection, float] = {}  # since when
+        self._added: set[_Connection] = set()  # since the last check
+        self._unread_since: dict[_Connection, float] = {}  # event loop time
         self._task: asyncio.Task[None] | None = None
 
-    def add(self, transport: asyncio.Transport | None) -> None:
-        """An answer will go over this connection; over none where the visitor has gone."""
-        if transport is not None:
-            self._fresh.add(ref(transport))
+    @property
+    def connection_count(self) -> int:
+        """Number of connections that the last check left to the next one."""
+        return len(self._connections)
 
     def open(self) -> None:
-        """Begin to look."""
-        self._task = asyncio.get_running_loop().create_task(self._look_after(), name="keeper of the outbox")
+        """Start to check connections in the background."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="slow readers")
 
     def close(self) -> None:
-        """Look no longer."""
+        """Stop checking, and leave all connections open."""
         if self._task:
             self._task.cancel()
         self._connections.clear()
-        self._lying.clear()
+        self._unread_since.clear()
 
-    async def _look_after(self) -> None:
+    def add(self, transport: asyncio.Transport | None) -> None:
+        """Check a connection over which a response is about to be sent; None if the client has disconnected."""
+        if transport is not None:
+            self._added.add(ref(transport))
+
+    async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self._patience / _LOOKS)
-            self._look(asyncio.get_running_loop().time())
+            await asyncio.sleep(self._timeout / _CHECKS_PER_TIMEOUT)
+            self._check(asyncio.get_running_loop().time())
 
-    def _look(self, now: float) -> None:
-        fresh, self._fresh = self._fresh, set()
-        self._connections |= fresh
+    def _check(self, now: float) -> None:
+        added, self._added = self._added, set()
+        self._connections |= added
         for connection in list(self._connections):
             transport = connection()
-            if transport is None or _is_free(transport):
-                self._lying.pop(connection, None)
+            if transport is None or _has_sent_everything(transport):
+                self._unread_since.pop(connection, None)
                 if transport is None or transport.is_closing():
                     self._connections.discard(connection)
-            elif connection in fresh or connection not in self._lying:
-                self._lying[connection] = now
-            elif now - self._lying[connection] >= self._patience:
-                del self._lying[connection]
+            elif connection in added or connection not in self._unread_since:
+                self._unread_since[connection] = now
+            elif now - self._unread_since[connection] >= self._timeout:
+                del self._unread_since[connection]
                 self._connections.discard(connection)
-                _give_up(transport)
+                _close(transport)
 
 
 SLOW_READERS = web.AppKey("slow_readers", SlowReaders)
 
 
-def _is_free(transport: asyncio.Transport) -> bool:
-    """Whether everything was taken.
+def _has_sent_everything(transport: asyncio.Transport) -> bool:
+    """Return whether nothing waits to be sent.
 
-    A file goes past the buffer, and nothing is read meanwhile; nor is it while more is asked for than is taken.
+    sendfile() bypasses the write buffer, but pauses reading. Reading is also paused while a client sends more requests
+    than it reads responses.
     """
     return not transport.get_write_buffer_size() and (transport.is_reading() or transport.is_closing())
 
 
-def _give_up(transport: asyncio.Transport) -> None:
+def _close(transport: asyncio.Transport) -> None:
     try:
-        # Not abort(): asyncio would wait for ever for a chance to send the rest of a file.
+        # Not abort(): during sendfile(), asyncio would go on waiting until the socket can be written.
         transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-    except (OSError, TypeError):  # gone already; or uvloop's, which refuses, and sends no files past the buffer
+    except (OSError, TypeError):  # closed already; or uvloop, which forbids shutdown(), but has no sendfile() either
         transport.abort()

@@ -1,4 +1,4 @@
-"""Static files: addresses that name their content, so that browsers may keep what they got."""
+"""Static files: URLs with a hash of the content, and how long browsers may cache them."""
 
 from aiohttp import web
 
@@ -6,26 +6,24 @@ from polls.web.keys import CONFIG
 
 STATIC_URLS: web.AppKey[dict[str, str]] = web.AppKey("static_urls")  # {file below static/: its URL}
 
-
 A_YEAR = "public, max-age=31536000, immutable"
 
 
 def static_url(app: web.Application, filename: str) -> str:
-    """The address of a static file, with a hash of its content.
+    """Return the URL of a static file, with a hash of its content.
 
-    The router reads the file each time that it is asked. What it answers changes only with a new version of polls, or
-    while polls is developed, and is remembered.
+    The URL is cached, because the router reads the file for each call; except in development, where files change.
     """
-    known = app[STATIC_URLS]
-    if filename not in known or app[CONFIG].development:
-        known[filename] = str(app.router["static"].url_for(filename=filename))
-    return known[filename]
+    urls = app[STATIC_URLS]
+    if filename not in urls or app[CONFIG].development:
+        urls[filename] = str(app.router["static"].url_for(filename=filename))
+    return urls[filename]
 
 
-def static_caching(request: web.Request) -> str:
-    """How long the static file that is asked for may be kept: for ever, if its address names the very content.
+def static_cache_control(request: web.Request) -> str:
+    """Return the Cache-Control of a static file: a year if the URL has the hash of this very content, else no-cache.
 
-    During a roll-out, the page of one version may ask the other version for a file.
+    During a roll-out, a page of one version may request its files from a process with the other version.
     """
     current = static_url(request.app, request.match_info["filename"])
     return A_YEAR if str(request.rel_url) == current else "no-cache"

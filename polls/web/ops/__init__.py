@@ -1,1 +1,1 @@
-"""TODO."""
+"""Monitoring for operators: health checks and metrics."""

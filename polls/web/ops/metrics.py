@@ -1,4 +1,4 @@
-"""Metrics of this process for Prometheus, made of plain numbers when they are asked for."""
+"""Metrics of this process for Prometheus."""
 
 from collections.abc import Iterator
 from itertools import accumulate
@@ -18,10 +18,10 @@ from prometheus_client.registry import Collector
 from polls import __version__
 from polls.domain.errors import NothingChosen, PollClosed, PollNotFound, VoteNotStored
 from polls.web.keys import BALLOT_BOX, BROADCASTER, DATABASE, POLL_CACHE
-from polls.web.ops.meter import Distribution, Meter
+from polls.web.ops.meter import Histogram, Meter
 
-# What became of a ballot, by the type of its outcome.
-_OUTCOMES: dict[type, str] = {
+# Label values by the type of a ballot's outcome.
+_OUTCOME_LABELS: dict[type, str] = {
     int: "stored",
     PollClosed: "closed",
     PollNotFound: "no_such_poll",
@@ -31,50 +31,50 @@ _OUTCOMES: dict[type, str] = {
 
 
 def metrics_app(app: web.Application, meter: Meter) -> web.Application:
-    """An application of its own that tells at /metrics what `app` does, as `meter` has counted it."""
+    """Return a separate application that serves the metrics of `app` and `meter` at /metrics."""
     registry = CollectorRegistry()
-    registry.register(_Figures(app, meter))
+    registry.register(_PollsCollector(app, meter))
     ProcessCollector(registry=registry)
 
-    async def tell(request: web.Request) -> web.Response:
+    async def serve(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(registry), headers={"Content-Type": content_type, "Server": "polls"})
 
-    beside = web.Application()
-    beside.router.add_get("/metrics", tell)
-    return beside
+    metrics = web.Application()
+    metrics.router.add_get("/metrics", serve)
+    return metrics
 
 
-class _Figures(Collector):
-    """What there is to say of polls. What is not open yet, or no longer, is left out."""
+class _PollsCollector(Collector):
+    """The metrics of polls. Leaves out those of parts that aren't open, since start-up or shutdown is under way."""
 
     def __init__(self, app: web.Application, meter: Meter) -> None:
         self._app = app
         self._meter = meter
 
     def collect(self) -> Iterator[Metric]:
-        yield InfoMetricFamily("polls", "Which polls this is.", {"version": __version__})
+        yield InfoMetricFamily("polls", "The version of polls.", {"version": __version__})
         yield from self._requests()
         yield from self._votes()
-        yield from self._news()
+        yield from self._listener()
         yield from self._pool()
 
     def _requests(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
             "polls_http_requests",
-            "Answers by route (none: no such address) and class of status; a WebSocket is counted as 1xx when it ends.",
+            "Responses by route (none: no such URL) and class of status; a WebSocket counts as 1xx when it closes.",
             labels=["route", "status"],
         )
         seconds = HistogramMetricFamily(
             "polls_http_request_duration_seconds",
-            "From the head of a request to its answer, ready to be sent: body and waiting included, sending not.",
+            "Seconds from the headers of a request until its response can be sent; includes the request's body.",
             labels=["route"],
         )
-        for route, answers in self._meter.answers.items():
-            for digit, number in enumerate(answers.classes):
-                if number:
-                    requests.add_metric([route, f"{digit}xx"], number)
-            _add(seconds, answers.seconds, route)
+        for route, responses in self._meter.responses.items():
+            for digit, count in enumerate(responses.classes):
+                if count:
+                    requests.add_metric([route, f"{digit}xx"], count)
+            _add(seconds, responses.seconds, route)
         yield requests
         yield seconds
         yield GaugeMetricFamily("polls_websockets", "Open WebSockets.", len(self._app[BROADCASTER]))
@@ -82,37 +82,40 @@ class _Figures(Collector):
     def _votes(self) -> Iterator[Metric]:
         votes = CounterMetricFamily(
             "polls_votes",
-            "Ballots by what became of them in the database, whatever their voters were told: stored (counted, or a "
-            "change counted); refused since the poll was closed, or there is no_such_poll, or no_such_choice; "
-            "not_stored (or not known to be); rejected (never sent there: too many waited, or these too long).",
+            "Ballots by outcome in the database, which may differ from the response after a time-out: stored (new or "
+            "changed), closed (the poll was closed), no_such_poll, no_such_choice, not_stored (the transaction failed, "
+            "or its outcome is unknown), rejected (not sent to the database: the queue was full, or the ballot waited "
+            "too long).",
             labels=["outcome"],
         )
-        for kind, outcome in _OUTCOMES.items():
-            votes.add_metric([outcome], self._meter.outcomes[kind])
+        for outcome, label in _OUTCOME_LABELS.items():
+            votes.add_metric([label], self._meter.outcomes[outcome])
         box = self._app.get(BALLOT_BOX)
         votes.add_metric(["rejected"], box.rejected if box else 0)
         yield votes
-        yield _histogram("polls_batch_ballots", "Ballots in one transaction.", self._meter.batches)
-        yield _histogram("polls_batch_duration_seconds", "How long such transactions took.", self._meter.batch_seconds)
+        yield _histogram("polls_batch_ballots", "Ballots in each transaction.", self._meter.batches)
+        yield _histogram(
+            "polls_batch_duration_seconds", "Seconds that each transaction of ballots took.", self._meter.batch_seconds
+        )
         if box:
-            yield GaugeMetricFamily("polls_ballots_waiting", "Ballots that wait for an answer.", box.waiting)
+            yield GaugeMetricFamily("polls_ballots_waiting", "Ballots in the queue or being stored.", box.waiting)
 
-    def _news(self) -> Iterator[Metric]:
+    def _listener(self) -> Iterator[Metric]:
         if poll_cache := self._app.get(POLL_CACHE):
             yield GaugeMetricFamily(
                 "polls_listener_connected",
-                "Whether the database's notices are heard (1), or each page is read from the database (0).",
+                "1 if notifications from the database arrive; 0 if not, so that each page is read from the database.",
                 int(poll_cache.is_synced),
             )
         yield _histogram(
             "polls_listener_lag_seconds",
-            "From the database's answer to a commit of this very process to the notice of it here; 0 where the notice "
-            "came first. Of other processes' commits nobody knows the moment.",
+            "Seconds from a commit of this process until its notification arrives; 0 if that came first. Commits of "
+            "other processes are not measured, since their time is unknown here.",
             self._meter.lags,
         )
         yield _histogram(
             "polls_heartbeat_duration_seconds",
-            "How long the database took to answer on the connection that hears its notices; it is asked every second.",
+            "Round-trip seconds to the database on the listener's connection, measured every second.",
             self._meter.heartbeats,
         )
 
@@ -121,23 +124,23 @@ class _Figures(Collector):
             use = database.use
             connections = GaugeMetricFamily(
                 "polls_pool_connections",
-                "Open connections of the pool; one more is for ballots, and one for notices.",
+                "Open connections of the pool; two more are outside it, one for ballots and one for the listener.",
                 labels=["state"],
             )
             connections.add_metric(["free"], use.free)
             connections.add_metric(["busy"], use.busy)
             yield connections
-            yield GaugeMetricFamily("polls_pool_size_max", "Connections that the pool may open.", use.most)
+            yield GaugeMetricFamily("polls_pool_size_max", "Maximum connections of the pool.", use.most)
             yield GaugeMetricFamily("polls_pool_waiting", "Requests that wait for a connection.", use.waiting)
 
 
-def _histogram(name: str, documentation: str, values: Distribution) -> HistogramMetricFamily:
+def _histogram(name: str, documentation: str, values: Histogram) -> HistogramMetricFamily:
     histogram = HistogramMetricFamily(name, documentation, labels=[])
     _add(histogram, values)
     return histogram
 
 
-def _add(histogram: HistogramMetricFamily, values: Distribution, *labels: str) -> None:
-    up_to = [*(str(float(bound)) for bound in values.bounds), "+Inf"]
-    buckets = list(zip(up_to, map(float, accumulate(values.counts)), strict=True))
+def _add(histogram: HistogramMetricFamily, values: Histogram, *labels: str) -> None:
+    bounds = [*(str(float(bound)) for bound in values.bounds), "+Inf"]
+    buckets = list(zip(bounds, map(float, accumulate(values.counts)), strict=True))
     histogram.add_metric(labels, buckets, values.sum)

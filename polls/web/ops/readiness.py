@@ -1,4 +1,4 @@
-"""Whether the database is fit to serve, asked for by whoever watches over this process."""
+"""The state of the database for `/readyz`."""
 
 import asyncio
 from contextvars import Context
@@ -10,26 +10,27 @@ from polls.domain.errors import PollsUnavailable
 from polls.storage.checks.readiness import fitness, needed
 from polls.storage.postgres.pool import Database
 
-PATIENCE = 2  # seconds until a database that doesn't answer counts as away
+TIMEOUT = 2  # seconds until a database that doesn't answer counts as unreachable
 
 
 class Readiness:
-    """Looks at the database once for all who ask at the same time, so that nobody keeps it busy by asking."""
+    """A check of the database that concurrent requests share, so that requests to `/readyz` can't overload it."""
 
     def __init__(self) -> None:
         self._needed = needed()
-        self._look: asyncio.Task[dict[str, str]] | None = None
+        self._running: asyncio.Task[dict[str, str]] | None = None
 
-    async def of_database(self, database: Database) -> dict[str, str]:
-        """What there is to say of the database and its schema, in words that tell a stranger nothing more."""
-        if self._look is None:
-            self._look = asyncio.create_task(self._look_at(database), context=Context())  # nobody's
-            self._look.add_done_callback(self._forget)
-        return await asyncio.shield(self._look)
+    async def check(self, database: Database) -> dict[str, str]:
+        """Return the states of "database" and "schema", without details: `/readyz` is public."""
+        if self._running is None:
+            # An empty context: the check belongs to no request, and so logs no request id.
+            self._running = asyncio.create_task(self._query(database), context=Context())
+            self._running.add_done_callback(self._end)
+        return await asyncio.shield(self._running)
 
-    async def _look_at(self, database: Database) -> dict[str, str]:
+    async def _query(self, database: Database) -> dict[str, str]:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 found = await fitness(database, self._needed)
         except (PollsUnavailable, TimeoutError):
             return {"database": "unreachable", "schema": "unknown"}
@@ -38,8 +39,8 @@ class Readiness:
             "schema": "current" if found.is_current else "not current",
         }
 
-    def _forget(self, _: asyncio.Task[Any]) -> None:
-        self._look = None
+    def _end(self, _: asyncio.Task[Any]) -> None:
+        self._running = None
 
 
 READINESS = web.AppKey("readiness", Readiness)

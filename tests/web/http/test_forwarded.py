@@ -1,4 +1,4 @@
-"""What is believed of those who stand in front: which visitor asks, by http or https, and at which address."""
+"""Which X-Forwarded headers are trusted, and what follows from the scheme and host that clients use."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,17 +15,17 @@ from tests.support.pages import links, parse
 @pytest.mark.parametrize(
     ("proxies", "forwarded", "secure"),
     [
-        (0, "https", False),  # anybody may write this
+        (0, "https", False),  # any client can send this
         (1, "https", True),
         (1, "http", False),
-        (1, "https, http", False),  # the first is the visitor's own word
+        (1, "https, http", False),  # the client sent the first value
         (2, "https, http", True),
-        (2, "https", True),  # the second proxy passed on what the first one wrote
+        (2, "https", True),  # only the first proxy sets the header
         (1, "nonsense", False),
         (1, "", False),
     ],
 )
-async def test_cookies_are_for_https_alone_where_a_trusted_proxy_says_that_visitors_come_by_it(
+async def test_cookies_are_secure_if_a_trusted_proxy_reports_https(
     config: Config, aiohttp_client: Any, ask: Ask, proxies: int, forwarded: str, secure: bool
 ) -> None:
     ask("Tea?", "Yes")
@@ -36,7 +36,7 @@ async def test_cookies_are_for_https_alone_where_a_trusted_proxy_says_that_visit
     assert response.headers["Set-Cookie"].endswith("; Secure") is secure
 
 
-async def test_the_big_screen_invites_to_the_address_that_the_visitor_knows(
+async def test_the_presenter_page_links_to_the_forwarded_scheme_and_host(
     config: Config, aiohttp_client: Any, ask: Ask
 ) -> None:
     ask("Tea?", "Yes")
@@ -49,14 +49,14 @@ async def test_the_big_screen_invites_to_the_address_that_the_visitor_knows(
 
 
 @pytest.mark.parametrize(
-    ("url", "alone"), [("https://polls.example.org", True), ("http://polls.example.org", False), (None, False)]
+    ("url", "has_hsts"), [("https://polls.example.org", True), ("http://polls.example.org", False), (None, False)]
 )
-async def test_where_the_public_address_is_https_browsers_are_told_to_come_by_nothing_else(
-    config: Config, aiohttp_client: Any, ask: Ask, url: str | None, alone: bool
+async def test_responses_have_hsts_only_if_the_site_url_is_https(
+    config: Config, aiohttp_client: Any, ask: Ask, url: str | None, has_hsts: bool
 ) -> None:
     ask("Tea?", "Yes")
     client = await aiohttp_client(create_app(replace(config, site=Site(url=url))))
 
-    for address in ("/", "/poll/1", "/nowhere", "/static/css/base.css", "/admin/"):
-        headers = (await client.get(address, allow_redirects=False)).headers
-        assert (HTTPS_HEADERS.items() <= dict(headers).items()) is alone, address
+    for path in ("/", "/poll/1", "/nowhere", "/static/css/base.css", "/admin/"):
+        headers = (await client.get(path, allow_redirects=False)).headers
+        assert (HTTPS_HEADERS.items() <= dict(headers).items()) is has_hsts, path

@@ -1,7 +1,8 @@
-"""What visitors hear who are too slow, too many, or ask for too much."""
+"""Responses to clients that exceed a limit on time, votes or connections."""
 
 import asyncio
 import logging
+import resource
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -13,13 +14,12 @@ from aiohttp.web import AppRunner
 
 from polls.app import create_app
 from polls.config.settings import Config, Limits
-from polls.web.http import limits as module
 from polls.web.http.limits import most_connections, most_watchers
 from tests.conftest import Ask
 from tests.support.pages import find, parse, words
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-AS_PROGRAM = {"Accept": "application/json"}
+AS_JSON = {"Accept": "application/json"}
 
 Votes = Callable[[], list[int]]
 
@@ -31,22 +31,22 @@ async def vote(client: TestClient, choice: int = 1, voter: int | None = None, **
 
 @pytest.fixture
 async def limited(config: Config, aiohttp_client: Any, ask: Ask) -> TestClient:
-    """A client of an application that lets two voters a minute in from each network, and is impatient."""
+    """A client of an application with a limit of two voters a minute and network, and a body time-out of a second."""
     ask("Tea?", "Yes", "No")
     limits = Limits(body_timeout=1, websockets=2)
     votes = replace(config.votes, rate_limit=2)
     app = create_app(replace(config, trusted_proxies=1, votes=votes, limits=limits))
-    return await aiohttp_client(app, cookie_jar=DummyCookieJar())  # each request is another browser's
+    return await aiohttp_client(app, cookie_jar=DummyCookieJar())  # each request comes from a new browser
 
 
-async def dripping() -> AsyncIterator[bytes]:
-    for piece in b"choice=1&x=" + b"x" * 100:
-        yield bytes([piece])
+async def slow_body() -> AsyncIterator[bytes]:
+    for byte in b"choice=1&x=" + b"x" * 100:
+        yield bytes([byte])
         await asyncio.sleep(0.2)
 
 
-async def test_a_form_that_drips_is_refused_in_words(limited: TestClient, votes: Votes) -> None:
-    response = await limited.post("/poll/1/vote", data=dripping(), headers=FORM)
+async def test_a_slow_form_is_rejected_with_an_error_page(limited: TestClient, votes: Votes) -> None:
+    response = await limited.post("/poll/1/vote", data=slow_body(), headers=FORM)
 
     assert response.status == 408
     assert "This took too long to arrive. Nothing was counted. Try again." in words(parse(await response.text()))
@@ -54,14 +54,14 @@ async def test_a_form_that_drips_is_refused_in_words(limited: TestClient, votes:
     assert votes() == [0, 0]
 
 
-async def test_programs_are_told_so_as_json(limited: TestClient) -> None:
-    response = await limited.post("/poll/1/vote", data=dripping(), headers=FORM | AS_PROGRAM)
+async def test_a_slow_form_is_rejected_as_json_for_programs(limited: TestClient) -> None:
+    response = await limited.post("/poll/1/vote", data=slow_body(), headers=FORM | AS_JSON)
 
     assert (response.status, response.content_type) == (408, "application/problem+json")
     assert (await response.json())["title"] == "Too slow"
 
 
-async def test_after_so_many_voters_from_a_network_the_next_is_asked_to_wait_and_keeps_the_choice(
+async def test_a_voter_beyond_the_rate_limit_is_asked_to_wait_and_keeps_the_choice(
     limited: TestClient, votes: Votes
 ) -> None:
     await limited.get("/poll/1")
@@ -80,17 +80,17 @@ async def test_after_so_many_voters_from_a_network_the_next_is_asked_to_wait_and
     assert votes() == [2, 0]
 
 
-async def test_programs_are_told_as_json_when_to_come_back(limited: TestClient) -> None:
+async def test_a_rate_limited_vote_is_rejected_as_json_for_programs(limited: TestClient) -> None:
     for _ in range(2):
         await vote(limited)
 
-    refused = await vote(limited, **AS_PROGRAM)
+    refused = await vote(limited, **AS_JSON)
 
     assert (refused.status, refused.content_type) == (429, "application/problem+json")
     assert 0 < int(refused.headers["Retry-After"]) <= 60
 
 
-async def test_who_has_voted_may_change_their_mind_all_the_same(limited: TestClient, votes: Votes) -> None:
+async def test_changing_a_ballot_is_not_rate_limited(limited: TestClient, votes: Votes) -> None:
     await vote(limited, 1, voter=1)
     await vote(limited, 1, voter=2)
 
@@ -99,64 +99,68 @@ async def test_who_has_voted_may_change_their_mind_all_the_same(limited: TestCli
 
 
 @pytest.mark.parametrize(
-    ("other", "status"),
+    ("forwarded", "status"),
     [
         ("192.0.2.8", 303),
         ("192.0.2.7", 429),
         ("::ffff:192.0.2.7", 429),
-        ("192.0.2.8, 192.0.2.7", 429),  # what a visitor wrote doesn't count
+        ("192.0.2.8, 192.0.2.7", 429),  # the client's own value doesn't count
         ("192.0.2.7:5678", 429),
         ("192.0.2.8:5678", 303),
         ("[::ffff:192.0.2.7]:5678", 429),
     ],
 )
-async def test_networks_are_told_from_each_other(limited: TestClient, other: str, status: int) -> None:
+async def test_each_network_has_its_own_rate_limit(limited: TestClient, forwarded: str, status: int) -> None:
     for _ in range(2):
         await vote(limited, **{"X-Forwarded-For": "192.0.2.7"})
 
-    assert (await vote(limited, **{"X-Forwarded-For": other})).status == status
+    assert (await vote(limited, **{"X-Forwarded-For": forwarded})).status == status
 
 
-@pytest.mark.parametrize(("other", "status"), [("2001:db8:0:1::9", 429), ("2001:db8:0:2::1", 303)])
-async def test_an_address_of_version_6_is_its_first_half(limited: TestClient, other: str, status: int) -> None:
-    for place in (1, 2):
-        await vote(limited, **{"X-Forwarded-For": f"2001:db8:0:1::{place}"})
+@pytest.mark.parametrize(("forwarded", "status"), [("2001:db8:0:1::9", 429), ("2001:db8:0:2::1", 303)])
+async def test_ipv6_clients_are_limited_by_their_64_bit_network(
+    limited: TestClient, forwarded: str, status: int
+) -> None:
+    for host in (1, 2):
+        await vote(limited, **{"X-Forwarded-For": f"2001:db8:0:1::{host}"})
 
-    assert (await vote(limited, **{"X-Forwarded-For": other})).status == status
+    assert (await vote(limited, **{"X-Forwarded-For": forwarded})).status == status
 
 
-@pytest.mark.parametrize("word", ["unknown", "192.0.2.7.8", "[", "[]:1", "[::1", "192.0.2.7:x", "x" * 5000])
-async def test_where_no_address_is_known_nobody_has_to_wait(limited: TestClient, word: str) -> None:
+@pytest.mark.parametrize("forwarded", ["unknown", "192.0.2.7.8", "[", "[]:1", "[::1", "192.0.2.7:x", "x" * 5000])
+async def test_clients_without_a_valid_address_are_not_rate_limited(limited: TestClient, forwarded: str) -> None:
     for _ in range(5):
-        assert (await vote(limited, **{"X-Forwarded-For": word})).status == 303
+        assert (await vote(limited, **{"X-Forwarded-For": forwarded})).status == 303
 
 
-async def test_by_default_a_class_may_vote_at_once(client: TestClient, ask: Ask, votes: Votes) -> None:
+async def test_by_default_a_hundred_voters_of_one_network_can_vote_at_once(
+    client: TestClient, ask: Ask, votes: Votes
+) -> None:
     ask("Tea?", "Yes")
 
-    answers = await asyncio.gather(*(vote(client) for _ in range(100)))
+    responses = await asyncio.gather(*(vote(client) for _ in range(100)))
 
-    assert {answer.status for answer in answers} == {303}
+    assert {response.status for response in responses} == {303}
     assert votes() == [100]
 
 
-async def test_beyond_so_many_watchers_the_next_is_told_to_come_later(limited: TestClient) -> None:
-    watching = [await limited.ws_connect("/poll/1/live") for _ in range(2)]
+async def test_a_websocket_beyond_the_limit_is_rejected_with_retry_after(limited: TestClient) -> None:
+    websockets = [await limited.ws_connect("/poll/1/live") for _ in range(2)]
 
     with pytest.raises(WSServerHandshakeError) as refused:
         await limited.ws_connect("/poll/1/live")
 
     assert (refused.value.status, (refused.value.headers or {})["Retry-After"]) == (503, "30")
     assert (await limited.get("/poll/1/results")).status == 200
-    await watching[0].close()
+    await websockets[0].close()
     async with asyncio.timeout(10):
-        while (await limited.get("/poll/1/live")).status != 426:  # not full any more
+        while (await limited.get("/poll/1/live")).status != 426:  # below the limit again
             await asyncio.sleep(0.01)
     await limited.ws_connect("/poll/1/live")
 
 
-async def test_the_limits_hold_whoever_runs_the_application(config: Config) -> None:
-    """gunicorn's worker makes a runner like this one, with a number and a log of its own."""
+async def test_the_limits_apply_under_gunicorn(config: Config) -> None:
+    """gunicorn's worker creates such a runner, with its own keep-alive time-out and logger."""
     runner = AppRunner(create_app(config), keepalive_timeout=75, logger=logging.getLogger("gunicorn.error"))
     await runner.setup()
     try:
@@ -170,10 +174,10 @@ async def test_the_limits_hold_whoever_runs_the_application(config: Config) -> N
 
 
 @pytest.mark.parametrize(
-    ("files", "limits", "connections", "watchers"),
+    ("files", "limits", "connections", "websockets"),
     [
         (1_000_000, Limits(), 20_000, 15_000),
-        (-1, Limits(), 20_000, 15_000),  # without end
+        (-1, Limits(), 20_000, 15_000),  # RLIM_INFINITY
         (1024, Limits(), 774, 580),
         (256, Limits(), 128, 96),
         (1024, Limits(connections=100, websockets=10), 100, 10),
@@ -181,9 +185,9 @@ async def test_the_limits_hold_whoever_runs_the_application(config: Config) -> N
         (1_000_000, Limits(connections=50_000), 50_000, 37_500),
     ],
 )
-def test_there_are_as_many_connections_as_there_may_be_open_files(
-    monkeypatch: pytest.MonkeyPatch, files: int, limits: Limits, connections: int, watchers: int
+def test_the_default_limits_depend_on_the_limit_of_open_files(
+    monkeypatch: pytest.MonkeyPatch, files: int, limits: Limits, connections: int, websockets: int
 ) -> None:
-    monkeypatch.setattr(module.resource, "getrlimit", lambda _: (files, files))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
 
-    assert (most_connections(limits), most_watchers(limits)) == (connections, watchers)
+    assert (most_connections(limits), most_watchers(limits)) == (connections, websockets)

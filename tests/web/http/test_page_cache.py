@@ -1,4 +1,4 @@
-"""Pages from memory: made once, named by their bytes, kept only by who may keep them."""
+"""The page cache: rendered once, with an ETag, and with a Cache-Control that keeps private pages private."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,47 +20,47 @@ from tests.support.pages import find, parse, words
 PAGES = ["/", "/poll/1", "/poll/1/results"]
 
 ANN = {"Cookie": f"voter={'a' * 32}"}
-OWN = {"Date": "", "X-Request-ID": ""}  # each answer has its own
-FOR_ALL = "max-age=0, s-maxage=1"
+VARYING = {"Date": "", "X-Request-ID": ""}  # differ in each response
+SHARED = "max-age=0, s-maxage=1"
 
 
 @pytest.fixture
 def renderings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the templates that were rendered."""
+    """The names of the templates that are rendered, in order."""
     names: list[str] = []
     render = jinja2.Template.render
 
-    def counted(self: jinja2.Template, *arguments: Any, **named: Any) -> str:
+    def recorded(self: jinja2.Template, *arguments: Any, **named: Any) -> str:
         names.append(self.name or "")
         return render(self, *arguments, **named)
 
-    monkeypatch.setattr(jinja2.Template, "render", counted)
+    monkeypatch.setattr(jinja2.Template, "render", recorded)
     return names
 
 
-async def eventually(client: TestClient, address: str, told: Callable[[str], bool]) -> str:
-    """The page, as soon as what was changed by hand has come to it."""
+async def eventually(client: TestClient, path: str, condition: Callable[[str], bool]) -> str:
+    """Return the page at `path` as soon as it meets `condition`."""
     async with asyncio.timeout(5):
-        while not told(page := await (await client.get(address)).text()):
+        while not condition(page := await (await client.get(path)).text()):
             await asyncio.sleep(0.01)
     return page
 
 
-@pytest.mark.parametrize("address", PAGES)
-async def test_a_burst_of_readers_renders_once(
-    client: TestClient, ask: Ask, renderings: list[str], address: str, caught_up: CaughtUp
+@pytest.mark.parametrize("path", PAGES)
+async def test_concurrent_requests_render_a_page_once(
+    client: TestClient, ask: Ask, renderings: list[str], path: str, caught_up: CaughtUp
 ) -> None:
     ask("Tea?", "Yes", votes=(2,))
     await caught_up(client)
 
-    answers = await asyncio.gather(*(client.get(address) for _ in range(50)))
+    responses = await asyncio.gather(*(client.get(path) for _ in range(50)))
 
-    assert {answer.status for answer in answers} == {200}
-    assert len({await answer.text() for answer in answers}) == 1
+    assert {response.status for response in responses} == {200}
+    assert len({await response.text() for response in responses}) == 1
     assert len(renderings) == 1
 
 
-async def test_while_polls_is_developed_each_request_renders(
+async def test_in_development_each_request_renders(
     config: Config, ask: Ask, aiohttp_client: Any, renderings: list[str]
 ) -> None:
     client = await aiohttp_client(create_app(replace(config, development=True)))
@@ -85,34 +85,34 @@ async def test_each_language_has_its_own_page(
     assert len(renderings) == 2
 
 
-@pytest.mark.parametrize("address", PAGES)
-async def test_who_has_the_page_gets_it_not_again(client: TestClient, ask: Ask, address: str) -> None:
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_request_with_a_current_etag_gets_304(client: TestClient, ask: Ask, path: str) -> None:
     ask("Tea?", "Yes")
-    page = await client.get(address, headers=ANN)
+    page = await client.get(path, headers=ANN)
     etag = page.headers["ETag"]
 
-    for known in (etag, f"W/{etag}", f'"other", W/{etag}', "*"):
-        answer = await client.get(address, headers={**ANN, "If-None-Match": known})
-        assert (answer.status, await answer.read()) == (304, b"")
+    for current in (etag, f"W/{etag}", f'"other", W/{etag}', "*"):
+        response = await client.get(path, headers={**ANN, "If-None-Match": current})
+        assert (response.status, await response.read()) == (304, b"")
         for name in ("ETag", "Cache-Control", "Vary", "Content-Security-Policy"):
-            assert answer.headers[name] == page.headers[name]
-    for unknown in ('"other"', etag.strip('"'), "", '"'):
-        assert (await client.get(address, headers={**ANN, "If-None-Match": unknown})).status == 200
+            assert response.headers[name] == page.headers[name]
+    for other in ('"other"', etag.strip('"'), "", '"'):
+        assert (await client.get(path, headers={**ANN, "If-None-Match": other})).status == 200
 
 
-async def test_a_page_has_a_new_name_when_it_has_changed(
+async def test_a_changed_page_has_a_new_etag(
     client: TestClient, ask: Ask, renderings: list[str], caught_up: CaughtUp
 ) -> None:
     ask("Tea?", "Yes")
     await caught_up(client)
-    before = {address: (await client.get(address, headers=ANN)).headers["ETag"] for address in PAGES}
+    before = {path: (await client.get(path, headers=ANN)).headers["ETag"] for path in PAGES}
 
-    answer = await client.post("/poll/1/vote", data={"choice": "1"}, headers=ANN)
+    response = await client.post("/poll/1/vote", data={"choice": "1"}, headers=ANN)
 
-    assert answer.status == 200
+    assert response.status == 200
     client.session.cookie_jar.clear()
-    after = {address: (await client.get(address, headers=ANN)).headers["ETag"] for address in PAGES}
-    assert [before[address] == after[address] for address in PAGES] == [True, True, False]
+    after = {path: (await client.get(path, headers=ANN)).headers["ETag"] for path in PAGES}
+    assert [before[path] == after[path] for path in PAGES] == [True, True, False]
     assert renderings == [
         "public/index.html",
         "public/poll.html",
@@ -122,7 +122,7 @@ async def test_a_page_has_a_new_name_when_it_has_changed(
     ]
 
 
-async def test_the_name_of_a_page_tells_nothing_but_whether_it_is_the_same(
+async def test_the_etag_depends_on_the_content_alone(
     client: TestClient, ask: Ask, database: Connection, caught_up: CaughtUp
 ) -> None:
     ask("Tea?", "Yes")
@@ -135,47 +135,49 @@ async def test_the_name_of_a_page_tells_nothing_but_whether_it_is_the_same(
     assert (await client.get("/poll/1")).headers["ETag"] == before.headers["ETag"]
 
 
-@pytest.mark.parametrize("address", PAGES)
-@pytest.mark.parametrize("known", [True, False])
-async def test_head_tells_what_get_would(client: TestClient, ask: Ask, address: str, known: bool) -> None:
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("is_current", [True, False])
+async def test_head_has_the_headers_of_get(client: TestClient, ask: Ask, path: str, is_current: bool) -> None:
     ask("Tea?", "Yes")
-    headers = {**ANN, "If-None-Match": "*"} if known else ANN
-    got = await client.get(address, headers=headers)
+    headers = {**ANN, "If-None-Match": "*"} if is_current else ANN
+    got = await client.get(path, headers=headers)
 
-    answer = await client.head(address, headers=headers)
+    response = await client.head(path, headers=headers)
 
-    assert await answer.read() == b""
-    assert answer.status == got.status
-    assert {**answer.headers, **OWN} == {**got.headers, **OWN}
+    assert await response.read() == b""
+    assert response.status == got.status
+    assert {**response.headers, **VARYING} == {**got.headers, **VARYING}
 
 
 @pytest.mark.parametrize(
-    ("address", "cookie", "caching"),
+    ("path", "cookie", "cache_control"),
     [
-        ("/", "", FOR_ALL),
-        ("/", f"{ANN['Cookie']}; ballot=1", FOR_ALL),
+        ("/", "", SHARED),
+        ("/", f"{ANN['Cookie']}; ballot=1", SHARED),
         ("/poll/1", "", "private, no-cache"),
         ("/poll/1", ANN["Cookie"], "private, no-cache"),
         ("/poll/1", f"{ANN['Cookie']}; ballot=1", "private, no-cache"),
-        ("/poll/1/results", "", FOR_ALL),
-        ("/poll/1/results", ANN["Cookie"], FOR_ALL),
-        ("/poll/1/results", f"{ANN['Cookie']}; ballot=9", FOR_ALL),
+        ("/poll/1/results", "", SHARED),
+        ("/poll/1/results", ANN["Cookie"], SHARED),
+        ("/poll/1/results", f"{ANN['Cookie']}; ballot=9", SHARED),
         ("/poll/1/results", f"{ANN['Cookie']}; ballot=1", "private, no-cache"),
         ("/poll/1/results?after=1", ANN["Cookie"], "private, no-store"),
-        ("/poll/1/results?after=x", ANN["Cookie"], FOR_ALL),
-        ("/poll/1/results?other=1", ANN["Cookie"], FOR_ALL),
+        ("/poll/1/results?after=x", ANN["Cookie"], SHARED),
+        ("/poll/1/results?other=1", ANN["Cookie"], SHARED),
     ],
 )
-async def test_who_may_keep_a_page(client: TestClient, ask: Ask, address: str, cookie: str, caching: str) -> None:
+async def test_cache_control_depends_on_the_page_and_its_cookies(
+    client: TestClient, ask: Ask, path: str, cookie: str, cache_control: str
+) -> None:
     ask("Tea?", "Yes", "No")
 
     for _ in range(2):
-        answer = await client.get(address, headers={"Cookie": cookie} if cookie else {})
-        assert answer.headers["Cache-Control"] == caching
-        assert answer.headers["Vary"] == "Accept-Language, Cookie"
+        response = await client.get(path, headers={"Cookie": cookie} if cookie else {})
+        assert response.headers["Cache-Control"] == cache_control
+        assert response.headers["Vary"] == "Accept-Language, Cookie"
 
 
-async def test_nobody_gets_the_page_that_shows_another_voters_choice(client: TestClient, ask: Ask) -> None:
+async def test_the_page_with_a_voters_choice_is_not_served_to_others(client: TestClient, ask: Ask) -> None:
     ask("Tea?", "Yes", "No")
 
     pages = [
@@ -184,46 +186,46 @@ async def test_nobody_gets_the_page_that_shows_another_voters_choice(client: Tes
     ]
 
     rows = [[words(row) for row in find(page, "li", class_="result") if "your vote" in words(row)] for page in pages]
-    assert [[row.split()[0] for row in of_page] for of_page in rows] == [["Yes"], ["No"], [], []]
+    assert [[row.split()[0] for row in own_rows] for own_rows in rows] == [["Yes"], ["No"], [], []]
 
 
 @pytest.mark.parametrize("after", ["9" * 18, "9" * 19, "0", "-1", "x", "1.5", "%D9%A1", "", "1&after=2"])
-async def test_a_made_up_revision_is_answered_with_the_page_as_it_is(client: TestClient, ask: Ask, after: str) -> None:
+async def test_an_unknown_revision_is_answered_with_the_current_page(client: TestClient, ask: Ask, after: str) -> None:
     ask("Tea?", "Yes", votes=(2,))
 
-    answer = await client.get(f"/poll/1/results?after={after}")
+    response = await client.get(f"/poll/1/results?after={after}")
 
-    assert answer.status == 200
-    assert "2 votes in all" in await answer.text()
+    assert response.status == 200
+    assert "2 votes in all" in await response.text()
 
 
-async def test_an_edit_by_hand_is_on_every_page(client: TestClient, ask: Ask, database: Connection) -> None:
+async def test_an_edit_in_sql_appears_on_every_page(client: TestClient, ask: Ask, database: Connection) -> None:
     ask("Tea?", "Yes")
-    for address in PAGES:
-        await client.get(address)
+    for path in PAGES:
+        await client.get(path)
 
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET question_text = 'Coffee?'")
 
-    for address in PAGES:
-        assert "Tea?" not in await eventually(client, address, lambda page: "Coffee?" in page)
+    for path in PAGES:
+        assert "Tea?" not in await eventually(client, path, lambda page: "Coffee?" in page)
 
 
-async def test_a_poll_that_is_deleted_by_hand_is_on_no_page(client: TestClient, ask: Ask, database: Connection) -> None:
+async def test_a_poll_deleted_in_sql_disappears_from_every_page(
+    client: TestClient, ask: Ask, database: Connection
+) -> None:
     ask("Tea?", "Yes")
-    for address in PAGES:
-        await client.get(address)
+    for path in PAGES:
+        await client.get(path)
 
     with database.cursor() as cursor:
         cursor.execute("DELETE FROM question")
 
     await eventually(client, "/", lambda page: "No polls are available." in page)
-    assert [(await client.get(address)).status for address in PAGES] == [200, 404, 404]
+    assert [(await client.get(path)).status for path in PAGES] == [200, 404, 404]
 
 
-async def test_a_scheduled_poll_appears_and_closes_at_its_hour(
-    client: TestClient, ask: Ask, database: Connection
-) -> None:
+async def test_a_scheduled_poll_appears_and_closes_on_time(client: TestClient, ask: Ask, database: Connection) -> None:
     ask("Tea?", "Yes")
     with database.cursor() as cursor:
         cursor.execute(
@@ -242,9 +244,7 @@ async def test_a_scheduled_poll_appears_and_closes_at_its_hour(
     assert "<form" not in await closed_page.text()
 
 
-async def test_more_polls_than_fit_into_memory_are_served_all_the_same(
-    config: Config, ask: Ask, aiohttp_client: Any
-) -> None:
+async def test_polls_beyond_the_cache_size_are_served(config: Config, ask: Ask, aiohttp_client: Any) -> None:
     client = await aiohttp_client(create_app(replace(config, cache=Cache(polls=2))))
     for number in range(1, 6):
         ask(f"Number {number}?", "Yes")
@@ -255,35 +255,35 @@ async def test_more_polls_than_fit_into_memory_are_served_all_the_same(
 
 
 @pytest.mark.parametrize("headers", [{"Connection": "close"}, {"X-Nothing": "at all"}])
-async def test_a_page_is_the_same_whichever_way_it_is_sent(
+async def test_a_prebuilt_page_equals_one_sent_by_aiohttp(
     config: Config, ask: Ask, aiohttp_client: Any, headers: dict[str, str]
 ) -> None:
-    """An application that we are mounted in may add headers, and aiohttp writes some: then pages go its way."""
+    """aiohttp sends a page if an outer application has an `on_response_prepare` handler, or for `Connection: close`."""
     ask("Tea?", "Yes")
     app = create_app(config)
 
-    async def sign(_: web.Request, response: web.StreamResponse) -> None:
-        response.headers["X-Signed"] = "yes"
+    async def add_header(_: web.Request, response: web.StreamResponse) -> None:
+        response.headers["X-Added"] = "yes"
 
     plain = await (await aiohttp_client(create_app(config))).get("/", headers=headers)
-    app.on_response_prepare.append(sign)
-    signed = await (await aiohttp_client(app)).get("/", headers=headers)
+    app.on_response_prepare.append(add_header)
+    extended = await (await aiohttp_client(app)).get("/", headers=headers)
 
-    assert await plain.text() == await signed.text()
-    assert signed.headers["X-Signed"] == "yes"
-    assert {**plain.headers, **OWN, "X-Signed": "yes"} == {**signed.headers, **OWN}
+    assert await plain.text() == await extended.text()
+    assert extended.headers["X-Added"] == "yes"
+    assert {**plain.headers, **VARYING, "X-Added": "yes"} == {**extended.headers, **VARYING}
 
 
-def test_pages_take_no_more_memory_than_they_may() -> None:
-    pages, source = RenderedPages(most_bytes=10_000), object()
-    for name in range(100):
-        pages.put(name, source, Page("x" * 1000, {}))
-        pages.put(name, source, Page("y" * 1000, {}))
+def test_the_least_recently_used_pages_are_evicted_beyond_max_bytes() -> None:
+    pages, source = RenderedPages(max_bytes=10_000), object()
+    for key in range(100):
+        pages.put(key, source, Page("x" * 1000, {}))
+        pages.put(key, source, Page("y" * 1000, {}))
         pages.get(0, source)
 
-    kept = [name for name in range(100) if pages.get(name, source)]
+    kept = [key for key in range(100) if pages.get(key, source)]
 
-    assert kept[0] == 0  # asked for all the time
+    assert kept[0] == 0  # used all the time
     assert kept[1:] == list(range(100 - len(kept) + 1, 100))
     assert 5 < len(kept) < 10
     assert pages.get(99, object()) is None

@@ -1,4 +1,4 @@
-"""Random names: as long as asked for, never given twice, not even by a process and its child."""
+"""Random names: unique, also across a fork."""
 
 import os
 import re
@@ -6,16 +6,16 @@ import re
 from polls.web.http.random_names import RandomNames
 
 
-def test_names_have_so_many_digits_and_are_all_different() -> None:
+def test_names_have_the_given_number_of_digits_and_are_unique() -> None:
     names = RandomNames(32)
 
-    given = [names.new() for _ in range(2000)]
+    created = [names.new() for _ in range(2000)]
 
-    assert len(set(given)) == 2000
-    assert all(re.fullmatch("[0-9a-f]{32}", name) for name in given)
+    assert len(set(created)) == 2000
+    assert all(re.fullmatch("[0-9a-f]{32}", name) for name in created)
 
 
-def test_a_forked_child_gives_other_names_than_its_parent() -> None:
+def test_a_forked_child_creates_other_names_than_its_parent() -> None:
     names = RandomNames(32)
     names.new()
     reading, writing = os.pipe()
@@ -26,8 +26,8 @@ def test_a_forked_child_gives_other_names_than_its_parent() -> None:
     os.close(writing)
 
     with os.fdopen(reading) as pipe:
-        of_child = pipe.read()
+        child_name = pipe.read()
     os.waitpid(child, 0)
 
-    assert len(of_child) == 32
-    assert of_child not in {names.new() for _ in range(2000)}
+    assert len(child_name) == 32
+    assert child_name not in {names.new() for _ in range(2000)}

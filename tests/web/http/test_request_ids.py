@@ -1,4 +1,4 @@
-"""Each request has an id, which its answer, its error page and its lines in the log tell."""
+"""Request ids: in each response and on error pages, new or a trusted proxy's."""
 
 import re
 from dataclasses import replace
@@ -16,8 +16,14 @@ from tests.conftest import Ask
 from tests.support.pages import find, parse, words
 
 ANN = {"Cookie": f"voter={'a' * 32}"}
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
 
-ANSWERS: list[tuple[str, str, dict[str, Any], int]] = [
+REQUESTS: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", "/", {}, 200),
     ("GET", "/", {"headers": {"Connection": "close"}}, 200),
     ("HEAD", "/", {}, 200),
@@ -38,40 +44,42 @@ def ids_of(response: Any) -> list[str]:
     return list(response.headers.getall("X-Request-ID"))
 
 
-async def test_every_answer_tells_an_id_of_its_own(client: TestClient, ask: Ask) -> None:
+async def test_every_response_has_its_own_id(client: TestClient, ask: Ask) -> None:
     ask("Tea?", "Yes")
 
-    told = []
-    for method, address, fields, status in ANSWERS * 2:
-        response = await client.request(method, address, allow_redirects=False, **fields)
-        assert (address, response.status) == (address, status)
-        told += ids_of(response)
-    async with client.ws_connect("/poll/1/live") as socket:
-        told += ids_of(socket._response)
+    ids = []
+    for method, path, fields, status in REQUESTS * 2:
+        response = await client.request(method, path, allow_redirects=False, **fields)
+        assert (path, response.status) == (path, status)
+        ids += ids_of(response)
+    websocket = await client.get("/poll/1/live", headers=HANDSHAKE)
+    assert websocket.status == 101
+    ids += ids_of(websocket)
+    websocket.close()
 
-    assert all(re.fullmatch("[0-9a-f]{16}", id_) for id_ in told)
-    assert len(set(told)) == 2 * len(ANSWERS) + 1
+    assert all(re.fullmatch("[0-9a-f]{16}", id_) for id_ in ids)
+    assert len(set(ids)) == 2 * len(REQUESTS) + 1
 
 
-async def test_no_two_of_very_many_are_the_same(client: TestClient) -> None:
-    told = [(await client.get("/nowhere", headers={"Accept": "application/json"})).headers for _ in range(1100)]
+async def test_ids_are_unique(client: TestClient) -> None:
+    responses = [await client.get("/nowhere", headers={"Accept": "application/json"}) for _ in range(1100)]
 
-    assert len({headers["X-Request-ID"] for headers in told}) == 1100
+    assert len({response.headers["X-Request-ID"] for response in responses}) == 1100
 
 
 @pytest.mark.parametrize(
-    ("address", "language", "sentence"),
+    ("path", "language", "sentence"),
     [
         ("/nowhere", "en", "If you ask for help, name this:"),
         ("/nowhere", "zh", "如需求助，请提供此编号："),
         ("/", "en", "If you ask for help, name this:"),
     ],
 )
-async def test_an_error_page_shows_it(
+async def test_an_error_page_shows_the_id(
     config: Config,
     aiohttp_client: Any,
     monkeypatch: pytest.MonkeyPatch,
-    address: str,
+    path: str,
     language: str,
     sentence: str,
 ) -> None:
@@ -81,13 +89,13 @@ async def test_an_error_page_shows_it(
     monkeypatch.setattr(questions, "latest", latest)
     client = await aiohttp_client(create_app(config))
 
-    response = await client.get(address, headers={"Accept-Language": language})
+    response = await client.get(path, headers={"Accept-Language": language})
 
     (reference,) = find(parse(await response.text()), "p", class_="reference")
     assert words(reference) == f"{sentence} {response.headers['X-Request-ID']}"
 
 
-async def test_who_is_told_that_a_vote_was_not_counted_can_name_it(
+async def test_the_page_for_a_vote_that_was_not_counted_shows_the_id(
     config: Config, aiohttp_client: Any, ask: Ask, database: Connection
 ) -> None:
     client = await aiohttp_client(create_app(replace(config, votes=Votes(timeout=1))))
@@ -105,7 +113,7 @@ async def test_who_is_told_that_a_vote_was_not_counted_can_name_it(
     assert find(page, "button")
 
 
-async def test_a_broken_error_page_still_shows_it(config: Config, aiohttp_client: Any, tmp_path: Any) -> None:
+async def test_a_broken_error_template_still_shows_the_id(config: Config, aiohttp_client: Any, tmp_path: Any) -> None:
     (tmp_path / "error.html").write_text("{{ nothing.of.the.kind }}")
     client = await aiohttp_client(create_app(replace(config, templates=tmp_path)))
 
@@ -114,29 +122,29 @@ async def test_a_broken_error_page_still_shows_it(config: Config, aiohttp_client
     assert response.headers["X-Request-ID"] in await response.text()
 
 
-SANE = ["a", "A1_-z", "0" * 64]
-INSANE = ["", "0" * 65, "a b", "a.b", "1;2", "<b>", "a\u00e9", "١", "%0A", '"']
+VALID = ["a", "A1_-z", "0" * 64]
+INVALID = ["", "0" * 65, "a b", "a.b", "1;2", "<b>", "a\u00e9", "١", "%0A", '"']
 
 
-async def test_the_id_that_a_trusted_proxy_gives_is_kept_where_it_is_sane(config: Config, aiohttp_client: Any) -> None:
+async def test_a_valid_id_of_a_trusted_proxy_is_kept(config: Config, aiohttp_client: Any) -> None:
     client = await aiohttp_client(create_app(replace(config, trusted_proxies=1)))
 
-    for address in ("/", "/nowhere"):
-        for given in SANE:
-            response = await client.get(address, headers={"X-Request-ID": given})
-            assert ids_of(response) == [given]
-        for given in INSANE:
-            response = await client.get(address, headers={"X-Request-ID": given})
-            assert re.fullmatch("[0-9a-f]{16}", response.headers["X-Request-ID"]), given
+    for path in ("/", "/nowhere"):
+        for sent in VALID:
+            response = await client.get(path, headers={"X-Request-ID": sent})
+            assert ids_of(response) == [sent]
+        for sent in INVALID:
+            response = await client.get(path, headers={"X-Request-ID": sent})
+            assert re.fullmatch("[0-9a-f]{16}", response.headers["X-Request-ID"]), sent
 
 
-async def test_nobody_else_gives_ids(client: TestClient) -> None:
-    for given in SANE:
-        response = await client.get("/", headers={"X-Request-ID": given})
-        assert ids_of(response) != [given]
+async def test_an_id_is_ignored_without_a_trusted_proxy(client: TestClient) -> None:
+    for sent in VALID:
+        response = await client.get("/", headers={"X-Request-ID": sent})
+        assert ids_of(response) != [sent]
 
 
-async def test_below_another_application_it_is_told_as_well(config: Config, aiohttp_client: Any) -> None:
+async def test_error_pages_of_a_sub_application_show_the_id(config: Config, aiohttp_client: Any) -> None:
     outer = web.Application()
     outer.add_subapp("/polls/", create_app(config))
     client = await aiohttp_client(outer)

@@ -1,3 +1,5 @@
+"""Static files: hashed URLs, caching, and nothing outside their folder."""
+
 import re
 
 import pytest
@@ -7,26 +9,26 @@ from yarl import URL
 from polls import paths
 
 
-async def test_pages_name_static_files_by_their_content(client: TestClient) -> None:
-    addresses = re.findall(r'"(/static/[^"]+)"', await (await client.get("/")).text())
+async def test_pages_link_static_files_with_a_hash_and_these_are_cached_for_a_year(client: TestClient) -> None:
+    urls = re.findall(r'"(/static/[^"]+)"', await (await client.get("/")).text())
 
-    assert len(addresses) > 5
-    for address in addresses:
-        assert "?v=" in address
-        response = await client.get(address)
+    assert len(urls) > 5
+    for url in urls:
+        assert "?v=" in url
+        response = await client.get(url)
         assert response.status == 200
         assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
 
 
 @pytest.mark.parametrize("query", ["", "?v=", "?v=of-another-version"])
-async def test_another_version_is_not_kept(client: TestClient, query: str) -> None:
+async def test_a_static_file_with_another_hash_is_not_cached(client: TestClient, query: str) -> None:
     response = await client.get(f"/static/css/base.css{query}")
 
     assert response.status == 200
     assert response.headers["Cache-Control"] == "no-cache"
 
 
-async def test_an_unchanged_file_is_not_sent_again(client: TestClient) -> None:
+async def test_a_request_for_an_unchanged_file_gets_304(client: TestClient) -> None:
     first = await client.get("/static/css/base.css")
 
     second = await client.get("/static/css/base.css", headers={"If-None-Match": first.headers["ETag"]})
@@ -61,7 +63,7 @@ async def test_nothing_outside_the_folder_is_served(client: TestClient, path: st
     assert "setuptools" not in await response.text()
 
 
-async def test_there_is_a_picture_of_our_own(client: TestClient) -> None:
+async def test_the_logo_is_served_as_svg(client: TestClient) -> None:
     response = await client.get("/static/img/polls.svg")
 
     assert response.content_type == "image/svg+xml"

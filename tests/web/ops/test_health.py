@@ -1,4 +1,4 @@
-"""What watches over polls is told whether a process is alive, and whether it is fit to serve."""
+"""Health checks: `/healthz` (liveness) and `/readyz` (readiness)."""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,37 +12,44 @@ from polls.storage.postgres.connect import Connection
 from polls.storage.postgres.pool import Database
 from polls.web.keys import POLL_CACHE
 from polls.web.ops import readiness
+from tests.web.ops.conftest import LoseListener
 
 READY = {"ready": True, "database": "writable", "schema": "current", "listener": "connected"}
 
 
-async def test_polls_is_alive(client: TestClient) -> None:
-    answer = await client.get("/healthz")
+async def test_a_running_process_is_alive(client: TestClient) -> None:
+    response = await client.get("/healthz")
 
-    assert (answer.status, await answer.json()) == (200, {"alive": True})
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert (response.status, await response.json()) == (200, {"alive": True})
+    assert response.headers["Cache-Control"] == "no-store"
     assert (await client.head("/healthz")).status == 200
     assert (await client.post("/healthz")).status == 405
 
 
-async def test_polls_is_ready_while_it_can_count_and_hears_of_changes(client: TestClient) -> None:
-    answer = await client.get("/readyz")
+async def test_polls_is_ready_while_the_database_is_writable_and_the_listener_connected(client: TestClient) -> None:
+    response = await client.get("/readyz")
 
-    assert answer.status == 200
-    assert await answer.json() == READY
-    assert answer.headers["Cache-Control"] == "no-store"
-
-
-async def test_polls_is_not_ready_while_it_hears_of_no_changes(client: TestClient) -> None:
-    client.app[POLL_CACHE]._told.clear()  # type: ignore[union-attr]
-
-    answer = await client.get("/readyz")
-
-    assert answer.status == 503
-    assert await answer.json() == READY | {"ready": False, "listener": "disconnected"}
+    assert response.status == 200
+    assert await response.json() == READY
+    assert response.headers["Cache-Control"] == "no-store"
 
 
-async def test_polls_is_not_ready_while_the_database_takes_no_votes(client: TestClient, database: Connection) -> None:
+async def test_polls_is_not_ready_while_the_listener_is_disconnected(
+    lose_listener: LoseListener, client: TestClient
+) -> None:
+    assert client.app
+    lose_listener()
+    async with asyncio.timeout(10):
+        while client.app[POLL_CACHE].is_synced:
+            await asyncio.sleep(0)
+
+    response = await client.get("/readyz")
+
+    assert response.status == 503
+    assert await response.json() == READY | {"ready": False, "listener": "disconnected"}
+
+
+async def test_polls_is_not_ready_while_the_database_is_read_only(client: TestClient, database: Connection) -> None:
     with database.cursor() as cursor:
         cursor.execute("SELECT current_database()")
         ((name,),) = cursor.fetchall()
@@ -52,10 +59,10 @@ async def test_polls_is_not_ready_while_the_database_takes_no_votes(client: Test
             "WHERE application_name = 'polls' AND datname = current_database() AND pid <> pg_backend_pid()"
         )
     try:
-        answer = await client.get("/readyz")
+        response = await client.get("/readyz")
 
-        assert answer.status == 503
-        assert (await answer.json())["database"] in {"read-only", "unreachable"}
+        assert response.status == 503
+        assert (await response.json())["database"] in {"read-only", "unreachable"}
     finally:
         with database.cursor() as cursor:
             cursor.execute(
@@ -64,58 +71,58 @@ async def test_polls_is_not_ready_while_the_database_takes_no_votes(client: Test
 
 
 @pytest.fixture
-def spoilt(database: Connection) -> Iterator[Connection]:
-    """The database, whose migrations are put right again at the end."""
+def restored(database: Connection) -> Iterator[Connection]:
+    """The database, whose table of migrations is restored at the end."""
     with database.cursor() as cursor:
-        cursor.execute("CREATE TABLE kept AS SELECT * FROM migration")
+        cursor.execute("CREATE TABLE saved AS SELECT * FROM migration")
         yield database
-        cursor.execute("ALTER TABLE IF EXISTS elsewhere RENAME TO migration")
-        cursor.execute("TRUNCATE migration; INSERT INTO migration SELECT * FROM kept; DROP TABLE kept")
+        cursor.execute("ALTER TABLE IF EXISTS renamed RENAME TO migration")
+        cursor.execute("TRUNCATE migration; INSERT INTO migration SELECT * FROM saved; DROP TABLE saved")
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "change",
     [
         "DELETE FROM migration WHERE name LIKE '0003%'",
         "UPDATE migration SET hash = 'another' WHERE name LIKE '0003%'",
-        "ALTER TABLE migration RENAME TO elsewhere",
+        "ALTER TABLE migration RENAME TO renamed",
     ],
     ids=["behind", "edited", "new"],
 )
-async def test_polls_is_not_ready_while_the_schema_is_another(
-    client: TestClient, spoilt: Connection, spoil: str
+async def test_polls_is_not_ready_while_the_schema_differs(
+    client: TestClient, restored: Connection, change: str
 ) -> None:
-    with spoilt.cursor() as cursor:
-        cursor.execute(spoil)
+    with restored.cursor() as cursor:
+        cursor.execute(change)
 
-    answer = await client.get("/readyz")
+    response = await client.get("/readyz")
 
-    assert answer.status == 503
-    assert await answer.json() == READY | {"ready": False, "schema": "not current"}
+    assert response.status == 503
+    assert await response.json() == READY | {"ready": False, "schema": "not current"}
 
 
-async def test_polls_is_ready_for_the_schema_of_a_newer_version(client: TestClient, spoilt: Connection) -> None:
-    with spoilt.cursor() as cursor:
-        cursor.execute("INSERT INTO migration VALUES ('9999_of_tomorrow', '')")
+async def test_polls_is_ready_for_the_schema_of_a_newer_version(client: TestClient, restored: Connection) -> None:
+    with restored.cursor() as cursor:
+        cursor.execute("INSERT INTO migration VALUES ('9999_newer', '')")
 
     assert (await client.get("/readyz")).status == 200
 
 
-async def test_the_database_is_asked_once_for_all_who_ask_at_the_same_time(
+async def test_concurrent_requests_share_one_check_of_the_database(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks = []
+    checks = []
 
-    async def counted(engine: Database, needed: Any) -> Fitness:
-        looks.append(engine)
+    async def counted(database: Database, needed: Any) -> Fitness:
+        checks.append(database)
         await asyncio.sleep(0.5)
-        return await fitness(engine, needed)
+        return await fitness(database, needed)
 
     monkeypatch.setattr(readiness, "fitness", counted)
 
-    answers = await asyncio.gather(*(client.get("/readyz") for _ in range(50)))
+    responses = await asyncio.gather(*(client.get("/readyz") for _ in range(50)))
 
-    assert {answer.status for answer in answers} == {200}
-    assert len(looks) == 1
+    assert {response.status for response in responses} == {200}
+    assert len(checks) == 1
     assert (await client.get("/readyz")).status == 200
-    assert len(looks) == 2
+    assert len(checks) == 2
