@@ -92,7 +92,7 @@ class Poll:
         return self.question.is_closed(self.as_of)
 
     @property
-    def next_moment(self) -> datetime | None:
+    def next_transition(self) -> datetime | None:
         """When time alone will change it next: its publication, or its end; None where neither is to come."""
         moments = (self.question.pub_date, self.question.closes_at)
         return min((moment for moment in moments if moment and moment > self.as_of), default=None)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
+from polls.live.poll_cache import PollCache
 from polls.storage.checks.readiness import Fitness, fitness
 from polls.storage.postgres.connect import Connection
 from polls.storage.postgres.pool import Database
-from polls.web.keys import POLL_CACHE
 from polls.web.ops import readiness
 
 READY = {"ready": True, "database": "writable", "schema": "current", "listener": "connected"}
@@ -33,8 +33,10 @@ async def test_polls_is_ready_while_it_can_count_and_hears_of_changes(client: Te
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-async def test_polls_is_not_ready_while_it_hears_of_no_changes(client: TestClient) -> None:
-    client.app[POLL_CACHE]._told.clear()  # type: ignore[union-attr]
+async def test_polls_is_not_ready_while_it_hears_of_no_changes(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PollCache, "is_synced", False)
 
     answer = await client.get("/readyz")
 

@@ -10,9 +10,10 @@ from aiohttp.test_utils import TestClient
 
 from polls.app import create_app
 from polls.config.settings import Config, Metrics, Votes
+from polls.live.poll_cache import PollCache
 from polls.storage.postgres.connect import Connection
 from polls.storage.postgres.pool import acquired
-from polls.web.keys import DATABASE, POLL_CACHE
+from polls.web.keys import DATABASE
 from polls.web.ops.meter import METER, Distribution
 from polls.web.ops.metrics import metrics_app
 from tests.conftest import Ask
@@ -106,10 +107,10 @@ async def test_a_pool_that_is_exhausted(client: TestClient, told: Told) -> None:
     assert [idle[name] for name in names] == [0, 4, 4, 0]
 
 
-async def test_notices_that_are_not_heard(client: TestClient, told: Told) -> None:
+async def test_notices_that_are_not_heard(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     before = await told()
 
-    client.app[POLL_CACHE]._told.clear()  # type: ignore[union-attr]
+    monkeypatch.setattr(PollCache, "is_synced", False)
 
     assert (before["polls_listener_connected"], (await told())["polls_listener_connected"]) == (1, 0)
 
