@@ -1,4 +1,4 @@
-"""What a viewer may see of a poll: every page and message about a poll is made of a VisiblePoll."""
+"""The part of a poll that a viewer may see; every page and message about a poll is made of a VisiblePoll."""
 
 from typing import NamedTuple
 

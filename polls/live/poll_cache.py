@@ -100,7 +100,7 @@ class PollCache:
         await self._follower.wait_until_synced()
 
     async def watch(self, question_id: int, subscriber: Subscriber) -> None:
-        """Send a poll to `subscriber` now and at each change. Raises PollNotFound."""
+        """Send a poll to `subscriber` now and at each change. Raises PollNotFound, PollsUnavailable."""
         poll = await self.find(question_id)
         await self._broadcaster.subscribe(poll, subscriber)
         self._refresher.schedule(question_id)
@@ -108,7 +108,7 @@ class PollCache:
     async def find(self, question_id: int, *, after: int = 0) -> Poll:
         """Return a poll, not older than its revision `after` if that exists, the same object while nothing changes.
 
-        Raises PollNotFound.
+        Raises PollNotFound, PollsUnavailable.
         """
         entry = self._entries.get(question_id)
         if entry is not None and entry.is_fresh:

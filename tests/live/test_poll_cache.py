@@ -39,7 +39,7 @@ class FakeDatabase:
     def add_poll(
         self, question_id: int, *, published: timedelta = timedelta(0), closed: timedelta | None = None
     ) -> None:
-        question = Question(question_id, "Tea?", self.now + published, closed and self.now + closed)
+        question = Question(question_id, "Tea?", self.now + published, None if closed is None else self.now + closed)
         self.polls[question_id] = Poll(question, (Choice(10 * question_id, "Yes"),), self.now)
 
     def count(self, question_id: int, votes: int = 1) -> PollChanged:
@@ -381,9 +381,8 @@ async def test_deleting_a_poll_closes_its_watchers_connections(
     await database.send(PollChanged(1))
     await database.send(ListenerLost(), CacheInvalidated())
 
-    assert [subscriber.closed and subscriber.closed[0] for subscriber in (announced, unannounced)] == [
-        NORMAL_CLOSURE
-    ] * 2
+    codes = [subscriber.closed and subscriber.closed[0] for subscriber in (announced, unannounced)]
+    assert codes == [NORMAL_CLOSURE, NORMAL_CLOSURE]
 
 
 async def test_a_lower_revision_is_accepted_only_in_a_new_generation(
@@ -485,7 +484,7 @@ async def test_a_poll_is_published_and_closed_by_time(
     poll_cache: PollCache, broadcaster: Broadcaster, database: FakeDatabase, state: str
 ) -> None:
     soon = timedelta(seconds=0.2)
-    database.add_poll(1, **{state: soon})  # type: ignore[arg-type]
+    database.add_poll(1, **{state: soon})
     poll = await poll_cache.find(1)
     subscriber = FakeSubscriber()
     if poll.is_published:
