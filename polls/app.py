@@ -157,7 +157,7 @@ async def open_poll_cache(app: web.Application) -> None:
         partial(questions.latest, database),
         partial(questions.next_publication, database),
         app[BROADCASTER],
-        most=app[CONFIG].cache.polls,
+        max_polls=app[CONFIG].cache.polls,
     )
     events, meter = listen(database), app.get(METER)
     app[POLL_CACHE].open(meter.hearing(events) if meter else events)

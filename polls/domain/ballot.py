@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
-    """What one voter says about one question: `marks` are the ids of the choices that they chose, ascending.
+    """A voter's ballot in one poll: `marks` are the ids of the choices that they marked, ascending.
 
-    `voter` is the voter's name in this poll: bytes that are the same whenever they come back, and nobody else's.
+    `voter` is the voter's key in this poll: bytes that are unique to the voter and the same in each of their ballots.
     """
 
     question_id: int

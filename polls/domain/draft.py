@@ -1,4 +1,4 @@
-"""What somebody wants a poll to be, before it is one."""
+"""Drafts: the contents that a poll is to have, and the rules of their texts."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from datetime import datetime
 
 MOST_CHOICES = 100
 MOST_CHARACTERS = 200  # in a question, and in a choice
-ILLEGIBLE = "\ufffd"  # what also stands where nobody could read what arrived
+ILLEGIBLE = "\ufffd"  # Unicode's replacement character; decoding also puts it in place of invalid bytes
 
 
 @dataclass(frozen=True, slots=True)
 class DraftChoice:
-    """A choice as it shall be; `id` is None of one that is new."""
+    """A choice in a draft; `id` is None if it is new."""
 
     text: str
     id: int | None = None
@@ -19,9 +19,9 @@ class DraftChoice:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A poll as it shall be: its choices in their order, and the ids of those that shall go.
+    """A poll's new contents: its choices in their order, and the ids of the choices to remove.
 
-    What it doesn't name stays. The dates are aware datetimes. `edition` is the one that it was drafted from.
+    Choices in neither are kept. The dates are aware datetimes. `edition` is the poll's when the draft was made.
     """
 
     text: str
@@ -33,22 +33,22 @@ class Draft:
 
 
 def is_blank(text: str) -> bool:
-    """Whether there is nothing to be seen in it: spaces, marks of direction, joiners of nothing."""
+    """Return whether `text` shows nothing: it has only spaces, controls and format characters."""
     return all(unicodedata.category(character)[0] in "ZC" for character in text)
 
 
 def legible(text: str) -> str:
-    """The same text with ILLEGIBLE for what can't stand in a line of a page: line breaks, NUL, halves of characters."""
-    return "".join(ILLEGIBLE if _is_unfit(character) else character for character in text)
+    """Return `text` with ILLEGIBLE for what can't stand in a line of a page: line breaks, controls, lone surrogates."""
+    return "".join(ILLEGIBLE if _is_illegible(character) else character for character in text)
 
 
 def plain(text: str) -> str:
-    """What makes a reader take two texts for the same: capitals and spaces aside."""
+    """Return a key that is equal for texts that look the same to readers, ignoring case and repeated spaces."""
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
-def _is_unfit(character: str) -> bool:
+def _is_illegible(character: str) -> bool:
     code = ord(character)
-    # Those are no characters, and never will be (Unicode, section 23.7).
-    is_none = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
-    return is_none or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
+    # Noncharacters: never assigned (Unicode, section 23.7).
+    is_noncharacter = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
+    return is_noncharacter or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}

@@ -1,4 +1,4 @@
-"""What can go wrong with polls, as types with fields; `polls.web.errors` words them for people."""
+"""Errors of polls as types with fields; `polls.web.pages.problems` words them for visitors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,51 +7,51 @@ from datetime import datetime
 
 @dataclass(eq=False)
 class PollNotFound(Exception):
-    """There is no such poll for whoever asks: unknown, or not public (yet) and none of theirs."""
+    """A poll that doesn't exist, or that the viewer may not see."""
 
     question_id: int
 
 
 @dataclass(eq=False)
 class NothingChosen(Exception):
-    """A vote that names no choice of its poll; nothing was counted."""
+    """A vote without a valid choice of its poll; nothing was counted."""
 
     question_id: int
 
 
 @dataclass(eq=False)
 class PollClosed(Exception):
-    """A vote that came after the end of its poll, which was `at`; nothing was counted."""
+    """A vote after the end of its poll, `at`; nothing was counted."""
 
     question_id: int
     at: datetime
 
 
 class VoteNotStored(Exception):
-    """A vote that is not known to be stored, for reasons that pass. The same voter may safely try again."""
+    """A vote that isn't known to be stored, for a temporary reason. The same voter may safely try again."""
 
 
 @dataclass(eq=False)
 class TooManyVoters(Exception):
-    """So many have just voted from a network that the next one has to wait so many `seconds`; nothing was counted."""
+    """A vote over its network's rate limit; nothing was counted. The next vote is accepted in `seconds`."""
 
     seconds: int
 
 
 class PollsUnavailable(Exception):
-    """Polls can be neither read nor written just now; the same request may work in a few seconds."""
+    """A database that can't be read or written at present; the same request may work in a few seconds."""
 
 
 @dataclass(eq=False)
 class PollEdited(Exception):
-    """Somebody else has changed the poll since it was read for editing; nothing was saved."""
+    """A poll that was changed by another request since it was read for editing; nothing was saved."""
 
     question_id: int
 
 
 @dataclass(eq=False)
 class ChoicesHaveVotes(Exception):
-    """Choices that shall be removed have votes, and nobody has said that these may go; nothing was saved.
+    """Choices that are to be removed but have votes, without confirmation of the loss; nothing was saved.
 
     `votes` are {choice id: votes}.
     """
@@ -60,11 +60,11 @@ class ChoicesHaveVotes(Exception):
 
 
 class UnfitUsername(Exception):
-    """A user name that nobody can have."""
+    """An invalid user name."""
 
 
 class UsernameTaken(Exception):
-    """A user name that somebody has already."""
+    """A user name that another account has."""
 
 
 @dataclass(eq=False)
@@ -75,19 +75,19 @@ class UnfitPassword(Exception):
 
 
 class NoSuchAccount(Exception):
-    """Nobody has this user name, or this id."""
+    """A user name or id that no account has."""
 
 
 class LastAdmin(Exception):
-    """The last account that may sign in can't be disabled: nobody could enable it again."""
+    """The last enabled account, which can't be disabled: no other could enable it again."""
 
 
 class SignInFailed(Exception):
-    """A user name and a password that don't belong together; or whose account is disabled."""
+    """A wrong user name or password, or a disabled account."""
 
 
 @dataclass(eq=False)
 class TooManyAttempts(Exception):
-    """Somebody has failed to sign in too often, or too many try at once: they have to wait so many `seconds`."""
+    """Too many failed or concurrent attempts to sign in; the next one is accepted in `seconds`."""
 
     seconds: int

@@ -1,4 +1,4 @@
-"""What the database tells of changes, as it happens."""
+"""Events that the database sends about changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class PollChanged:
-    """A poll has changed, and was at this `revision` then; None says that it is gone.
+    """A change of a poll, which gave it this `revision`; None if the poll was deleted.
 
-    `votes` are {choice id: votes} of all its choices, and `ballots` their ballots, where nothing but these has changed;
-    None says that it has to be read again.
+    If nothing but counts has changed, `votes` are {choice id: votes} of all its choices, and `ballots` the number of
+    ballots; otherwise `votes` is None, and the poll has to be read again.
     """
 
     question_id: int
@@ -23,14 +23,14 @@ class PollChanged:
 
 @dataclass(frozen=True, slots=True)
 class CacheInvalidated:
-    """Whatever is known of polls has to be read again; from now on each change is told."""
+    """The start of complete announcements: all polls have to be read again, and every later change is announced."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClockSync:
-    """It was `now`, by the database's clock, at some moment of the `seconds` that asking took.
+    """A reading of the database's clock: it was `now` at some point of the `seconds` that the query took.
 
-    Told before anything else, and every now and then.
+    It is the first event, and repeated regularly.
     """
 
     now: datetime
@@ -39,7 +39,7 @@ class ClockSync:
 
 @dataclass(frozen=True, slots=True)
 class ListenerLost:
-    """Changes are not told any more, until CacheInvalidated is."""
+    """The loss of the listening connection: changes aren't announced until the next CacheInvalidated."""
 
 
 Event: TypeAlias = PollChanged | CacheInvalidated | ClockSync | ListenerLost

@@ -1,4 +1,4 @@
-"""What a viewer may see of a poll: the one door between how polls stand and whatever is made of it."""
+"""The part of a poll that a viewer may see; every page and message about a poll is made of a VisiblePoll."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from polls.domain.tally import Tally, tally
 
 
 class Viewer(NamedTuple):
-    """Who looks at a poll: `marks` are the choices that their ballot marks, `person` who they have shown to be."""
+    """A viewer of a poll: `marks` are the choices marked on their ballot, `person` is None unless they signed in."""
 
     marks: frozenset[int] = frozenset()
     person: Person | None = None
@@ -19,19 +19,19 @@ ANONYMOUS = Viewer()
 
 
 class VisiblePoll(NamedTuple):
-    """A poll as a viewer sees it, with their own `marks` among its choices."""
+    """A poll as a viewer may see it, with the viewer's own `marks` among its choices."""
 
     poll: Poll
     marks: frozenset[int]
 
     @property
     def tally(self) -> Tally:
-        """How it stands."""
+        """Return the poll's results."""
         return tally(self.poll.choices)
 
 
 def visible_to(poll: Poll, viewer: Viewer) -> VisiblePoll:
-    """What `viewer` may see of `poll`. Raises PollNotFound where that is nothing."""
+    """Return what `viewer` may see of `poll`. Raises PollNotFound if that is nothing."""
     if not (poll.is_published or (viewer.person and viewer.person.may_see(poll))):
         raise PollNotFound(poll.question.id)
     marks = viewer.marks and frozenset(mark for mark in viewer.marks if poll.offers(mark))

@@ -1,1 +1,1 @@
-"""What moves between requests: queues and tasks, with neither database nor HTTP."""
+"""State kept between requests: queues, caches and broadcasts, with neither database nor HTTP."""

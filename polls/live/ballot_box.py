@@ -1,4 +1,4 @@
-"""Group commit: ballots that come while others are being stored are stored together, and each voter is answered."""
+"""Group commit of ballots: those cast while a batch is being stored form the next batch."""
 
 import asyncio
 import logging
@@ -13,30 +13,30 @@ from polls.domain.errors import VoteNotStored
 
 logger = logging.getLogger(__name__)
 
-MOST_TOGETHER = 1000  # ballots in one transaction
-_LAST_CHANCE = 0.1  # of its time: a ballot with less than that left is not sent any more
-_MOST_TURNS = 10  # of the loop, for which a batch waits for more
+MAX_BATCH = 1000  # ballots in one transaction
+_MIN_TIME_LEFT = 0.1  # share of the time-out: a ballot with less left isn't sent
+_MAX_TURNS = 10  # of the event loop that a batch waits for more ballots
 
 Outcome = TypeVar("Outcome")
 
 
 @dataclass(slots=True, eq=False)
-class _Envelope(Generic[Outcome]):
-    """The ballots that a voter has handed in together, and where their outcomes are waited for."""
+class _Submission(Generic[Outcome]):
+    """Ballots that a voter has cast together, and the future of their outcomes."""
 
     ballots: Sequence[Ballot]
     outcomes: "asyncio.Future[Sequence[Outcome]]"
     deadline: float
-    is_open: bool = True  # nobody has been answered; a voter who went away may have cancelled the future
+    is_pending: bool = True  # not answered yet, even if the voter hung up and the future is cancelled
 
 
 class BallotBox(Generic[Outcome]):
-    """Takes ballots in, hands them in batches to `record`, and tells each voter the outcome of their own.
+    """A queue of ballots that are stored in batches; each voter is answered after their batch.
 
     `record` takes a list of ballots, and the seconds after which none of them may be stored any more. It returns as
-    many outcomes, in that order, or raises when nobody knows them. It is called once at a time: at once for a ballot
-    that comes alone, and with all that have gathered meanwhile after that. At most `queue_size` ballots wait for an
-    answer, each for `timeout` seconds at most.
+    many outcomes in the same order, or raises if they are unknown. It is called once at a time: immediately for a
+    ballot that arrives while it is idle, and then with all ballots that have queued meanwhile. At most `queue_size`
+    ballots are pending, each for at most `timeout` seconds.
     """
 
     def __init__(
@@ -50,102 +50,102 @@ class BallotBox(Generic[Outcome]):
         self._queue_size = queue_size
         self._timeout = timeout
         self._waiting = 0
-        self._queue: deque[_Envelope[Outcome]] = deque()
-        self._in_hand: list[_Envelope[Outcome]] = []
-        self._called = asyncio.Event()
+        self._queue: deque[_Submission[Outcome]] = deque()
+        self._in_flight: list[_Submission[Outcome]] = []
+        self._wake = asyncio.Event()
         self._closing = False
-        self._alarm: asyncio.TimerHandle | None = None
-        self._trouble = ""
+        self._timer: asyncio.TimerHandle | None = None
+        self._last_failure = ""
         self._rejected = 0  # ballots
-        self._mentioned = 0  # of these, in the log
+        self._rejected_logged = 0
 
     def open(self) -> None:
-        """Begin to store what is cast."""
+        """Start the task that stores ballots."""
         self._loop = asyncio.get_running_loop()
-        self._context = copy_context()  # nobody's: what is done for all is not logged as done for one request
-        self._writer = self._loop.create_task(self._write(), name="writer of ballots")
+        self._context = copy_context()  # of no request: log lines about all ballots must not carry a request id
+        self._writer = self._loop.create_task(self._write(), name="ballot writer")
 
     async def close(self) -> None:
-        """Take no more ballots; return when those that were handed in are stored and answered."""
+        """Reject new ballots; return when those already cast are stored and answered."""
         self._closing = True
-        self._called.set()
+        self._wake.set()
         await self._writer
-        if self._alarm:
-            self._alarm.cancel()
+        if self._timer:
+            self._timer.cancel()
 
     @property
     def waiting(self) -> int:
-        """How many ballots wait for an answer."""
+        """Return the number of ballots that wait for an answer."""
         return self._waiting
 
     @property
     def rejected(self) -> int:
-        """How many ballots were never handed to `record`, because too many waited, or these too long."""
+        """Return how many ballots were never passed to `record`, because the queue was full or their time was up."""
         return self._rejected
 
     async def cast(self, ballots: Sequence[Ballot]) -> Sequence[Outcome]:
-        """Hand in the ballots of one voter, and return what became of each when all are stored.
+        """Cast the ballots of one voter together; return their outcomes when all are stored.
 
-        Raises VoteNotStored when too many wait, when they were not stored in time, or when nobody can tell.
+        Raises VoteNotStored if the queue is full, if they aren't stored in time, or if their outcomes are unknown.
         """
         if self._closing or self._waiting + len(ballots) > self._queue_size:
             self._rejected += len(ballots)
             raise VoteNotStored
-        envelope = _Envelope(ballots, self._loop.create_future(), self._loop.time() + self._timeout)
-        self._queue.append(envelope)
+        submission = _Submission(ballots, self._loop.create_future(), self._loop.time() + self._timeout)
+        self._queue.append(submission)
         self._waiting += len(ballots)
-        self._called.set()
-        if self._alarm is None:
-            self._alarm = self._loop.call_at(envelope.deadline, self._expire, context=self._context)
-        return await envelope.outcomes
+        self._wake.set()
+        if self._timer is None:
+            self._timer = self._loop.call_at(submission.deadline, self._expire, context=self._context)
+        return await submission.outcomes
 
     async def _write(self) -> None:
         while self._queue or not self._closing:
-            await self._called.wait()
-            await self._let_join()
-            self._in_hand = self._next_batch()
-            if self._in_hand:
-                await self._store(self._in_hand)
-                self._in_hand = []
+            await self._wake.wait()
+            await self._gather()
+            self._in_flight = self._next_batch()
+            if self._in_flight:
+                await self._store(self._in_flight)
+                self._in_flight = []
 
-    async def _let_join(self) -> None:
-        """Let those join in who are just arriving: turns of the loop, for as long as they bring more.
+    async def _gather(self) -> None:
+        """Yield to the event loop while requests that are already being read add ballots.
 
-        A request takes two turns from its socket to here. When nothing else is to be done, two turns are no delay.
+        A request takes two turns of the loop from its socket to `cast`. On an idle loop two turns take no time.
         """
         turns_without_more = 0
-        for _ in range(_MOST_TURNS):
+        for _ in range(_MAX_TURNS):
             before = len(self._queue)
             await asyncio.sleep(0)
             turns_without_more = turns_without_more + 1 if len(self._queue) <= before else 0
             if turns_without_more == 2:
                 return
 
-    def _next_batch(self) -> list[_Envelope[Outcome]]:
-        """As many whole envelopes as fit in one transaction."""
-        # Who has next to no time left would leave the others as little.
-        self._answer_overdue(self._loop.time() + _LAST_CHANCE * self._timeout)
-        batch: list[_Envelope[Outcome]] = []
+    def _next_batch(self) -> list[_Submission[Outcome]]:
+        """Return as many whole submissions as fit in one transaction."""
+        # The earliest deadline limits the whole batch: a ballot with little time left would leave the others as little.
+        self._answer_overdue(self._loop.time() + _MIN_TIME_LEFT * self._timeout)
+        batch: list[_Submission[Outcome]] = []
         size = 0
-        while self._queue and (not batch or size + len(self._queue[0].ballots) <= MOST_TOGETHER):
+        while self._queue and (not batch or size + len(self._queue[0].ballots) <= MAX_BATCH):
             batch.append(self._queue.popleft())
             size += len(batch[-1].ballots)
         if not self._queue and not self._closing:
-            self._called.clear()
+            self._wake.clear()
         return batch
 
-    async def _store(self, batch: Sequence[_Envelope[Outcome]]) -> None:
-        """Store a batch and answer its voters, whatever goes wrong, so that the next one is stored."""
+    async def _store(self, batch: Sequence[_Submission[Outcome]]) -> None:
+        """Store a batch and answer its voters; no error may stop the storing of later batches."""
         try:
-            ballots = [ballot for envelope in batch for ballot in envelope.ballots]
+            ballots = [ballot for submission in batch for ballot in submission.ballots]
             seconds = batch[0].deadline - self._loop.time()
             async with asyncio.timeout(seconds):
                 outcomes = await self._record(ballots, seconds)
             if len(outcomes) != len(ballots):
                 raise AssertionError(f"{len(ballots)} ballots have {len(outcomes)} outcomes")  # noqa: TRY301
             in_order = iter(outcomes)
-            for envelope in batch:
-                self._answer(envelope, [next(in_order) for _ in envelope.ballots])
+            for submission in batch:
+                self._answer(submission, [next(in_order) for _ in submission.ballots])
         except BaseException as error:
             task = asyncio.current_task()
             if isinstance(error, KeyboardInterrupt | SystemExit) or (task and task.cancelling()):
@@ -154,56 +154,56 @@ class BallotBox(Generic[Outcome]):
         else:
             self._log_recovery()
         finally:
-            for envelope in batch:
-                self._answer(envelope, None)
+            for submission in batch:
+                self._answer(submission, None)
 
-    def _answer(self, envelope: _Envelope[Outcome], outcomes: Sequence[Outcome] | None) -> None:
-        """Tell a voter the outcomes; None says that nobody knows them. The first answer counts."""
-        if not envelope.is_open:
+    def _answer(self, submission: _Submission[Outcome], outcomes: Sequence[Outcome] | None) -> None:
+        """Answer a voter once, with VoteNotStored if `outcomes` is None. Later calls do nothing."""
+        if not submission.is_pending:
             return
-        envelope.is_open = False
-        self._waiting -= len(envelope.ballots)
-        if envelope.outcomes.done():  # the voter went away
+        submission.is_pending = False
+        self._waiting -= len(submission.ballots)
+        if submission.outcomes.done():  # cancelled: the voter hung up
             return
         if outcomes is None:
-            envelope.outcomes.set_exception(VoteNotStored())
+            submission.outcomes.set_exception(VoteNotStored())
         else:
-            envelope.outcomes.set_result(outcomes)
+            submission.outcomes.set_result(outcomes)
 
     def _answer_overdue(self, now: float) -> None:
-        """Answer those whose time is over by `now`. What was not sent yet is dropped."""
-        for envelope in self._in_hand:
-            if envelope.deadline <= now:
-                self._answer(envelope, None)
+        """Answer submissions with deadlines until `now`; drop those that haven't been sent."""
+        for submission in self._in_flight:
+            if submission.deadline <= now:
+                self._answer(submission, None)
         while self._queue and self._queue[0].deadline <= now:
             self._rejected += len(self._queue[0].ballots)
             self._answer(self._queue.popleft(), None)
 
     def _expire(self) -> None:
-        """Look after those who wait; again when the time of the next is over."""
+        """Answer overdue submissions, log rejections, and set the timer for the next deadline."""
         self._answer_overdue(self._loop.time())
-        waiting = next((envelope for envelope in (*self._in_hand, *self._queue) if envelope.is_open), None)
-        self._alarm = self._loop.call_at(waiting.deadline, self._expire) if waiting else None
-        if more := self._rejected - self._mentioned:
-            logger.warning("%d votes were not stored, because too many waited, or waited too long", more)
-            self._mentioned = self._rejected
+        earliest = next((submission for submission in (*self._in_flight, *self._queue) if submission.is_pending), None)
+        self._timer = self._loop.call_at(earliest.deadline, self._expire) if earliest else None
+        if more := self._rejected - self._rejected_logged:
+            logger.warning("%d votes were not stored, because the queue was full or they waited too long", more)
+            self._rejected_logged = self._rejected
 
     def _log_failure(self, error: BaseException) -> None:
-        """Log why ballots were not stored: once, as long as it is the same."""
+        """Log why ballots weren't stored, unless it is the same reason as the last time."""
         cause = error.__cause__ or error
-        nameless = "no answer in time" if isinstance(cause, TimeoutError) else type(cause).__name__
-        trouble = " ".join(str(cause).split()) or nameless
-        if trouble != self._trouble:
+        fallback = "no answer in time" if isinstance(cause, TimeoutError) else type(cause).__name__
+        reason = " ".join(str(cause).split()) or fallback
+        if reason != self._last_failure:
             expected = isinstance(error, VoteNotStored | TimeoutError)
             logger.log(
                 logging.WARNING if expected else logging.ERROR,
                 "votes can't be stored: %s",
-                trouble,
+                reason,
                 exc_info=None if expected else error,
             )
-        self._trouble = trouble
+        self._last_failure = reason
 
     def _log_recovery(self) -> None:
-        if self._trouble:
+        if self._last_failure:
             logger.info("votes are stored again")
-        self._trouble = ""
+        self._last_failure = ""

@@ -1,4 +1,4 @@
-"""Who watches a poll: every watcher gets the newest message, none waits for another, and none is waited for."""
+"""Broadcasts of each poll's newest state to its subscribers; a slow subscriber delays no other."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,170 +6,170 @@ from typing import Protocol
 
 from polls.domain.poll import Poll
 
-PAUSE = 0.1  # seconds between two messages about a poll, at least
-_AT_A_TIME = 100  # watchers, until others have their turn
+MIN_INTERVAL = 0.1  # seconds between two messages about a poll
+_SENDS_PER_TURN = 100  # before the sender yields to the event loop
+_NONE_SENT = -1  # the version of a subscriber that has got no message
 
-DONE = 1000  # RFC 6455, section 7.4.1
+# Close codes of WebSockets (RFC 6455, section 7.4.1, and IANA's registry).
+NORMAL_CLOSURE = 1000
 GOING_AWAY = 1001
-RESTORED = 1012  # "service restart" in IANA's registry: come again, and forget what you know
+SERVICE_RESTART = 1012  # the client should reconnect and discard its state
 
 
-class Watcher(Protocol):
-    """Somebody who watches over a connection."""
+class Subscriber(Protocol):
+    """A connection that receives a poll's messages."""
 
     @property
     def keeps_up(self) -> bool:
-        """Whether everything that was sent has left us. Nothing is sent while that is false."""
+        """Return whether its send buffer is empty; nothing is sent while it isn't."""
 
     async def send(self, message: bytes) -> None:
-        """Send a message. Doesn't wait while the watcher keeps up, and doesn't fail when it is gone."""
+        """Send a message. Doesn't wait while the subscriber keeps up, and doesn't fail if it is gone."""
 
-    async def dismiss(self, code: int, reason: str) -> None:
-        """End the connection, and tell why."""
+    async def close(self, code: int, reason: str) -> None:
+        """Close the connection with a WebSocket close code."""
 
 
 class Broadcaster:
-    """The watchers of each poll. `encode` makes the message of a poll, or None where there is nothing to be seen.
+    """The subscribers of each poll. `encode` returns a poll's message, or None if the poll isn't public.
 
-    A watcher who can't keep up gets no message until it can, and then the newest.
+    At most one message per poll is sent in `interval` seconds. A subscriber that doesn't keep up gets no message until
+    it does, and then the newest.
     """
 
-    def __init__(self, encode: Callable[[Poll], bytes | None], *, pause: float = PAUSE) -> None:
+    def __init__(self, encode: Callable[[Poll], bytes | None], *, interval: float = MIN_INTERVAL) -> None:
         self._encode = encode
-        self._pause = pause
-        self._halls: dict[int, Channel] = {}
-        self._dismissals: set[asyncio.Task[None]] = set()
-        self._closed: tuple[int, str] | None = None
+        self._interval = interval
+        self._channels: dict[int, Channel] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._closed: tuple[int, str] | None = None  # close code and reason
 
     def __contains__(self, question_id: int) -> bool:
-        """Whether anybody watches this poll."""
-        return question_id in self._halls
+        """Return whether a poll has subscribers."""
+        return question_id in self._channels
 
     def __len__(self) -> int:
-        """How many watch."""
-        return sum(len(hall.sent) for hall in self._halls.values())
+        """Return the number of subscribers of all polls."""
+        return sum(len(channel.subscribers) for channel in self._channels.values())
 
     @property
     def watched(self) -> list[int]:
-        """The ids of the polls that are watched."""
-        return list(self._halls)
+        """Return the ids of the polls that have subscribers."""
+        return list(self._channels)
 
-    async def join(self, poll: Poll, watcher: Watcher) -> None:
-        """Let `watcher` see `poll` as it stands, and then each change, until they leave."""
+    async def subscribe(self, poll: Poll, subscriber: Subscriber) -> None:
+        """Send the newest state of `poll` to `subscriber` now, and each change until it unsubscribes."""
         if self._closed:
-            await watcher.dismiss(*self._closed)
+            await subscriber.close(*self._closed)
             return
         question_id = poll.question.id
-        hall = self._halls.setdefault(question_id, Channel(poll))
-        hall.sent[watcher] = _NOTHING
-        self.show(poll)
-        if (message := self._message(hall)) and watcher in hall.sent:
-            hall.sent[watcher] = hall.number
-            await watcher.send(message)
+        channel = self._channels.setdefault(question_id, Channel(poll))
+        channel.subscribers[subscriber] = _NONE_SENT
+        self.publish(poll)
+        if (message := self._message(channel)) and subscriber in channel.subscribers:
+            channel.subscribers[subscriber] = channel.version
+            await subscriber.send(message)
 
-    def leave(self, question_id: int, watcher: Watcher) -> None:
-        """Let `watcher` go."""
-        hall = self._halls.get(question_id)
-        if hall is not None and hall.sent.pop(watcher, None) is not None and not hall.sent:
-            self._close(question_id)
+    def unsubscribe(self, question_id: int, subscriber: Subscriber) -> None:
+        """Remove a subscriber, if it is one."""
+        channel = self._channels.get(question_id)
+        if channel and channel.subscribers.pop(subscriber, None) is not None and not channel.subscribers:
+            self._remove_channel(question_id)
 
-    def show(self, poll: Poll) -> None:
-        """Tell the watchers of `poll` how it stands, if that is news. Returns at once."""
-        hall = self._halls.get(poll.question.id)
-        if hall is not None and hall.stage(poll) and hall.performance is None:
-            hall.performance = asyncio.get_running_loop().create_task(self._perform(hall), name="a poll's audience")
+    def publish(self, poll: Poll) -> None:
+        """Send `poll` to its subscribers if it differs from what they have. Returns at once."""
+        channel = self._channels.get(poll.question.id)
+        if channel and channel.update(poll) and channel.sender is None:
+            channel.sender = asyncio.get_running_loop().create_task(self._send_to_all(channel), name="poll broadcast")
 
-    def dismiss(self, question_id: int, code: int, reason: str) -> None:
-        """Send the watchers of a poll away. Returns at once."""
-        if hall := self._close(question_id):
-            task = asyncio.get_running_loop().create_task(_dismiss(hall, code, reason))
-            self._dismissals.add(task)
-            task.add_done_callback(self._dismissals.discard)
+    def close_channel(self, question_id: int, code: int, reason: str) -> None:
+        """Close the connections of a poll's subscribers. Returns at once."""
+        if channel := self._remove_channel(question_id):
+            task = asyncio.get_running_loop().create_task(_close_subscribers(channel, code, reason))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     async def close(self, code: int, reason: str) -> None:
-        """Send everybody away; return when they have gone."""
+        """Close the connections of all subscribers, also of later ones; return when they are closed."""
         self._closed = code, reason
         for question_id in self.watched:
-            self.dismiss(question_id, code, reason)
-        if self._dismissals:
-            await asyncio.wait(self._dismissals)
+            self.close_channel(question_id, code, reason)
+        if self._closing:
+            await asyncio.wait(self._closing)
 
-    def _close(self, question_id: int) -> "Channel | None":
-        hall = self._halls.pop(question_id, None)
-        if hall and hall.performance:
-            hall.performance.cancel()
-        return hall
+    def _message(self, channel: "Channel") -> bytes | None:
+        """Return the newest message, encoded once for all; close the channel if the poll isn't public any more."""
+        if channel.message is None:
+            channel.message = self._encode(channel.latest)
+            if channel.message is None:
+                self.close_channel(channel.latest.question.id, NORMAL_CLOSURE, "this poll isn't public any more")
+        return channel.message
 
-    def _message(self, hall: "Channel") -> bytes | None:
-        """The newest message, encoded once for all. Where there is nothing to be seen, all have to leave."""
-        if hall.message is None:
-            hall.message = self._encode(hall.poll)
-            if hall.message is None:
-                self.dismiss(hall.poll.question.id, DONE, "this poll can't be seen any more")
-        return hall.message
+    def _remove_channel(self, question_id: int) -> "Channel | None":
+        channel = self._channels.pop(question_id, None)
+        if channel and channel.sender:
+            channel.sender.cancel()
+        return channel
 
-    async def _perform(self, hall: "Channel") -> None:
-        """Send the newest message to all, and again after a pause, until all have it."""
+    async def _send_to_all(self, channel: "Channel") -> None:
+        """Send the newest message to all subscribers, again after the interval, until all have it."""
         loop = asyncio.get_running_loop()
         try:
-            while message := self._message(hall):
-                number, begun = hall.number, loop.time()
-                all_have_it = await _send(hall, message, number)
-                took = loop.time() - begun
-                # Others have their turn, for at least half as long as it takes to tell a large audience.
-                await asyncio.sleep(max(self._pause - took, took / 2))
-                if all_have_it and number == hall.number:
+            while message := self._message(channel):
+                version, started = channel.version, loop.time()
+                all_have_it = await _send(channel, message, version)
+                took = loop.time() - started
+                # Leave the loop to other tasks for at least half the time that sending to many subscribers takes.
+                await asyncio.sleep(max(self._interval - took, took / 2))
+                if all_have_it and version == channel.version:
                     break
         finally:
-            hall.performance = None
-
-
-_NOTHING = -1
+            channel.sender = None
 
 
 class Channel:
-    """One poll, its newest message, and how far each of its watchers is: the number of the last message they got."""
+    """A poll's newest state and message, and its subscribers with the version of the last message sent to each."""
 
-    __slots__ = ("message", "number", "performance", "poll", "sent")
+    __slots__ = ("latest", "message", "sender", "subscribers", "version")
 
     def __init__(self, poll: Poll) -> None:
-        self.poll = poll
+        self.latest = poll
         self.message: bytes | None = None
-        self.number = 0
-        self.sent: dict[Watcher, int] = {}
-        self.performance: asyncio.Task[None] | None = None
+        self.version = 0
+        self.subscribers: dict[Subscriber, int] = {}
+        self.sender: asyncio.Task[None] | None = None
 
-    def stage(self, poll: Poll) -> bool:
-        """Put a poll on stage, and say whether that changes anything. An older one never follows a newer one."""
-        if poll is self.poll or (poll.revision, poll.as_of) <= (self.poll.revision, self.poll.as_of):
+    def update(self, poll: Poll) -> bool:
+        """Replace the newest state unless `poll` is older. Return whether there is a new message to send."""
+        if poll is self.latest or (poll.revision, poll.as_of) <= (self.latest.revision, self.latest.as_of):
             return False
-        before, self.poll = self.poll, poll
-        is_news = _state(before) != _state(poll)
-        if is_news:
+        before, self.latest = self.latest, poll
+        has_changed = _visible_state(before) != _visible_state(poll)
+        if has_changed:
             self.message = None
-            self.number += 1
-        return is_news
+            self.version += 1
+        return has_changed
 
 
-def _state(poll: Poll) -> tuple[int, bool, bool]:
-    """What a message can tell of a poll."""
+def _visible_state(poll: Poll) -> tuple[int, bool, bool]:
+    """Return what a message depends on."""
     return poll.revision, poll.is_published, poll.is_closed
 
 
-async def _send(hall: Channel, message: bytes, number: int) -> bool:
-    """Send message `number` to those who don't have it, and say whether all have it now."""
+async def _send(channel: Channel, message: bytes, version: int) -> bool:
+    """Send a message to the subscribers that don't have it. Return whether all have it now."""
     all_have_it = True
-    for place, watcher in enumerate(list(hall.sent), start=1):
-        if hall.sent.get(watcher, number) < number:
-            if watcher.keeps_up:
-                hall.sent[watcher] = number
-                await watcher.send(message)
+    for position, subscriber in enumerate(list(channel.subscribers), start=1):
+        if channel.subscribers.get(subscriber, version) < version:
+            if subscriber.keeps_up:
+                channel.subscribers[subscriber] = version
+                await subscriber.send(message)
             else:
                 all_have_it = False
-        if place % _AT_A_TIME == 0:
+        if position % _SENDS_PER_TURN == 0:
             await asyncio.sleep(0)
     return all_have_it
 
 
-async def _dismiss(hall: Channel, code: int, reason: str) -> None:
-    await asyncio.gather(*(watcher.dismiss(code, reason) for watcher in hall.sent), return_exceptions=True)
+async def _close_subscribers(channel: Channel, code: int, reason: str) -> None:
+    await asyncio.gather(*(each.close(code, reason) for each in channel.subscribers), return_exceptions=True)

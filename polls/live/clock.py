@@ -1,34 +1,34 @@
-"""What time it is by the database's clock, which is the one that publishes and closes polls."""
+"""The database's clock, which decides when polls are published and closed."""
 
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-_TOO_SLOW = 0.05  # seconds for an answer to "what time is it?"
-_LEAP = timedelta(seconds=0.2)
-_AFTERWARDS = 0.01  # seconds by which we are late, rather than early
+_SLOW_ANSWER = 0.05  # seconds that the database takes to tell its time
+_JUMP = timedelta(seconds=0.2)
+_TIMER_DELAY = 0.01  # seconds by which timers fire late rather than early
 
 
 class DatabaseClock:
-    """Goes by the loop's clock, which nobody sets, from the moment that the database has told."""
+    """The database's time, advanced by the event loop's monotonic clock since the last synchronization."""
 
     def __init__(self) -> None:
-        self._told = datetime.now(UTC), 0.0  # a moment, and what the loop's clock showed then
+        self._reference = datetime.now(UTC), 0.0  # the database's time and the loop's at one moment
 
     def now(self) -> datetime:
-        """What time it is."""
-        moment, then = self._told
-        return moment + timedelta(seconds=asyncio.get_running_loop().time() - then)
+        """Return the database's time, in UTC."""
+        moment, loop_time = self._reference
+        return moment + timedelta(seconds=asyncio.get_running_loop().time() - loop_time)
 
-    def set(self, now: datetime, seconds: float) -> bool:
-        """Learn that it was `now` during the last `seconds`, and say whether that is a surprise."""
-        leap = abs(now - self.now())
-        if seconds > _TOO_SLOW and leap.total_seconds() < seconds:
-            return False  # what looks like a leap may be the time that the answer took
-        self._told = now, asyncio.get_running_loop().time() - seconds / 2
-        return leap > _LEAP
+    def sync(self, now: datetime, seconds: float) -> bool:
+        """Set the clock: it was `now` at some point in the last `seconds`. Return whether it jumped."""
+        jump = abs(now - self.now())
+        if seconds > _SLOW_ANSWER and jump.total_seconds() < seconds:
+            return False  # the difference may be no more than the time that the answer took
+        self._reference = now, asyncio.get_running_loop().time() - seconds / 2
+        return jump > _JUMP
 
     def call_at(self, moment: datetime, call: Callable[[], None]) -> asyncio.TimerHandle:
-        """Call at that moment, or a little after. Where the clock is set, that has to be asked for anew."""
+        """Schedule `call` shortly after `moment`. A timer doesn't follow later jumps of the clock."""
         seconds = (moment - self.now()).total_seconds()
-        return asyncio.get_running_loop().call_later(seconds + _AFTERWARDS, call)
+        return asyncio.get_running_loop().call_later(seconds + _TIMER_DELAY, call)

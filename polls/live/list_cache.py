@@ -1,4 +1,4 @@
-"""The list of polls in memory, page by page."""
+"""The cache of the list of polls, page by page."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,11 +9,11 @@ from typing import Any, Protocol
 from polls.domain.poll import Question
 from polls.live.clock import DatabaseClock
 
-_MOST = 1000  # pages that are remembered
+_MAX_PAGES = 1000
 
 
 class Latest(Protocol):
-    """Reads published questions, newest first, without the first `skip` of them, `limit` at most."""
+    """A reader of at most `limit` published questions, newest first, after the first `skip` of them."""
 
     def __call__(self, *, skip: int, limit: int) -> Awaitable[Sequence[Question]]: ...
 
@@ -22,10 +22,10 @@ NextPublication = Callable[[], Awaitable[datetime | None]]
 
 
 class PollListCache:
-    """Pages of the list of published questions, read by `latest` on first use, and remembered until all are forgotten.
+    """Pages of the list of published questions, read with `latest` on first use and kept until `clear`.
 
-    They are when the moment comes that `next_publication` tells; whoever hears of a change of any question sees to it
-    otherwise. Nothing is remembered while `is_synced` is false.
+    The cache clears itself at the time that `next_publication` returns; for any other change its owner has to call
+    `clear`. Nothing is kept while `is_synced` returns False.
     """
 
     def __init__(
@@ -34,45 +34,44 @@ class PollListCache:
         self._latest = latest
         self._next_publication = next_publication
         self._clock = clock
-        self._is_trusted = is_synced
-        self._readings: dict[tuple[int, int], asyncio.Task[Sequence[Question]]] = {}
-        self._publication: tuple[datetime, asyncio.TimerHandle] | None = None  # the next one, and what waits for it
-
-    async def find(self, *, skip: int, limit: int) -> Sequence[Question]:
-        """A page, the same object as long as nothing changes. Raises PollsUnavailable."""
-        key = skip, limit
-        reading = self._readings.get(key)
-        if reading is None:
-            if len(self._readings) >= _MOST:
-                self._readings.clear()
-            reading = self._readings[key] = asyncio.create_task(self._read(skip, limit), context=Context())
-            reading.add_done_callback(lambda reading: self._keep(key, reading))
-        return await asyncio.shield(reading)
+        self._is_synced = is_synced
+        self._pages: dict[tuple[int, int], asyncio.Task[Sequence[Question]]] = {}
+        self._publication: tuple[datetime, asyncio.TimerHandle] | None = None  # the next one, and its timer
 
     @property
-    def readings(self) -> list[asyncio.Task[Any]]:
-        """What is being read, and what was."""
-        return [*self._readings.values()]
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """Return the tasks that read the pages, running or done."""
+        return [*self._pages.values()]
 
-    def forget(self) -> None:
-        """Forget all pages: any may have changed."""
-        self._readings.clear()
+    async def find(self, *, skip: int, limit: int) -> Sequence[Question]:
+        """Return a page, the same object as long as nothing changes. Raises PollsUnavailable."""
+        key = skip, limit
+        page = self._pages.get(key)
+        if page is None:
+            if len(self._pages) >= _MAX_PAGES:
+                self._pages.clear()
+            page = self._pages[key] = asyncio.create_task(self._read(skip, limit), context=Context())
+            page.add_done_callback(lambda page: self._drop_unless_valid(key, page))
+        return await asyncio.shield(page)
+
+    def clear(self) -> None:
+        """Drop all pages."""
+        self._pages.clear()
         if self._publication:
             self._publication[1].cancel()
             self._publication = None
 
     async def _read(self, skip: int, limit: int) -> Sequence[Question]:
-        # In this order: what is published in between is on the list, and at worst it is read once more.
+        # In this order, a poll published in between is on the page; at worst the page is read once more.
         publication = await self._next_publication()
-        found = await self._latest(skip=skip, limit=limit)
+        questions = await self._latest(skip=skip, limit=limit)
         if publication and (self._publication is None or publication < self._publication[0]):
             if self._publication:
                 self._publication[1].cancel()
-            self._publication = publication, self._clock.call_at(publication, self.forget)
-        return found
+            self._publication = publication, self._clock.call_at(publication, self.clear)
+        return questions
 
-    def _keep(self, key: tuple[int, int], reading: asyncio.Task[Sequence[Question]]) -> None:
-        """Keep a page that was read, if it stays true."""
-        failed = reading.cancelled() or reading.exception() is not None
-        if (failed or not self._is_trusted()) and self._readings.get(key) is reading:
-            del self._readings[key]
+    def _drop_unless_valid(self, key: tuple[int, int], page: asyncio.Task[Sequence[Question]]) -> None:
+        failed = page.cancelled() or page.exception() is not None
+        if (failed or not self._is_synced()) and self._pages.get(key) is page:
+            del self._pages[key]

@@ -1,4 +1,4 @@
-"""A turnstile: how many voters may come from one network in a minute."""
+"""The rate limit on votes: voters per network and minute."""
 
 import asyncio
 import math
@@ -7,34 +7,40 @@ from collections import OrderedDict
 from polls.domain.errors import TooManyVoters
 
 MINUTE = 60  # seconds
-MOST_REMEMBERED = 100_000  # voters, of all networks together
+MAX_VOTERS = 100_000  # remembered, of all networks together
 
 
 class VoteRateLimit:
-    """Lets `most` voters in from each network in a minute. Who came in during that minute may come again and again.
+    """A limit of `limit` different voters per network and minute; a voter may vote again within their minute.
 
-    At most MOST_REMEMBERED voters are known: the networks from which nobody has come for longest are forgotten first.
+    At most `max_voters` voters are remembered: the networks with the oldest votes are dropped first.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._remembered = 0
-        self._networks: OrderedDict[str, OrderedDict[str, float]] = OrderedDict()  # {voter: when they came}
+    def __init__(self, limit: int, *, max_voters: int = MAX_VOTERS) -> None:
+        self._limit = limit
+        self._max_voters = max_voters
+        self._count = 0  # of voters in `_networks`
+        self._networks: OrderedDict[str, OrderedDict[str, float]] = OrderedDict()  # {network: {voter: first vote}}
 
-    def enter(self, network: str, voter: str) -> None:
-        """Let `voter` in from `network`. Raises TooManyVoters."""
+    @property
+    def size(self) -> int:
+        """Return how many voters are remembered."""
+        return sum(map(len, self._networks.values()))
+
+    def check(self, network: str, voter: str) -> None:
+        """Count a vote of `voter` from `network`. Raises TooManyVoters if the network is over its limit."""
         now = asyncio.get_running_loop().time()
-        came = self._networks.setdefault(network, OrderedDict())
+        voters = self._networks.setdefault(network, OrderedDict())
         self._networks.move_to_end(network)
-        while came and next(iter(came.values())) <= now - MINUTE:
-            came.popitem(last=False)
-            self._remembered -= 1
-        if voter in came:
+        while voters and next(iter(voters.values())) <= now - MINUTE:
+            voters.popitem(last=False)
+            self._count -= 1
+        if voter in voters:
             return
-        if len(came) >= self._most:
-            raise TooManyVoters(math.ceil(next(iter(came.values())) + MINUTE - now))
-        came[voter] = now
-        self._remembered += 1
-        while self._remembered > MOST_REMEMBERED:
-            _, forgotten = self._networks.popitem(last=False)
-            self._remembered -= len(forgotten)
+        if len(voters) >= self._limit:
+            raise TooManyVoters(math.ceil(next(iter(voters.values())) + MINUTE - now))
+        voters[voter] = now
+        self._count += 1
+        while self._count > self._max_voters:
+            _, dropped = self._networks.popitem(last=False)
+            self._count -= len(dropped)

@@ -13,16 +13,16 @@ SCHEDULED = replace(PUBLIC, question=replace(PUBLIC.question, pub_date=NOW + tim
 
 @pytest.mark.parametrize(
     ("person", "sees", "edits"),
-    [(admin("ada"), True, True), (COMMAND_LINE, True, True), (Person("somebody"), False, False)],
+    [(admin("ada"), True, True), (COMMAND_LINE, True, True), (Person("visitor"), False, False)],
 )
-def test_only_who_looks_after_a_poll_sees_it_before_everybody(person: Person, sees: bool, edits: bool) -> None:
+def test_only_admins_see_a_poll_before_it_is_published(person: Person, sees: bool, edits: bool) -> None:
     assert person.may_see(PUBLIC)
     assert person.may_see(SCHEDULED) is sees
     assert person.may_edit(SCHEDULED) is edits
     assert person.may_add is person.may_see_all is person.may_appoint is edits
 
 
-def test_history_calls_an_admin_by_the_user_name() -> None:
+def test_an_admin_is_named_by_the_user_name_in_history() -> None:
     assert admin("ada").name == "admin:ada"
 
 

@@ -30,7 +30,7 @@ def test_recently_is_within_the_last_day_and_not_in_the_future(ago: timedelta, r
         (timedelta(days=1), 0, False),
     ],
 )
-def test_a_poll_is_published_when_its_hour_has_come_and_there_is_something_to_choose(
+def test_a_poll_is_published_from_its_publication_date_on_if_it_has_choices(
     ago: timedelta, choices: int, published: bool, now: datetime
 ) -> None:
     poll = Poll(Question(1, "Tea?", now - ago), tuple(Choice(number, "Yes") for number in range(choices)), now)
@@ -38,7 +38,7 @@ def test_a_poll_is_published_when_its_hour_has_come_and_there_is_something_to_ch
     assert poll.is_published is published
 
 
-def test_a_question_is_addressed_by_its_number(now: datetime) -> None:
+def test_the_slug_of_a_question_is_its_id(now: datetime) -> None:
     assert Question(17, "Tea?", now).slug == "17"
 
 
@@ -56,7 +56,7 @@ def test_a_poll_is_closed_from_its_end_on(closes_in: timedelta | None, closed: b
 @pytest.mark.parametrize(
     ("marks", "accepted"), [((1,), True), ((2,), True), ((3,), False), ((), False), ((1, 2), False), ((1, 1), False)]
 )
-def test_a_ballot_marks_one_choice_of_its_poll(marks: tuple[int, ...], accepted: bool, now: datetime) -> None:
+def test_a_valid_ballot_marks_one_choice_of_its_poll(marks: tuple[int, ...], accepted: bool, now: datetime) -> None:
     poll = Poll(Question(1, "Tea?", now), (Choice(1, "Yes"), Choice(2, "No")), now)
 
-    assert poll.accepts(Ballot(1, b"somebody", marks)) is accepted
+    assert poll.accepts(Ballot(1, b"voter", marks)) is accepted

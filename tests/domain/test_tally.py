@@ -15,7 +15,7 @@ def choices(*votes: int) -> list[Choice]:
 
 
 @given(counts)
-def test_shares_add_up_to_a_hundred_as_soon_as_somebody_has_voted(votes: list[int]) -> None:
+def test_shares_add_up_to_a_hundred_once_there_are_votes(votes: list[int]) -> None:
     assert sum(whole_percentages(votes)) == (100 if any(votes) else 0)
 
 
@@ -40,11 +40,11 @@ def test_shares_of_some_polls(votes: list[int], shares: list[int]) -> None:
     assert whole_percentages(votes) == shares
 
 
-def test_everybody_with_the_most_votes_leads() -> None:
+def test_every_choice_with_the_most_votes_leads() -> None:
     assert [result.leads for result in tally(choices(3, 5, 5)).results] == [False, True, True]
 
 
-def test_nobody_leads_before_the_first_vote() -> None:
+def test_no_choice_leads_before_the_first_vote() -> None:
     assert not any(result.leads for result in tally(choices(0, 0)).results)
 
 

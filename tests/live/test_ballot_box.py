@@ -1,4 +1,4 @@
-"""The ballot box with a fake behind it, that a test holds up, lets go, or breaks."""
+"""The ballot box over a fake database, which a test can block and break."""
 
 import asyncio
 import logging
@@ -9,26 +9,26 @@ import pytest
 
 from polls.domain.ballot import Ballot
 from polls.domain.errors import VoteNotStored
-from polls.live import ballot_box as module
 from polls.live.ballot_box import BallotBox
+from tests.live.fakes import run_ready_tasks
 
 
-class Database:
-    """Stands where ballots are recorded: tells of each ballot "stored", and remembers what came together."""
+class FakeDatabase:
+    """A database that answers "stored" for each ballot and records the batches; it blocks until `unblocked` is set."""
 
     def __init__(self) -> None:
         self.batches: list[list[Ballot]] = []
         self.seconds: list[float] = []
-        self.open = asyncio.Event()
-        self.open.set()
-        self.fault: Callable[[], BaseException] | None = None
+        self.unblocked = asyncio.Event()
+        self.unblocked.set()
+        self.error: Callable[[], BaseException] | None = None
 
     async def record(self, ballots: Sequence[Ballot], seconds: float) -> Sequence[str]:
         self.batches.append(list(ballots))
         self.seconds.append(seconds)
-        await self.open.wait()
-        if self.fault:
-            raise self.fault()
+        await self.unblocked.wait()
+        if self.error:
+            raise self.error()
         return [f"{ballot.voter.decode()} stored" for ballot in ballots]
 
     @property
@@ -37,62 +37,68 @@ class Database:
 
 
 @pytest.fixture
-def database() -> Database:
-    return Database()
+def database() -> FakeDatabase:
+    return FakeDatabase()
 
 
 @pytest.fixture
-async def box(database: Database) -> AsyncIterator[BallotBox[str]]:
+async def box(database: FakeDatabase) -> AsyncIterator[BallotBox[str]]:
     box = BallotBox(database.record, queue_size=10_000, timeout=5)
     box.open()
     yield box
-    database.open.set()
-    database.fault = None
+    database.unblocked.set()
+    database.error = None
     await box.close()
+
+
+@pytest.fixture
+async def advance(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Advance the loop's time: `advance(seconds)`."""
+    loop = asyncio.get_running_loop()
+    real_time, skipped = loop.time, [0.0]
+    monkeypatch.setattr(loop, "time", lambda: real_time() + sum(skipped))
+    return skipped.append
 
 
 def ballot(voter: object) -> Ballot:
     return Ballot(1, str(voter).encode(), (1,))
 
 
-def voting(box: BallotBox[str], *voters: object) -> "asyncio.Task[Sequence[str]]":
-    """These voters hand in a ballot each, together."""
+def cast(box: BallotBox[str], *voters: object) -> "asyncio.Task[Sequence[str]]":
+    """Start to cast a ballot for each of `voters`, together."""
     return asyncio.create_task(box.cast([ballot(voter) for voter in voters]))
 
 
-async def a_moment() -> None:
-    for _ in range(30):
-        await asyncio.sleep(0)
-
-
-async def held_up(box: BallotBox[str], database: Database, voter: object = "first") -> "asyncio.Task[Sequence[str]]":
-    """The database takes a first ballot, and does not come back."""
-    database.open.clear()
-    first = voting(box, voter)
-    await a_moment()
+async def cast_and_block(
+    box: BallotBox[str], database: FakeDatabase, voter: object = "first"
+) -> "asyncio.Task[Sequence[str]]":
+    """Block the database while it stores the ballot of `voter`."""
+    database.unblocked.clear()
+    first = cast(box, voter)
+    await run_ready_tasks()
     assert database.sizes == [1]
     return first
 
 
-async def test_a_ballot_that_comes_alone_is_recorded_at_once(box: BallotBox[str], database: Database) -> None:
-    vote = voting(box, "ann")
+async def test_a_single_ballot_is_recorded_at_once(box: BallotBox[str], database: FakeDatabase) -> None:
+    vote = cast(box, "ann")
 
-    await a_moment()  # no clock has moved
+    await run_ready_tasks()  # no timer has fired
 
     assert vote.done()
     assert await vote == ["ann stored"]
     assert database.sizes == [1]
 
 
-async def test_what_comes_while_others_are_being_recorded_is_recorded_together(
-    box: BallotBox[str], database: Database
+async def test_ballots_cast_while_a_batch_is_recorded_form_the_next_batch(
+    box: BallotBox[str], database: FakeDatabase
 ) -> None:
-    first = await held_up(box, database)
-    others = [voting(box, number) for number in range(50)]
-    await a_moment()
+    first = await cast_and_block(box, database)
+    others = [cast(box, number) for number in range(50)]
+    await run_ready_tasks()
     assert database.sizes == [1]
 
-    database.open.set()
+    database.unblocked.set()
 
     assert await first == ["first stored"]
     assert await asyncio.gather(*others) == [[f"{number} stored"] for number in range(50)]
@@ -100,131 +106,138 @@ async def test_what_comes_while_others_are_being_recorded_is_recorded_together(
 
 
 async def test_the_ballots_of_one_voter_are_recorded_and_answered_together(
-    box: BallotBox[str], database: Database
+    box: BallotBox[str], database: FakeDatabase
 ) -> None:
-    await held_up(box, database)
-    many, three = voting(box, *range(999)), voting(box, "a", "b", "c")
-    await a_moment()
+    await cast_and_block(box, database)
+    many, three = cast(box, *range(999)), cast(box, "a", "b", "c")
+    await run_ready_tasks()
 
-    database.open.set()
+    database.unblocked.set()
 
     assert len(await many) == 999
     assert await three == ["a stored", "b stored", "c stored"]
     assert database.sizes == [1, 999, 3]
 
 
-async def test_no_more_than_a_thousand_are_recorded_together(box: BallotBox[str], database: Database) -> None:
-    await held_up(box, database)
-    votes = [voting(box, number) for number in range(2500)]
-    await a_moment()
+async def test_a_batch_has_at_most_a_thousand_ballots(box: BallotBox[str], database: FakeDatabase) -> None:
+    await cast_and_block(box, database)
+    votes = [cast(box, number) for number in range(2500)]
+    await run_ready_tasks()
 
-    database.open.set()
+    database.unblocked.set()
     await asyncio.gather(*votes)
 
     assert database.sizes == [1, 1000, 1000, 500]
 
 
-async def test_ten_thousand_may_wait_and_the_next_is_refused_at_once(box: BallotBox[str], database: Database) -> None:
-    votes = [await held_up(box, database)]
-    votes += [voting(box, number) for number in range(9_999)]
-    await a_moment()
+async def test_a_ballot_beyond_the_queue_size_is_rejected_at_once(box: BallotBox[str], database: FakeDatabase) -> None:
+    votes = [await cast_and_block(box, database)]
+    votes += [cast(box, number) for number in range(9_999)]
+    await run_ready_tasks()
 
     with pytest.raises(VoteNotStored):
         async with asyncio.timeout(0):
             await box.cast([ballot("one too many")])
 
-    database.open.set()
+    database.unblocked.set()
     assert len(await asyncio.gather(*votes)) == 10_000
-    assert await voting(box, "later") == ["later stored"]
+    assert await cast(box, "later") == ["later stored"]
 
 
 async def test_a_ballot_that_was_not_sent_in_time_is_dropped() -> None:
-    class Stubborn(Database):
+    class SlowToCancel(FakeDatabase):
         async def record(self, ballots: Sequence[Ballot], seconds: float) -> Sequence[str]:
             try:
                 return await super().record(ballots, seconds)
             except asyncio.CancelledError:
-                await asyncio.sleep(0.5)  # it takes its time to give up
+                await asyncio.sleep(0.5)
                 raise
 
-    database = Stubborn()
+    database = SlowToCancel()
     box = BallotBox(database.record, queue_size=10, timeout=0.1)
     box.open()
-    first = await held_up(box, database)
-    late = [voting(box, number) for number in range(9)]
+    first = await cast_and_block(box, database)
+    late = [cast(box, number) for number in range(9)]
 
     outcomes = await asyncio.gather(first, *late, return_exceptions=True)
-    database.open.set()
+    database.unblocked.set()
 
     assert {type(outcome) for outcome in outcomes} == {VoteNotStored}
     await asyncio.sleep(0.6)
-    assert await voting(box, "next") == ["next stored"]
+    assert await cast(box, "next") == ["next stored"]
     assert database.sizes == [1, 1]  # none of the nine was sent
     await box.close()
 
 
-async def test_a_ballot_with_next_to_no_time_left_is_not_sent_any_more(box: BallotBox[str], database: Database) -> None:
-    await held_up(box, database)
-    late, early = voting(box, "late"), voting(box, "early")
-    await a_moment()
-    box._queue[0].deadline -= 4.6
+async def test_a_ballot_with_little_time_left_is_not_sent(
+    box: BallotBox[str], database: FakeDatabase, advance: Callable[[float], None]
+) -> None:
+    await cast_and_block(box, database)
+    old = cast(box, "old")
+    await run_ready_tasks()
+    advance(4.6)
+    new = cast(box, "new")
+    await run_ready_tasks()
 
-    database.open.set()
+    database.unblocked.set()
 
     with pytest.raises(VoteNotStored):
-        await late
-    assert await early == ["early stored"]
+        await old
+    assert await new == ["new stored"]
+    assert database.sizes == [1, 1]
 
 
-async def test_what_is_recorded_is_told_how_long_its_voters_wait(box: BallotBox[str], database: Database) -> None:
-    await held_up(box, database)
-    votes = [voting(box, number) for number in range(3)]
-    await a_moment()
-    box._queue[0].deadline -= 3
+async def test_record_gets_the_seconds_until_the_earliest_deadline(
+    box: BallotBox[str], database: FakeDatabase, advance: Callable[[float], None]
+) -> None:
+    await cast_and_block(box, database)
+    votes = [cast(box, number) for number in range(3)]
+    await run_ready_tasks()
+    advance(3)
 
-    database.open.set()
+    database.unblocked.set()
     await asyncio.gather(*votes)
 
     assert 1.5 < database.seconds[1] <= 2
 
 
-async def test_a_voter_is_answered_in_time_even_if_the_database_never_comes_back(database: Database) -> None:
+async def test_a_voter_is_answered_in_time_even_if_the_database_never_answers(database: FakeDatabase) -> None:
     box = BallotBox(database.record, queue_size=10, timeout=0.05)
     box.open()
-    first = await held_up(box, database)
+    first = await cast_and_block(box, database)
 
     async with asyncio.timeout(1):
         with pytest.raises(VoteNotStored):
             await first
 
-    database.open.set()
-    assert await voting(box, "next") == ["next stored"]
+    database.unblocked.set()
+    assert await cast(box, "next") == ["next stored"]
     await box.close()
 
 
 @pytest.mark.parametrize(
-    "fault",
+    "error",
     [VoteNotStored, ValueError, asyncio.CancelledError, MemoryError, StopIteration, GeneratorExit],
 )
-async def test_whatever_goes_wrong_its_voters_are_answered_and_the_next_are_served(
-    box: BallotBox[str], database: Database, caplog: pytest.LogCaptureFixture, fault: type[BaseException]
+async def test_after_any_error_the_voters_are_answered_and_the_next_ballots_are_stored(
+    box: BallotBox[str], database: FakeDatabase, caplog: pytest.LogCaptureFixture, error: type[BaseException]
 ) -> None:
-    database.fault = fault
-    votes = [voting(box, number) for number in range(3)]
+    database.error = error
+    votes = [cast(box, number) for number in range(3)]
 
     outcomes = await asyncio.gather(*votes, return_exceptions=True)
-    database.fault = None
+    database.error = None
 
     assert {type(outcome) for outcome in outcomes} == {VoteNotStored}
     assert "votes can't be stored" in caplog.text
-    assert await voting(box, "next") == ["next stored"]
+    assert await cast(box, "next") == ["next stored"]
 
 
-async def test_a_wrong_number_of_outcomes_is_nobodys_outcome(caplog: pytest.LogCaptureFixture) -> None:
-    async def careless(_: Sequence[Ballot], __: float) -> Sequence[str]:
+async def test_a_wrong_number_of_outcomes_answers_no_voter(caplog: pytest.LogCaptureFixture) -> None:
+    async def record_first_only(_: Sequence[Ballot], __: float) -> Sequence[str]:
         return ["stored"]
 
-    box = BallotBox(careless, queue_size=10, timeout=5)
+    box = BallotBox(record_first_only, queue_size=10, timeout=5)
     box.open()
 
     with pytest.raises(VoteNotStored):
@@ -234,80 +247,78 @@ async def test_a_wrong_number_of_outcomes_is_nobodys_outcome(caplog: pytest.LogC
     await box.close()
 
 
-async def test_the_same_trouble_is_logged_once_and_so_is_its_end(
-    box: BallotBox[str], database: Database, caplog: pytest.LogCaptureFixture
+async def test_a_repeated_failure_is_logged_once_and_so_is_its_end(
+    box: BallotBox[str], database: FakeDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
 
-    def away() -> VoteNotStored:
+    def unreachable() -> VoteNotStored:
         error = VoteNotStored()
-        error.__cause__ = OSError("the server is away")
+        error.__cause__ = OSError("the server is unreachable")
         return error
 
-    database.fault = away
+    database.error = unreachable
     for _ in range(3):
         with pytest.raises(VoteNotStored):
-            await voting(box, "ann")
-    database.fault = None
+            await cast(box, "ann")
+    database.error = None
     for _ in range(3):
-        await voting(box, "ann")
+        await cast(box, "ann")
 
     assert [record.getMessage() for record in caplog.records if record.name == "polls.live.ballot_box"] == [
-        "votes can't be stored: the server is away",
+        "votes can't be stored: the server is unreachable",
         "votes are stored again",
     ]
 
 
-async def test_that_votes_are_refused_is_logged_from_time_to_time(
-    database: Database, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_rejected_votes_are_logged_together(database: FakeDatabase, caplog: pytest.LogCaptureFixture) -> None:
     box = BallotBox(database.record, queue_size=1, timeout=0.1)
     box.open()
-    first = await held_up(box, database)
+    first = await cast_and_block(box, database)
 
-    outcomes = await asyncio.gather(first, *(voting(box, number) for number in range(50)), return_exceptions=True)
-    await a_moment()
+    outcomes = await asyncio.gather(first, *(cast(box, number) for number in range(50)), return_exceptions=True)
+    await run_ready_tasks()
 
     assert {type(outcome) for outcome in outcomes} == {VoteNotStored}
     assert [record.getMessage() for record in caplog.records if "waited" in record.getMessage()] == [
-        "50 votes were not stored, because too many waited, or waited too long"
+        "50 votes were not stored, because the queue was full or they waited too long"
     ]
-    database.open.set()
+    database.unblocked.set()
     await box.close()
 
 
 @pytest.mark.parametrize("sent", [True, False])
-async def test_a_voter_who_goes_away_loses_nothing_and_leaves_nothing_behind(
-    box: BallotBox[str], database: Database, sent: bool
+async def test_the_ballot_of_a_voter_who_hangs_up_is_stored_and_leaves_the_queue(
+    box: BallotBox[str], database: FakeDatabase, sent: bool
 ) -> None:
-    first = await held_up(box, database, "ann")
-    second = voting(box, "bob")
-    await a_moment()
+    first = await cast_and_block(box, database, "ann")
+    second = cast(box, "bob")
+    await run_ready_tasks()
 
     (first if sent else second).cancel()
-    await a_moment()
-    database.open.set()
+    await run_ready_tasks()
+    database.unblocked.set()
 
-    stayed = await (second if sent else first)
-    assert stayed == ["bob stored" if sent else "ann stored"]
-    await a_moment()
+    outcome = await (second if sent else first)
+    assert outcome == ["bob stored" if sent else "ann stored"]
+    await run_ready_tasks()
     assert [batch[0].voter for batch in database.batches] == [b"ann", b"bob"]
-    assert (box._waiting, len(box._queue), box._in_hand) == (0, 0, [])
+    assert box.waiting == 0
 
 
-async def test_at_the_end_what_was_handed_in_is_recorded_and_answered(database: Database) -> None:
+async def test_close_records_and_answers_the_ballots_already_cast(database: FakeDatabase) -> None:
     box = BallotBox(database.record, queue_size=10_000, timeout=5)
     box.open()
-    first = await held_up(box, database)
-    others = [voting(box, number) for number in range(1_500)]
-    await a_moment()
+    first = await cast_and_block(box, database)
+    others = [cast(box, number) for number in range(1_500)]
+    await run_ready_tasks()
 
     closing = asyncio.create_task(box.close())
-    await a_moment()
+    await run_ready_tasks()
     with pytest.raises(VoteNotStored):
         await box.cast([ballot("late")])
     assert not closing.done()
-    database.open.set()
+    database.unblocked.set()
     await closing
 
     assert first.result() == ["first stored"]
@@ -315,38 +326,39 @@ async def test_at_the_end_what_was_handed_in_is_recorded_and_answered(database: 
     assert sum(database.sizes) == 1_501
 
 
-async def test_a_box_that_was_never_used_closes(database: Database) -> None:
+async def test_a_box_that_was_never_used_closes(database: FakeDatabase) -> None:
     box = BallotBox(database.record, queue_size=1, timeout=5)
     box.open()
     async with asyncio.timeout(1):
         await box.close()
 
 
-async def test_who_was_turned_away_is_told_in_nobodys_name(database: Database) -> None:
-    """What is logged of many is not found by the id of the one request that came first."""
-    whose: ContextVar[str] = ContextVar("whose", default="nobody's")
-    names: list[str] = []
+async def test_rejections_are_logged_without_a_request_id(database: FakeDatabase) -> None:
+    """A log line about many ballots must not carry the id of the request that cast the first of them."""
+    request_id: ContextVar[str] = ContextVar("request_id", default="none")
+    lines: list[str] = []
 
-    def note(record: logging.LogRecord) -> bool:
-        names.append(f"{whose.get()}: {record.getMessage().split(',')[0]}")
+    def record_line(record: logging.LogRecord) -> bool:
+        lines.append(f"{request_id.get()}: {record.getMessage().split(',')[0]}")
         return True
 
     box = BallotBox(database.record, queue_size=1, timeout=0.2)
     box.open()
-    whose.set("ann's")
-    module.logger.addFilter(note)
+    logger = logging.getLogger("polls.live.ballot_box")
+    request_id.set("ann")
+    logger.addFilter(record_line)
     try:
-        first = await held_up(box, database, "ann")
+        first = await cast_and_block(box, database, "ann")
         with pytest.raises(VoteNotStored):
-            await voting(box, "bob")
+            await cast(box, "bob")
         assert (box.waiting, box.rejected) == (1, 1)
         with pytest.raises(VoteNotStored):
             await first
         assert (box.waiting, box.rejected) == (0, 1)
     finally:
-        module.logger.removeFilter(note)
-        database.open.set()
+        logger.removeFilter(record_line)
+        database.unblocked.set()
         await box.close()
 
-    assert "nobody's: 1 votes were not stored" in names
-    assert not any(name.startswith("ann's") for name in names)
+    assert "none: 1 votes were not stored" in lines
+    assert not any(line.startswith("ann") for line in lines)

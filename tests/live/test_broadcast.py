@@ -1,4 +1,4 @@
-"""The audience of a poll, with watchers whom a test can make slow."""
+"""Broadcasts of polls to fake subscribers, which a test can make slow."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,24 +7,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from polls.domain.poll import Choice, Poll, Question
-from polls.live.broadcast import DONE, GOING_AWAY, Broadcaster
+from polls.live.broadcast import GOING_AWAY, NORMAL_CLOSURE, Broadcaster
+from tests.live.fakes import FakeSubscriber
 
-PAUSE = 0.05
-
-
-class Screen:
-    """A watcher who remembers what came, and keeps up for as long as a test lets it."""
-
-    def __init__(self) -> None:
-        self.keeps_up = True
-        self.messages: list[str] = []
-        self.dismissed: tuple[int, str] | None = None
-
-    async def send(self, message: bytes) -> None:
-        self.messages.append(message.decode())
-
-    async def dismiss(self, code: int, reason: str) -> None:
-        self.dismissed = code, reason
+INTERVAL = 0.05
 
 
 class Encoder:
@@ -42,8 +28,8 @@ def encode() -> Encoder:
 
 
 @pytest.fixture
-def audience(encode: Encoder) -> Broadcaster:
-    return Broadcaster(encode, pause=PAUSE)
+def broadcaster(encode: Encoder) -> Broadcaster:
+    return Broadcaster(encode, interval=INTERVAL)
 
 
 At = Callable[..., Poll]
@@ -60,181 +46,184 @@ def at(now: datetime) -> At:
     return at
 
 
-async def pauses(number: float = 1) -> None:
-    await asyncio.sleep(number * PAUSE + 0.02)
+async def wait_intervals(number: float = 1) -> None:
+    await asyncio.sleep(number * INTERVAL + 0.02)
 
 
-async def test_who_comes_sees_how_it_stands_at_once(audience: Broadcaster, at: At) -> None:
-    screen = Screen()
+async def test_a_new_subscriber_gets_the_newest_state_at_once(broadcaster: Broadcaster, at: At) -> None:
+    subscriber = FakeSubscriber()
 
-    await audience.join(at(3), screen)
+    await broadcaster.subscribe(at(3), subscriber)
 
-    assert screen.messages == ["3"]
+    assert subscriber.messages == ["3"]
 
 
-async def test_a_change_is_told_at_once_to_all_who_watch_this_poll(audience: Broadcaster, at: At) -> None:
-    here, here_too, elsewhere = Screen(), Screen(), Screen()
-    await audience.join(at(1), here)
-    await audience.join(at(1), here_too)
-    await audience.join(at(1, poll_id=2), elsewhere)
+async def test_a_change_is_sent_at_once_to_all_subscribers_of_its_poll(broadcaster: Broadcaster, at: At) -> None:
+    one, two, of_another_poll = (FakeSubscriber() for _ in range(3))
+    await broadcaster.subscribe(at(1), one)
+    await broadcaster.subscribe(at(1), two)
+    await broadcaster.subscribe(at(1, poll_id=2), of_another_poll)
 
-    audience.show(at(2))
+    broadcaster.publish(at(2))
     await asyncio.sleep(0)
 
-    assert (here.messages, here_too.messages, elsewhere.messages) == (["1", "2"], ["1", "2"], ["1"])
+    assert (one.messages, two.messages, of_another_poll.messages) == (["1", "2"], ["1", "2"], ["1"])
 
 
-async def test_a_burst_is_merged_and_its_last_state_is_told(audience: Broadcaster, encode: Encoder, at: At) -> None:
-    screen = Screen()
-    await audience.join(at(0), screen)
+async def test_a_burst_of_changes_is_merged_into_its_last_state(
+    broadcaster: Broadcaster, encode: Encoder, at: At
+) -> None:
+    subscriber = FakeSubscriber()
+    await broadcaster.subscribe(at(0), subscriber)
 
     for revision in range(1, 101):
-        audience.show(at(revision))
+        broadcaster.publish(at(revision))
         await asyncio.sleep(0)
-    await pauses()
+    await wait_intervals()
 
-    assert screen.messages == ["0", "1", "100"]
+    assert subscriber.messages == ["0", "1", "100"]
     assert encode.calls == 3
 
 
-async def test_there_are_no_more_messages_than_the_pause_allows(audience: Broadcaster, at: At) -> None:
-    screen = Screen()
-    await audience.join(at(0), screen)
+async def test_there_are_no_more_messages_than_the_interval_allows(broadcaster: Broadcaster, at: At) -> None:
+    subscriber = FakeSubscriber()
+    await broadcaster.subscribe(at(0), subscriber)
 
-    begun = asyncio.get_running_loop().time()
+    started = asyncio.get_running_loop().time()
     for revision in range(1, 51):
-        audience.show(at(revision))
-        await asyncio.sleep(PAUSE / 5)
-    await pauses()
+        broadcaster.publish(at(revision))
+        await asyncio.sleep(INTERVAL / 5)
+    await wait_intervals()
 
-    took = asyncio.get_running_loop().time() - begun
-    assert 3 <= len(screen.messages) <= 2 + took / PAUSE
-    assert screen.messages[-1] == "50"
+    took = asyncio.get_running_loop().time() - started
+    assert 3 <= len(subscriber.messages) <= 2 + took / INTERVAL
+    assert subscriber.messages[-1] == "50"
 
 
-async def test_a_message_is_encoded_once_for_all(audience: Broadcaster, encode: Encoder, at: At) -> None:
-    screens = [Screen() for _ in range(500)]
-    for screen in screens:
-        await audience.join(at(1), screen)
+async def test_a_message_is_encoded_once_for_all_subscribers(broadcaster: Broadcaster, encode: Encoder, at: At) -> None:
+    subscribers = [FakeSubscriber() for _ in range(500)]
+    for subscriber in subscribers:
+        await broadcaster.subscribe(at(1), subscriber)
 
-    audience.show(at(2))
-    await pauses()
+    broadcaster.publish(at(2))
+    await wait_intervals()
 
-    assert {tuple(screen.messages) for screen in screens} == {("1", "2")}
+    assert {tuple(subscriber.messages) for subscriber in subscribers} == {("1", "2")}
     assert encode.calls == 2
 
 
-async def test_others_have_their_turn_while_many_are_told(audience: Broadcaster, at: At) -> None:
-    for _ in range(1000):
-        await audience.join(at(1), Screen())
-    turns = 0
+async def test_other_tasks_run_while_a_message_is_sent_to_many(broadcaster: Broadcaster, at: At) -> None:
+    subscribers = [FakeSubscriber() for _ in range(1000)]
+    for subscriber in subscribers:
+        await broadcaster.subscribe(at(1), subscriber)
 
-    audience.show(at(2))
-    while len(audience) and turns < 5:
+    broadcaster.publish(at(2))
+    for _ in range(5):
         await asyncio.sleep(0)
-        turns += 1
 
-    first, *_, last = next(iter(audience._halls.values())).sent.values()
-    assert (first, last) == (1, 0)  # five turns later, not all have been told
+    assert subscribers[0].messages == ["1", "2"]
+    assert subscribers[-1].messages == ["1"]  # after five turns of the loop, some have yet to get it
 
 
-async def test_who_does_not_keep_up_is_not_waited_for_and_gets_the_newest_later(audience: Broadcaster, at: At) -> None:
-    slow, quick = Screen(), Screen()
-    await audience.join(at(1), slow)
-    await audience.join(at(1), quick)
+async def test_a_slow_subscriber_delays_no_other_and_gets_the_newest_state_later(
+    broadcaster: Broadcaster, at: At
+) -> None:
+    slow, fast = FakeSubscriber(), FakeSubscriber()
+    await broadcaster.subscribe(at(1), slow)
+    await broadcaster.subscribe(at(1), fast)
     slow.keeps_up = False
 
     for revision in (2, 3, 4):
-        audience.show(at(revision))
-        await pauses()
-    assert (slow.messages, quick.messages) == (["1"], ["1", "2", "3", "4"])
+        broadcaster.publish(at(revision))
+        await wait_intervals()
+    assert (slow.messages, fast.messages) == (["1"], ["1", "2", "3", "4"])
 
     slow.keeps_up = True
-    await pauses()
-    assert (slow.messages, quick.messages) == (["1", "4"], ["1", "2", "3", "4"])
+    await wait_intervals()
+    assert (slow.messages, fast.messages) == (["1", "4"], ["1", "2", "3", "4"])
 
 
-async def test_an_older_state_never_follows_a_newer_one(audience: Broadcaster, at: At) -> None:
-    screen = Screen()
-    await audience.join(at(5), screen)
+async def test_an_older_state_never_follows_a_newer_one(broadcaster: Broadcaster, at: At) -> None:
+    subscriber = FakeSubscriber()
+    await broadcaster.subscribe(at(5), subscriber)
 
-    audience.show(at(4))
-    await pauses()
-    await audience.join(at(3), other := Screen())
+    broadcaster.publish(at(4))
+    await wait_intervals()
+    await broadcaster.subscribe(at(3), other := FakeSubscriber())
 
-    assert (screen.messages, other.messages) == (["5"], ["5"])
-
-
-async def test_what_is_no_news_is_not_told(audience: Broadcaster, at: At) -> None:
-    screen = Screen()
-    await audience.join(at(5), screen)
-
-    audience.show(at(5, later=timedelta(minutes=1)))
-    await pauses()
-
-    assert screen.messages == ["5"]
+    assert (subscriber.messages, other.messages) == (["5"], ["5"])
 
 
-async def test_a_poll_that_closes_by_time_is_told(audience: Broadcaster, at: At) -> None:
-    screen = Screen()
-    await audience.join(at(5), screen)
+async def test_a_state_without_a_visible_change_is_not_sent(broadcaster: Broadcaster, at: At) -> None:
+    subscriber = FakeSubscriber()
+    await broadcaster.subscribe(at(5), subscriber)
 
-    audience.show(at(5, later=timedelta(hours=1)))
-    await pauses()
+    broadcaster.publish(at(5, later=timedelta(minutes=1)))
+    await wait_intervals()
 
-    assert screen.messages == ["5", "5 closed"]
-
-
-async def test_who_has_left_is_told_nothing(audience: Broadcaster, at: At) -> None:
-    screen = Screen()
-    await audience.join(at(1), screen)
-    audience.show(at(2))
-
-    audience.leave(1, screen)
-    audience.leave(1, screen)
-    await pauses()
-
-    assert screen.messages == ["1"]
-    assert 1 not in audience
-    assert audience.watched == []
+    assert subscriber.messages == ["5"]
 
 
-async def test_when_there_is_nothing_to_be_seen_any_more_all_have_to_leave(audience: Broadcaster, at: At) -> None:
-    screen = Screen()
-    await audience.join(at(1), screen)
+async def test_a_poll_that_closes_by_time_is_sent(broadcaster: Broadcaster, at: At) -> None:
+    subscriber = FakeSubscriber()
+    await broadcaster.subscribe(at(5), subscriber)
 
-    audience.show(at(2, later=timedelta(days=-1)))
-    await pauses()
+    broadcaster.publish(at(5, later=timedelta(hours=1)))
+    await wait_intervals()
 
-    assert screen.messages == ["1"]
-    assert screen.dismissed
-    assert screen.dismissed[0] == DONE
-    assert 1 not in audience
+    assert subscriber.messages == ["5", "5 closed"]
 
 
-async def test_a_watcher_that_fails_to_leave_holds_up_nobody(audience: Broadcaster, at: At) -> None:
-    class Broken(Screen):
-        async def dismiss(self, code: int, reason: str) -> None:  # noqa: ARG002
+async def test_an_unsubscribed_connection_gets_no_message(broadcaster: Broadcaster, at: At) -> None:
+    subscriber = FakeSubscriber()
+    await broadcaster.subscribe(at(1), subscriber)
+    broadcaster.publish(at(2))
+
+    broadcaster.unsubscribe(1, subscriber)
+    broadcaster.unsubscribe(1, subscriber)
+    await wait_intervals()
+
+    assert subscriber.messages == ["1"]
+    assert 1 not in broadcaster
+    assert broadcaster.watched == []
+
+
+async def test_connections_are_closed_when_a_poll_is_not_public_any_more(broadcaster: Broadcaster, at: At) -> None:
+    subscriber = FakeSubscriber()
+    await broadcaster.subscribe(at(1), subscriber)
+
+    broadcaster.publish(at(2, later=timedelta(days=-1)))
+    await wait_intervals()
+
+    assert subscriber.messages == ["1"]
+    assert subscriber.closed
+    assert subscriber.closed[0] == NORMAL_CLOSURE
+    assert 1 not in broadcaster
+
+
+async def test_a_connection_that_fails_to_close_does_not_keep_others_open(broadcaster: Broadcaster, at: At) -> None:
+    class Broken(FakeSubscriber):
+        async def close(self, code: int, reason: str) -> None:  # noqa: ARG002
             raise ZeroDivisionError
 
-    screen = Screen()
-    await audience.join(at(1), Broken())
-    await audience.join(at(1), screen)
+    subscriber = FakeSubscriber()
+    await broadcaster.subscribe(at(1), Broken())
+    await broadcaster.subscribe(at(1), subscriber)
 
-    audience.dismiss(1, DONE, "deleted")
-    await pauses()
+    broadcaster.close_channel(1, NORMAL_CLOSURE, "deleted")
+    await wait_intervals()
 
-    assert screen.dismissed == (DONE, "deleted")
+    assert subscriber.closed == (NORMAL_CLOSURE, "deleted")
 
 
-async def test_at_the_end_everybody_is_sent_away_and_who_comes_later_too(audience: Broadcaster, at: At) -> None:
-    screens = [Screen(), Screen()]
-    await audience.join(at(1), screens[0])
-    await audience.join(at(1, poll_id=2), screens[1])
+async def test_close_closes_all_connections_and_later_ones(broadcaster: Broadcaster, at: At) -> None:
+    subscribers = [FakeSubscriber(), FakeSubscriber()]
+    await broadcaster.subscribe(at(1), subscribers[0])
+    await broadcaster.subscribe(at(1, poll_id=2), subscribers[1])
 
-    await audience.close(GOING_AWAY, "stopping")
-    await audience.join(at(1), late := Screen())
+    await broadcaster.close(GOING_AWAY, "stopping")
+    await broadcaster.subscribe(at(1), late := FakeSubscriber())
 
-    assert [screen.dismissed for screen in (*screens, late)] == [(GOING_AWAY, "stopping")] * 3
+    assert [subscriber.closed for subscriber in (*subscribers, late)] == [(GOING_AWAY, "stopping")] * 3
     assert late.messages == []
-    assert len(audience) == 0
+    assert len(broadcaster) == 0

@@ -1,7 +1,7 @@
-"""Polls in memory, over a fake database that a test edits, holds up and breaks, and news that it tells or doesn't."""
+"""The poll cache over a fake database, which a test edits, blocks and breaks, and whose events the test sends."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,36 +11,39 @@ import pytest
 from polls.domain.errors import PollNotFound, PollsUnavailable
 from polls.domain.events import CacheInvalidated, ClockSync, Event, ListenerLost, PollChanged
 from polls.domain.poll import Choice, Poll, Question
-from polls.live import poll_cache as live
-from polls.live.broadcast import DONE, RESTORED, Broadcaster
+from polls.live.broadcast import NORMAL_CLOSURE, SERVICE_RESTART, Broadcaster
+from polls.live.clock import DatabaseClock
 from polls.live.poll_cache import PollCache
-from tests.live.test_broadcast import Screen
+from tests.live.fakes import FakeSubscriber, run_ready_tasks
 
-MOST = 5
+MAX_POLLS = 5
 
-ASKER = ContextVar("asker", default="nobody")
+request_id = ContextVar("request_id", default="none")
 
 
-class Database:
-    """Has polls, tells what changes when it is asked to, and can be held up."""
+class FakeDatabase:
+    """A database of polls that a test changes, whose events the test sends; reads block until `unblocked` is set."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now
         self.polls: dict[int, Poll] = {}
-        self.news: asyncio.Queue[Event] = asyncio.Queue()
+        self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.finds: list[int] = []
         self.lists = 0
-        self.askers: set[str] = set()
-        self.open = asyncio.Event()
-        self.open.set()
-        self.is_away = False
+        self.request_ids: set[str] = set()
+        self.unblocked = asyncio.Event()
+        self.unblocked.set()
+        self.is_unreachable = False
+        self.after_read: Callable[[int], Awaitable[None]] | None = None
 
-    def ask(self, question_id: int, *, published: timedelta = timedelta(0), closed: timedelta | None = None) -> None:
-        question = Question(question_id, "Tea?", self.now + published, closed and self.now + closed)
+    def add_poll(
+        self, question_id: int, *, published: timedelta = timedelta(0), closed: timedelta | None = None
+    ) -> None:
+        question = Question(question_id, "Tea?", self.now + published, None if closed is None else self.now + closed)
         self.polls[question_id] = Poll(question, (Choice(10 * question_id, "Yes"),), self.now)
 
     def count(self, question_id: int, votes: int = 1) -> PollChanged:
-        """Count votes, and return the notice of it."""
+        """Count votes; return the event."""
         poll = self.polls[question_id]
         votes += poll.ballots
         poll = self.polls[question_id] = poll.counted(poll.revision + 1, votes, {10 * question_id: votes})
@@ -53,206 +56,236 @@ class Database:
         self.polls[question_id] = poll
         return PollChanged(question_id, poll.revision, poll.edition)
 
-    async def tell(self, *news: Event) -> None:
-        for piece in news:
-            self.news.put_nowait(piece)
-        await a_moment()
+    async def send(self, *events: Event) -> None:
+        for event in events:
+            self.events.put_nowait(event)
+        await run_ready_tasks()
 
     async def find(self, question_id: int) -> Poll | None:
         self.finds.append(question_id)
-        self.askers.add(ASKER.get())
-        found = self.polls.get(question_id)
-        await self.open.wait()
-        if self.is_away:
+        self.request_ids.add(request_id.get())
+        poll = self.polls.get(question_id)
+        await self.unblocked.wait()
+        if self.is_unreachable:
             raise PollsUnavailable
-        return found
+        if self.after_read:
+            await self.after_read(question_id)
+        return poll
 
     async def latest(self, *, skip: int, limit: int) -> Sequence[Question]:
         self.lists += 1
-        self.askers.add(ASKER.get())
-        found = [poll.question for poll in self.polls.values()]
-        await self.open.wait()
-        if self.is_away:
+        self.request_ids.add(request_id.get())
+        questions = [poll.question for poll in self.polls.values()]
+        await self.unblocked.wait()
+        if self.is_unreachable:
             raise PollsUnavailable
-        return found[skip : skip + limit]
+        return questions[skip : skip + limit]
 
     async def next_publication(self) -> datetime | None:
         return min((poll.question.pub_date for poll in self.polls.values() if not poll.is_published), default=None)
 
     async def listen(self) -> AsyncGenerator[Event, None]:
         while True:
-            yield await self.news.get()
+            yield await self.events.get()
+
+
+class CountingClock(DatabaseClock):
+    """A clock that counts the timers set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.timers = 0
+
+    def call_at(self, moment: datetime, call: Callable[[], None]) -> asyncio.TimerHandle:
+        self.timers += 1
+        return super().call_at(moment, call)
 
 
 @pytest.fixture
-def database(now: datetime) -> Database:
-    return Database(now)
+def database(now: datetime) -> FakeDatabase:
+    return FakeDatabase(now)
 
 
 @pytest.fixture
-def audience() -> Broadcaster:
-    return Broadcaster(lambda poll: str(poll.revision).encode(), pause=0.01)
+def broadcaster() -> Broadcaster:
+    return Broadcaster(lambda poll: str(poll.revision).encode(), interval=0.01)
 
 
 @pytest.fixture
-async def poll_cache(database: Database, audience: Broadcaster, now: datetime) -> AsyncIterator[PollCache]:
-    poll_cache = PollCache(database.find, database.latest, database.next_publication, audience, most=MOST)
+def clock() -> CountingClock:
+    return CountingClock()
+
+
+@pytest.fixture
+def intervals() -> dict[str, float]:
+    """The cache's time-outs and intervals, for a test to override."""
+    return {}
+
+
+@pytest.fixture
+async def poll_cache(
+    database: FakeDatabase, broadcaster: Broadcaster, clock: CountingClock, intervals: dict[str, float], now: datetime
+) -> AsyncIterator[PollCache]:
+    poll_cache = PollCache(
+        database.find,
+        database.latest,
+        database.next_publication,
+        broadcaster,
+        max_polls=MAX_POLLS,
+        clock=clock,
+        **intervals,
+    )
     poll_cache.open(database.listen())
-    await database.tell(ClockSync(now), CacheInvalidated())
+    await database.send(ClockSync(now), CacheInvalidated())
     yield poll_cache
-    database.open.set()
+    database.unblocked.set()
     await poll_cache.close()
 
 
-async def a_moment() -> None:
-    for _ in range(30):
-        await asyncio.sleep(0)
-
-
-async def test_a_poll_is_read_once_and_then_remembered(poll_cache: PollCache, database: Database) -> None:
-    database.ask(1)
+async def test_a_poll_is_read_once_and_then_cached(poll_cache: PollCache, database: FakeDatabase) -> None:
+    database.add_poll(1)
 
     assert await poll_cache.find(1) is await poll_cache.find(1)
     assert database.finds == [1]
 
 
-async def test_many_who_want_a_poll_at_once_wait_for_one_reading(poll_cache: PollCache, database: Database) -> None:
-    database.ask(1)
-    database.open.clear()
+async def test_concurrent_requests_for_a_poll_share_one_read(poll_cache: PollCache, database: FakeDatabase) -> None:
+    database.add_poll(1)
+    database.unblocked.clear()
 
     readers = [asyncio.create_task(poll_cache.find(1)) for _ in range(100)]
-    await a_moment()
-    database.open.set()
+    await run_ready_tasks()
+    database.unblocked.set()
 
     assert len({id(poll) for poll in await asyncio.gather(*readers)}) == 1
     assert database.finds == [1]
 
 
-async def test_what_is_read_for_all_is_not_read_in_the_name_of_who_asked_first(
-    poll_cache: PollCache, database: Database
-) -> None:
-    database.ask(1)
-    ASKER.set("somebody")
+async def test_a_shared_read_runs_in_no_request_context(poll_cache: PollCache, database: FakeDatabase) -> None:
+    database.add_poll(1)
+    request_id.set("first")
 
     await poll_cache.find(1)
     await poll_cache.latest(skip=0, limit=5)
 
-    assert database.askers == {"nobody"}
+    assert database.request_ids == {"none"}
 
 
-async def test_a_reader_who_goes_away_takes_nothing_from_the_others(poll_cache: PollCache, database: Database) -> None:
-    database.ask(1)
-    database.open.clear()
-    impatient, patient = (asyncio.create_task(poll_cache.find(1)) for _ in range(2))
-    await a_moment()
+async def test_a_cancelled_request_does_not_cancel_the_shared_read(
+    poll_cache: PollCache, database: FakeDatabase
+) -> None:
+    database.add_poll(1)
+    database.unblocked.clear()
+    cancelled, other = (asyncio.create_task(poll_cache.find(1)) for _ in range(2))
+    await run_ready_tasks()
 
-    impatient.cancel()
-    await a_moment()
-    database.open.set()
+    cancelled.cancel()
+    await run_ready_tasks()
+    database.unblocked.set()
 
-    assert (await patient).question.id == 1
+    assert (await other).question.id == 1
 
 
-@pytest.mark.parametrize("is_known", [True, False])
-async def test_what_is_not_there_is_not_found(poll_cache: PollCache, database: Database, is_known: bool) -> None:
-    if is_known:
-        database.ask(1)
+@pytest.mark.parametrize("was_cached", [True, False])
+async def test_a_poll_that_does_not_exist_is_not_found(
+    poll_cache: PollCache, database: FakeDatabase, was_cached: bool
+) -> None:
+    if was_cached:
+        database.add_poll(1)
         await poll_cache.find(1)
         del database.polls[1]
-        await database.tell(PollChanged(1))
+        await database.send(PollChanged(1))
 
     with pytest.raises(PollNotFound):
         await poll_cache.find(1)
-    assert len(poll_cache._polls) == 0
+    assert poll_cache.size == 0
 
 
-async def test_counts_are_told_and_not_read(poll_cache: PollCache, database: Database) -> None:
-    database.ask(1)
+async def test_counts_come_with_the_event_and_are_not_read(poll_cache: PollCache, database: FakeDatabase) -> None:
+    database.add_poll(1)
     await poll_cache.find(1)
 
-    await database.tell(database.count(1, 3))
+    await database.send(database.count(1, 3))
 
     assert await poll_cache.find(1) == database.polls[1]
     assert database.finds == [1]
 
 
-async def test_a_poll_that_was_edited_is_read_again(poll_cache: PollCache, database: Database) -> None:
-    database.ask(1)
+async def test_a_poll_that_was_edited_is_read_again(poll_cache: PollCache, database: FakeDatabase) -> None:
+    database.add_poll(1)
     await poll_cache.find(1)
 
-    await database.tell(database.edit(1))
+    await database.send(database.edit(1))
 
     assert (await poll_cache.find(1)).question.text == "Coffee?"
     assert database.finds == [1, 1]
 
 
-async def test_an_older_notice_changes_nothing(poll_cache: PollCache, database: Database) -> None:
-    database.ask(1)
+async def test_an_event_of_an_older_revision_changes_nothing(poll_cache: PollCache, database: FakeDatabase) -> None:
+    database.add_poll(1)
     old = database.count(1)
     database.count(1)
     poll = await poll_cache.find(1)
 
-    await database.tell(old)
+    await database.send(old)
 
     assert await poll_cache.find(1) is poll
 
 
-async def test_counts_that_do_not_fit_the_choices_are_not_believed(poll_cache: PollCache, database: Database) -> None:
-    database.ask(1)
+async def test_counts_that_do_not_fit_the_choices_are_ignored(poll_cache: PollCache, database: FakeDatabase) -> None:
+    database.add_poll(1)
     await poll_cache.find(1)
 
-    await database.tell(PollChanged(1, 7, 0, 3, {10: 2, 11: 1}))
+    await database.send(PollChanged(1, 7, 0, 3, {10: 2, 11: 1}))
 
     assert (await poll_cache.find(1)).revision == 0
     assert database.finds == [1, 1]
 
 
-async def test_what_is_counted_while_a_poll_is_read_is_not_missed(poll_cache: PollCache, database: Database) -> None:
-    database.ask(1)
-    database.open.clear()
+async def test_counts_announced_during_a_read_are_applied(poll_cache: PollCache, database: FakeDatabase) -> None:
+    database.add_poll(1)
+    database.unblocked.clear()
     reader = asyncio.create_task(poll_cache.find(1))
-    await a_moment()
+    await run_ready_tasks()
 
-    await database.tell(database.count(1), database.count(1))
-    database.open.set()
+    await database.send(database.count(1), database.count(1))
+    database.unblocked.set()
 
     assert (await reader).ballots == 2
     assert await poll_cache.find(1) is await reader
     assert database.finds == [1]
 
 
-async def test_a_poll_that_is_edited_while_it_is_read_is_read_again(poll_cache: PollCache, database: Database) -> None:
-    database.ask(1)
-    database.open.clear()
+async def test_a_poll_that_is_edited_during_a_read_is_read_again(poll_cache: PollCache, database: FakeDatabase) -> None:
+    database.add_poll(1)
+    database.unblocked.clear()
     reader = asyncio.create_task(poll_cache.find(1))
-    await a_moment()
+    await run_ready_tasks()
 
-    await database.tell(database.edit(1))
-    database.open.set()
+    await database.send(database.edit(1))
+    database.unblocked.set()
 
     assert (await reader).question.text == "Coffee?"
 
 
-async def test_a_poll_that_is_deleted_while_it_is_read_is_not_found(poll_cache: PollCache, database: Database) -> None:
-    database.ask(1)
-    database.open.clear()
+async def test_a_poll_that_is_deleted_during_a_read_is_not_found(poll_cache: PollCache, database: FakeDatabase) -> None:
+    database.add_poll(1)
+    database.unblocked.clear()
     reader = asyncio.create_task(poll_cache.find(1))
-    await a_moment()
+    await run_ready_tasks()
 
     del database.polls[1]
-    await database.tell(PollChanged(1))
-    database.open.set()
+    await database.send(PollChanged(1))
+    database.unblocked.set()
 
     with pytest.raises(PollNotFound):
         await reader
 
 
-async def test_the_poll_that_was_asked_for_longest_ago_is_forgotten_first(
-    poll_cache: PollCache, database: Database
-) -> None:
-    for number in range(1, MOST + 2):
-        database.ask(number)
-    for number in (*range(1, MOST + 1), 1, MOST + 1):
+async def test_the_least_recently_used_poll_is_evicted_first(poll_cache: PollCache, database: FakeDatabase) -> None:
+    for number in range(1, MAX_POLLS + 2):
+        database.add_poll(number)
+    for number in (*range(1, MAX_POLLS + 1), 1, MAX_POLLS + 1):
         await poll_cache.find(number)
     before = len(database.finds)
 
@@ -262,25 +295,25 @@ async def test_the_poll_that_was_asked_for_longest_ago_is_forgotten_first(
     assert len(database.finds) == before + 1
 
 
-async def test_a_poll_that_is_watched_is_not_forgotten(
-    poll_cache: PollCache, audience: Broadcaster, database: Database
+async def test_a_watched_poll_is_not_evicted(
+    poll_cache: PollCache, broadcaster: Broadcaster, database: FakeDatabase
 ) -> None:
-    for number in range(1, 3 * MOST):
-        database.ask(number)
-    await audience.join(await poll_cache.find(1), screen := Screen())
-    for number in range(2, 3 * MOST):
+    for number in range(1, 3 * MAX_POLLS):
+        database.add_poll(number)
+    await broadcaster.subscribe(await poll_cache.find(1), subscriber := FakeSubscriber())
+    for number in range(2, 3 * MAX_POLLS):
         await poll_cache.find(number)
 
-    await database.tell(database.count(1))
+    await database.send(database.count(1))
 
-    assert screen.messages == ["0", "1"]
+    assert subscriber.messages == ["0", "1"]
 
 
-async def test_while_nothing_is_told_each_request_reads(poll_cache: PollCache, database: Database) -> None:
-    database.ask(1)
+async def test_every_request_reads_while_the_listener_is_lost(poll_cache: PollCache, database: FakeDatabase) -> None:
+    database.add_poll(1)
     await poll_cache.find(1)
 
-    await database.tell(ListenerLost())
+    await database.send(ListenerLost())
     database.count(1)
 
     assert not poll_cache.is_synced
@@ -291,121 +324,126 @@ async def test_while_nothing_is_told_each_request_reads(poll_cache: PollCache, d
     assert database.lists == 2
 
 
-async def test_when_news_come_again_everything_is_read_anew_and_then_remembered(
-    poll_cache: PollCache, database: Database
+async def test_polls_are_read_again_and_cached_after_the_listener_reconnects(
+    poll_cache: PollCache, database: FakeDatabase
 ) -> None:
-    database.ask(1)
+    database.add_poll(1)
     await poll_cache.find(1)
-    await database.tell(ListenerLost())
+    await database.send(ListenerLost())
     database.count(1)
 
-    await database.tell(CacheInvalidated())
+    await database.send(CacheInvalidated())
 
     assert (await poll_cache.find(1)).ballots == 1
     assert await poll_cache.find(1) is await poll_cache.find(1)
     assert database.finds == [1, 1]
 
 
-async def test_whoever_watches_is_told_what_changed_in_the_silence(
-    poll_cache: PollCache, audience: Broadcaster, database: Database
+async def test_watchers_get_what_changed_while_the_listener_was_lost(
+    poll_cache: PollCache, broadcaster: Broadcaster, database: FakeDatabase
 ) -> None:
-    database.ask(1)
-    await audience.join(await poll_cache.find(1), screen := Screen())
-    await database.tell(ListenerLost())
+    database.add_poll(1)
+    await broadcaster.subscribe(await poll_cache.find(1), subscriber := FakeSubscriber())
+    await database.send(ListenerLost())
     database.count(1)
 
-    await database.tell(CacheInvalidated())
+    await database.send(CacheInvalidated())
 
-    assert screen.messages == ["0", "1"]
+    assert subscriber.messages == ["0", "1"]
 
 
-async def test_a_poll_that_is_watched_is_read_until_it_can_be(
-    poll_cache: PollCache, audience: Broadcaster, database: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("intervals", [{"retry_interval": 0.01}])
+async def test_a_watched_poll_is_read_again_until_that_succeeds(
+    poll_cache: PollCache, broadcaster: Broadcaster, database: FakeDatabase
 ) -> None:
-    monkeypatch.setattr(live, "_RETRY", 0.01)
-    database.ask(1)
-    await audience.join(await poll_cache.find(1), screen := Screen())
-    database.is_away = True
+    database.add_poll(1)
+    await broadcaster.subscribe(await poll_cache.find(1), subscriber := FakeSubscriber())
+    database.is_unreachable = True
     database.count(1)
-    await database.tell(CacheInvalidated())
+    await database.send(CacheInvalidated())
 
-    database.is_away = False
+    database.is_unreachable = False
     await asyncio.sleep(0.1)
 
-    assert screen.messages == ["0", "1"]
+    assert subscriber.messages == ["0", "1"]
 
 
-async def test_whoever_watches_a_poll_that_is_deleted_is_sent_away(
-    poll_cache: PollCache, audience: Broadcaster, database: Database
+async def test_deleting_a_poll_closes_its_watchers_connections(
+    poll_cache: PollCache, broadcaster: Broadcaster, database: FakeDatabase
 ) -> None:
     for number in (1, 2):
-        database.ask(number)
-    told, missed = Screen(), Screen()
-    await audience.join(await poll_cache.find(1), told)
-    await audience.join(await poll_cache.find(2), missed)
+        database.add_poll(number)
+    announced, unannounced = FakeSubscriber(), FakeSubscriber()
+    await broadcaster.subscribe(await poll_cache.find(1), announced)
+    await broadcaster.subscribe(await poll_cache.find(2), unannounced)
 
     database.polls.clear()
-    await database.tell(PollChanged(1))
-    await database.tell(ListenerLost(), CacheInvalidated())
+    await database.send(PollChanged(1))
+    await database.send(ListenerLost(), CacheInvalidated())
 
-    assert [screen.dismissed and screen.dismissed[0] for screen in (told, missed)] == [DONE, DONE]
+    codes = [subscriber.closed and subscriber.closed[0] for subscriber in (announced, unannounced)]
+    assert codes == [NORMAL_CLOSURE, NORMAL_CLOSURE]
 
 
-async def test_a_lower_revision_is_believed_only_when_news_have_begun_anew(
-    poll_cache: PollCache, audience: Broadcaster, database: Database
+async def test_a_lower_revision_is_accepted_only_in_a_new_generation(
+    poll_cache: PollCache, broadcaster: Broadcaster, database: FakeDatabase
 ) -> None:
-    """The database was restored, or another one has taken its place."""
-    database.ask(1)
-    past = database.polls[1]
+    """The database was restored, or a standby was promoted."""
+    database.add_poll(1)
+    earlier = database.polls[1]
     database.count(1)
-    await audience.join(await poll_cache.find(1), screen := Screen())
-    database.polls[1] = past
-    poll_cache._polls[1].invalidate()
+    await broadcaster.subscribe(await poll_cache.find(1), subscriber := FakeSubscriber())
+    database.polls[1] = earlier
+    await database.send(PollChanged(1, 2, 1))
     assert (await poll_cache.find(1)).revision == 1
 
-    await database.tell(ListenerLost(), CacheInvalidated())
+    await database.send(ListenerLost(), CacheInvalidated())
 
     assert (await poll_cache.find(1)).revision == 0
-    assert screen.messages == ["1"]
-    assert screen.dismissed
-    assert screen.dismissed[0] == RESTORED
+    assert subscriber.messages == ["1"]
+    assert subscriber.closed
+    assert subscriber.closed[0] == SERVICE_RESTART
 
 
-async def test_who_watches_comes_again_when_another_database_has_come_to_the_same_revision_in_its_own_way(
-    poll_cache: PollCache, audience: Broadcaster, database: Database
+async def test_watchers_reconnect_when_a_promoted_standby_has_the_same_revision_with_other_votes(
+    poll_cache: PollCache, broadcaster: Broadcaster, database: FakeDatabase
 ) -> None:
-    database.ask(1)
-    past = database.polls[1]
+    database.add_poll(1)
+    earlier = database.polls[1]
     database.count(1, 3)
-    await audience.join(await poll_cache.find(1), screen := Screen())
-    await database.tell(ListenerLost(), CacheInvalidated())
-    assert not screen.dismissed
-    database.polls[1] = past
+    await broadcaster.subscribe(await poll_cache.find(1), subscriber := FakeSubscriber())
+    await database.send(ListenerLost(), CacheInvalidated())
+    assert not subscriber.closed
+    database.polls[1] = earlier
     database.count(1, 2)
 
-    await database.tell(ListenerLost(), CacheInvalidated())
+    await database.send(ListenerLost(), CacheInvalidated())
 
     assert (await poll_cache.find(1)).ballots == 2
-    assert screen.dismissed
-    assert screen.dismissed[0] == RESTORED
+    assert subscriber.closed
+    assert subscriber.closed[0] == SERVICE_RESTART
 
 
-async def test_who_was_promised_a_revision_waits_for_it(poll_cache: PollCache, database: Database) -> None:
-    database.ask(1)
+async def test_a_request_for_a_coming_revision_waits_for_its_event(
+    poll_cache: PollCache, database: FakeDatabase
+) -> None:
+    database.add_poll(1)
     await poll_cache.find(1)
-    notice = database.count(1)
+    event = database.count(1)
 
     reader = asyncio.create_task(poll_cache.find(1, after=1))
-    await a_moment()
+    await run_ready_tasks()
     assert not reader.done()
-    await database.tell(notice)
+    await database.send(event)
 
     assert (await reader).revision == 1
     assert database.finds == [1]
 
 
-async def test_a_revision_that_is_not_told_in_time_is_read(poll_cache: PollCache, database: Database) -> None:
-    database.ask(1)
+async def test_a_revision_whose_event_does_not_come_in_time_is_read(
+    poll_cache: PollCache, database: FakeDatabase
+) -> None:
+    database.add_poll(1)
     await poll_cache.find(1)
     database.count(1)
 
@@ -413,30 +451,26 @@ async def test_a_revision_that_is_not_told_in_time_is_read(poll_cache: PollCache
     assert database.finds == [1, 1]
 
 
-async def test_a_made_up_revision_costs_one_question_a_second(
-    poll_cache: PollCache, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(live, "BRIEFLY", 0.01)
-    monkeypatch.setattr(live, "QUESTION_PAUSE", 0.3)
-    database.ask(1)
+@pytest.mark.parametrize("intervals", [{"revision_timeout": 0.01, "recheck_interval": 0.3}])
+async def test_made_up_revisions_cost_one_read_per_interval(poll_cache: PollCache, database: FakeDatabase) -> None:
+    database.add_poll(1)
     await poll_cache.find(1)
     loop = asyncio.get_running_loop()
-    begun = loop.time()
+    started = loop.time()
 
     for _ in range(3):
         polls = await asyncio.gather(*(poll_cache.find(1, after=10**17) for _ in range(50)))
         assert {poll.revision for poll in polls} == {0}
 
-    questions = len(database.finds) - 1
-    assert 3 <= questions <= 1 + (loop.time() - begun) / 0.3
+    rechecks = len(database.finds) - 1
+    assert 3 <= rechecks <= 1 + (loop.time() - started) / 0.3
 
 
-async def test_who_votes_while_made_up_revisions_are_asked_for_sees_the_vote(
-    poll_cache: PollCache, database: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("intervals", [{"revision_timeout": 0.01, "recheck_interval": 0.2}])
+async def test_made_up_revisions_do_not_keep_a_voter_from_seeing_the_vote(
+    poll_cache: PollCache, database: FakeDatabase
 ) -> None:
-    monkeypatch.setattr(live, "BRIEFLY", 0.01)
-    monkeypatch.setattr(live, "QUESTION_PAUSE", 0.2)
-    database.ask(1)
+    database.add_poll(1)
     await poll_cache.find(1, after=10**17)
     made_up = asyncio.create_task(poll_cache.find(1, after=10**17))
     database.count(1)
@@ -446,78 +480,78 @@ async def test_who_votes_while_made_up_revisions_are_asked_for_sees_the_vote(
 
 
 @pytest.mark.parametrize("state", ["published", "closed"])
-async def test_time_changes_polls_too(
-    poll_cache: PollCache, audience: Broadcaster, database: Database, state: str
+async def test_a_poll_is_published_and_closed_by_time(
+    poll_cache: PollCache, broadcaster: Broadcaster, database: FakeDatabase, state: str
 ) -> None:
     soon = timedelta(seconds=0.2)
-    database.ask(1, **{state: soon})  # type: ignore[arg-type]
+    database.add_poll(1, **{state: soon})
     poll = await poll_cache.find(1)
-    screen = Screen()
+    subscriber = FakeSubscriber()
     if poll.is_published:
-        await audience.join(poll, screen)
+        await broadcaster.subscribe(poll, subscriber)
     assert (poll.is_published, poll.is_closed) == (state == "closed", False)
 
     await asyncio.sleep(0.3)
 
     later = await poll_cache.find(1)
     assert (later.is_published, later.is_closed) == (True, state == "closed")
-    assert screen.messages == (["0", "0"] if state == "closed" else [])
+    assert subscriber.messages == (["0", "0"] if state == "closed" else [])
     assert database.finds == [1]
 
 
-async def test_a_clock_that_is_set_moves_the_moment(poll_cache: PollCache, database: Database, now: datetime) -> None:
-    database.ask(1, closed=timedelta(hours=1))
+async def test_a_jump_of_the_clock_reschedules_the_end(
+    poll_cache: PollCache, database: FakeDatabase, now: datetime
+) -> None:
+    database.add_poll(1, closed=timedelta(hours=1))
     await poll_cache.find(1)
 
-    await database.tell(ClockSync(now + timedelta(hours=1)))
+    await database.send(ClockSync(now + timedelta(hours=1)))
     await asyncio.sleep(0.05)
 
     assert (await poll_cache.find(1)).is_closed
 
 
-async def test_a_moment_that_was_put_off_is_not_the_moment(poll_cache: PollCache, database: Database) -> None:
-    database.ask(1, closed=timedelta(seconds=0.1))
+async def test_an_end_that_was_removed_does_not_close_the_poll(poll_cache: PollCache, database: FakeDatabase) -> None:
+    database.add_poll(1, closed=timedelta(seconds=0.1))
     await poll_cache.find(1)
     poll = database.polls[1]
     database.polls[1] = replace(poll, question=replace(poll.question, closes_at=None))
 
-    await database.tell(database.edit(1))
+    await database.send(database.edit(1))
     await poll_cache.find(1)
     await asyncio.sleep(0.2)
 
     assert not (await poll_cache.find(1)).is_closed
 
 
-async def test_a_list_is_read_once_until_a_poll_is_edited(poll_cache: PollCache, database: Database) -> None:
-    database.ask(1)
+async def test_a_list_is_read_once_until_a_poll_is_edited(poll_cache: PollCache, database: FakeDatabase) -> None:
+    database.add_poll(1)
     first = await poll_cache.latest(skip=0, limit=5)
-    await database.tell(database.count(1))
+    await database.send(database.count(1))
     assert await poll_cache.latest(skip=0, limit=5) is first
     assert database.lists == 1
 
-    await database.tell(database.edit(1))
+    await database.send(database.edit(1))
 
     assert [question.text for question in await poll_cache.latest(skip=0, limit=5)] == ["Coffee?"]
 
 
-async def test_a_list_that_was_read_while_a_poll_was_edited_is_not_remembered(
-    poll_cache: PollCache, database: Database
-) -> None:
-    database.ask(1)
-    database.open.clear()
+async def test_a_list_read_while_a_poll_was_edited_is_not_cached(poll_cache: PollCache, database: FakeDatabase) -> None:
+    database.add_poll(1)
+    database.unblocked.clear()
     reader = asyncio.create_task(poll_cache.latest(skip=0, limit=5))
-    await a_moment()
-    await database.tell(database.edit(1))
-    database.open.set()
+    await run_ready_tasks()
+    await database.send(database.edit(1))
+    database.unblocked.set()
     await reader
 
     assert [question.text for question in await poll_cache.latest(skip=0, limit=5)] == ["Coffee?"]
 
 
-async def test_a_list_is_read_anew_when_a_scheduled_poll_is_published(
-    poll_cache: PollCache, database: Database
+async def test_a_list_is_read_again_when_a_scheduled_poll_is_published(
+    poll_cache: PollCache, database: FakeDatabase
 ) -> None:
-    database.ask(1, published=timedelta(seconds=0.1))
+    database.add_poll(1, published=timedelta(seconds=0.1))
     await poll_cache.latest(skip=0, limit=5)
     await poll_cache.latest(skip=0, limit=5)
     assert database.lists == 1
@@ -528,26 +562,28 @@ async def test_a_list_is_read_anew_when_a_scheduled_poll_is_published(
     assert database.lists == 2
 
 
-async def test_a_fault_is_told_to_who_asked_and_not_remembered(poll_cache: PollCache, database: Database) -> None:
-    database.ask(1)
-    database.is_away = True
+async def test_a_failed_read_raises_and_is_not_cached(poll_cache: PollCache, database: FakeDatabase) -> None:
+    database.add_poll(1)
+    database.is_unreachable = True
     with pytest.raises(PollsUnavailable):
         await poll_cache.find(1)
     with pytest.raises(PollsUnavailable):
         await poll_cache.latest(skip=0, limit=5)
     assert poll_cache.last_known(1) is None
 
-    database.is_away = False
+    database.is_unreachable = False
 
     assert (await poll_cache.find(1)).question.id == 1
     assert len(await poll_cache.latest(skip=0, limit=5)) == 1
 
 
-async def test_a_poll_that_can_not_be_read_is_remembered_as_it_was(poll_cache: PollCache, database: Database) -> None:
-    database.ask(1)
+async def test_the_last_known_state_of_a_poll_outlives_failed_reads(
+    poll_cache: PollCache, database: FakeDatabase
+) -> None:
+    database.add_poll(1)
     poll = await poll_cache.find(1)
-    database.is_away = True
-    await database.tell(ListenerLost())
+    database.is_unreachable = True
+    await database.send(ListenerLost())
 
     with pytest.raises(PollsUnavailable):
         await poll_cache.find(1)
@@ -555,134 +591,134 @@ async def test_a_poll_that_can_not_be_read_is_remembered_as_it_was(poll_cache: P
     assert poll_cache.last_known(1) is poll
 
 
-async def test_a_poll_that_is_edited_all_the_time_is_answered_all_the_same(
-    poll_cache: PollCache, database: Database
+async def test_a_poll_that_changes_during_every_read_is_returned_but_not_fresh(
+    poll_cache: PollCache, database: FakeDatabase
 ) -> None:
-    database.ask(1)
-    find = poll_cache._find
+    database.add_poll(1)
 
-    async def edited_meanwhile(question_id: int) -> Poll | None:
-        found = await find(question_id)
-        await database.tell(database.edit(1))
-        return found
+    async def edit(question_id: int) -> None:
+        await database.send(database.edit(question_id))
 
-    poll_cache._find = edited_meanwhile
+    database.after_read = edit
 
     assert (await poll_cache.find(1)).question.id == 1
-    assert not poll_cache._polls[1].is_fresh
+    before = len(database.finds)
+    await poll_cache.find(1)
+    assert len(database.finds) > before
 
 
-async def test_whoever_watches_is_told_after_a_reading_that_failed(
-    poll_cache: PollCache, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Somebody asks for a revision that was made up, and the database is away just then."""
-    monkeypatch.setattr(live, "BRIEFLY", 0.01)
-    monkeypatch.setattr(live, "_RETRY", 0.01)
-    database.ask(1)
-    await poll_cache.watch(1, screen := Screen())
-    database.is_away = True
+@pytest.mark.parametrize("intervals", [{"revision_timeout": 0.01, "retry_interval": 0.01}])
+async def test_watchers_get_changes_after_a_failed_read(poll_cache: PollCache, database: FakeDatabase) -> None:
+    """A request for a made-up revision reads while the database is unreachable."""
+    database.add_poll(1)
+    await poll_cache.watch(1, subscriber := FakeSubscriber())
+    database.is_unreachable = True
     with pytest.raises(PollsUnavailable):
         await poll_cache.find(1, after=10**17)
-    database.is_away = False
+    database.is_unreachable = False
 
-    await database.tell(database.count(1))
+    await database.send(database.count(1))
     await asyncio.sleep(0.1)
 
-    assert screen.messages == ["0", "1"]
+    assert subscriber.messages == ["0", "1"]
 
 
-async def test_what_is_counted_while_a_reading_fails_is_told(
-    poll_cache: PollCache, database: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("intervals", [{"revision_timeout": 0.01, "retry_interval": 0.01}])
+async def test_watchers_get_counts_announced_during_a_failed_read(
+    poll_cache: PollCache, database: FakeDatabase
 ) -> None:
-    monkeypatch.setattr(live, "_RETRY", 0.01)
-    database.ask(1)
-    await poll_cache.watch(1, screen := Screen())
-    database.open.clear()
-    database.is_away = True
-    poll_cache._polls[1].invalidate()
-    reader = asyncio.create_task(poll_cache.find(1))
-    await a_moment()
-    await database.tell(database.count(1))
-    database.open.set()
+    database.add_poll(1)
+    await poll_cache.watch(1, subscriber := FakeSubscriber())
+    database.unblocked.clear()
+    database.is_unreachable = True
+    reader = asyncio.create_task(poll_cache.find(1, after=10**17))
+    while len(database.finds) < 2:
+        await asyncio.sleep(0.01)
+    await database.send(database.count(1))
+    database.unblocked.set()
     with pytest.raises(PollsUnavailable):
         await reader
 
-    database.is_away = False
+    database.is_unreachable = False
     await asyncio.sleep(0.1)
 
-    assert screen.messages == ["0", "1"]
+    assert subscriber.messages == ["0", "1"]
 
 
-async def test_an_edit_that_was_read_already_is_not_read_again(poll_cache: PollCache, database: Database) -> None:
-    database.ask(1)
-    notice = database.edit(1)
+async def test_an_edit_already_read_is_not_read_again(poll_cache: PollCache, database: FakeDatabase) -> None:
+    database.add_poll(1)
+    event = database.edit(1)
     poll = await poll_cache.find(1)
 
-    await database.tell(notice)
+    await database.send(event)
 
     assert await poll_cache.find(1) is poll
 
 
-async def test_polls_that_nobody_watches_any_more_make_room(
-    poll_cache: PollCache, audience: Broadcaster, database: Database
+async def test_polls_without_watchers_are_evicted_again(
+    poll_cache: PollCache, broadcaster: Broadcaster, database: FakeDatabase
 ) -> None:
-    for number in range(1, 3 * MOST + 2):
-        database.ask(number)
-    screens = {number: Screen() for number in range(1, 3 * MOST)}
-    for number, screen in screens.items():
-        await poll_cache.watch(number, screen)
-    assert len(poll_cache._polls) > 2 * MOST
+    for number in range(1, 3 * MAX_POLLS + 2):
+        database.add_poll(number)
+    subscribers = {number: FakeSubscriber() for number in range(1, 3 * MAX_POLLS)}
+    for number, subscriber in subscribers.items():
+        await poll_cache.watch(number, subscriber)
+    assert poll_cache.size > 2 * MAX_POLLS
 
-    for number, screen in screens.items():
-        audience.leave(number, screen)
-    await poll_cache.find(3 * MOST + 1)
+    for number, subscriber in subscribers.items():
+        broadcaster.unsubscribe(number, subscriber)
+    await poll_cache.find(3 * MAX_POLLS + 1)
 
-    assert len(poll_cache._polls) == MOST
+    assert poll_cache.size == MAX_POLLS
 
 
-@pytest.mark.parametrize("change", [Database.count, Database.edit])
-async def test_whoever_comes_while_a_poll_changes_is_told(
-    poll_cache: PollCache, database: Database, change: Callable[[Database, int], PollChanged]
+@pytest.mark.parametrize("change", [FakeDatabase.count, FakeDatabase.edit])
+async def test_a_change_between_read_and_subscription_is_sent(
+    poll_cache: PollCache, database: FakeDatabase, change: Callable[[FakeDatabase, int], PollChanged]
 ) -> None:
-    """The notice comes when the poll has been read, and nobody watches it yet."""
-    database.ask(1)
-    database.open.clear()
-    screen = Screen()
-    coming = asyncio.create_task(poll_cache.watch(1, screen))
-    await a_moment()
-    database.open.set()
-    read = poll_cache._polls[1].reading
-    assert read
-    read.add_done_callback(lambda _: poll_cache._apply_change(change(database, 1)))
+    """The event is applied when the read is done, but before the task that waits for it has subscribed."""
+    database.add_poll(1)
+    subscriber = FakeSubscriber()
 
-    await coming
-    await a_moment()
+    async def announce(question_id: int) -> None:
+        database.after_read = None
+        database.events.put_nowait(change(database, question_id))
 
-    assert screen.messages[-1] == "1"
+    database.after_read = announce
+
+    await poll_cache.watch(1, subscriber)
+    await run_ready_tasks()
+
+    assert subscriber.messages[-1] == "1"
 
 
-async def test_a_poll_that_was_forgotten_before_it_was_watched_is_told_of(
-    poll_cache: PollCache, audience: Broadcaster, database: Database
+async def test_changes_of_a_poll_evicted_before_it_was_watched_are_sent(
+    poll_cache: PollCache, broadcaster: Broadcaster, database: FakeDatabase
 ) -> None:
-    database.ask(1)
+    database.add_poll(1)
     poll = await poll_cache.find(1)
-    del poll_cache._polls[1]
-    await audience.join(poll, screen := Screen())
+    for number in range(2, MAX_POLLS + 2):
+        database.add_poll(number)
+        await poll_cache.find(number)
+    assert 1 not in poll_cache
+    await broadcaster.subscribe(poll, subscriber := FakeSubscriber())
 
-    await database.tell(database.count(1))
+    await database.send(database.count(1))
 
-    assert screen.messages == ["0", "1"]
+    assert subscriber.messages == ["0", "1"]
 
 
-async def test_a_poll_that_is_scheduled_before_another_appears_first(poll_cache: PollCache, database: Database) -> None:
-    """The list was being read, with the other poll as the next one, when this one was scheduled."""
-    database.ask(1, published=timedelta(hours=1))
-    database.open.clear()
+async def test_a_list_is_read_again_for_a_poll_scheduled_before_the_next_one(
+    poll_cache: PollCache, database: FakeDatabase
+) -> None:
+    """It was scheduled while the list was being read with the other poll as the next publication."""
+    database.add_poll(1, published=timedelta(hours=1))
+    database.unblocked.clear()
     slow = asyncio.create_task(poll_cache.latest(skip=0, limit=5))
-    await a_moment()
-    database.ask(2, published=timedelta(seconds=0.1))
-    await database.tell(PollChanged(2, 0, 0))
-    database.open.set()
+    await run_ready_tasks()
+    database.add_poll(2, published=timedelta(seconds=0.1))
+    await database.send(PollChanged(2, 0, 0))
+    database.unblocked.set()
     await slow
     await poll_cache.latest(skip=0, limit=5)
     before = database.lists
@@ -693,48 +729,46 @@ async def test_a_poll_that_is_scheduled_before_another_appears_first(poll_cache:
     assert database.lists == before + 1
 
 
-async def test_news_that_can_not_be_followed_any_more_are_not_trusted(
-    poll_cache: PollCache, database: Database, caplog: pytest.LogCaptureFixture
+async def test_events_that_can_not_be_applied_disable_the_cache(
+    poll_cache: PollCache, database: FakeDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await database.tell("nonsense", PollChanged(1, "x"))  # type: ignore[arg-type]
-    database.ask(1)
+    await database.send("nonsense", PollChanged(1, "x"))  # type: ignore[arg-type]
+    database.add_poll(1)
     await poll_cache.find(1)
-    await database.tell(PollChanged(1, "x", 0, 1, {}))  # type: ignore[arg-type]
+    await database.send(PollChanged(1, "x", 0, 1, {}))  # type: ignore[arg-type]
 
     assert not poll_cache.is_synced
-    assert "can't be followed" in caplog.text
+    assert "following the database's events failed" in caplog.text
 
 
-async def test_a_poll_that_breaks_its_reader_does_not_keep_others_from_being_read(
-    poll_cache: PollCache, database: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("intervals", [{"retry_interval": 0.01}])
+async def test_an_error_in_one_read_does_not_keep_other_watched_polls_from_being_read(
+    poll_cache: PollCache, database: FakeDatabase
 ) -> None:
-    monkeypatch.setattr(live, "_RETRY", 0.01)
     for number in (1, 2):
-        database.ask(number)
-    await poll_cache.watch(1, Screen())
-    await poll_cache.watch(2, screen := Screen())
-    find = poll_cache._find
+        database.add_poll(number)
+    await poll_cache.watch(1, FakeSubscriber())
+    await poll_cache.watch(2, subscriber := FakeSubscriber())
 
-    async def broken(question_id: int) -> Poll | None:
+    async def fail(question_id: int) -> None:
         if question_id == 1:
             raise ZeroDivisionError
-        return await find(question_id)
 
-    poll_cache._find = broken
-    await database.tell(database.edit(1), database.edit(2))
+    database.after_read = fail
+    await database.send(database.edit(1), database.edit(2))
     await asyncio.sleep(0.1)
 
-    assert screen.messages == ["0", "1"]
+    assert subscriber.messages == ["0", "1"]
 
 
-async def test_an_answer_that_took_long_is_no_leap_of_the_clock(
-    poll_cache: PollCache, database: Database, now: datetime
+async def test_a_slow_answer_is_no_jump_of_the_clock(
+    poll_cache: PollCache, database: FakeDatabase, clock: CountingClock, now: datetime
 ) -> None:
-    database.ask(1, closed=timedelta(hours=1))
+    database.add_poll(1, closed=timedelta(hours=1))
     await poll_cache.find(1)
-    alarm = poll_cache._polls[1].alarm
+    assert clock.timers == 1
 
-    await database.tell(ClockSync(now - timedelta(seconds=1), 1.5))
+    await database.send(ClockSync(now - timedelta(seconds=1), 1.5))
 
-    assert poll_cache._polls[1].alarm is alarm
-    assert abs(poll_cache._clock.now() - now) < timedelta(seconds=1)
+    assert clock.timers == 1
+    assert abs(clock.now() - now) < timedelta(seconds=1)

@@ -55,7 +55,7 @@ class VoteView(PollView):
         try:
             # Where there is no address, everybody would be one network.
             if (vote_rate_limit := app[VOTE_RATE_LIMIT]) and (network := client_network(request)):
-                vote_rate_limit.enter(network, voter)
+                vote_rate_limit.check(network, voter)
             (outcome,) = await app[BALLOT_BOX].cast([ballot])
         except (VoteNotStored, TooManyVoters) as error:
             outcome = error

@@ -48,11 +48,11 @@ class WatchView(PollView):
             await self.request.app[POLL_CACHE].watch(self.question_id, watcher)
             await _hear_out(socket)
         except PollNotFound:
-            await watcher.dismiss(WSCloseCode.OK, "there is no such poll")
+            await watcher.close(WSCloseCode.OK, "there is no such poll")
         except PollsUnavailable:
-            await watcher.dismiss(WSCloseCode.TRY_AGAIN_LATER, "polls can't be read just now")
+            await watcher.close(WSCloseCode.TRY_AGAIN_LATER, "polls can't be read just now")
         finally:
-            audience.leave(self.question_id, watcher)
+            audience.unsubscribe(self.question_id, watcher)
             watcher.abandon()
         return socket
 
@@ -101,7 +101,7 @@ class _Connection:
         with suppress(ConnectionError):
             await self._socket.send_frame(message, WSMsgType.TEXT)
 
-    async def dismiss(self, code: int, reason: str) -> None:
+    async def close(self, code: int, reason: str) -> None:
         with suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(2 * _FAREWELL):
                 await self._socket.close(code=code, message=reason.encode())

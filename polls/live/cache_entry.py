@@ -1,0 +1,139 @@
+"""An entry of the poll cache: a poll, its freshness, and the timer of its next transition."""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+from polls.domain.events import PollChanged
+from polls.domain.poll import Poll
+from polls.live.broadcast import Broadcaster
+from polls.live.clock import DatabaseClock
+
+
+class CacheEntry:
+    """A poll in the cache; `poll` is None until it has been read.
+
+    `is_fresh` is true while every change since it was read has been applied; `invalidations` counts those that could
+    not be. `generation` is the event follower's when the poll was read. `pending_counts` is the newest change of counts
+    announced during `reading`. `waiters` are {future: the revision that it waits for}; `recheck` is the task that reads
+    the poll for them when they have waited too long, and `rechecked_at` the loop's time of the last recheck.
+    """
+
+    __slots__ = (
+        "_broadcaster",
+        "_clock",
+        "_due",
+        "_timer",
+        "generation",
+        "invalidations",
+        "is_fresh",
+        "pending_counts",
+        "poll",
+        "reading",
+        "recheck",
+        "rechecked_at",
+        "waiters",
+    )
+
+    def __init__(self, clock: DatabaseClock, broadcaster: Broadcaster) -> None:
+        self._clock = clock
+        self._broadcaster = broadcaster
+        self.poll: Poll | None = None
+        self.is_fresh = False
+        self.invalidations = 0
+        self.generation = 0
+        self.reading: asyncio.Task[Poll | None] | None = None
+        self.pending_counts: PollChanged | None = None
+        self.waiters: dict[asyncio.Future[None], int] = {}
+        self.recheck: asyncio.Task[Poll | None] | None = None
+        self.rechecked_at = float("-inf")
+        self._due: datetime | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_in_use(self) -> bool:
+        """Return whether a task reads the poll or waits for it."""
+        return bool(self.reading or self.recheck or self.waiters)
+
+    @property
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """Return the running tasks of this entry."""
+        return [task for task in (self.reading, self.recheck) if task]
+
+    def invalidate(self) -> None:
+        """Have the poll read again on next use."""
+        self.is_fresh = False
+        self.invalidations += 1
+
+    def apply(self, change: PollChanged) -> None:
+        """Publish the counts of a change; invalidate the entry if anything else may have changed."""
+        if change.revision is None:
+            self.invalidate()
+        elif change.votes is None:
+            if not (self.is_fresh and self.poll and change.revision <= self.poll.revision):
+                self.invalidate()
+        elif self.reading:
+            self.pending_counts = change
+        elif self.poll and self.is_fresh:
+            poll = _with_counts(self.poll, change)
+            if poll is None:
+                self.invalidate()
+            elif poll is not self.poll:
+                self.publish(poll)
+
+    def apply_pending_counts(self, poll: Poll) -> Poll:
+        """Return `poll`, just read, with the counts announced meanwhile; the entry isn't fresh if they don't fit."""
+        if self.pending_counts is None:
+            return poll
+        counted = _with_counts(poll, self.pending_counts)
+        self.is_fresh = self.is_fresh and counted is not None
+        return counted or poll
+
+    def publish(self, poll: Poll) -> None:
+        """Store a newer state of the poll, wake the waiters for its revision, and broadcast it."""
+        self.poll = poll
+        self._set_timer()
+        for waiter, revision in self.waiters.items():
+            if revision <= poll.revision and not waiter.done():
+                waiter.set_result(None)
+        self._broadcaster.publish(poll)
+
+    def clear(self) -> None:
+        """Drop the poll and its timer."""
+        self.poll = None
+        self._set_timer()
+
+    def reset_timer(self) -> None:
+        """Schedule the timer again, after a jump of the clock."""
+        self._due = None
+        self._set_timer()
+
+    def cancel_timer(self) -> None:
+        """Cancel the timer."""
+        if self._timer:
+            self._timer.cancel()
+
+    def _set_timer(self) -> None:
+        due = self.poll.next_transition if self.poll else None
+        if due == self._due:
+            return
+        self.cancel_timer()
+        self._due = due
+        self._timer = self._clock.call_at(due, self._expire) if due else None
+
+    def _expire(self) -> None:
+        """Publish the poll as of now: it has just been published or closed by time."""
+        self._due = None
+        if self.poll and self.is_fresh:
+            self.publish(self.poll.at(self._clock.now()))
+
+
+def _with_counts(poll: Poll, change: PollChanged) -> Poll | None:
+    """Return `poll` with the counts of `change`, or unchanged if it is newer; None if more than counts has changed."""
+    if change.revision is None or change.votes is None:
+        return None
+    if change.revision <= poll.revision:
+        return poll
+    if change.edition != poll.edition or not poll.offers(*change.votes) or len(change.votes) != len(poll.choices):
+        return None
+    return poll.counted(change.revision, change.ballots or 0, change.votes)
