@@ -20,7 +20,7 @@ async def faults(response: Any) -> dict[str, str]:
     document = parse(await response.text())
     assert response.status == 400
     return {
-        (message.get("id") or "").removeprefix("fault-"): words(message)
+        (message.get("id") or "").removeprefix("error-"): words(message)
         for message in find(document, "p", class_="message")
         if message.get("id")
     }
@@ -41,8 +41,8 @@ async def test_an_admin_adds_another_who_can_sign_in(ada: Client, sign_in: SignI
     assert "in 1 browser" in words(page)
 
 
-UNFIT = {"username": "Letters, digits, and . - _ @ + make a user name; at most 150 of them."}
-COMMON = {"password": "This is one of the first passwords that anybody would guess. Take another."}
+UNFIT = {"username": "Use 1 to 150 characters: letters, digits, and . - _ @ +"}
+COMMON = {"password": "This password is too easy to guess. Choose another."}
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,12 @@ COMMON = {"password": "This is one of the first passwords that anybody would gue
         ("a b", PASSWORD, PASSWORD, UNFIT),
         ("a\x00", PASSWORD, PASSWORD, UNFIT),
         ("a" * 151, PASSWORD, PASSWORD, UNFIT),
-        ("ADA", PASSWORD, PASSWORD, {"username": "Somebody is called so already."}),
-        ("bob", "short", "short", {"password": "At least 8 characters, please."}),
-        ("bob", "x" * 1001, "x" * 1001, {"password": "At most 1,000 characters, please."}),
+        ("ADA", PASSWORD, PASSWORD, {"username": "This user name is already taken."}),
+        ("bob", "short", "short", {"password": "Use at least 8 characters."}),
+        ("bob", "x" * 1001, "x" * 1001, {"password": "Use at most 1,000 characters."}),
         ("bob", "password1", "password1", COMMON),
         ("robertson-ng", "Robertson-NG", "Robertson-NG", COMMON),
-        ("bob", PASSWORD, OTHER, {"again": "The two passwords differ."}),
+        ("bob", PASSWORD, OTHER, {"again": "The two passwords don't match."}),
     ],
 )
 async def test_what_cannot_be_added_is_said_beside_its_field(
@@ -115,7 +115,7 @@ async def test_the_last_one_who_can_sign_in_cannot_be_disabled(ada: Client, sign
     page = parse(await response.text())
     assert response.status == 409
     assert words(find(page, "p", role="alert")[0]) == (
-        "This is the last one who can sign in. Add or enable another first."
+        "This is the last user who can sign in. Add or enable another user first."
     )
     assert await is_in(ada)
 
@@ -170,10 +170,10 @@ async def test_a_new_password_ends_all_other_sessions(
 @pytest.mark.parametrize(
     ("sent", "wrong"),
     [
-        ({"current": "wrong horse"}, {"current": "This is not your password."}),
-        ({"again": "wrong horse"}, {"again": "The two passwords differ."}),
-        ({"password": "short", "again": "short"}, {"password": "At least 8 characters, please."}),
-        ({"current": ""}, {"current": "This is not your password."}),
+        ({"current": "wrong horse"}, {"current": "Wrong password."}),
+        ({"again": "wrong horse"}, {"again": "The two passwords don't match."}),
+        ({"password": "short", "again": "short"}, {"password": "Use at least 8 characters."}),
+        ({"current": ""}, {"current": "Wrong password."}),
     ],
 )
 async def test_a_password_is_changed_by_its_owner_alone(
@@ -191,5 +191,5 @@ async def test_who_found_an_open_browser_cannot_guess_the_password_in_it(ada: Cl
         for number in range(6)
     ]
 
-    assert (await faults(answers[4])) == {"current": "This is not your password."}
+    assert (await faults(answers[4])) == {"current": "Wrong password."}
     assert (await faults(answers[5])) == {"current": "Too many attempts. Try again in a minute."}

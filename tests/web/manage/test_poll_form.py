@@ -46,7 +46,7 @@ async def refused(response: Any, status: int = 400) -> dict[str, str]:
     assert (response.status, find(document, "h1") != []) == (status, True)
     assert document.findtext(".//title", "").startswith("Error: ")
     return {
-        (message.get("id") or "").removeprefix("fault-"): words(message)
+        (message.get("id") or "").removeprefix("error-"): words(message)
         for message in find(document, "p", class_="message")
         if message.get("id")
     }
@@ -321,32 +321,32 @@ TOO_LONG = "é" * 201
 @pytest.mark.parametrize(
     ("changed", "faults"),
     [
-        ({"text": ""}, {"text": "Write a question."}),
-        ({"text": " \u3000\u200b\u200f "}, {"text": "Write a question."}),
-        ({"text": TOO_LONG}, {"text": "At most 200 characters, please: this has 201."}),
-        ({"text": "Tea\x00?"}, {"text": "There is a character in it that can't be shown. Type it again."}),
-        ({"text": "Tea\n?"}, {"text": "There is a character in it that can't be shown. Type it again."}),
-        ({"text": "Tea\ufffd"}, {"text": "There is a character in it that can't be shown. Type it again."}),
-        ({"text": "Tea\uffff"}, {"text": "There is a character in it that can't be shown. Type it again."}),
-        ({"choice.0.text": "😀" * 201}, {"choice.0": "At most 200 characters, please: this has 201."}),
-        ({"choice.1.text": "a\x1bb"}, {"choice.1": "There is a character in it that can't be shown. Type it again."}),
-        ({"choice.1.text": "yes"}, {"choice.1": "There is the same choice already."}),
-        ({"choice.1.text": " Yes  "}, {"choice.1": "There is the same choice already."}),
-        ({"choice.1.text": "\u200b"}, {"choice.1": "Write what can be chosen, or tick “Remove”."}),
-        ({"choice.1.place": "second"}, {"choice.1": "Its place must be a number: 1, 2, 3 ..."}),
-        ({"choice.1.place": "-1"}, {"choice.1": "Its place must be a number: 1, 2, 3 ..."}),
-        ({"choice.1.place": "9" * 30}, {"choice.1": "Its place must be a number: 1, 2, 3 ..."}),
-        ({"published_date": "", "published_time": ""}, {"published": "Say when it is published."}),
-        ({"published_date": ""}, {"published": "Give a date and a time."}),
-        ({"published_time": ""}, {"published": "Give a date and a time."}),
-        ({"closes_date": "2026-06-01"}, {"closes": "Give a date and a time."}),
-        ({"closes_time": "12:00"}, {"closes": "Give a date and a time."}),
-        ({"closes_date": "2026-05-03", "closes_time": "18:00"}, {"closes": "It can't close before it is published."}),
-        ({"closes_date": "2025-05-03", "closes_time": "18:00"}, {"closes": "It can't close before it is published."}),
+        ({"text": ""}, {"text": "Enter a question."}),
+        ({"text": " \u3000\u200b\u200f "}, {"text": "Enter a question."}),
+        ({"text": TOO_LONG}, {"text": "Use at most 200 characters. This text has 201."}),
+        ({"text": "Tea\x00?"}, {"text": "The text contains a character that can't be displayed. Enter it again."}),
+        ({"text": "Tea\n?"}, {"text": "The text contains a character that can't be displayed. Enter it again."}),
+        ({"text": "Tea\ufffd"}, {"text": "The text contains a character that can't be displayed. Enter it again."}),
+        ({"text": "Tea\uffff"}, {"text": "The text contains a character that can't be displayed. Enter it again."}),
+        ({"choice.0.text": "😀" * 201}, {"choice.0": "Use at most 200 characters. This text has 201."}),
+        ({"choice.1.text": "a\x1bb"}, {"choice.1": "The text contains a character that can't be displayed. Enter it again."}),
+        ({"choice.1.text": "yes"}, {"choice.1": "Another choice has the same text."}),
+        ({"choice.1.text": " Yes  "}, {"choice.1": "Another choice has the same text."}),
+        ({"choice.1.text": "\u200b"}, {"choice.1": "Enter the choice, or tick “Remove”."}),
+        ({"choice.1.place": "second"}, {"choice.1": "Enter the position as a number: 1, 2, 3 …"}),
+        ({"choice.1.place": "-1"}, {"choice.1": "Enter the position as a number: 1, 2, 3 …"}),
+        ({"choice.1.place": "9" * 30}, {"choice.1": "Enter the position as a number: 1, 2, 3 …"}),
+        ({"published_date": "", "published_time": ""}, {"published": "Enter when the poll is published."}),
+        ({"published_date": ""}, {"published": "Enter a date and a time."}),
+        ({"published_time": ""}, {"published": "Enter a date and a time."}),
+        ({"closes_date": "2026-06-01"}, {"closes": "Enter a date and a time."}),
+        ({"closes_time": "12:00"}, {"closes": "Enter a date and a time."}),
+        ({"closes_date": "2026-05-03", "closes_time": "18:00"}, {"closes": "The poll must close after it is published."}),
+        ({"closes_date": "2025-05-03", "closes_time": "18:00"}, {"closes": "The poll must close after it is published."}),
         *(
             (
                 {"published_date": day, "published_time": time},
-                {"published": "There is no such moment. Write it like 2026-05-03 and 18:00."},
+                {"published": "Enter a valid date and time, such as 2026-05-03 and 18:00."},
             )
             for day, time in [
                 ("2026-02-29", "18:00"),
@@ -425,7 +425,7 @@ async def test_too_many_choices_are_refused_with_all_of_them_there_again(
     response = await send(ada, ADD, sent)
 
     excess = "one" if count == 101 else f"{count - 100:,}"
-    assert await refused(response) == {"choices": f"A poll has at most 100 choices. Leave out {excess}."}
+    assert await refused(response) == {"choices": f"A poll can have at most 100 choices. Remove {excess}."}
     assert fields(parse(await response.text()), ADD)[f"choice.{count - 1}.text"] == f"Choice {count - 1}"
     assert polls(database) == []
 
@@ -634,7 +634,7 @@ async def test_dates_are_typed_in_the_sites_time_zone_and_stored_in_utc(
 async def test_an_hour_that_the_clock_skips_is_refused(in_berlin: Client, database: Connection, time: str) -> None:
     response = await send(in_berlin, ADD, new_poll("Yes", published_date="2026-03-29", published_time=time))
 
-    assert await refused(response) == {"published": f"On this day the clock skips {time}. Take a later time."}
+    assert await refused(response) == {"published": f"On this day the clock skips {time}. Choose a later time."}
     assert polls(database) == []
 
 
