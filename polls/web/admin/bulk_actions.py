@@ -28,7 +28,7 @@ _FLASHES = {"close": "closed", "reopen": "reopened", "clear": "cleared", "delete
 
 
 class ConfirmView(SignedInView):
-    """Shows a confirmation page before an action, then runs the action."""
+    """An action on polls with a confirmation page before it."""
 
     def show_confirmation(self, action: str, polls: Sequence[Poll], *, back: str, here: str) -> web.Response:
         """Ask whether to run `action` on `polls`; `back` is the URL to return to."""
@@ -44,7 +44,7 @@ class ConfirmView(SignedInView):
 
 
 class SelectionView(ConfirmView):
-    """Runs an action on the polls that are ticked in the list."""
+    """The action on the polls that are ticked in the list."""
 
     async def post(self) -> web.StreamResponse:
         form = await read_form(self.request)
@@ -61,7 +61,7 @@ class SelectionView(ConfirmView):
 
 
 class DeleteView(ConfirmView, EditablePollView):
-    """Deletes one poll."""
+    """The deletion of one poll."""
 
     async def get(self) -> web.StreamResponse:
         poll = await self.find_poll()

@@ -70,7 +70,7 @@ class ListView(SignedInView):
 
 
 class AdminRedirectView(PrivateView):
-    """Redirects /admin to /admin/."""
+    """A redirect from /admin to /admin/."""
 
     async def get(self) -> web.StreamResponse:
         return self.redirect(self.url("admin"))

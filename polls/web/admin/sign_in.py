@@ -61,7 +61,7 @@ class SignInView(PrivateView):
 
 
 class SignOutView(SignedInView):
-    """Ends this session, or all sessions of the account."""
+    """Signing out: ends this session, or all sessions of the account."""
 
     async def post(self) -> web.StreamResponse:
         form = await read_form(self.request)

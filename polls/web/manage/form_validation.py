@@ -27,7 +27,7 @@ def to_draft(
 
 
 class _Validator:
-    """Collects the error messages of one form."""
+    """The validation of one form, with the error messages so far."""
 
     def __init__(self, form: PollForm, poll: Poll | None, zone: tzinfo, language: Language) -> None:
         self.errors: dict[str, str] = {}

@@ -119,7 +119,7 @@ class _PollFormView(SignedInView):
 
 
 class AddView(_PollFormView):
-    """Adds a poll."""
+    """The form that adds a poll."""
 
     async def get(self) -> web.StreamResponse:
         await self.load_poll()
@@ -134,7 +134,7 @@ class AddView(_PollFormView):
 
 
 class ChangeView(_PollFormView, EditablePollView):
-    """Edits a poll."""
+    """The form that edits a poll."""
 
     async def get(self) -> web.StreamResponse:
         poll = await self.find_poll()

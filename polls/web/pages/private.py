@@ -1,4 +1,4 @@
-"""Base views of pages that are never cached: for anyone, for signed-in accounts, for those who may edit a poll."""
+"""Base views of pages that are never cached: for all visitors, for signed-in accounts, for editors of a poll."""
 
 from aiohttp import web
 
