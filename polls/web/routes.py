@@ -8,8 +8,7 @@ from polls import paths
 from polls.web.admin.account import AccountView
 from polls.web.admin.bulk_actions import DeleteView, SelectionView
 from polls.web.admin.history import HistoryView, PollHistoryView
-from polls.web.admin.poll_list import EntranceView as AdminEntranceView
-from polls.web.admin.poll_list import ListView
+from polls.web.admin.poll_list import AdminRedirectView, ListView
 from polls.web.admin.sign_in import SignInView, SignOutView
 from polls.web.admin.users import UsersView, UserView
 from polls.web.http.expectations import send_continue
@@ -37,7 +36,7 @@ VIEWS: list[tuple[str, type[View], str]] = [
     (POLL + "/live", WatchView, "live"),
     (POLL + "/present", PresenterView, "presenter"),
     ("/admin/", ListView, "admin"),
-    ("/admin", AdminEntranceView, "admin_entrance"),
+    ("/admin", AdminRedirectView, "admin_redirect"),
     ("/admin/login", SignInView, "sign_in"),
     ("/admin/logout", SignOutView, "sign_out"),
     ("/admin/polls/add", AddView, "admin_add"),

@@ -1,4 +1,4 @@
-"""The people who ask: from signing in to signing out, with and without JavaScript, and what the pages are like."""
+"""The admin in a real browser: one journey with and without JavaScript, accessibility, sizes and layout shifts."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -32,21 +32,21 @@ SCHEDULED = """
 
 @pytest.fixture(scope="module")
 def polls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Polls]:
-    """The sample polls, one that is closed, one that is scheduled, and somebody who can sign in."""
+    """A server with the sample polls, a closed and a scheduled one, and the account of ada."""
     folder = tmp_path_factory.mktemp("admin")
     with serving(folder) as polls:
-        for arguments, typed in [
+        for arguments, password in [
             (("createadmin", "--username=ada", "--password-stdin"), PASSWORD),
             (("psql", "--", "-c", CLOSED_POLL + SCHEDULED), ""),
         ]:
-            done = command(folder, *arguments, typed=typed)
+            done = command(folder, *arguments, typed=password)
             assert done.returncode == 0, done.stderr
         yield polls
 
 
 @pytest.fixture(scope="module")
 def signed_in(browser: Browser, polls: Polls) -> dict[str, object]:
-    """What a browser keeps in which ada has signed in: for pages to start with."""
+    """Options of a page with ada's session."""
     context = browser.new_context()
     page = context.new_page()
     sign_in(page, polls)
@@ -70,7 +70,7 @@ def edit(page: Page, polls: Polls, question: str) -> None:
 
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scripts", [True, False])
-def test_an_admin_asks_fixes_closes_looks_back_deletes_and_leaves(
+def test_an_admin_adds_edits_closes_reviews_and_deletes_a_poll(
     open_page: Open, polls: Polls, scripts: bool, width: int
 ) -> None:
     question = f"Where do we eat, {width} {scripts}?"
@@ -86,7 +86,7 @@ def test_an_admin_asks_fixes_closes_looks_back_deletes_and_leaves(
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("status")).to_contain_text("The poll was added.")
 
-    # Everybody sees it, and somebody votes.
+    # A voter votes.
     voter = open_page("/", width=width, java_script_enabled=scripts)
     voter.get_by_role("link", name=question).click()
     expect(voter.get_by_role("radio")).to_have_count(4)
@@ -94,7 +94,7 @@ def test_an_admin_asks_fixes_closes_looks_back_deletes_and_leaves(
     voter.get_by_role("button", name="Vote").click()
     expect(voter.locator(".total")).to_contain_text("1 vote in all")
 
-    # A typo is fixed: the vote stays, and the results say so.
+    # The admin fixes a typo: the vote stays, and the results say that the poll was edited.
     edit(page, polls, question)
     page.get_by_label("Choice 1", exact=True).fill("Pizza")
     page.get_by_label("Question").press("Enter")
@@ -103,7 +103,7 @@ def test_an_admin_asks_fixes_closes_looks_back_deletes_and_leaves(
     expect(voter.get_by_role("listitem").filter(has_text="Pizza")).to_contain_text("1 vote")
     expect(voter.get_by_text("when votes had been cast already")).to_be_visible()
 
-    # It is closed, from the list.
+    # The admin closes the poll from the list.
     page.goto(f"{polls.url}/admin/")
     page.get_by_role("checkbox", name=question).check()
     page.get_by_label("With the ticked polls:").select_option("Close them")
@@ -115,14 +115,14 @@ def test_an_admin_asks_fixes_closes_looks_back_deletes_and_leaves(
     voter.reload()
     expect(voter.get_by_text("This poll closed on")).to_be_visible()
 
-    # History tells all of it.
+    # The history has all changes.
     edit(page, polls, question)
     page.get_by_role("main").get_by_role("link", name="History").click()
-    for told in ("Closed", "from “Piza” to “Pizza”", "Added"):
-        expect(page.get_by_role("main")).to_contain_text(told)
+    for text in ("Closed", "from “Piza” to “Pizza”", "Added"):
+        expect(page.get_by_role("main")).to_contain_text(text)
     expect(page.get_by_text("admin:ada").first).to_be_visible()
 
-    # It is deleted, also before the eyes of those who watch it.
+    # The admin deletes the poll; the open page of the voter shows that.
     edit(page, polls, question)
     page.get_by_role("link", name="Delete").click()
     expect(page.get_by_text("4 choices · 1 ballot")).to_be_visible()
@@ -131,7 +131,7 @@ def test_an_admin_asks_fixes_closes_looks_back_deletes_and_leaves(
     expect(page.get_by_role("link", name=question)).to_have_count(0)
     if not scripts:
         voter.reload()
-    # A page that has loaded itself again, as this one may have when the poll was closed, takes its time until the next.
+    # A page that has just reloaded itself, as this one may have when the poll was closed, waits before the next reload.
     expect(voter.get_by_role("heading", level=1)).to_have_text("No such poll", timeout=15_000)
 
     page.get_by_role("button", name="Sign out").click()
@@ -140,11 +140,11 @@ def test_an_admin_asks_fixes_closes_looks_back_deletes_and_leaves(
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
 
 
-def test_an_admin_needs_no_more_than_a_keyboard(open_page: Open, signed_in: dict[str, object]) -> None:
+def test_a_poll_can_be_added_with_the_keyboard_alone(open_page: Open, signed_in: dict[str, object]) -> None:
     page = open_page("/admin/polls/add", **signed_in)
 
     page.get_by_label("Question").focus()
-    page.keyboard.type("Typed alone?")
+    page.keyboard.type("Keyboard only?")
     page.get_by_label("Choice 1", exact=True).focus()
     page.keyboard.type("Yes")
     page.keyboard.press("Enter")
@@ -152,7 +152,7 @@ def test_an_admin_needs_no_more_than_a_keyboard(open_page: Open, signed_in: dict
     expect(page.get_by_role("status")).to_contain_text("The poll was added.")
 
 
-def test_today_and_now_are_those_of_the_site(open_page: Open, signed_in: dict[str, object]) -> None:
+def test_today_and_now_use_the_sites_time_zone(open_page: Open, signed_in: dict[str, object]) -> None:
     page = open_page("/admin/polls/add", timezone_id="Pacific/Auckland", **signed_in)
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.method))
@@ -169,18 +169,18 @@ def test_today_and_now_are_those_of_the_site(open_page: Open, signed_in: dict[st
     assert "POST" not in requests
 
 
-def test_one_box_ticks_all(open_page: Open, signed_in: dict[str, object]) -> None:
+def test_one_checkbox_ticks_all(open_page: Open, signed_in: dict[str, object]) -> None:
     page = open_page("/admin/", **signed_in)
-    boxes = page.locator("[name=poll]")
+    checkboxes = page.locator("[name=poll]")
 
     page.get_by_label("Tick all on this page").check()
-    assert all(box.is_checked() for box in boxes.all())
+    assert all(checkbox.is_checked() for checkbox in checkboxes.all())
 
-    boxes.first.uncheck()
-    assert page.get_by_label("Tick all on this page").evaluate("box => box.indeterminate")
+    checkboxes.first.uncheck()
+    assert page.get_by_label("Tick all on this page").evaluate("checkbox => checkbox.indeterminate")
 
 
-def test_slots_that_a_script_adds_are_saved_like_the_others(open_page: Open, signed_in: dict[str, object]) -> None:
+def test_slots_added_by_the_script_are_saved(open_page: Open, signed_in: dict[str, object]) -> None:
     page = open_page("/admin/polls/add", **signed_in)
     page.get_by_label("Question").fill("How many?")
     for _ in range(4):
@@ -191,23 +191,23 @@ def test_slots_that_a_script_adds_are_saved_like_the_others(open_page: Open, sig
     page.get_by_role("button", name="Save and continue editing").click()
 
     expect(page.get_by_role("status")).to_contain_text("The poll was added.")
-    typed = [page.get_by_label(f"Choice {place}", exact=True).input_value() for place in range(1, 8)]
-    assert typed == [f"{place} of them" for place in range(1, 8)]
+    saved = [page.get_by_label(f"Choice {place}", exact=True).input_value() for place in range(1, 8)]
+    assert saved == [f"{place} of them" for place in range(1, 8)]
 
 
 @pytest.mark.parametrize(("width", "colours"), [(360, "dark"), (1280, "light")])
-@pytest.mark.parametrize("address", [*PAGES, "/admin/login"])
-def test_axe_finds_nothing(
-    open_page: Open, signed_in: dict[str, object], address: str, width: int, colours: str
+@pytest.mark.parametrize("url", [*PAGES, "/admin/login"])
+def test_axe_finds_no_violations(
+    open_page: Open, signed_in: dict[str, object], url: str, width: int, colours: str
 ) -> None:
-    state = {} if address.endswith("login") else signed_in
-    page = open_page(address, width=width, color_scheme=colours, **state)
+    state = {} if url.endswith("login") else signed_in
+    page = open_page(url, width=width, color_scheme=colours, **state)
 
     assert violations(page) == []
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
-def test_axe_finds_nothing_after_mistakes(open_page: Open, signed_in: dict[str, object], colours: str) -> None:
+def test_axe_finds_no_violations_in_error_messages(open_page: Open, signed_in: dict[str, object], colours: str) -> None:
     page = open_page("/admin/polls/add", width=360, color_scheme=colours, **signed_in)
     page.get_by_label("Choice 1", exact=True).fill("x" * 201)
     page.get_by_label("Published: date").fill("")
@@ -228,18 +228,16 @@ def test_axe_finds_nothing_after_mistakes(open_page: Open, signed_in: dict[str, 
 
 
 @pytest.mark.parametrize("width", [320, 1280])
-@pytest.mark.parametrize("address", PAGES)
-def test_nothing_hangs_out_of_the_page(open_page: Open, signed_in: dict[str, object], address: str, width: int) -> None:
-    page = open_page(address, width=width, **signed_in)
+@pytest.mark.parametrize("url", PAGES)
+def test_no_page_scrolls_horizontally(open_page: Open, signed_in: dict[str, object], url: str, width: int) -> None:
+    page = open_page(url, width=width, **signed_in)
 
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize("address", [page for page in PAGES if page.startswith("/admin")])
-def test_everything_that_a_thumb_must_hit_is_44_pixels_high(
-    open_page: Open, signed_in: dict[str, object], address: str
-) -> None:
-    page = open_page(address, width=360, **signed_in)
+@pytest.mark.parametrize("url", [page for page in PAGES if page.startswith("/admin")])
+def test_touch_targets_are_44_pixels_high(open_page: Open, signed_in: dict[str, object], url: str) -> None:
+    page = open_page(url, width=360, **signed_in)
 
     targets = "a:visible:not(.skip, p:not(.row) a), button:visible, select:visible, .tick-box:visible, .remove:visible"
     for target in page.locator(f"{targets}, input:visible:not([type=checkbox], .visually-hidden)").all():
@@ -248,8 +246,8 @@ def test_everything_that_a_thumb_must_hit_is_44_pixels_high(
         assert round(box["height"], 1) >= 44, target.evaluate("element => element.outerHTML")
 
 
-@pytest.mark.parametrize("address", ["/admin/", "/admin/polls/1"])
-def test_nothing_on_a_page_moves_while_it_loads(open_page: Open, signed_in: dict[str, object], address: str) -> None:
-    page = open_page(address, **signed_in)
+@pytest.mark.parametrize("url", ["/admin/", "/admin/polls/1"])
+def test_pages_load_without_layout_shifts(open_page: Open, signed_in: dict[str, object], url: str) -> None:
+    page = open_page(url, **signed_in)
 
     assert shifts(page) == []

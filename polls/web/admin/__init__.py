@@ -1,1 +1,1 @@
-"""The admin: pages for those who look after polls, and after each other."""
+"""Pages for admins: sign-in, the list of polls, users, their own account, history."""

@@ -1,71 +1,66 @@
-"""One's own account: its password, its history."""
+"""The signed-in account: changing its password, its history."""
 
 from collections.abc import Mapping
 
 from aiohttp import web
 
-from polls.domain.account import FEWEST_IN_PASSWORD, MOST_IN_PASSWORD
 from polls.domain.errors import SignInFailed, TooManyAttempts, UnfitPassword
 from polls.storage import accounts, history, sessions
 from polls.storage.history import of_account
+from polls.web.admin.account_errors import password_error
 from polls.web.http.forms import read_form
 from polls.web.http.forwarded import client_network
 from polls.web.keys import DATABASE, PASSWORDS
-from polls.web.pages.languages import Language
-from polls.web.pages.private import AdminView
+from polls.web.pages.flash import Flash
+from polls.web.pages.private import SignedInView
 from polls.web.pages.problems import wording
 from polls.web.pages.session import token_of
 
-_MOST_TOLD = 50  # entries of history
+_HISTORY_SIZE = 50  # entries
 
 
-class AccountView(AdminView):
-    """What the account has been used for; and a form to change its password."""
+class AccountView(SignedInView):
+    """The account's history and a form that changes its password."""
 
     async def get(self) -> web.StreamResponse:
-        return await self._ask()
+        return await self._show_account()
 
     async def post(self) -> web.StreamResponse:
         form = await read_form(self.request)
-        app, token = self.request.app, token_of(self.request)
-        password, faults = form.get("password", ""), {}
+        errors = {}
         try:
-            if password != form.get("again", ""):
-                faults["again"] = self.language.gettext("The two passwords differ.")
+            if form.get("password", "") == form.get("again", ""):
+                await self._change_password(form.get("current", ""), form.get("password", ""))
             else:
-                proof = await sessions.authenticate(
-                    app[DATABASE],
-                    app[PASSWORDS],
-                    self.account.username,
-                    form.get("current", ""),
-                    client_network=client_network(self.request),
-                )
-                kept = await app[PASSWORDS].hash(password, self.account.username)
-                stays = sessions.hashed(token) if token else None
-                await accounts.change_own_password(app[DATABASE], proof, kept, stays=stays)
+                errors["again"] = self.language.gettext("The two passwords don't match.")
         except SignInFailed:
-            faults["current"] = self.language.gettext("This is not your password.")
+            errors["current"] = self.language.gettext("Wrong password.")
         except TooManyAttempts as error:
-            faults["current"] = wording(error, self.language).detail
+            errors["current"] = wording(error, self.language).detail
         except UnfitPassword as error:
-            faults["password"] = fault_of_password(error, self.language)
-        if faults:
-            return await self._ask(status=400, faults=faults)
-        return self.go(self.url("admin_account"), flash="password-changed")
+            errors["password"] = password_error(error, self.language)
+        if errors:
+            return await self._show_account(status=400, errors=errors)
+        return self.redirect(self.url("admin_account"), Flash("password-changed"))
 
-    async def _ask(self, *, status: int = 200, faults: Mapping[str, str] | None = None) -> web.Response:
-        entries = await history.latest(self.request.app[DATABASE], subject=of_account(self.account), limit=_MOST_TOLD)
-        return self.show(
-            "admin/account.html", status=status, faults=faults or {}, entries=entries, here=self.url("admin_account")
+    async def _change_password(self, current: str, new: str) -> None:
+        """Change the password and end all other sessions of the account.
+
+        Raises SignInFailed if `current` is wrong, TooManyAttempts, UnfitPassword.
+        """
+        database, passwords = self.request.app[DATABASE], self.request.app[PASSWORDS]
+        credentials = await sessions.authenticate(
+            database, passwords, self.account.username, current, client_network=client_network(self.request)
         )
+        password_hash = await passwords.hash(new, self.account.username)
+        token = token_of(self.request)
+        this_session = sessions.hashed(token) if token else None
+        await accounts.change_own_password(database, credentials, password_hash, stays=this_session)
 
-
-def fault_of_password(error: UnfitPassword, language: Language) -> str:
-    """What is wrong with a password, in words."""
-    _ = language.gettext
-    match error.reason:
-        case "short":
-            return _("At least %(fewest)s characters, please.") % {"fewest": language.number(FEWEST_IN_PASSWORD)}
-        case "long":
-            return _("At most %(most)s characters, please.") % {"most": language.number(MOST_IN_PASSWORD)}
-    return _("This is one of the first passwords that anybody would guess. Take another.")
+    async def _show_account(self, *, status: int = 200, errors: Mapping[str, str] | None = None) -> web.Response:
+        entries = await history.latest(
+            self.request.app[DATABASE], subject=of_account(self.account), limit=_HISTORY_SIZE
+        )
+        return self.show(
+            "admin/account.html", status=status, errors=errors or {}, entries=entries, here=self.url("admin_account")
+        )

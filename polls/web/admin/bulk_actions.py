@@ -1,4 +1,4 @@
-"""What is done to selected polls: closing, reopening, clearing, deleting. Each asks first, and says what goes along."""
+"""Actions on selected polls: close, reopen, clear the ballots, delete. Each is confirmed on a page of its own."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -13,54 +13,60 @@ from polls.web.http.forms import read_form
 from polls.web.http.numbers import number
 from polls.web.http.redirects import local_path
 from polls.web.keys import DATABASE
-from polls.web.pages.private import AdminPollView, AdminView
+from polls.web.pages.flash import Flash
+from polls.web.pages.private import EditablePollView, SignedInView
 
 Action = Callable[[Database, Person, Sequence[int]], Awaitable[int]]
 
-DEEDS: dict[str, Action] = {
+ACTIONS: dict[str, Action] = {
     "close": editing.close,
     "reopen": editing.reopen,
     "clear": editing.clear,
     "delete": editing.delete,
 }
-_DONE = {"close": "closed", "reopen": "reopened", "clear": "cleared", "delete": "deleted"}
+_FLASHES = {"close": "closed", "reopen": "reopened", "clear": "cleared", "delete": "deleted"}
 
 
-class ConfirmView(AdminView):
-    """A deed that is done when it has been asked for twice."""
+class ConfirmView(SignedInView):
+    """An action on polls with a confirmation page before it."""
 
-    def ask(self, deed: str, polls: Sequence[Poll], *, back: str, here: str) -> web.Response:
-        """Say what the deed would do to `polls`, and ask."""
-        action = self.request.path
-        return self.show("admin/confirm.html", deed=deed, polls=polls, back=back, here=here, action=action)
+    def show_confirmation(self, action: str, polls: Sequence[Poll], *, back: str, here: str) -> web.Response:
+        """Ask whether to run `action` on `polls`; `back` is the URL to return to."""
+        return self.show(
+            "admin/confirm.html", action=action, polls=polls, back=back, here=here, form_url=self.request.path
+        )
 
-    async def do(self, deed: str, question_ids: Sequence[int], back: str) -> web.Response:
-        """Do it, and go back."""
-        count = await DEEDS[deed](self.request.app[DATABASE], self.person, question_ids)
-        return self.go(back, flash=_DONE[deed], about=count) if count else self.go(back, flash=f"not-{_DONE[deed]}")
+    async def run(self, action: str, question_ids: Sequence[int], back: str) -> web.Response:
+        """Run `action` and redirect to `back` with the number of polls that it changed."""
+        count = await ACTIONS[action](self.request.app[DATABASE], self.person, question_ids)
+        kind = _FLASHES[action]
+        return self.redirect(back, Flash(kind, count) if count else Flash(f"not-{kind}"))
 
 
 class SelectionView(ConfirmView):
-    """The polls that were ticked in the list."""
+    """The action on the polls that are ticked in the list."""
 
     async def post(self) -> web.StreamResponse:
         form = await read_form(self.request)
-        deed, back = form.get("do", ""), local_path(form.get("back", ""), self.url("admin"))
+        action, back = form.get("do", ""), local_path(form.get("back", ""), self.url("admin"))
         ids = sorted({id_ for value in form.getall("poll", []) if (id_ := number(value))})
-        if deed not in DEEDS or not ids or len(ids) > PAGE_SIZE:
-            return self.go(back, flash="nothing-selected")
+        if action not in ACTIONS or not ids or len(ids) > PAGE_SIZE:
+            return self.redirect(back, Flash("nothing-selected"))
         if form.get("sure", "") == "yes":
-            return await self.do(deed, ids, back)
+            return await self.run(action, ids, back)
         polls = await questions.find_all(self.request.app[DATABASE], ids)
-        return self.ask(deed, [poll for poll in polls if self.person.may_edit(poll)], back=back, here=back)
+        return self.show_confirmation(
+            action, [poll for poll in polls if self.person.may_edit(poll)], back=back, here=back
+        )
 
 
-class DeleteView(ConfirmView, AdminPollView):
-    """The end of a poll."""
+class DeleteView(ConfirmView, EditablePollView):
+    """The deletion of one poll."""
 
     async def get(self) -> web.StreamResponse:
-        return self.ask("delete", [await self.find()], back=self.url("admin"), here=self.request.path)
+        poll = await self.find_poll()
+        return self.show_confirmation("delete", [poll], back=self.url("admin"), here=self.request.path)
 
     async def post(self) -> web.StreamResponse:
-        await self.find()
-        return await self.do("delete", [self.question_id], self.url("admin"))
+        await self.find_poll()
+        return await self.run("delete", [self.question_id], self.url("admin"))

@@ -1,4 +1,4 @@
-"""Who did what, and when."""
+"""History pages: of all polls and accounts, and of one poll."""
 
 from typing import Any
 
@@ -8,16 +8,20 @@ from polls.domain.errors import PollNotFound
 from polls.storage import history, questions
 from polls.web.http.numbers import number
 from polls.web.keys import DATABASE
-from polls.web.pages.private import AdminPollView, AdminView
+from polls.web.pages.base import AboutPoll
+from polls.web.pages.private import SignedInView
 
 PAGE_SIZE = 100
 
 
-class _EntriesView(AdminView):
-    """Entries, newest first, a hundred a page."""
+class _EntriesView(SignedInView):
+    """A page of history entries, newest first."""
 
     async def entries(self, subject: str | None) -> dict[str, Any]:
-        """What the template needs. Raises HTTPNotFound for a page that there isn't."""
+        """Return the template's context: the entries of `subject` (None: of all) on the page in the URL.
+
+        Raises HTTPNotFound for a page that doesn't exist.
+        """
         page = number(self.request.query.get("page", "1"))
         if page is None:
             raise web.HTTPNotFound
@@ -30,7 +34,7 @@ class _EntriesView(AdminView):
 
 
 class HistoryView(_EntriesView):
-    """All that was done."""
+    """The history of all polls and accounts."""
 
     async def get(self) -> web.StreamResponse:
         if not self.person.may_see_all:
@@ -38,8 +42,8 @@ class HistoryView(_EntriesView):
         return self.show("admin/history.html", poll=None, question_id=None, **await self.entries(None))
 
 
-class PollHistoryView(_EntriesView, AdminPollView):
-    """What was done to a poll, which may be gone."""
+class PollHistoryView(_EntriesView, AboutPoll):
+    """The history of one poll, which may have been deleted."""
 
     async def get(self) -> web.StreamResponse:
         entries = await self.entries(history.of_poll(self.question_id))

@@ -1,58 +1,49 @@
-"""What the address of the admin's list asks for: words, dates, states, an order, a page. Nonsense is passed over."""
+"""The query string of the admin's list: search words, filters, sort order, page. Invalid values are ignored."""
 
-from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import date, datetime, tzinfo
 from enum import StrEnum
 from typing import TypeVar
 
 from polls.domain.draft import legible
-from polls.domain.poll import FIRST_DAY, LAST_DAY, State
-from polls.storage.listing import Column, Key, Period, PollFilter
+from polls.domain.poll import State
+from polls.storage.listing import Column, Key, PollFilter
+from polls.web.admin.periods import DateFilter, period_of, period_of_filter
 from polls.web.http.numbers import number
 
 _Member = TypeVar("_Member", bound=StrEnum)
 
 _DEFAULT_ORDER = (Key(Column.PUBLISHED, descending=True),)
-_LONGEST = 200  # characters that are looked for
-
-
-class Dates(StrEnum):
-    """When polls were published, as the filter has it."""
-
-    TODAY = "today"
-    PAST_7_DAYS = "past7days"
-    THIS_MONTH = "month"
-    THIS_YEAR = "year"
+_MAX_LENGTH = 200  # characters of the search words
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to list. `within` is a year, or with a month, or with a day: as far as the reader went into the calendar."""
+    """What to list. `within` is the part of the calendar that is selected: (year,), (year, month) or all three."""
 
     words: str = ""
-    dates: Dates | None = None
+    dates: DateFilter | None = None
     state: State | None = None
     within: tuple[int, ...] = ()
     order: tuple[Key, ...] = _DEFAULT_ORDER
     page: int = 1
 
     @classmethod
-    def read(cls, parameters: Mapping[str, str]) -> "Query":
-        """What the parameters of an address say."""
+    def parse(cls, parameters: Mapping[str, str]) -> "Query":
+        """Parse the parameters of a URL."""
         return cls(
-            words=legible(parameters.get("q", "")).strip()[:_LONGEST],
-            dates=_member(Dates, parameters.get("date")),
-            state=_member(State, parameters.get("state")),
-            within=_within(parameters.get("in", "")),
-            order=_order(parameters.get("sort", "")) or _DEFAULT_ORDER,
+            words=legible(parameters.get("q", "")).strip()[:_MAX_LENGTH],
+            dates=_parse_member(DateFilter, parameters.get("date")),
+            state=_parse_member(State, parameters.get("state")),
+            within=_parse_within(parameters.get("in", "")),
+            order=_parse_order(parameters.get("sort", "")) or _DEFAULT_ORDER,
             page=number(parameters.get("page", "1")) or 1,
         )
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The same, for an address; what is as always is left out."""
+        """The parameters for a URL, without those that have their default value."""
         parameters = {
             "q": self.words,
             "date": self.dates,
@@ -66,98 +57,52 @@ class Query:
         return {name: str(value) for name, value in parameters.items() if value}
 
     def replace(self, **changes: object) -> "Query":
-        """The first page of the same list with some of it changed."""
+        """Return a copy with `changes`, on the first page unless they name one."""
         return replace(self, **{"page": 1, **changes})  # type: ignore[arg-type]
 
-    def place_in_order(self, column: Column) -> int | None:
-        """Which of the columns that it is sorted by this one is, from 1."""
+    def sort_rank(self, column: Column) -> int | None:
+        """Return the rank of `column` in the sort order, from 1; None if the list isn't sorted by it."""
         columns = [key.column for key in self.order]
         return columns.index(column) + 1 if column in columns else None
 
     def is_descending(self, column: Column) -> bool:
-        """Whether it is sorted downwards by this column."""
+        """Return whether the list is sorted by `column`, descending."""
         return Key(column, descending=True) in self.order
 
     def sorted_by(self, column: Column) -> "Query":
-        """Sorted by this column first, in the other direction if it was sorted by it already."""
-        is_first_time = self.place_in_order(column) is None
-        key = Key(column, descending=not is_first_time and not self.is_descending(column))
+        """Return a copy sorted by `column` first: ascending, or in the other direction if it was a sort key already."""
+        is_new = self.sort_rank(column) is None
+        key = Key(column, descending=not is_new and not self.is_descending(column))
         return self.replace(order=(key, *(other for other in self.order if other.column is not column)))
 
     def not_sorted_by(self, column: Column) -> "Query":
-        """No longer sorted by this column."""
+        """Return a copy that isn't sorted by `column`."""
         return self.replace(order=tuple(key for key in self.order if key.column is not column) or _DEFAULT_ORDER)
 
-    def wanted(self, now: datetime, zone: tzinfo) -> PollFilter:
-        """The same in moments: what the days of `zone` are at `now`."""
+    def to_filter(self, now: datetime, zone: tzinfo) -> PollFilter:
+        """Return the filter for the database; days begin at midnight in `zone`, and `now` decides which is today."""
         periods = []
         if self.dates is not None:
-            periods.append(_period(self.dates, now.astimezone(zone).date(), zone))
+            periods.append(period_of_filter(self.dates, now.astimezone(zone).date(), zone))
         if self.within:
             periods.append(period_of(self.within, zone))
         return PollFilter(now, tuple(periods), self.state, self.words, self.order)
 
 
-def period_of(within: tuple[int, ...], zone: tzinfo) -> Period:
-    """A year, a month of a year, or a day of a month, as it is in `zone`."""
-    year, *rest = within
-    match rest:
-        case []:
-            first, last = date(year, 1, 1), date(year, 12, 31)
-        case [month]:
-            first, last = date(year, month, 1), date(year, month, monthrange(year, month)[1])
-        case _:
-            first = last = date(year, *rest)
-    return _days(first, last, zone)
+def _parse_member(members: type[_Member], text: str | None) -> _Member | None:
+    return members(text) if text in set(members) else None
 
 
-def subperiods(within: tuple[int, ...], years: range) -> list[tuple[int, ...]]:
-    """What lies in a part of the calendar: the `years`, the months of a year, the days of a month."""
-    match within:
-        case ():
-            return [(year,) for year in years]
-        case (year,):
-            return [(year, month) for month in range(1, 13)]
-        case (year, month):
-            return [(year, month, day) for day in range(1, monthrange(year, month)[1] + 1)]
-    return []
-
-
-def _period(dates: Dates, today: date, zone: tzinfo) -> Period:
-    match dates:
-        case Dates.TODAY:
-            return _days(today, today, zone)
-        case Dates.PAST_7_DAYS:
-            return _days(today - timedelta(days=7), today, zone)
-        case Dates.THIS_MONTH:
-            return period_of((today.year, today.month), zone)
-        case Dates.THIS_YEAR:
-            return period_of((today.year,), zone)
-
-
-def _days(first: date, last: date, zone: tzinfo) -> Period:
-    """From the beginning of the first day to the end of the last."""
-    return Period(_beginning(first, zone), _beginning(min(last, LAST_DAY) + timedelta(days=1), zone))
-
-
-def _beginning(day: date, zone: tzinfo) -> datetime:
-    return datetime.combine(max(FIRST_DAY, day), time(0), zone).astimezone(UTC)
-
-
-def _member(choices: type[_Member], text: str | None) -> _Member | None:
-    return choices(text) if text in set(choices) else None
-
-
-def _order(text: str) -> tuple[Key, ...]:
+def _parse_order(text: str) -> tuple[Key, ...]:
     keys: dict[Column, Key] = {}
     for part in text.split(",")[: len(Column)]:
-        column = _member(Column, part.removeprefix("-"))
+        column = _parse_member(Column, part.removeprefix("-"))
         if column is not None:
             keys.setdefault(column, Key(column, descending=part.startswith("-")))
     return tuple(keys.values())
 
 
-def _within(text: str) -> tuple[int, ...]:
+def _parse_within(text: str) -> tuple[int, ...]:
     parts = [number(part) for part in text.split("-")]
     if None in parts or len(parts) > 3:
         return ()

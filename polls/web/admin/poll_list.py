@@ -1,4 +1,4 @@
-"""The list of polls, for those who look after them."""
+"""The admin's list of polls."""
 
 import asyncio
 from datetime import datetime
@@ -9,19 +9,75 @@ from yarl import URL
 
 from polls.domain.poll import State
 from polls.storage import clock, listing
-from polls.storage.listing import MOST_COUNTED, Column, PollRow
-from polls.web.admin.list_query import Dates, Query, period_of, subperiods
+from polls.storage.listing import MOST_COUNTED, Column, PollFilter, PollRow
+from polls.web.admin.list_query import Query
+from polls.web.admin.periods import DateFilter, period_of, subperiods
 from polls.web.keys import CONFIG, DATABASE
 from polls.web.pages.languages import Language
-from polls.web.pages.private import AdminView, PrivateView
+from polls.web.pages.private import PrivateView, SignedInView
 
 PAGE_SIZE = 100
 
-_MOST_YEARS = 100  # the newest, where there are polls of more
+_MAX_YEARS = 100  # in the calendar: the latest ones
 
 
-class Row(NamedTuple):
-    """A line of the list. It is made here, since a template takes ten times as long for each call in it."""
+class ListView(SignedInView):
+    """All polls, public or not: filtered, searched, sorted, PAGE_SIZE a page."""
+
+    async def get(self) -> web.StreamResponse:
+        if not self.person.may_see_all:
+            raise web.HTTPForbidden
+        database, zone = self.request.app[DATABASE], self.request.app[CONFIG].site.zone
+        query = Query.parse(self.request.query)
+        poll_filter = query.to_filter(await clock.now(database), zone)
+        poll_filter, count = await listing.prefetch_matches(database, poll_filter)
+        skip = (query.page - 1) * PAGE_SIZE
+        found, calendar = await asyncio.gather(
+            listing.page(database, poll_filter, skip=skip, limit=PAGE_SIZE + 1),
+            self._calendar(query, poll_filter),
+        )
+        if query.page > 1 and not found:  # the polls of this page may have been deleted since the link was made
+            return self.redirect(self._list_url(query.replace()))
+        return self.show(
+            "admin/poll_list.html",
+            query=query,
+            rows=[_list_row(row, poll_filter.now, self.language) for row in found[:PAGE_SIZE]],
+            count=min(count, MOST_COUNTED),
+            is_more=count > MOST_COUNTED,
+            has_next=len(found) > PAGE_SIZE,
+            calendar=calendar,
+            columns=list(Column),
+            states=list(State),
+            dates=list(DateFilter),
+            list_url=self._list_url,
+            here=str(self.request.rel_url),
+        )
+
+    async def _calendar(self, query: Query, poll_filter: PollFilter) -> list[tuple[int, ...]]:
+        """Return the years with matching polls, or the months or days of the part that `query` has selected."""
+        database, zone = self.request.app[DATABASE], self.request.app[CONFIG].site.zone
+        span = await listing.span(database)
+        if span is None:
+            return []
+        first, last = (moment.astimezone(zone).year for moment in (span.start, span.end))
+        parts = subperiods(query.within, range(max(first, last + 1 - _MAX_YEARS), last + 1))
+        periods = {period_of(part, zone): part for part in parts}
+        found = await listing.periods_with_polls(database, poll_filter, list(periods))
+        return [periods[period] for period in found]
+
+    def _list_url(self, query: Query) -> str:
+        return str(URL(self.url("admin")).with_query(query.parameters))
+
+
+class AdminRedirectView(PrivateView):
+    """A redirect from /admin to /admin/."""
+
+    async def get(self) -> web.StreamResponse:
+        return self.redirect(self.url("admin"))
+
+
+class _ListRow(NamedTuple):
+    """A row of the list, formatted here because function calls in a template take ten times as long."""
 
     id: int
     text: str
@@ -33,69 +89,15 @@ class Row(NamedTuple):
     ballots: str
 
 
-class EntranceView(PrivateView):
-    """The address that people type: the list's without its last stroke."""
-
-    async def get(self) -> web.StreamResponse:
-        return self.go(self.url("admin"))
-
-
-class ListView(AdminView):
-    """All polls, public or not: filtered, searched, sorted, a hundred a page."""
-
-    async def get(self) -> web.StreamResponse:
-        if not self.person.may_see_all:
-            raise web.HTTPForbidden
-        database, zone = self.request.app[DATABASE], self.request.app[CONFIG].site.zone
-        query = Query.read(self.request.query)
-        wanted, count = await listing.prefetch_matches(database, query.wanted(await clock.now(database), zone))
-        skip = (query.page - 1) * PAGE_SIZE
-        found, calendar = await asyncio.gather(
-            listing.page(database, wanted, skip=skip, limit=PAGE_SIZE + 1),
-            self._calendar(query, wanted),
-        )
-        if query.page > 1 and not found:  # those that stood here may have been deleted just now
-            return self.go(self._address(query.replace()))
-        return self.show(
-            "admin/poll_list.html",
-            query=query,
-            rows=[_row(listed, wanted.now, self.language) for listed in found[:PAGE_SIZE]],
-            count=min(count, MOST_COUNTED),
-            is_more=count > MOST_COUNTED,
-            has_next=len(found) > PAGE_SIZE,
-            calendar=calendar,
-            columns=list(Column),
-            states=list(State),
-            dates=list(Dates),
-            address=self._address,
-            here=str(self.request.rel_url),
-        )
-
-    def _address(self, query: Query) -> str:
-        return str(URL(self.url("admin")).with_query(query.parameters))
-
-    async def _calendar(self, query: Query, wanted: listing.PollFilter) -> list[tuple[int, ...]]:
-        """The years in which polls were published that are wanted; or the months, or the days, where the reader is."""
-        database, zone = self.request.app[DATABASE], self.request.app[CONFIG].site.zone
-        span = await listing.span(database)
-        if span is None:
-            return []
-        first, last = (moment.astimezone(zone).year for moment in (span.start, span.end))
-        parts = subperiods(query.within, range(max(first, last + 1 - _MOST_YEARS), last + 1))
-        periods = {period_of(part, zone): part for part in parts}
-        found = await listing.periods_with_polls(database, wanted, list(periods))
-        return [periods[period] for period in found]
-
-
-def _row(listed: PollRow, now: datetime, language: Language) -> Row:
-    question = listed.question
-    return Row(
+def _list_row(row: PollRow, now: datetime, language: Language) -> _ListRow:
+    question = row.question
+    return _ListRow(
         question.id,
         question.text,
         question.pub_date.isoformat(),
         f"{language.date(question.pub_date)}, {language.time(question.pub_date)}",
         question.was_published_recently(now),
         question.state(now),
-        listed.has_choices,
-        language.number(listed.ballots),
+        row.has_choices,
+        language.number(row.ballots),
     )

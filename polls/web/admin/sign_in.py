@@ -1,4 +1,4 @@
-"""Signing in, and out."""
+"""Signing in and out."""
 
 from aiohttp import web
 
@@ -8,45 +8,36 @@ from polls.web.http.forms import line, read_form
 from polls.web.http.forwarded import client_network
 from polls.web.http.redirects import local_path
 from polls.web.keys import DATABASE, PASSWORDS
-from polls.web.pages.private import AdminView, PrivateView
+from polls.web.pages.private import PrivateView, SignedInView
 from polls.web.pages.problems import Problem, wants_json, wording
 from polls.web.pages.session import account_of, delete_session_cookie, set_session_cookie, token_of
 
 
 class SignInView(PrivateView):
-    """The sign-in. Whatever is wrong with a name and a password, it says the same."""
+    """The sign-in form. Every failure gets the same answer, so that it doesn't reveal which user names exist."""
 
     async def get(self) -> web.StreamResponse:
-        go_on = local_path(self.request.query.get("next"), self.url("admin"))
+        next_url = local_path(self.request.query.get("next"), self.url("admin"))
         if await account_of(self.request):
-            return self.go(go_on)
-        return await self._ask(next=go_on)
+            return self.redirect(next_url)
+        return await self._show_form(next=next_url)
 
     async def post(self) -> web.StreamResponse:
         database, form = self.request.app[DATABASE], await read_form(self.request)
-        go_on = local_path(form.get("next", ""), self.url("admin"))
+        next_url = local_path(form.get("next", ""), self.url("admin"))
         username, password = line(form, "username"), form.get("password", "")
         try:
-            proof = await sessions.authenticate(
+            credentials = await sessions.authenticate(
                 database, self.request.app[PASSWORDS], username, password, client_network=client_network(self.request)
             )
-            token = await sessions.begin(database, proof, before=token_of(self.request))
+            token = await sessions.begin(database, credentials, before=token_of(self.request))
         except (SignInFailed, TooManyAttempts) as error:
-            return await self._refuse(error, next=go_on, username=username)
-        response = self.go(go_on)
+            return await self._refuse(error, next=next_url, username=username)
+        response = self.redirect(next_url)
         set_session_cookie(self.request, response, token)
         return response
 
-    async def _refuse(self, error: SignInFailed | TooManyAttempts, **context: str) -> web.Response:
-        if wants_json(self.request):
-            raise error
-        problem = wording(error, self.language)
-        response = await self._ask(status=problem.status, problem=problem, **context)
-        if isinstance(error, TooManyAttempts):
-            response.headers["Retry-After"] = str(error.seconds)
-        return response
-
-    async def _ask(
+    async def _show_form(
         self, *, status: int = 200, problem: Problem | None = None, username: str = "", **context: str
     ) -> web.Response:
         return self.show(
@@ -59,9 +50,18 @@ class SignInView(PrivateView):
             **context,
         )
 
+    async def _refuse(self, error: SignInFailed | TooManyAttempts, **context: str) -> web.Response:
+        if wants_json(self.request):
+            raise error
+        problem = wording(error, self.language)
+        response = await self._show_form(status=problem.status, problem=problem, **context)
+        if isinstance(error, TooManyAttempts):
+            response.headers["Retry-After"] = str(error.seconds)
+        return response
 
-class SignOutView(AdminView):
-    """The end of a session: of this one, or of all that the account has."""
+
+class SignOutView(SignedInView):
+    """Signing out: ends this session, or all sessions of the account."""
 
     async def post(self) -> web.StreamResponse:
         form = await read_form(self.request)
@@ -70,6 +70,6 @@ class SignOutView(AdminView):
             await accounts.end_sessions(database, self.person, self.account.id)
         elif token := token_of(self.request):
             await sessions.end(database, token)
-        response = self.go(self.url("index"))
+        response = self.redirect(self.url("index"))
         delete_session_cookie(self.request, response)
         return response

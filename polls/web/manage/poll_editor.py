@@ -1,6 +1,5 @@
-"""Adding polls, and changing them."""
+"""Views of the form that adds and edits polls."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import tzinfo
 
@@ -14,61 +13,65 @@ from polls.storage.clock import now
 from polls.storage.history import of_poll
 from polls.web.http.forms import read_form
 from polls.web.keys import CONFIG, DATABASE
-from polls.web.manage.poll_form import (
-    MOST_BYTES,
-    PollForm,
-    blank,
-    drafted,
-    filled,
-    merged,
-    typed,
-    votes_by_row,
-    written,
-)
-from polls.web.pages.private import AdminPollView, AdminView
+from polls.web.manage.datetime_fields import format_moment
+from polls.web.manage.form_parser import MAX_BYTES, parse_form
+from polls.web.manage.form_validation import to_draft
+from polls.web.manage.poll_form import PollForm, new_poll_form, poll_form, rebase, votes_by_row
+from polls.web.pages.flash import Flash
+from polls.web.pages.private import EditablePollView, SignedInView
 
-_MOST_TOLD = 20  # of the changes that somebody else has made meanwhile
+_MAX_ENTRIES = 20  # of history, in an edit conflict
 
 
-class _FormView(AdminView):
+class _PollFormView(SignedInView):
     """The form of a poll."""
 
     @property
     def zone(self) -> tzinfo:
-        """The time zone in which dates are typed."""
+        """The time zone of the dates in the form."""
         return self.request.app[CONFIG].site.zone
 
-    async def save(self, form: PollForm, draft: Draft) -> int:
-        """Save what the form means, and return the poll's id."""
+    async def load_poll(self) -> Poll | None:
+        """Return the poll to edit, None for a new one. Raises PollNotFound, HTTPForbidden."""
         raise NotImplementedError
 
-    async def poll(self) -> Poll | None:
-        """The poll that the form changes, None where it adds one."""
+    async def save(self, form: PollForm, draft: Draft) -> int:
+        """Save the draft and return the poll's id. Raises ChoicesHaveVotes, PollEdited."""
         raise NotImplementedError
+
+    def url_after_saving(self, action: str, question_id: int) -> str:
+        """Return where to redirect after saving with the button `action`."""
+        match action:
+            case "continue":
+                return self.url("admin_poll", slug=str(question_id))
+            case "another":
+                return self.url("admin_add")
+        return self.url("admin")
 
     async def post(self) -> web.StreamResponse:
-        poll = await self.poll()
-        fields = await read_form(self.request, most=MOST_BYTES)
-        form, deed = typed(fields), fields.get("do", "")
-        if aided := await self._aided(form, deed):
-            return self.ask(aided, poll)
-        draft, faults = drafted(form, poll, self.zone, self.language)
+        poll = await self.load_poll()
+        fields = await read_form(self.request, most=MAX_BYTES)
+        form, action = parse_form(fields), fields.get("do", "")
+        if changed := await self._apply_button(form, action):
+            return self.show_form(changed, poll)
+        draft, errors = to_draft(form, poll, self.zone, self.language)
         if draft is None:
-            return self.ask(form, poll, status=400, faults=faults)
+            return self.show_form(form, poll, status=400, errors=errors)
         try:
             question_id = await self.save(form, draft)
         except ChoicesHaveVotes as error:
-            return self.ask(form, poll, status=409, at_risk=error.votes)
+            return self.show_form(form, poll, status=409, at_risk=error.votes)
         except PollEdited:
-            return await self._tell_what_changed(form)
-        flash = "added" if poll is None else "saved"
-        if deed == "continue":
-            return self.go(self.url("admin_poll", slug=str(question_id)), flash=flash, about=question_id)
-        return self.go(self.url("admin_add" if deed == "another" else "admin"), flash=flash, about=question_id)
+            return await self._show_conflict(form)
+        flash = Flash("added" if poll is None else "saved", question_id)
+        return self.redirect(self.url_after_saving(action, question_id), flash)
 
-    def ask(self, form: PollForm, poll: Poll | None, *, status: int = 200, **context: object) -> web.Response:
-        """Show the form."""
-        no_faults: Mapping[str, str] = {}
+    def show_form(self, form: PollForm, poll: Poll | None, *, status: int = 200, **context: object) -> web.Response:
+        """Show the form.
+
+        `context` may have `errors` by field, `at_risk`: {id of a removed choice: its votes}, and `conflict`: the
+        poll as it was saved since, with the history entries of that.
+        """
         return self.show(
             "manage/poll_form.html",
             status=status,
@@ -79,67 +82,66 @@ class _FormView(AdminView):
                 "first_day": FIRST_DAY,
                 "last_day": LAST_DAY,
                 "zone": self.request.app[CONFIG].site.time_zone,
-                "faults": no_faults,
+                "errors": {},
                 "at_risk": {},
-                "meanwhile": None,
+                "conflict": None,
                 "here": self.request.path,
                 **context,
             },
         )
 
-    async def _aided(self, form: PollForm, deed: str) -> PollForm | None:
-        """The form with what one of its helping buttons does; these save nothing, and need no script."""
-        if deed == "add_choice":
-            return form.with_another_slot
-        help_, _, where = deed.partition(".")
-        if help_ not in {"today", "now"} or where not in {"published", "closes"}:
-            return None
-        here, when = written(await now(self.request.app[DATABASE]), self.zone), getattr(form, where)
-        when = replace(when, date=here.date) if help_ == "today" else replace(when, time=here.time)
-        return replace(form, **{where: when})
+    async def _apply_button(self, form: PollForm, action: str) -> PollForm | None:
+        """Return the form changed by the button "add_choice", "today.closes" ...; None for a button that saves.
 
-    async def _tell_what_changed(self, form: PollForm) -> web.Response:
-        """Show the form as it was typed, beside what somebody else has saved meanwhile."""
-        poll = await self.poll()
-        assert poll is not None  # noqa: S101 - a poll that isn't there raises PollNotFound
+        A script does the same in the browser; these make the form work without it.
+        """
+        if action == "add_choice":
+            return form.with_another_slot
+        what, _, field = action.partition(".")
+        if what not in {"today", "now"} or field not in {"published", "closes"}:
+            return None
+        current, value = format_moment(await now(self.request.app[DATABASE]), self.zone), getattr(form, field)
+        value = replace(value, date=current.date) if what == "today" else replace(value, time=current.time)
+        return replace(form, **{field: value})
+
+    async def _show_conflict(self, form: PollForm) -> web.Response:
+        """Show the form as it was posted, beside what was saved since it was loaded."""
+        poll = await self.load_poll()
+        assert poll is not None  # noqa: S101 - a poll that was deleted raises PollNotFound
         entries = await history.latest(
             self.request.app[DATABASE],
             subject=of_poll(poll.question.id),
             after_edition=form.edition,
-            limit=_MOST_TOLD,
+            limit=_MAX_ENTRIES,
         )
-        return self.ask(
-            merged(form, poll),
-            poll,
-            status=409,
-            meanwhile={"entries": entries, "saved": filled(poll, self.zone)},
-        )
+        conflict = {"entries": entries, "saved": poll_form(poll, self.zone)}
+        return self.show_form(rebase(form, poll), poll, status=409, conflict=conflict)
 
 
-class AddView(_FormView):
-    """A new poll."""
+class AddView(_PollFormView):
+    """The form that adds a poll."""
 
     async def get(self) -> web.StreamResponse:
-        await self.poll()
-        return self.ask(blank(await now(self.request.app[DATABASE]), self.zone), None)
+        await self.load_poll()
+        return self.show_form(new_poll_form(await now(self.request.app[DATABASE]), self.zone), None)
 
-    async def poll(self) -> None:
+    async def load_poll(self) -> None:
         if not self.person.may_add:
             raise web.HTTPForbidden
 
-    async def save(self, form: PollForm, draft: Draft) -> int:  # noqa: ARG002 - there is no edition yet
+    async def save(self, form: PollForm, draft: Draft) -> int:  # noqa: ARG002 - a new poll has no edition
         return await editing.add(self.request.app[DATABASE], self.person, draft)
 
 
-class ChangeView(_FormView, AdminPollView):
-    """A poll that there is."""
+class ChangeView(_PollFormView, EditablePollView):
+    """The form that edits a poll."""
 
     async def get(self) -> web.StreamResponse:
-        poll = await self.find()
-        return self.ask(filled(poll, self.zone), poll)
+        poll = await self.find_poll()
+        return self.show_form(poll_form(poll, self.zone), poll)
 
-    async def poll(self) -> Poll:
-        return await self.find()
+    async def load_poll(self) -> Poll:
+        return await self.find_poll()
 
     async def save(self, form: PollForm, draft: Draft) -> int:
         await editing.change(

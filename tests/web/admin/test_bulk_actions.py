@@ -1,4 +1,4 @@
-"""What is done to several polls at once: each deed asks first, says what goes with it, and is written down."""
+"""Actions on selected polls: each needs a confirmation that says what is removed, and is recorded in history."""
 
 import asyncio
 from datetime import timedelta
@@ -17,8 +17,8 @@ SELECTED = "/admin/polls/selected"
 
 
 @pytest.fixture
-def three(ask: Ask) -> None:
-    """One that is open, one that has closed, one that is scheduled."""
+def three_polls(ask: Ask) -> None:
+    """An open, a closed and a scheduled poll."""
     ask("Tea?", "Yes", "No", votes=(2, 1))
     ask("Coffee?", "Yes", "No", closed=timedelta(hours=1), votes=(4, 0))
     ask("Juice?", "Yes", "No", ago=-timedelta(days=1))
@@ -29,15 +29,15 @@ async def select(browser: Client, do: str, *ids: int, **more: str) -> Any:
     return await browser.post(SELECTED, data=sent, allow_redirects=False)
 
 
-async def confirm(browser: Client, asked: Any) -> str:
-    """Say yes, and return what the next page says."""
-    response = await browser.post(SELECTED, data=fields(parse(await asked.text()), SELECTED))
+async def confirm(browser: Client, confirmation: Any) -> str:
+    """Confirm the action and return the message on the next page."""
+    response = await browser.post(SELECTED, data=fields(parse(await confirmation.text()), SELECTED))
     (flash,) = find(parse(await response.text()), "p", class_="flash")
     return words(flash)
 
 
-def ends(database: Connection) -> list[bool]:
-    """Of each poll whether it has ended."""
+def ended_polls(database: Connection) -> list[bool]:
+    """Return for each poll whether it has ended."""
     with database.cursor() as cursor:
         cursor.execute("SELECT coalesce(closes_at <= clock_timestamp(), false) FROM question ORDER BY id")
         return [ended for (ended,) in cursor.fetchall()]
@@ -51,55 +51,53 @@ def history(database: Connection) -> list[Any]:
         return cursor.fetchall()
 
 
-@pytest.mark.usefixtures("three")
+@pytest.mark.usefixtures("three_polls")
 @pytest.mark.parametrize("do", ["close", "reopen", "clear", "delete"])
-async def test_nothing_is_done_before_somebody_has_said_yes(ada: Client, database: Connection, do: str) -> None:
-    asked = await select(ada, do, 1, 2, 3, back="/admin/?sort=text")
+async def test_nothing_is_done_before_the_confirmation(ada: Client, database: Connection, do: str) -> None:
+    response = await select(ada, do, 1, 2, 3, back="/admin/?sort=text")
 
-    page = parse(await asked.text())
-    assert asked.status == 200
+    page = parse(await response.text())
+    assert response.status == 200
     shown = words(find(page, "main")[0])
     for words_ in ("Tea?", "2 choices · 3 ballots", "Coffee?", "2 choices · 4 ballots", "Juice?"):
         assert words_ in shown
     assert fields(page, SELECTED)["back"] == "/admin/?sort=text"
-    assert ends(database) == [False, True, False]
+    assert ended_polls(database) == [False, True, False]
     assert history(database) == []
 
 
-@pytest.mark.usefixtures("three")
-async def test_open_polls_are_closed_now(
-    ada: Client, database: Connection, client: Client, caught_up: CaughtUp
-) -> None:
-    said = await confirm(ada, await select(ada, "close", 1, 2, 3))
+@pytest.mark.usefixtures("three_polls")
+async def test_open_polls_are_closed(ada: Client, database: Connection, client: Client, caught_up: CaughtUp) -> None:
+    message = await confirm(ada, await select(ada, "close", 1, 2, 3))
 
-    assert said == "One poll was closed."
-    assert ends(database) == [True, True, False]
+    assert message == "One poll was closed."
+    assert ended_polls(database) == [True, True, False]
     await caught_up(client)
     assert "This poll closed on" in await (await client.get("/poll/1")).text()
     assert (await client.post("/poll/1/vote", data={"choice": "1"})).status == 403
     assert [entry[:3] for entry in history(database)] == [("admin:ada", "closed", "poll:1")]
 
 
-@pytest.mark.usefixtures("three")
+@pytest.mark.usefixtures("three_polls")
 async def test_closed_polls_are_reopened(
     ada: Client, database: Connection, client: Client, caught_up: CaughtUp
 ) -> None:
-    said = await confirm(ada, await select(ada, "reopen", 1, 2, 3))
+    message = await confirm(ada, await select(ada, "reopen", 1, 2, 3))
 
-    assert said == "One poll was reopened."
-    assert ends(database) == [False, False, False]
+    assert message == "One poll was reopened."
+    assert ended_polls(database) == [False, False, False]
     await caught_up(client)
     assert (await client.post("/poll/2/vote", data={"choice": "3"}, allow_redirects=False)).status == 303
     assert [entry[:3] for entry in history(database)] == [("admin:ada", "reopened", "poll:2")]
 
 
-@pytest.mark.usefixtures("three")
-async def test_ballots_are_cleared_after_a_rehearsal(
+@pytest.mark.usefixtures("three_polls")
+async def test_ballots_are_cleared(
     ada: Client, database: Connection, client: Client, caught_up: CaughtUp, postgres: Postgres
 ) -> None:
-    said = await confirm(ada, await select(ada, "clear", 1, 3))
+    message = await confirm(ada, await select(ada, "clear", 1, 3))
 
-    assert said == "The ballots of one poll were cleared."
+    assert message == "The ballots of one poll were cleared."
     await caught_up(client)
     assert "0 votes in all" in await (await client.get("/poll/1/results")).text()
     assert "4 votes in all" in await (await client.get("/poll/2/results")).text()
@@ -108,10 +106,10 @@ async def test_ballots_are_cleared_after_a_rehearsal(
         assert all(poll.is_exact for poll in recount(connection))
 
 
-async def test_a_cleared_poll_misleads_nobody(
+async def test_a_cleared_poll_no_longer_says_that_it_was_edited(
     ada: Client, database: Connection, client: Client, caught_up: CaughtUp, ask: Ask
 ) -> None:
-    """What was edited when there were votes, and has none any more, is as good as new: in memory, too."""
+    """Neither in the database nor in the cache: without votes no edit can have misled a voter."""
     ask("Tea?", "Yes", "No", votes=(2, 1))
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET question_text = 'Coffee?'")
@@ -125,24 +123,24 @@ async def test_a_cleared_poll_misleads_nobody(
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.usefixtures("three")
-async def test_polls_are_deleted_with_all_that_belongs_to_them_but_their_history(
+@pytest.mark.usefixtures("three_polls")
+async def test_polls_are_deleted_with_everything_except_their_history(
     ada: Client, database: Connection, client: Client, caught_up: CaughtUp
 ) -> None:
-    said = await confirm(ada, await select(ada, "delete", 1, 3))
+    message = await confirm(ada, await select(ada, "delete", 1, 3))
 
-    assert said == "2 polls were deleted."
+    assert message == "2 polls were deleted."
     await caught_up(client)
     assert [(await client.get(f"/poll/{number}")).status for number in (1, 2)] == [404, 200]
     with database.cursor() as cursor:
         cursor.execute("SELECT (SELECT count(*) FROM choice), (SELECT count(*) FROM ballot)")
         assert cursor.fetchone() == (2, 4)
     page = await (await ada.get("/admin/polls/1/history")).text()
-    for told in ("This poll was deleted. Its history stays.", "“Tea?” removed", "admin:ada"):
-        assert told in words(parse(page))
+    for text in ("This poll was deleted. Its history stays.", "“Tea?” removed", "admin:ada"):
+        assert text in words(parse(page))
 
 
-@pytest.mark.usefixtures("three")
+@pytest.mark.usefixtures("three_polls")
 async def test_one_poll_is_deleted_from_its_own_page(ada: Client, database: Connection) -> None:
     page = parse(await (await ada.get("/admin/polls/1/delete")).text())
     assert "2 choices · 3 ballots" in words(page)
@@ -150,13 +148,13 @@ async def test_one_poll_is_deleted_from_its_own_page(ada: Client, database: Conn
     response = await ada.post("/admin/polls/1/delete", allow_redirects=False)
 
     assert (response.status, response.headers["Location"]) == (303, "/admin/")
-    assert ends(database) == [True, False]
+    assert ended_polls(database) == [True, False]
     assert (await ada.post("/admin/polls/1/delete")).status == 404
 
 
-@pytest.mark.usefixtures("three")
+@pytest.mark.usefixtures("three_polls")
 @pytest.mark.parametrize(
-    ("do", "ids", "said"),
+    ("do", "ids", "message"),
     [
         ("close", (2, 3), "None of them was open: nothing was closed."),
         ("reopen", (1, 3), "None of them was closed: nothing was reopened."),
@@ -168,29 +166,29 @@ async def test_one_poll_is_deleted_from_its_own_page(ada: Client, database: Conn
         ("delete", tuple(range(1, 200)), "Tick the polls first, and say what shall be done with them."),
     ],
 )
-async def test_where_there_is_nothing_to_do_it_says_so(
-    ada: Client, database: Connection, do: str, ids: tuple[int, ...], said: str
+async def test_a_message_says_why_nothing_was_done(
+    ada: Client, database: Connection, do: str, ids: tuple[int, ...], message: str
 ) -> None:
     response = await select(ada, do, *ids, sure="yes", back="/admin/?sort=text")
 
     assert (response.status, response.headers["Location"]) == (303, "/admin/?sort=text")
     (flash,) = find(parse(await (await ada.get("/admin/")).text()), "p", class_="flash")
-    assert words(flash) == said
+    assert words(flash) == message
     assert history(database) == []
 
 
 @pytest.mark.parametrize("value", ["0", "x", "1e9", "99999999999", "\x00", "-1", "1; DROP TABLE question"])
-@pytest.mark.usefixtures("three")
-async def test_ids_that_are_none_are_passed_over(ada: Client, database: Connection, value: str) -> None:
+@pytest.mark.usefixtures("three_polls")
+async def test_malformed_ids_are_ignored(ada: Client, database: Connection, value: str) -> None:
     response = await ada.post(
         SELECTED, data=[("do", "delete"), ("sure", "yes"), ("poll", value)], allow_redirects=False
     )
 
     assert response.status == 303
-    assert ends(database) == [False, True, False]
+    assert ended_polls(database) == [False, True, False]
 
 
-async def test_the_way_back_leads_to_no_other_site(ada: Client, ask: Ask) -> None:
+async def test_the_return_url_never_leads_to_another_site(ada: Client, ask: Ask) -> None:
     ask("Tea?", "Yes")
 
     response = await select(ada, "close", 1, sure="yes", back="https://evil.example/")
@@ -198,5 +196,5 @@ async def test_the_way_back_leads_to_no_other_site(ada: Client, ask: Ask) -> Non
     assert response.headers["Location"] == "/admin/"
 
 
-async def test_a_selection_is_posted(ada: Client) -> None:
+async def test_a_selection_must_be_posted(ada: Client) -> None:
     assert (await ada.get(SELECTED)).status == 405

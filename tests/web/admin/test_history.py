@@ -1,4 +1,4 @@
-"""History: who did what and when, with old and new values."""
+"""History: the person, the time, and the old and new values of each change."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ from tests.web.conftest import PASSWORD, Client, SignIn
 FIRST = "/admin/polls/1"
 
 
-async def entries(browser: Client, address: str) -> list[str]:
-    """Each entry in words, without its moment."""
-    response = await browser.get(address)
+async def entries(browser: Client, url: str) -> list[str]:
+    """Return the text of each entry, without its time."""
+    response = await browser.get(url)
     assert response.status == 200
     listed = [words(entry) for entry in find(parse(await response.text()), "li", class_="sheet")]
     return [entry.partition(" · ")[2] for entry in listed]
@@ -26,16 +26,16 @@ async def edit(browser: Client, **changes: str) -> None:
     assert response.status == 303
 
 
-async def test_a_polls_history_tells_who_did_what_with_old_and_new_values(ada: Client, bob: Client, ask: Ask) -> None:
+async def test_the_history_of_a_poll_has_persons_and_old_and_new_values(ada: Client, bob: Client, ask: Ask) -> None:
     ask("Tea?", "Yse", "No", "Perhaps")
     await edit(ada, text="Green tea?", **{"choice.0.text": "Yes", "choice.3.text": "Never", "choice.2.remove": "yes"})
     await edit(bob, closes_date="2099-05-03", closes_time="18:00", **{"choice.0.place": "9"})
     await bob.post("/admin/polls/selected", data={"do": "close", "poll": "1", "sure": "yes"})
 
-    told = await entries(ada, "/admin/polls/1/history")
+    listed = await entries(ada, "/admin/polls/1/history")
 
-    assert told[0].startswith("admin:bob Closed Closes: from 3 May 2099, 18:00 UTC to ")
-    assert told[1:] == [
+    assert listed[0].startswith("admin:bob Closed Closes: from 3 May 2099, 18:00 UTC to ")
+    assert listed[1:] == [
         "admin:bob Changed Closes: 3 May 2099, 18:00 UTC Order: from “Yes, No, Never” to “No, Never, Yes”",
         (
             "admin:ada Changed Question: from “Tea?” to “Green tea?” Choice: from “Yse” to “Yes” "
@@ -44,7 +44,7 @@ async def test_a_polls_history_tells_who_did_what_with_old_and_new_values(ada: C
     ]
 
 
-async def test_votes_that_go_with_a_choice_are_told(ada: Client, ask: Ask) -> None:
+async def test_votes_removed_with_a_choice_are_in_the_history(ada: Client, ask: Ask) -> None:
     ask("Tea?", "Yes", "No", votes=(2, 12))
 
     await edit(ada, **{"choice.1.remove": "yes", "confirmed": "2"})
@@ -54,22 +54,22 @@ async def test_votes_that_go_with_a_choice_are_told(ada: Client, ask: Ask) -> No
     ]
 
 
-async def test_history_of_everything_leads_to_each_poll(ada: Client, ask: Ask) -> None:
+async def test_the_whole_history_links_to_each_poll(ada: Client, ask: Ask) -> None:
     ask("Tea?", "Yes")
     await edit(ada, text="Coffee?")
 
     page = parse(await (await ada.get("/admin/history")).text())
 
     assert links(page)["Coffee?"] == "/admin/polls/1/history"
-    told = await entries(ada, "/admin/history")
-    assert told == [
+    listed = await entries(ada, "/admin/history")
+    assert listed == [
         "admin:ada Changed Coffee? Question: from “Tea?” to “Coffee?”",
         "admin:ada Signed in ada",
         "command line Account added ada",
     ]
 
 
-async def test_ones_own_account_tells_of_sign_ins(ada: Client, bob: Client, sign_in: SignIn) -> None:
+async def test_the_account_page_lists_sign_ins(ada: Client, bob: Client, sign_in: SignIn) -> None:
     await sign_in("ada")
 
     assert await entries(ada, "/admin/account") == [
@@ -80,7 +80,7 @@ async def test_ones_own_account_tells_of_sign_ins(ada: Client, bob: Client, sign
     assert len(await entries(bob, "/admin/account")) == 2
 
 
-async def test_what_was_refused_is_no_history(ada: Client, ask: Ask, database: Connection) -> None:
+async def test_refused_changes_are_not_recorded(ada: Client, ask: Ask, database: Connection) -> None:
     ask("Tea?", "Yes", "No", votes=(2, 1))
     form = fields(parse(await (await ada.get(FIRST)).text()), FIRST)
     for changes in ({"text": ""}, {"edition": "0"}, {"choice.0.remove": "yes"}):
@@ -92,11 +92,11 @@ async def test_what_was_refused_is_no_history(ada: Client, ask: Ask, database: C
         assert [deed for (deed,) in cursor.fetchall()] == ["account added", "signed in"]
 
 
-async def test_no_change_without_its_history(ada: Client, ask: Ask, database: Connection) -> None:
-    """They are one transaction: where history can't be written, nothing is changed."""
+async def test_a_change_fails_if_its_history_cannot_be_written(ada: Client, ask: Ask, database: Connection) -> None:
+    """Both are written in one transaction."""
     ask("Tea?", "Yes", "No", votes=(2, 1))
     form = fields(parse(await (await ada.get(FIRST)).text()), FIRST)
-    deeds: list[tuple[str, dict[str, Any]]] = [
+    requests: list[tuple[str, dict[str, Any]]] = [
         (FIRST, {**form, "text": "Coffee?"}),
         ("/admin/polls/add", {**form, "text": "Juice?"}),
         ("/admin/polls/1/delete", {}),
@@ -113,13 +113,13 @@ async def test_no_change_without_its_history(ada: Client, ask: Ask, database: Co
         before = cursor.fetchone()
         cursor.execute("ALTER TABLE history ADD CONSTRAINT full_up CHECK (false) NOT VALID")
         try:
-            statuses = [(await ada.post(address, data=sent)).status for address, sent in deeds]
+            statuses = [(await ada.post(url, data=sent)).status for url, sent in requests]
         finally:
             cursor.execute("ALTER TABLE history DROP CONSTRAINT full_up")
 
         cursor.execute(state)
         assert cursor.fetchone() == before
-    assert statuses == [500] * len(deeds)
+    assert statuses == [500] * len(requests)
 
 
 async def test_long_histories_have_pages(ada: Client, ask: Ask, database: Connection) -> None:
@@ -127,15 +127,15 @@ async def test_long_histories_have_pages(ada: Client, ask: Ask, database: Connec
     with database.cursor() as cursor:
         cursor.execute(
             "INSERT INTO history (actor, subject, name, deed) "
-            "SELECT 'admin:ada', 'poll:1', 'Tea?', 'deed ' || n FROM generate_series(1, 150) AS n"
+            "SELECT 'admin:ada', 'poll:1', 'Tea?', 'action ' || n FROM generate_series(1, 150) AS n"
         )
 
     newer, older = [await entries(ada, f"/admin/polls/1/history?page={number}") for number in (1, 2)]
 
     assert [len(newer), len(older)] == [100, 50]
-    assert (newer[0], older[-1]) == ("admin:ada deed 150", "admin:ada deed 1")
+    assert (newer[0], older[-1]) == ("admin:ada action 150", "admin:ada action 1")
 
 
 @pytest.mark.parametrize("page", ["0", "x", "2", "999999999"])
-async def test_a_page_of_history_that_is_not_there_is_not_found(ada: Client, page: str) -> None:
+async def test_a_missing_page_of_history_is_not_found(ada: Client, page: str) -> None:
     assert (await ada.get(f"/admin/history?page={page}")).status == 404

@@ -1,4 +1,4 @@
-"""The list of polls: what it shows, how it is sorted, filtered and searched; all of it lives in the address."""
+"""The list of polls: columns, sorting, filters, search and pages, all of them parameters of the URL."""
 
 from datetime import timedelta
 from typing import Any
@@ -26,16 +26,16 @@ def several(ask: Ask) -> None:
     ask("Nothing to choose?", ago=3 * HOUR)
 
 
-async def page(browser: Client, address: str = "/admin/") -> Element:
-    response = await browser.get(URL(address, encoded=True))
+async def page(browser: Client, url: str = "/admin/") -> Element:
+    response = await browser.get(URL(url, encoded=True))
     assert response.status == 200, await response.text()
     return parse(await response.text())
 
 
 def table(document: Element) -> list[list[str]]:
-    """The lines of the list, cell by cell, without the box to tick."""
+    """Return the rows of the list as texts of their cells, without the checkbox."""
     (body,) = document.iter("tbody")
-    return [[words(cell) for cell in line][1:] for line in body]
+    return [[words(cell) for cell in row][1:] for row in body]
 
 
 def texts(document: Element) -> list[str]:
@@ -43,7 +43,7 @@ def texts(document: Element) -> list[str]:
 
 
 @pytest.mark.usefixtures("several")
-async def test_it_shows_each_poll_with_date_recency_state_and_ballots(ada: Client) -> None:
+async def test_each_poll_is_listed_with_date_recency_state_and_ballots(ada: Client) -> None:
     listed = {cells[0]: cells[2:] for cells in table(await page(ada))}
 
     assert listed == {
@@ -74,7 +74,7 @@ async def test_it_shows_each_poll_with_date_recency_state_and_ballots(ada: Clien
         ("state,ballots,-text", [4, 5, 2, 1, 3]),
     ],
 )
-async def test_every_column_sorts_both_ways_several_at_once(ada: Client, sort: str, expected: list[int]) -> None:
+async def test_columns_sort_both_ways_and_together(ada: Client, sort: str, expected: list[int]) -> None:
     document = await page(ada, f"/admin/?sort={sort}")
 
     boxes = [int(box.get("value", "")) for box in find(document, "input", name="poll")]
@@ -91,10 +91,10 @@ async def test_a_header_sorts_first_by_its_column_then_the_other_way(ada: Client
     (sorted_,) = [header for header in document.iter("th") if header.get("aria-sort")]
     assert (words(sorted_), sorted_.get("aria-sort")) == ("State ↑1 ×", "ascending")
 
-    again = URL(next(address for text, address in links(document).items() if text.startswith("State")))
+    again = URL(next(url for text, url in links(document).items() if text.startswith("State")))
     assert again.query == {"sort": "-state,-published"}
-    (_, off) = [link for link in document.iter("a") if link.get("aria-label", "").startswith("Don’t sort by")]
-    assert URL(off.get("href", "")).query == {}
+    (_, unsort) = [link for link in document.iter("a") if link.get("aria-label", "").startswith("Don’t sort by")]
+    assert URL(unsort.get("href", "")).query == {}
 
 
 @pytest.mark.usefixtures("several")
@@ -131,12 +131,12 @@ async def test_words_are_found_in_every_script(ada: Client, ask: Ask) -> None:
     ask("Où est-ce qu'on va ?", "Château", "Plage")
     ask("Куда идём?", "Парк", "Кафе")
 
-    for asked, found in [("聚会", 1), ("图书", 1), ("château", 2), ("plag", 2), ("парк", 3), ("Куд", 3)]:
-        document = await page(ada, str(URL("/admin/").with_query(q=asked)))
-        assert [box.get("value") for box in find(document, "input", name="poll")] == [str(found)], asked
+    for query, found in [("聚会", 1), ("图书", 1), ("château", 2), ("plag", 2), ("парк", 3), ("Куд", 3)]:
+        document = await page(ada, str(URL("/admin/").with_query(q=query)))
+        assert [box.get("value") for box in find(document, "input", name="poll")] == [str(found)], query
 
 
-async def test_what_is_edited_is_found_by_its_new_words_alone(ada: Client, ask: Ask, database: Connection) -> None:
+async def test_an_edited_poll_is_found_by_its_new_words_only(ada: Client, ask: Ask, database: Connection) -> None:
     ask("Tea?", "Green", "Black")
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET question_text = 'Coffee?'")
@@ -149,7 +149,7 @@ async def test_what_is_edited_is_found_by_its_new_words_alone(ada: Client, ask: 
         assert texts(await page(ada, f"/admin/?q={new}")) == ["Coffee?"]
 
 
-async def test_days_are_those_of_the_calendar(ada: Client, ask: Ask, database: Connection) -> None:
+async def test_date_filters_use_calendar_days(ada: Client, ask: Ask, database: Connection) -> None:
     ask("Tea?", "Yes")
     dates = {"today", "past7days", "month", "year"}
     for moment, lists in [
@@ -164,15 +164,15 @@ async def test_days_are_those_of_the_calendar(ada: Client, ask: Ask, database: C
         with database.cursor() as cursor:
             cursor.execute(f"UPDATE question SET pub_date = {moment} RETURNING pub_date, now()")
             at, now = cursor.fetchone() or ()
-        here = {name for name in dates if texts(await page(ada, f"/admin/?date={name}"))}
+        listed_in = {name for name in dates if texts(await page(ada, f"/admin/?date={name}"))}
         if now - at < 8 * DAY:  # which month and year that was, depends on the day
-            assert here & {"today", "past7days"} == lists & {"today", "past7days"}, moment
+            assert listed_in & {"today", "past7days"} == lists & {"today", "past7days"}, moment
         else:
-            assert here == lists, moment
+            assert listed_in == lists, moment
 
 
 @pytest.mark.usefixtures("several")
-async def test_the_calendar_leads_from_years_to_days(ada: Client, database: Connection) -> None:
+async def test_the_calendar_links_from_years_to_days(ada: Client, database: Connection) -> None:
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET pub_date = '2025-05-03 18:00+00' WHERE id = 1")
         cursor.execute("UPDATE question SET pub_date = '2025-07-14 18:00+00' WHERE id > 1")
@@ -192,7 +192,7 @@ async def test_the_calendar_leads_from_years_to_days(ada: Client, database: Conn
 
 
 @pytest.mark.usefixtures("several")
-async def test_the_calendar_has_the_years_of_what_is_filtered(ada: Client, database: Connection) -> None:
+async def test_the_calendar_has_the_years_of_the_filtered_polls(ada: Client, database: Connection) -> None:
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET pub_date = '2019-05-03 18:00+00' WHERE id = 3")
 
@@ -202,7 +202,7 @@ async def test_the_calendar_has_the_years_of_what_is_filtered(ada: Client, datab
     assert "2019" not in links(await page(ada, "/admin/?q=soup"))
 
 
-async def test_polls_of_all_ages_are_in_the_calendar(ada: Client, ask: Ask, database: Connection) -> None:
+async def test_the_calendar_covers_the_years_1_to_9999(ada: Client, ask: Ask, database: Connection) -> None:
     ask("First?", "Yes")
     ask("Last?", "Yes")
     with database.cursor() as cursor:
@@ -249,7 +249,7 @@ async def test_polls_of_all_ages_are_in_the_calendar(ada: Client, ask: Ask, data
     ],
 )
 @pytest.mark.usefixtures("several")
-async def test_what_is_made_up_is_passed_over(ada: Client, query: str) -> None:
+async def test_invalid_parameters_are_ignored(ada: Client, query: str) -> None:
     document = await page(ada, f"/admin/?{query}")
 
     if not query.startswith("q="):
@@ -258,14 +258,14 @@ async def test_what_is_made_up_is_passed_over(ada: Client, query: str) -> None:
 
 @pytest.mark.parametrize("number", ["2", "999999999"])
 @pytest.mark.usefixtures("several")
-async def test_a_page_that_is_gone_leads_to_the_first(ada: Client, number: str) -> None:
-    """All that stood there may have been deleted just now."""
+async def test_a_page_beyond_the_last_redirects_to_the_first(ada: Client, number: str) -> None:
+    """The polls of that page may have been deleted since the link was made."""
     response = await ada.get(f"/admin/?state=open&page={number}", allow_redirects=False)
 
     assert (response.status, response.headers["Location"]) == (303, "/admin/?state=open")
 
 
-async def test_a_hundred_stand_on_a_page_and_pages_keep_all_the_rest(ada: Client, database: Connection) -> None:
+async def test_pages_have_a_hundred_polls_and_keep_filters_and_order(ada: Client, database: Connection) -> None:
     with database.cursor() as cursor:
         cursor.execute(
             "INSERT INTO question (question_text, pub_date) "
@@ -276,9 +276,9 @@ async def test_a_hundred_stand_on_a_page_and_pages_keep_all_the_rest(ada: Client
     seen = texts(document)
     assert (len(seen), "250 polls" in words(document)) == (PAGE_SIZE, True)
     for number in (2, 3):
-        address = links(document)["Next page"]
-        assert URL(address).query == {"q": "question", "state": "open", "sort": "published", "page": str(number)}
-        document = await page(ada, address)
+        url = links(document)["Next page"]
+        assert URL(url).query == {"q": "question", "state": "open", "sort": "published", "page": str(number)}
+        document = await page(ada, url)
         seen += texts(document)
     assert "Next page" not in links(document)
     assert seen == [f"Question {number}" for number in range(250, 0, -1)]
@@ -295,7 +295,7 @@ async def test_searching_keeps_filters_and_order(ada: Client) -> None:
 
 
 @pytest.mark.usefixtures("several")
-async def test_the_page_without_polls_says_so(ada: Client) -> None:
+async def test_an_empty_list_says_so(ada: Client) -> None:
     document = await page(ada, "/admin/?q=zebra")
 
     assert "There are no such polls." in words(document)
@@ -303,7 +303,7 @@ async def test_the_page_without_polls_says_so(ada: Client) -> None:
 
 
 @pytest.mark.usefixtures("several")
-async def test_the_ticked_polls_are_sent_with_the_way_back(ada: Client) -> None:
+async def test_the_selected_polls_are_sent_with_the_url_of_the_list(ada: Client) -> None:
     document = await page(ada, "/admin/?state=open&sort=text")
 
     sent: Any = fields(document, "/admin/polls/selected")

@@ -1,4 +1,4 @@
-"""Preview: an admin sees at its public address what is not public yet, and nobody else does."""
+"""Preview: an admin sees unpublished polls at their public URLs, other visitors don't."""
 
 from datetime import timedelta
 
@@ -18,9 +18,9 @@ def scheduled(ask: Ask) -> None:
 
 
 @pytest.mark.usefixtures("scheduled")
-@pytest.mark.parametrize("address", PAGES)
-async def test_an_admin_sees_a_scheduled_poll_marked_as_not_public(ada: Client, address: str) -> None:
-    response = await ada.get(address)
+@pytest.mark.parametrize("url", PAGES)
+async def test_an_admin_sees_a_scheduled_poll_marked_as_not_public(ada: Client, url: str) -> None:
+    response = await ada.get(url)
 
     page = parse(await response.text())
     assert response.status == 200
@@ -30,22 +30,22 @@ async def test_an_admin_sees_a_scheduled_poll_marked_as_not_public(ada: Client, 
 
 
 @pytest.mark.usefixtures("scheduled")
-@pytest.mark.parametrize("address", PAGES)
-async def test_nobody_else_sees_it_also_after_an_admin_has(
-    ada: Client, client: Client, database: Connection, address: str
+@pytest.mark.parametrize("url", PAGES)
+async def test_other_visitors_do_not_see_it_even_after_an_admin_has(
+    ada: Client, client: Client, database: Connection, url: str
 ) -> None:
-    page = await ada.get(address)
-    strangers = {
-        "nothing": {},
-        "made up": {"Cookie": f"session={'A' * 43}"},
-        "knows the page": {"If-None-Match": page.headers.get("ETag", "*")},
+    page = await ada.get(url)
+    visitors = {
+        "no session": {},
+        "made-up session": {"Cookie": f"session={'A' * 43}"},
+        "known ETag": {"If-None-Match": page.headers.get("ETag", "*")},
     }
 
-    for headers in strangers.values():
-        assert (await client.get(address, headers=headers)).status == 404
+    for headers in visitors.values():
+        assert (await client.get(url, headers=headers)).status == 404
     with database.cursor() as cursor:
         cursor.execute("DELETE FROM session")
-    assert (await ada.get(address)).status == 404
+    assert (await ada.get(url)).status == 404
 
 
 @pytest.mark.usefixtures("scheduled")
@@ -57,7 +57,7 @@ async def test_a_preview_takes_no_votes(ada: Client) -> None:
     assert (await ada.post("/poll/1/vote", data={"choice": "1"})).status == 404
 
 
-async def test_a_poll_without_choices_can_be_looked_at_too(ada: Client, client: Client, ask: Ask) -> None:
+async def test_a_poll_without_choices_can_be_previewed(ada: Client, client: Client, ask: Ask) -> None:
     ask("Nothing to choose?")
 
     page = parse(await (await ada.get("/poll/1")).text())
@@ -69,27 +69,27 @@ async def test_a_poll_without_choices_can_be_looked_at_too(ada: Client, client: 
 
 
 @pytest.mark.usefixtures("scheduled")
-async def test_what_is_scheduled_is_in_no_public_list(ada: Client) -> None:
+async def test_scheduled_polls_are_in_no_public_list(ada: Client) -> None:
     assert "Next year?" not in await (await ada.get("/")).text()
 
 
 async def test_public_pages_are_the_same_for_an_admin(ada: Client, client: Client, ask: Ask) -> None:
     ask("Tea?", "Yes", "No", votes=(2, 1))
 
-    for address in ("/", "/poll/1", "/poll/1/results"):
-        assert await (await ada.get(address)).text() == await (await client.get(address)).text()
+    for url in ("/", "/poll/1", "/poll/1/results"):
+        assert await (await ada.get(url)).text() == await (await client.get(url)).text()
 
 
 @pytest.mark.parametrize("cookie", [None, "session=" + "A" * 43])
-async def test_public_pages_ask_nobody_who_has_signed_in(
+async def test_public_pages_do_not_query_sessions(
     client: Client, ask: Ask, cookie: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither a stranger's nor an admin's visit to a public poll costs a query."""
+    """Not even when the request carries a session cookie."""
     ask("Tea?", "Yes", "No")
-    asked = []
-    monkeypatch.setattr("polls.web.pages.session.sessions.find", lambda *_: asked.append(True))
+    queries = []
+    monkeypatch.setattr("polls.web.pages.session.sessions.find", lambda *_: queries.append(True))
 
-    for address in ("/", "/poll/1", "/poll/1/results", "/nowhere"):
-        await client.get(address, headers={"Cookie": cookie} if cookie else {})
+    for url in ("/", "/poll/1", "/poll/1/results", "/nowhere"):
+        await client.get(url, headers={"Cookie": cookie} if cookie else {})
 
-    assert asked == []
+    assert queries == []

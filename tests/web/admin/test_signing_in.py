@@ -1,8 +1,7 @@
-"""Signing in and out: what it takes, what it gives, how long it lasts, and what guessing costs."""
+"""Signing in and out: passwords, cookies, sessions, and the limit on failed attempts."""
 
 import asyncio
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,14 +9,11 @@ from aiohttp import CookieJar
 from aiohttp.test_utils import TestClient
 from argon2 import PasswordHasher
 
-from polls.app import create_app
-from polls.config.settings import Config, Site
-from polls.storage.passwords import Passwords
+from polls.config.settings import Site
 from polls.storage.postgres.connect import Connection
-from polls.web.keys import PASSWORDS
 from tests.conftest import Ask
 from tests.support.pages import fields, find, parse, words
-from tests.web.conftest import CHEAP, PASSWORD, Client, SignIn, SignUp, add_account
+from tests.web.conftest import PASSWORD, Client, Serve, SignIn, SignUp, add_account
 
 PAGES = [
     "/admin/",
@@ -47,7 +43,7 @@ async def attempt(client: Client, username: str = "ada", password: str = "wrong 
     return await client.post("/admin/login", data=sent, allow_redirects=False)
 
 
-async def said(response: Any) -> str:
+async def error_message(response: Any) -> str:
     (message,) = find(parse(await response.text()), "p", class_="message")
     return words(message)
 
@@ -57,8 +53,8 @@ def rewind(database: Connection, table: str, column: str, by: str) -> None:
         cursor.execute(f"UPDATE {table} SET {column} = {column} - interval '{by}'")
 
 
-def rows(database: Connection) -> list[Any]:
-    """All that a deed could change."""
+def snapshot(database: Connection) -> list[Any]:
+    """Return everything that a request could change."""
     with database.cursor() as cursor:
         cursor.execute("SELECT id, question_text FROM question")
         questions = cursor.fetchall()
@@ -70,7 +66,7 @@ def rows(database: Connection) -> list[Any]:
         return [questions, accounts, sessions, cursor.fetchall()]
 
 
-async def test_who_signs_in_sees_the_list(client: Client, sign_up: SignUp) -> None:
+async def test_signing_in_leads_to_the_list(client: Client, sign_up: SignUp) -> None:
     await sign_up("ada")
 
     response = await client.post("/admin/login", data={"username": "ada", "password": PASSWORD})
@@ -81,13 +77,13 @@ async def test_who_signs_in_sees_the_list(client: Client, sign_up: SignUp) -> No
 
 
 @pytest.mark.parametrize("name", ["ADA", " ada ", "Ada", "ａｄａ"])
-async def test_a_user_name_is_the_same_however_it_is_written(client: Client, sign_up: SignUp, name: str) -> None:
+async def test_user_names_are_compared_without_case_and_width(client: Client, sign_up: SignUp, name: str) -> None:
     await sign_up("ada")
 
     assert (await attempt(client, name, PASSWORD)).status == 303
 
 
-async def test_the_cookie_is_kept_from_scripts_and_other_sites(client: Client, sign_up: SignUp) -> None:
+async def test_the_cookie_is_http_only_and_same_site(client: Client, sign_up: SignUp) -> None:
     await sign_up("ada")
 
     cookie = (await attempt(client, password=PASSWORD)).headers["Set-Cookie"]
@@ -95,10 +91,8 @@ async def test_the_cookie_is_kept_from_scripts_and_other_sites(client: Client, s
     assert re.fullmatch(r"session=[\w-]{43}; HttpOnly; Max-Age=604800; Path=/; SameSite=Lax", cookie)
 
 
-async def test_behind_https_the_cookie_is_sent_by_https_alone(config: Config, aiohttp_client: Any) -> None:
-    app = create_app(replace(config, site=Site(url="https://polls.example.org")))
-    app[PASSWORDS] = Passwords(CHEAP)
-    client: Client = await aiohttp_client(app)
+async def test_behind_https_the_cookie_is_secure(serve: Serve) -> None:
+    client = await serve(site=Site(url="https://polls.example.org"))
     async with TestClient(client.server, cookie_jar=CookieJar(unsafe=True)) as browser:
         await add_account(client, "ada")
 
@@ -111,17 +105,17 @@ async def test_the_database_keeps_neither_passwords_nor_tokens(
     await sign_up("ada")
     token = (await attempt(client, password=PASSWORD)).cookies["session"].value
 
-    kept = repr(rows(database))
+    stored = repr(snapshot(database))
 
-    assert PASSWORD not in kept
-    assert token not in kept
-    assert token.encode().hex() not in kept
+    assert PASSWORD not in stored
+    assert token not in stored
+    assert token.encode().hex() not in stored
 
 
 @pytest.mark.parametrize(
     ("username", "password"), [("ada", "wrong horse"), ("eve", PASSWORD), ("", ""), ("ada", ""), ("bob", PASSWORD)]
 )
-async def test_every_failure_is_answered_in_the_same_words(
+async def test_every_failure_gets_the_same_message(
     client: Client, sign_up: SignUp, database: Connection, username: str, password: str
 ) -> None:
     await sign_up("ada")
@@ -131,11 +125,11 @@ async def test_every_failure_is_answered_in_the_same_words(
 
     response = await attempt(client, username, password)
 
-    assert (response.status, await said(response)) == (400, WRONG)
+    assert (response.status, await error_message(response)) == (400, WRONG)
     assert "Set-Cookie" not in response.headers
 
 
-async def test_known_and_unknown_names_cost_one_hash_each(client: Client, sign_up: SignUp) -> None:
+async def test_known_and_unknown_names_cost_one_hash_each(serve: Serve) -> None:
     compared = []
 
     class Counting(PasswordHasher):
@@ -143,11 +137,8 @@ async def test_known_and_unknown_names_cost_one_hash_each(client: Client, sign_u
             compared.append(hash)
             return super().verify(hash, password)  # type: ignore[arg-type]
 
-    await sign_up("ada")
-    assert client.app
-    passwords = Passwords(CHEAP)
-    passwords._hasher = Counting(time_cost=1, memory_cost=8, parallelism=1)
-    client.app._state[PASSWORDS] = passwords
+    client = await serve(hasher=Counting(time_cost=1, memory_cost=8, parallelism=1))
+    await add_account(client, "ada")
 
     for name in ("ada", "eve"):
         await attempt(client, name)
@@ -156,7 +147,7 @@ async def test_known_and_unknown_names_cost_one_hash_each(client: Client, sign_u
     assert {str(hashed).rpartition("$")[0].count("$") for hashed in compared} == {4}
 
 
-async def test_what_was_typed_stays_but_for_the_password(client: Client, sign_up: SignUp) -> None:
+async def test_a_failed_sign_in_keeps_the_user_name_but_not_the_password(client: Client, sign_up: SignUp) -> None:
     await sign_up("ada")
 
     response = await attempt(client, 'ada"><b>', "wrong horse", next="/admin/users/")
@@ -173,9 +164,7 @@ async def test_after_one_failure_the_right_password_works_at_once(client: Client
     assert (await attempt(client, password=PASSWORD)).status == 303
 
 
-async def test_after_five_failures_everybody_waits_also_with_the_right_password(
-    client: Client, sign_up: SignUp
-) -> None:
+async def test_after_five_failures_even_the_right_password_must_wait(client: Client, sign_up: SignUp) -> None:
     await sign_up("ada")
 
     statuses = [(await attempt(client)).status for _ in range(6)]
@@ -184,16 +173,14 @@ async def test_after_five_failures_everybody_waits_also_with_the_right_password(
     assert statuses == [400] * 5 + [429]
     assert refused.status == 429
     assert 1 <= int(refused.headers["Retry-After"]) <= 10
-    assert await said(refused) == "Too many attempts. Try again in a minute."
+    assert await error_message(refused) == "Too many attempts. Try again in a minute."
 
 
-async def test_an_unknown_name_is_refused_in_the_same_way(client: Client) -> None:
+async def test_unknown_user_names_are_limited_in_the_same_way(client: Client) -> None:
     assert [(await attempt(client, "eve")).status for _ in range(6)] == [400] * 5 + [429]
 
 
-async def test_the_wait_doubles_up_to_a_quarter_of_an_hour(
-    client: Client, sign_up: SignUp, database: Connection
-) -> None:
+async def test_the_wait_doubles_up_to_15_minutes(client: Client, sign_up: SignUp, database: Connection) -> None:
     await sign_up("ada")
     for _ in range(5):
         await attempt(client)
@@ -207,7 +194,7 @@ async def test_the_wait_doubles_up_to_a_quarter_of_an_hour(
     assert waits == [10, 20, 40, 80, 160, 320, 640, 900, 900, 900]
 
 
-async def test_nobody_is_locked_out_for_good(client: Client, sign_up: SignUp, database: Connection) -> None:
+async def test_an_account_is_never_locked_for_good(client: Client, sign_up: SignUp, database: Connection) -> None:
     await sign_up("ada")
     for _ in range(5):
         await attempt(client)
@@ -234,31 +221,29 @@ async def test_failures_are_forgotten_after_a_success_and_after_a_day(
     assert [(await attempt(client)).status for _ in range(6)] == [400] * 5 + [429]
 
 
-async def test_of_a_hundred_guesses_at_once_five_are_looked_at(client: Client, sign_up: SignUp) -> None:
+async def test_of_many_simultaneous_guesses_five_are_checked(client: Client, sign_up: SignUp) -> None:
     await sign_up("ada")
-    looked_at: list[int] = []
+    checked: list[int] = []
 
     for _ in range(3):
         guesses = [attempt(client, password=f"guess number {number}") for number in range(30)]
         answers = await asyncio.gather(*guesses)
-        looked_at.extend(answer.status for answer in answers if answer.status != 429)
+        checked.extend(answer.status for answer in answers if answer.status != 429)
 
-    assert looked_at == [400] * 5
+    assert checked == [400] * 5
 
 
-async def test_made_up_names_keep_nobody_else_waiting(config: Config, aiohttp_client: Any) -> None:
-    """However many sign-ins wait at one place, whoever comes from another is next but a few."""
-    app = create_app(replace(config, trusted_proxies=1))
-    app[PASSWORDS] = Passwords()  # which take their time
-    client: Client = await aiohttp_client(app)
+async def test_a_flood_from_one_network_does_not_block_sign_ins_from_another(serve: Serve) -> None:
+    """The queue for hashing is limited per network."""
+    client = await serve(hasher=PasswordHasher(), trusted_proxies=1)
     await add_account(client, "ada")
 
-    async def from_(address: str, username: str, password: str) -> int:
+    async def from_(client_ip: str, username: str, password: str) -> int:
         sent = {"username": username, "password": password}
-        headers = {"X-Forwarded-For": address}
+        headers = {"X-Forwarded-For": client_ip}
         return (await client.post("/admin/login", data=sent, headers=headers, allow_redirects=False)).status
 
-    flood = [asyncio.create_task(from_("203.0.113.7", f"nobody{number}", "x")) for number in range(60)]
+    flood = [asyncio.create_task(from_("203.0.113.7", f"unknown{number}", "x")) for number in range(60)]
     await asyncio.sleep(0.2)
     status = await from_("203.0.113.8", "ada", PASSWORD)
 
@@ -266,29 +251,27 @@ async def test_made_up_names_keep_nobody_else_waiting(config: Config, aiohttp_cl
     assert set(await asyncio.gather(*flood)) == {400, 429}
 
 
-async def test_who_guesses_elsewhere_keeps_nobody_waiting_here(config: Config, aiohttp_client: Any) -> None:
-    app = create_app(replace(config, trusted_proxies=1))
-    app[PASSWORDS] = Passwords(CHEAP)
-    client: Client = await aiohttp_client(app)
+async def test_failures_are_counted_per_network(serve: Serve) -> None:
+    client = await serve(trusted_proxies=1)
     await add_account(client, "ada")
     sent = {"username": "ada", "password": "wrong horse"}
 
-    async def from_(*addresses: str, password: str = "wrong horse") -> int:
-        headers = [("X-Forwarded-For", address) for address in addresses]
+    async def from_(*client_ips: str, password: str = "wrong horse") -> int:
+        headers = [("X-Forwarded-For", client_ip) for client_ip in client_ips]
         response = await client.post(
             "/admin/login", data={**sent, "password": password}, headers=headers, allow_redirects=False
         )
         return response.status
 
-    # The last address is the proxy's word; whatever stands before it, the visitor may have made up.
+    # The proxy adds the last address; the client may have made up those before it.
     assert [await from_(f"198.51.100.{number}", "203.0.113.7") for number in range(6)] == [400] * 5 + [429]
     assert await from_("203.0.113.7, 203.0.113.8", password=PASSWORD) == 303
-    # Who has one address of version 6 has 2**64 of them.
+    # A client with one IPv6 address has a /64 network of them.
     assert [await from_(f"2001:db8::{number}") for number in range(6)] == [400] * 5 + [429]
     assert await from_("2001:db8:0:1::1", password=PASSWORD) == 303
 
 
-async def test_without_a_proxy_nobody_chooses_their_address(client: Client, sign_up: SignUp) -> None:
+async def test_without_a_proxy_x_forwarded_for_is_ignored(client: Client, sign_up: SignUp) -> None:
     await sign_up("ada")
     sent = {"username": "ada", "password": "wrong horse"}
 
@@ -300,25 +283,20 @@ async def test_without_a_proxy_nobody_chooses_their_address(client: Client, sign
     assert [answer.status for answer in answers] == [400] * 5 + [429]
 
 
-async def test_all_processes_count_together(
-    client: Client, sign_up: SignUp, config: Config, aiohttp_client: Any
-) -> None:
+async def test_processes_share_the_count_of_failures(client: Client, sign_up: SignUp, serve: Serve) -> None:
     await sign_up("ada")
-    app = create_app(config)
-    app[PASSWORDS] = Passwords(CHEAP)
-    other: Client = await aiohttp_client(app)
+    other = await serve()
 
     statuses = [(await attempt(browser)).status for browser in (client, other) * 3]
 
     assert statuses == [400] * 5 + [429]
 
 
-async def test_a_password_is_hashed_anew_when_the_parameters_have_changed(
-    client: Client, sign_up: SignUp, database: Connection
+async def test_a_password_is_rehashed_when_the_parameters_have_changed(
+    serve: Serve, sign_up: SignUp, database: Connection
 ) -> None:
     await sign_up("ada")
-    assert client.app
-    client.app._state[PASSWORDS] = Passwords(PasswordHasher(time_cost=2, memory_cost=16, parallelism=1))
+    client = await serve(hasher=PasswordHasher(time_cost=2, memory_cost=16, parallelism=1))
 
     await attempt(client, password=PASSWORD)
 
@@ -328,22 +306,20 @@ async def test_a_password_is_hashed_anew_when_the_parameters_have_changed(
     assert (await attempt(client, password=PASSWORD)).status == 303
 
 
-@pytest.mark.parametrize("wanted", ["/admin/users/", "/admin/?q=tea&sort=-ballots", "/poll/1"])
-async def test_who_was_sent_to_the_sign_in_goes_on_where_they_wanted(
-    client: Client, sign_up: SignUp, wanted: str
-) -> None:
+@pytest.mark.parametrize("url", ["/admin/users/", "/admin/?q=tea&sort=-ballots", "/poll/1"])
+async def test_signing_in_returns_to_the_requested_page(client: Client, sign_up: SignUp, url: str) -> None:
     await sign_up("ada")
-    form = fields(parse(await (await client.get("/admin/login", params={"next": wanted})).text()), "/admin/login")
+    form = fields(parse(await (await client.get("/admin/login", params={"next": url})).text()), "/admin/login")
 
     response = await attempt(client, password=PASSWORD, next=form["next"])
 
-    assert response.headers["Location"] == wanted
+    assert response.headers["Location"] == url
 
 
 @pytest.mark.parametrize(
     "elsewhere", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "", "/ \r\n"]
 )
-async def test_nobody_is_sent_to_another_site(client: Client, sign_up: SignUp, elsewhere: str) -> None:
+async def test_signing_in_never_redirects_to_another_site(client: Client, sign_up: SignUp, elsewhere: str) -> None:
     await sign_up("ada")
 
     response = await attempt(client, password=PASSWORD, next=elsewhere)
@@ -351,48 +327,48 @@ async def test_nobody_is_sent_to_another_site(client: Client, sign_up: SignUp, e
     assert response.headers["Location"] == "/admin/"
 
 
-async def test_who_has_signed_in_already_need_not_again(ada: Client) -> None:
+async def test_the_sign_in_redirects_when_already_signed_in(ada: Client) -> None:
     response = await ada.get("/admin/login", params={"next": "/admin/users/"}, allow_redirects=False)
 
     assert (response.status, response.headers["Location"]) == (303, "/admin/users/")
 
 
-@pytest.mark.parametrize("address", PAGES)
-async def test_a_stranger_is_sent_to_the_sign_in_from_every_page(client: Client, ask: Ask, address: str) -> None:
+@pytest.mark.parametrize("url", PAGES)
+async def test_without_a_session_every_page_redirects_to_the_sign_in(client: Client, ask: Ask, url: str) -> None:
     ask("Tea?", "Yes", "No")
 
-    response = await client.get(address, allow_redirects=False)
+    response = await client.get(url, allow_redirects=False)
 
     assert response.status == 303
-    assert response.headers["Location"] == f"/admin/login?next={address}"
+    assert response.headers["Location"] == f"/admin/login?next={url}"
     assert response.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("address", PAGES)
-async def test_a_program_that_has_not_signed_in_gets_401(client: Client, ask: Ask, address: str) -> None:
+@pytest.mark.parametrize("url", PAGES)
+async def test_without_a_session_json_clients_get_401(client: Client, ask: Ask, url: str) -> None:
     ask("Tea?", "Yes", "No")
 
-    response = await client.get(address, headers={"Accept": "application/json"})
+    response = await client.get(url, headers={"Accept": "application/json"})
 
     assert (response.status, response.content_type) == (401, "application/problem+json")
     assert "WWW-Authenticate" in response.headers
 
 
-@pytest.mark.parametrize("why", ["stranger", "signed out", "disabled", "idle", "too old"])
-@pytest.mark.parametrize(("address", "sent"), POSTS)
-async def test_who_is_not_signed_in_changes_nothing(
+@pytest.mark.parametrize("why", ["no session", "signed out", "disabled", "idle", "too old"])
+@pytest.mark.parametrize(("url", "sent"), POSTS)
+async def test_without_a_valid_session_nothing_is_changed(
     client: Client,
     ada: Client,
     sign_up: SignUp,
     database: Connection,
     ask: Ask,
-    address: str,
+    url: str,
     sent: dict[str, str],
     why: str,
 ) -> None:
     ask("Tea?", "Yes", "No")
     await sign_up("bob")
-    browser = client if why == "stranger" else ada
+    browser = client if why == "no session" else ada
     with database.cursor() as cursor:
         match why:
             case "signed out":
@@ -403,46 +379,46 @@ async def test_who_is_not_signed_in_changes_nothing(
                 cursor.execute("UPDATE session SET seen_at = now() - interval '8 hours 1 second'")
             case "too old":
                 cursor.execute("UPDATE session SET began_at = now() - interval '7 days 1 second'")
-    before = rows(database)
+    before = snapshot(database)
 
-    response = await browser.post(address, data=sent, allow_redirects=False)
-    from_program = await browser.post(address, data=sent, headers={"Accept": "application/json"})
+    response = await browser.post(url, data=sent, allow_redirects=False)
+    from_program = await browser.post(url, data=sent, headers={"Accept": "application/json"})
 
     assert (response.status, response.headers["Location"]) == (303, "/admin/login")
     assert from_program.status == 401
-    assert rows(database) == before
+    assert snapshot(database) == before
 
 
-@pytest.mark.parametrize(("address", "sent"), [*POSTS, ("/admin/login", {"username": "ada", "password": PASSWORD})])
-async def test_another_site_changes_nothing(
-    ada: Client, database: Connection, ask: Ask, address: str, sent: dict[str, str]
+@pytest.mark.parametrize(("url", "sent"), [*POSTS, ("/admin/login", {"username": "ada", "password": PASSWORD})])
+async def test_a_cross_site_post_changes_nothing(
+    ada: Client, database: Connection, ask: Ask, url: str, sent: dict[str, str]
 ) -> None:
     ask("Tea?", "Yes", "No")
-    before = rows(database)
+    before = snapshot(database)
 
-    response = await ada.post(address, data=sent, headers={"Sec-Fetch-Site": "cross-site"}, allow_redirects=False)
+    response = await ada.post(url, data=sent, headers={"Sec-Fetch-Site": "cross-site"}, allow_redirects=False)
 
     assert response.status == 403
-    assert rows(database) == before
+    assert snapshot(database) == before
 
 
-async def test_a_session_that_is_used_goes_on(ada: Client, database: Connection) -> None:
+async def test_requests_extend_a_session(ada: Client, database: Connection) -> None:
     for _ in range(3):
         rewind(database, "session", "seen_at", "7 hours")
         assert (await ada.get("/admin/", allow_redirects=False)).status == 200
 
 
-@pytest.mark.parametrize("address", PAGES)
-async def test_no_page_may_be_kept_by_anybody(ada: Client, ask: Ask, address: str) -> None:
+@pytest.mark.parametrize("url", PAGES)
+async def test_no_page_is_cached(ada: Client, ask: Ask, url: str) -> None:
     ask("Tea?", "Yes", "No")
 
-    response = await ada.get(address)
+    response = await ada.get(url)
 
     assert response.headers["Cache-Control"] == "no-store"
     assert response.status == 200
 
 
-async def test_signing_out_ends_the_session_for_whoever_has_the_cookie(ada: Client, client: Client) -> None:
+async def test_a_copied_cookie_is_invalid_after_signing_out(ada: Client, client: Client) -> None:
     cookie = next(cookie.value for cookie in ada.session.cookie_jar if cookie.key == "session")
 
     response = await ada.post("/admin/logout", allow_redirects=False)
@@ -453,12 +429,12 @@ async def test_signing_out_ends_the_session_for_whoever_has_the_cookie(ada: Clie
     assert replayed.status == 303
 
 
-async def test_a_link_signs_nobody_out(ada: Client) -> None:
+async def test_signing_out_needs_a_post(ada: Client) -> None:
     assert (await ada.get("/admin/logout")).status == 405
     assert (await ada.get("/admin/")).status == 200
 
 
-async def test_signing_out_leaves_other_browsers_alone(ada: Client, sign_in: SignIn) -> None:
+async def test_signing_out_keeps_the_sessions_of_other_browsers(ada: Client, sign_in: SignIn) -> None:
     other = await sign_in("ada")
 
     await ada.post("/admin/logout")
@@ -478,7 +454,7 @@ async def test_signing_out_everywhere_ends_all_sessions_of_this_account(
 
 
 async def test_signing_in_makes_a_new_token_whatever_the_browser_had(client: Client, sign_up: SignUp) -> None:
-    """Session fixation: a token that somebody else knows is worth nothing after the sign-in."""
+    """Session fixation: a token that an attacker has planted is invalid after the sign-in."""
     await sign_up("ada")
     planted = "A" * 43
     sent = {"username": "ada", "password": PASSWORD}
@@ -491,21 +467,21 @@ async def test_signing_in_makes_a_new_token_whatever_the_browser_had(client: Cli
 
     first, second = (answer.cookies["session"].value for answer in (response, again))
     assert first != second
-    async with TestClient(client.server) as stranger:
+    async with TestClient(client.server) as attacker:
         for token in (planted, first):
-            replayed = await stranger.get("/admin/", headers={"Cookie": f"session={token}"}, allow_redirects=False)
+            replayed = await attacker.get("/admin/", headers={"Cookie": f"session={token}"}, allow_redirects=False)
             assert replayed.status == 303
 
 
 @pytest.mark.parametrize("token", ["", "x", "A" * 43, "A" * 44, "../../etc", "%00", "é" * 43])
-async def test_made_up_tokens_are_nobodys(client: Client, token: str) -> None:
+async def test_made_up_tokens_are_invalid(client: Client, token: str) -> None:
     response = await client.get("/admin/", headers={"Cookie": f"session={token}"}, allow_redirects=False)
 
     assert response.status == 303
 
 
 @pytest.mark.usefixtures("ada")
-async def test_a_sign_in_tidies_up_what_is_too_old(database: Connection, sign_in: SignIn) -> None:
+async def test_a_sign_in_deletes_expired_sessions_and_failures(database: Connection, sign_in: SignIn) -> None:
     rewind(database, "session", "seen_at", "9 hours")
     with database.cursor() as cursor:
         cursor.execute("INSERT INTO sign_in_failure VALUES ('old', 3, now() - interval '2 days')")
@@ -517,7 +493,7 @@ async def test_a_sign_in_tidies_up_what_is_too_old(database: Connection, sign_in
         assert cursor.fetchone() == (1, 0)
 
 
-async def test_while_nobody_has_an_account_the_sign_in_says_how_to_make_one(client: Client, sign_up: SignUp) -> None:
+async def test_without_accounts_the_sign_in_names_the_command_that_adds_one(client: Client, sign_up: SignUp) -> None:
     assert "python -m polls createadmin" in await (await client.get("/admin/login")).text()
 
     await sign_up("ada")
@@ -535,16 +511,16 @@ async def test_while_nobody_has_an_account_the_sign_in_says_how_to_make_one(clie
         b"username=ada&password=" + b"%F0%9F%98%80" * 5_000,
     ],
 )
-async def test_whatever_is_typed_is_answered(client: Client, sign_up: SignUp, body: bytes) -> None:
+async def test_malformed_credentials_get_the_usual_message(client: Client, sign_up: SignUp, body: bytes) -> None:
     await sign_up("ada")
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
 
     response = await client.post("/admin/login", data=body, headers=headers)
 
-    assert (response.status, await said(response)) == (400, WRONG)
+    assert (response.status, await error_message(response)) == (400, WRONG)
 
 
-async def test_a_file_is_no_user_name(client: Client) -> None:
+async def test_an_uploaded_file_is_not_a_user_name(client: Client) -> None:
     body = (
         b'--x\r\nContent-Disposition: form-data; name="username"; filename="a"\r\n\r\nada\r\n'
         b'--x\r\nContent-Disposition: form-data; name="password"\r\n\r\nwrong\r\n--x--\r\n'
@@ -552,4 +528,4 @@ async def test_a_file_is_no_user_name(client: Client) -> None:
 
     response = await client.post("/admin/login", data=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
 
-    assert (response.status, await said(response)) == (400, WRONG)
+    assert (response.status, await error_message(response)) == (400, WRONG)

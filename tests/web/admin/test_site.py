@@ -1,6 +1,5 @@
-"""The admin's own look: its name, its way to the site, templates that an operator puts in the place of ours."""
+"""The admin as a whole: its title, links, language, prefix, and templates that an operator replaces."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,7 @@ from polls.storage.passwords import Passwords
 from polls.web.keys import DATABASE, PASSWORDS
 from tests.conftest import Ask
 from tests.support.pages import fields, find, links, parse, words
-from tests.web.conftest import CHEAP, PASSWORD, Client
-
-
-async def serve(config: Config, aiohttp_client: Any) -> Client:
-    app = create_app(config)
-    app[PASSWORDS] = Passwords(CHEAP)
-    client: Client = await aiohttp_client(app)
-    return client
+from tests.web.conftest import CHEAP, PASSWORD, Client, Serve
 
 
 @pytest.mark.parametrize(
@@ -33,10 +25,8 @@ async def serve(config: Config, aiohttp_client: Any) -> Client:
         (Site(name="Village hall", admin_title="Behind the counter"), "Behind the counter"),
     ],
 )
-async def test_the_admin_is_called_as_the_configuration_says(
-    config: Config, aiohttp_client: Any, site: Site, header: str
-) -> None:
-    client = await serve(replace(config, site=site), aiohttp_client)
+async def test_the_admin_has_the_configured_title(serve: Serve, site: Site, header: str) -> None:
+    client = await serve(site=site)
 
     page = parse(await (await client.get("/admin/login")).text())
 
@@ -44,13 +34,13 @@ async def test_the_admin_is_called_as_the_configuration_says(
     assert links(page)["View site"] == "/"
 
 
-async def test_a_template_of_the_admin_can_be_replaced(config: Config, aiohttp_client: Any, tmp_path: Path) -> None:
+async def test_a_template_of_the_admin_can_be_replaced(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "admin").mkdir()
     (tmp_path / "admin/sign_in.html").write_text(
         '{% extends "admin/base.html" %}{% block title %}Hello{% endblock %}'
         "{% block content %}<h1>Hello!</h1>{% endblock %}"
     )
-    client = await serve(replace(config, templates=tmp_path), aiohttp_client)
+    client = await serve(templates=tmp_path)
 
     page = parse(await (await client.get("/admin/login")).text())
 
@@ -58,11 +48,11 @@ async def test_a_template_of_the_admin_can_be_replaced(config: Config, aiohttp_c
     assert "View site" in links(page)
 
 
-async def test_the_admin_is_found_without_the_last_stroke_too(ada: Client) -> None:
+async def test_the_admin_redirects_to_its_url_with_a_trailing_slash(ada: Client) -> None:
     assert (await ada.get("/admin")).url.path == "/admin/"
 
 
-async def test_a_polls_form_leads_to_its_pages(ada: Client, ask: Ask) -> None:
+async def test_the_form_links_to_the_pages_of_its_poll(ada: Client, ask: Ask) -> None:
     ask("Tea?", "Yes")
 
     page = links(parse(await (await ada.get("/admin/polls/1")).text()))
@@ -70,7 +60,7 @@ async def test_a_polls_form_leads_to_its_pages(ada: Client, ask: Ask) -> None:
     assert (page["View on site"], page["Delete"]) == ("/poll/1", "/admin/polls/1/delete")
 
 
-async def test_the_admin_speaks_chinese(ada: Client) -> None:
+async def test_the_admin_is_translated_into_chinese(ada: Client) -> None:
     page = parse(await (await ada.get("/admin/", headers={"Accept-Language": "zh-CN"})).text())
 
     assert words(find(page, "h1")[0]) == "投票"
@@ -91,10 +81,10 @@ async def test_the_admin_works_below_a_prefix(config: Config, aiohttp_client: An
     assert response.url.path == "/village/admin/users/"
 
     listed = await client.get("/village/admin/")
-    address = listed.url.join(URL(links(parse(await listed.text()))["Tea?"])).path
-    assert address == "/village/admin/polls/1"
-    form = fields(parse(await (await client.get(address)).text()), address)
-    response = await client.post(address, data={**form, "text": "Coffee?"})
+    url = listed.url.join(URL(links(parse(await listed.text()))["Tea?"])).path
+    assert url == "/village/admin/polls/1"
+    form = fields(parse(await (await client.get(url)).text()), url)
+    response = await client.post(url, data={**form, "text": "Coffee?"})
 
     page = parse(await response.text())
     assert response.url.path == "/village/admin/"

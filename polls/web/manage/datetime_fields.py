@@ -1,0 +1,70 @@
+"""A date field and a time field of a form, and the moment that they mean in a time zone."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, tzinfo
+
+from polls.domain.poll import FIRST_DAY, LAST_DAY
+from polls.web.pages.languages import Language
+
+_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME = re.compile("[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
+
+
+@dataclass(frozen=True, slots=True)
+class DateTimeFields:
+    """A date and a time as text, both empty for no moment."""
+
+    date: str = ""
+    time: str = ""
+
+
+@dataclass(eq=False)
+class InvalidDateTime(Exception):
+    """The fields don't mean a moment; `message` says why, for the visitor."""
+
+    message: str
+
+
+def format_moment(moment: datetime | None, zone: tzinfo) -> DateTimeFields:
+    """Return the fields for `moment` in `zone`, to the minute."""
+    if moment is None:
+        return DateTimeFields()
+    local = moment.astimezone(zone)
+    return DateTimeFields(local.date().isoformat(), local.strftime("%H:%M"))
+
+
+def parse_moment(
+    fields: DateTimeFields, zone: tzinfo, language: Language, *, saved: datetime | None = None
+) -> datetime | None:
+    """Return the moment in UTC, None if both fields are empty. Raises InvalidDateTime.
+
+    Fields that still show `saved` return it unchanged: its seconds, and the right one of an hour that the clock
+    repeats, would be lost otherwise.
+    """
+    _ = language.gettext
+    fields = DateTimeFields(fields.date.strip(), fields.time.strip())
+    if fields == DateTimeFields():
+        return None
+    if fields == format_moment(saved, zone):
+        return saved
+    if not fields.date or not fields.time:
+        raise InvalidDateTime(_("Enter a date and a time."))
+    local = _parse(fields, zone)
+    if local is None:
+        raise InvalidDateTime(_("Enter a valid date and time, such as 2026-05-03 and 18:00."))
+    moment = local.astimezone(UTC)
+    if moment.astimezone(zone).replace(tzinfo=None) != local.replace(tzinfo=None):
+        skipped = _("On this day the clock skips %(time)s. Choose a later time.")
+        raise InvalidDateTime(skipped % {"time": f"{local:%H:%M}"})
+    return moment
+
+
+def _parse(fields: DateTimeFields, zone: tzinfo) -> datetime | None:
+    if not _DATE.fullmatch(fields.date) or not _TIME.fullmatch(fields.time):
+        return None
+    try:
+        day, clock = date.fromisoformat(fields.date), time.fromisoformat(fields.time)
+    except ValueError:
+        return None
+    return datetime.combine(day, clock, zone) if FIRST_DAY <= day <= LAST_DAY else None
