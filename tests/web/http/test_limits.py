@@ -49,7 +49,7 @@ async def test_a_form_that_drips_is_refused_in_words(limited: TestClient, votes:
     response = await limited.post("/poll/1/vote", data=dripping(), headers=FORM)
 
     assert response.status == 408
-    assert "This took too long to arrive. Nothing was counted. Try again." in words(parse(await response.text()))
+    assert "Sending the form took too long. Nothing was saved. Try again." in words(parse(await response.text()))
     assert response.headers["Connection"] == "close"
     assert votes() == [0, 0]
 
@@ -58,7 +58,7 @@ async def test_programs_are_told_so_as_json(limited: TestClient) -> None:
     response = await limited.post("/poll/1/vote", data=dripping(), headers=FORM | AS_PROGRAM)
 
     assert (response.status, response.content_type) == (408, "application/problem+json")
-    assert (await response.json())["title"] == "Too slow"
+    assert (await response.json())["title"] == "Request timed out"
 
 
 async def test_after_so_many_voters_from_a_network_the_next_is_asked_to_wait_and_keeps_the_choice(

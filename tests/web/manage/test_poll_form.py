@@ -289,7 +289,7 @@ async def test_results_say_that_the_poll_was_edited_once_there_are_votes(ada: Cl
 
     pages = [await (await client.get(f"/poll/{number}/results?after=1")).text() for number in (1, 2, 3)]
 
-    assert ["when votes had been cast already" in page for page in pages] == [False, True, False]
+    assert ["after voting had started" in page for page in pages] == [False, True, False]
 
 
 async def test_more_slots_need_no_script(ada: Client) -> None:
@@ -559,7 +559,7 @@ async def test_the_second_of_two_admins_is_told_what_changed_and_loses_nothing(
     (alert,) = find(page, "section", role="alert")
     told = words(alert)
     assert response.status == 409
-    assert "Somebody else has changed this poll since you opened it." in told
+    assert "Someone else has changed this poll since you opened it." in told
     assert "admin:ada on" in told
     for change in ("from “Tea?” to “Green tea?”", "from “No” to “Nope”", "“Perhaps” removed", "Choice: “New”"):
         assert change in told
