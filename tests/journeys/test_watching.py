@@ -134,7 +134,7 @@ def test_screen_readers_get_one_announcement_for_many_votes(open_page: Open, cas
     for _ in range(12):
         vote(cast, 2, 6)
         page.wait_for_timeout(100)
-    expect(region).to_have_text(re.compile(r"^\d+ votes in all\. In front: In the park, with \d+%$"), timeout=10_000)
+    expect(region).to_have_text(re.compile(r"^\d+ votes in all\. Leading: In the park with \d+%$"), timeout=10_000)
 
     assert len(announcements) == 1
 
