@@ -563,7 +563,7 @@ async def test_the_second_of_two_admins_is_told_what_changed_and_loses_nothing(
     assert "admin:ada on" in told
     for change in ("from “Tea?” to “Green tea?”", "from “No” to “Nope”", "“Perhaps” removed", "Choice: “New”"):
         assert change in told
-    assert "Saved meanwhile: Green tea?" in words(page)
+    assert "Saved by someone else: Green tea?" in words(page)
     assert polls(database)[0][0] == "Green tea?"
 
     again = fields(page, FIRST)
