@@ -17,9 +17,9 @@ from polls.web.keys import CONFIG
 from polls.web.manage.poll_editor import AddView, ChangeView
 from polls.web.ops.health import HealthView, ReadyView
 from polls.web.pages.base import View
-from polls.web.public.index import EntranceView, IndexView
+from polls.web.public.index import IndexRedirectView, IndexView
 from polls.web.public.language import LanguageView
-from polls.web.public.poll import DetailView
+from polls.web.public.poll import PollPageView
 from polls.web.public.presenter import PresenterView
 from polls.web.public.results import ResultsView
 from polls.web.public.vote import VoteView
@@ -31,7 +31,7 @@ POLL = f"/poll/{{slug:{NUMBER}}}"
 VIEWS: list[tuple[str, type[View], str]] = [
     ("/", IndexView, "index"),
     (POLL + "/vote", VoteView, "vote"),
-    (POLL, DetailView, "poll"),
+    (POLL, PollPageView, "poll"),
     (POLL + "/results", ResultsView, "results"),
     (POLL + "/live", WatchView, "live"),
     (POLL + "/present", PresenterView, "presenter"),
@@ -64,7 +64,7 @@ def setup_routes(app: web.Application) -> None:
         if path.startswith(POLL):
             pages[path.removeprefix(POLL)] = route
     if prefix:
-        app.router.add_view(prefix, EntranceView, name="entrance", expect_handler=send_continue)
+        app.router.add_view(prefix, IndexRedirectView, name="index_redirect", expect_handler=send_continue)
     app.router.add_static(
         prefix + "/static/", paths.STATIC, name="static", append_version=True, expect_handler=send_continue
     )

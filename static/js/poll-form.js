@@ -1,18 +1,18 @@
-// The form of a poll: what its helping buttons do, without asking the server.
+// The form of a poll: its helper buttons work without a request to the server.
 
 for (const form of document.querySelectorAll("[data-poll-form]")) {
   form.addEventListener("click", (event) => {
     const button = event.target.closest("button[name=do]");
-    const [deed, moment] = button?.value.split(".") ?? [];
-    if (deed === "add_choice") addSlot(form);
-    else if (deed === "today") form.elements[`${moment}_date`].value = here(form).date;
-    else if (deed === "now") form.elements[`${moment}_time`].value = here(form).time;
+    const [action, field] = button?.value.split(".") ?? [];
+    if (action === "add_choice") addSlot(form);
+    else if (action === "today") form.elements[`${field}_date`].value = now(form).date;
+    else if (action === "now") form.elements[`${field}_time`].value = now(form).time;
     else return;
     event.preventDefault();
   });
 }
 
-// One more empty slot, made of the last one, whose number among the fields rises by one.
+// Add an empty slot: a copy of the last one, with the next number in the names of its fields.
 function addSlot(form) {
   const slots = [...form.querySelectorAll(".slot")];
   const places = slots.map((slot) => Number(slot.querySelector(".place").value) || 0);
@@ -30,9 +30,9 @@ function addSlot(form) {
   slot.querySelector(".text").focus();
 }
 
-// What a clock and a calendar show in the site's time zone.
-function here(form) {
-  const shown = new Intl.DateTimeFormat("en-CA", {
+// Return the current date and time in the site's time zone.
+function now(form) {
+  const format = new Intl.DateTimeFormat("en-CA", {
     timeZone: form.dataset.timeZone,
     year: "numeric",
     month: "2-digit",
@@ -41,6 +41,6 @@ function here(form) {
     minute: "2-digit",
     hourCycle: "h23",
   });
-  const parts = Object.fromEntries(shown.formatToParts(new Date()).map((part) => [part.type, part.value]));
+  const parts = Object.fromEntries(format.formatToParts(new Date()).map((part) => [part.type, part.value]));
   return { date: `${parts.year}-${parts.month}-${parts.day}`, time: `${parts.hour}:${parts.minute}` };
 }

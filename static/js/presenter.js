@@ -1,35 +1,35 @@
-// The presenter's keys: F for the full screen, H to hide the results until they are revealed.
-// No module: it runs before the page is drawn, so that what is hidden doesn't flash up when the page is loaded again.
+// The presenter's keys: F toggles full screen, H hides or shows the results.
+// No module: it must run before the page is painted, or hidden results would flash up when the page is reloaded.
 
 (() => {
-  const stage = document.documentElement;
-  const memory = `hidden: ${location.pathname}`;
-  const isHidden = () => stage.hasAttribute("data-hidden");
+  const root = document.documentElement;
+  const storageKey = `hidden: ${location.pathname}`;
+  const isHidden = () => root.hasAttribute("data-hidden");
   const keys = { f: "full-screen", h: "hide" };
-  const deeds = {
-    "full-screen": () => (document.fullscreenElement ? document.exitFullscreen() : stage.requestFullscreen()).catch(() => {}),
+  const actions = {
+    "full-screen": () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen()).catch(() => {}),
     hide: () => hide(!isHidden()),
   };
 
-  function hide(yes) {
-    stage.toggleAttribute("data-hidden", yes);
-    sessionStorage.setItem(memory, yes ? "yes" : "");
-    document.querySelector('[data-does="hide"]')?.setAttribute("aria-pressed", yes);
+  function hide(hidden) {
+    root.toggleAttribute("data-hidden", hidden);
+    sessionStorage.setItem(storageKey, hidden ? "yes" : "");
+    document.querySelector('[data-does="hide"]')?.setAttribute("aria-pressed", hidden);
   }
 
-  hide(sessionStorage.getItem(memory) === "yes");
+  hide(sessionStorage.getItem(storageKey) === "yes");
 
   addEventListener("DOMContentLoaded", () => {
-    if (!document.fullscreenEnabled) delete deeds["full-screen"];
-    for (const [name, deed] of Object.entries(deeds)) {
+    if (!document.fullscreenEnabled) delete actions["full-screen"];
+    for (const [name, action] of Object.entries(actions)) {
       const button = document.querySelector(`[data-does="${name}"]`);
       button.hidden = false;
-      button.addEventListener("click", deed);
+      button.addEventListener("click", action);
     }
     hide(isHidden());
   });
 
   addEventListener("keydown", ({ key, ctrlKey, metaKey, altKey, repeat }) => {
-    if (!ctrlKey && !metaKey && !altKey && !repeat) deeds[keys[key.toLowerCase()]]?.();
+    if (!ctrlKey && !metaKey && !altKey && !repeat) actions[keys[key.toLowerCase()]]?.();
   });
 })();

@@ -1,4 +1,4 @@
-// The list of polls: one box ticks all of them.
+// The list of polls: one checkbox selects all of them.
 
 for (const form of document.querySelectorAll("[data-selection]")) {
   const all = form.querySelector("[data-all]");
@@ -7,11 +7,11 @@ for (const form of document.querySelectorAll("[data-selection]")) {
   all.addEventListener("change", () => {
     for (const box of boxes) box.checked = all.checked;
   });
-  const show = () => {
-    const ticked = boxes.filter((box) => box.checked).length;
-    all.checked = ticked === boxes.length;
-    all.indeterminate = 0 < ticked && ticked < boxes.length;
+  const update = () => {
+    const selected = boxes.filter((box) => box.checked).length;
+    all.checked = selected === boxes.length;
+    all.indeterminate = 0 < selected && selected < boxes.length;
   };
-  form.addEventListener("change", show);
-  show(); // who comes back finds what they had ticked
+  form.addEventListener("change", update);
+  update(); // browsers restore checkboxes when a visitor comes back to the page
 }

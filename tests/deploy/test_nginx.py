@@ -209,7 +209,7 @@ def test_a_form_that_is_too_large_is_said_by_polls(site: Site, poll: int) -> Non
     answer = site.request("POST", f"/poll/{poll}/vote", "choice=1&" + "x" * 100_000)
 
     assert answer.status == 413
-    assert "Nothing was counted." in answer.text
+    assert "Nothing was saved." in answer.text
 
 
 def test_every_answer_has_a_name_of_its_own(site: Site, poll: int) -> None:

@@ -1,4 +1,4 @@
-"""A real browser, and polls as `make run` starts it."""
+"""Fixtures for tests in a real browser, with polls started as by `make run`."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Error, Page, Playwright, Request, sync_
 from tests.support.processes import Polls, command, serving
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-NAME = "polls.test"  # a name that is not loopback, to a browser's eyes, and leads there all the same
+NAME = "polls.test"  # resolves to loopback, but browsers don't treat it as loopback
 
 CLOSED_POLL = """
     INSERT INTO question (question_text, pub_date, closes_at) VALUES ('Tea?', now() - interval '9 days', now());
@@ -26,7 +26,7 @@ def program() -> str | None:
 
 
 def launch(playwright: Playwright) -> Browser:
-    """The machine's own browser, which speaks to nobody but us."""
+    """Start the installed browser, with all other hosts blocked."""
     return playwright.chromium.launch(
         executable_path=program(),
         args=[
@@ -38,7 +38,7 @@ def launch(playwright: Playwright) -> Browser:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    # Not for the whole session: while Playwright runs, no other test in this process can have an event loop.
+    # A module's, not the session's: while Playwright runs, other tests in the process can't have an event loop.
     if program() is None:
         pytest.skip(f"there is no browser: none of {', '.join(BROWSERS)} is installed")
     with sync_playwright() as playwright:
@@ -49,7 +49,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def polls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Polls]:
-    """The sample polls, on the private PostgreSQL, and one more that is closed."""
+    """Serve the sample polls and a closed one, from the embedded PostgreSQL."""
     folder = tmp_path_factory.mktemp("journeys")
     with serving(folder) as polls:
         done = command(folder, "psql", "--", "-c", CLOSED_POLL)
@@ -61,58 +61,58 @@ def polls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Polls]:
 def open_page(browser: Browser, polls: Polls) -> Iterator[Open]:
     """Open a page: `open_page("/", width=360, java_script_enabled=False)`.
 
-    Fails at the end if the browser complained about anything.
+    Fails at the end if the browser logged an error or a request failed.
     """
     contexts = []
-    complaints: list[str] = []
+    errors: list[str] = []
 
     def open_page(address: str, *, width: int = 1280, url: str = polls.url, **options: object) -> Page:
         context = browser.new_context(viewport={"width": width, "height": 800}, **{"locale": "en-GB", **options})  # type: ignore[arg-type]
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("requestfailed", lambda request: complaints.extend(_failure(request)))
+        page.on("console", lambda message: errors.append(message.text))
+        page.on("requestfailed", lambda request: errors.extend(_failure(request)))
         page.goto(f"{url}{address}")
         return page
 
     yield open_page
     for context in contexts:
         for page in context.pages:
-            _come_to_rest(page)
+            _leave_page(page)
         context.close()
-    # A page answered with 400 is said on the console too, and is meant.
-    assert [complaint for complaint in complaints if "status of 40" not in complaint] == []
+    # Browsers also log a response with status 400, which tests provoke.
+    assert [error for error in errors if "status of 40" not in error] == []
 
 
-def _come_to_rest(page: Page) -> None:
-    """Leave for an empty page: one that is closed on its way to an address may never say that it is closed."""
+def _leave_page(page: Page) -> None:
+    """Open an empty page: closing a page while it navigates may never finish."""
     try:
         page.goto("about:blank")
-    except Error:  # it left by itself at that moment, as the results of a poll do when the poll is deleted
+    except Error:  # it was reloading, as the results do when their poll is deleted
         page.wait_for_load_state()
         page.goto("about:blank")
 
 
 def _failure(request: Request) -> list[str]:
-    """What went wrong with a request; one that was given up since its page was left is no failure."""
+    """Return the error of a failed request, unless it was aborted because its page was left."""
     return [] if request.failure == "net::ERR_ABORTED" else [f"failed: {request.url}"]
 
 
 def violations(page: Page) -> list[str]:
-    """What axe finds wrong with the page, in words."""
+    """Return the accessibility problems that axe finds on the page."""
     found = Axe().run(page).response["violations"]
     return [f"{page.url}: {rule['help']}: {[node['target'] for node in rule['nodes']]}" for rule in found]
 
 
 def shifts(page: Page) -> list[float]:
-    """How far things on the page moved while it was loading, as the browser scores it."""
+    """Return the scores of layout shifts while the page was loading."""
     page.wait_for_load_state("networkidle")
-    moved: list[float] = page.evaluate(
+    scores: list[float] = page.evaluate(
         """() => new Promise(resolve => {
             new PerformanceObserver(list => resolve(list.getEntries().map(entry => entry.value)))
                 .observe({type: "layout-shift", buffered: true});
             setTimeout(() => resolve([]), 300);
         })"""
     )
-    return moved
+    return scores

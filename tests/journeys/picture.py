@@ -1,4 +1,4 @@
-"""Takes the README's picture: the real pages, in a real browser, on phones and on a big screen."""
+"""Makes the README's picture: screenshots of pages on phones and of the presenter's page."""
 
 import base64
 import sys
@@ -13,15 +13,15 @@ from tests.journeys.conftest import launch
 from tests.support.processes import serving
 
 PHONE = {"width": 375, "height": 640}
-VOTES = {10: 66, 11: 13, 12: 42}  # {choice: how many}, of the first sample poll on the list
+VOTES = {10: 66, 11: 13, 12: 42}  # {choice id: votes} of the first sample poll
 SHOTS = [("/", "light"), ("/poll/3", "light"), ("/poll/3/results", "dark")]
 GAP = 24
-STAGE = {"width": 3 * PHONE["width"] + 2 * GAP, "height": 660}
+PRESENTER = {"width": 3 * PHONE["width"] + 2 * GAP, "height": 660}
 CONFIG = {"postgres": {"embedded": "var/postgres"}, "site": {"url": "https://polls.example.org"}}
 
 
 def take(target: Path) -> None:
-    """Vote a little, photograph three pages, lay them side by side, and the big screen below."""
+    """Cast some votes, and save screenshots of three pages side by side with the presenter's page below."""
     with (
         tempfile.TemporaryDirectory() as folder,
         serving(Path(folder), config=CONFIG) as polls,
@@ -33,23 +33,23 @@ def take(target: Path) -> None:
                 urllib.request.urlopen(f"{polls.url}/poll/3/vote", form).close()
         browser = launch(playwright)
         shots = []
-        for address, colours in SHOTS:
-            page = browser.new_page(viewport=PHONE, color_scheme=colours, device_scale_factor=1.5)
+        for address, color_scheme in SHOTS:
+            page = browser.new_page(viewport=PHONE, color_scheme=color_scheme, device_scale_factor=1.5)
             page.goto(polls.url + address)
             if page.get_by_role("radio").count():
                 page.get_by_role("radio").last.check()
             shots.append(_shot(page))
-        page = browser.new_page(viewport=STAGE, color_scheme="dark", device_scale_factor=1.5)
+        page = browser.new_page(viewport=PRESENTER, color_scheme="dark", device_scale_factor=1.5)
         page.goto(f"{polls.url}/poll/3/present")
         shots.append(_shot(page))
         page = browser.new_page(
-            viewport={"width": STAGE["width"] + 2 * GAP, "height": PHONE["height"] + STAGE["height"] + 3 * GAP},
+            viewport={"width": PRESENTER["width"] + 2 * GAP, "height": PHONE["height"] + PRESENTER["height"] + 3 * GAP},
             device_scale_factor=1.5,
         )
         page.set_content(
             f"<style>body {{ display: flex; flex-wrap: wrap; gap: {GAP}px; margin: {GAP}px; background: #d9dce4 }}"
             f"img {{ width: {PHONE['width']}px; border-radius: 16px }}"
-            f"img:last-child {{ width: {STAGE['width']}px }}</style>"
+            f"img:last-child {{ width: {PRESENTER['width']}px }}</style>"
             + "".join(f'<img src="data:image/png;base64,{shot}">' for shot in shots)
         )
         page.wait_for_load_state("networkidle")
@@ -59,7 +59,7 @@ def take(target: Path) -> None:
 
 
 def _shot(page: Page) -> str:
-    """The page as it is when its results are live, in base 64."""
+    """Return a screenshot in base 64, taken when results are live."""
     if page.locator("[data-live]").count():
         page.locator(".is-live").wait_for()
     return base64.b64encode(page.screenshot()).decode()

@@ -101,13 +101,13 @@ def test_an_admin_adds_edits_closes_reviews_and_deletes_a_poll(
     expect(page.get_by_role("status")).to_contain_text("The poll was saved.")
     voter.reload()
     expect(voter.get_by_role("listitem").filter(has_text="Pizza")).to_contain_text("1 vote")
-    expect(voter.get_by_text("when votes had been cast already")).to_be_visible()
+    expect(voter.get_by_text("after voting had started")).to_be_visible()
 
     # The admin closes the poll from the list.
     page.goto(f"{polls.url}/admin/")
     page.get_by_role("checkbox", name=question).check()
-    page.get_by_label("With the ticked polls:").select_option("Close them")
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_label("With selected polls:").select_option("Close")
+    page.get_by_role("button", name="Continue").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Close these polls?")
     page.get_by_role("button", name="Yes, close").click()
     expect(page.get_by_role("status")).to_contain_text("One poll was closed.")
@@ -132,7 +132,7 @@ def test_an_admin_adds_edits_closes_reviews_and_deletes_a_poll(
     if not scripts:
         voter.reload()
     # A page that has just reloaded itself, as this one may have when the poll was closed, waits before the next reload.
-    expect(voter.get_by_role("heading", level=1)).to_have_text("No such poll", timeout=15_000)
+    expect(voter.get_by_role("heading", level=1)).to_have_text("Poll not found", timeout=15_000)
 
     page.get_by_role("button", name="Sign out").click()
     expect(page).to_have_url(f"{polls.url}/")
@@ -173,11 +173,11 @@ def test_one_checkbox_ticks_all(open_page: Open, signed_in: dict[str, object]) -
     page = open_page("/admin/", **signed_in)
     checkboxes = page.locator("[name=poll]")
 
-    page.get_by_label("Tick all on this page").check()
+    page.get_by_label("Select all on this page").check()
     assert all(checkbox.is_checked() for checkbox in checkboxes.all())
 
     checkboxes.first.uncheck()
-    assert page.get_by_label("Tick all on this page").evaluate("checkbox => checkbox.indeterminate")
+    assert page.get_by_label("Select all on this page").evaluate("checkbox => checkbox.indeterminate")
 
 
 def test_slots_added_by_the_script_are_saved(open_page: Open, signed_in: dict[str, object]) -> None:
@@ -218,7 +218,7 @@ def test_axe_finds_no_violations_in_error_messages(open_page: Open, signed_in: d
     page = open_page("/admin/polls/1", width=360, color_scheme=colours, **signed_in)
     page.locator("[name=edition]").evaluate("field => { field.value = '0'; }")
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text("Somebody else has changed this poll")
+    expect(page.get_by_role("alert")).to_contain_text("Someone else has changed this poll")
     assert violations(page) == []
 
     page = open_page("/admin/login", width=360, color_scheme=colours)

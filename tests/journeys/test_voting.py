@@ -1,4 +1,4 @@
-"""From the list to the results and back, as voters go."""
+"""Voting in a browser: from the list to the results and back."""
 
 import re
 
@@ -20,9 +20,7 @@ def votes_in(page: Page) -> int:
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_without_javascript_a_voter_finds_a_poll_votes_sees_the_results_and_changes_the_vote(
-    open_page: Open, width: int
-) -> None:
+def test_a_voter_without_javascript_votes_sees_the_results_and_changes_the_vote(open_page: Open, width: int) -> None:
     page = open_page("/", width=width, java_script_enabled=False)
 
     page.get_by_role("link", name="Where should the next meet-up take place?").click()
@@ -47,7 +45,7 @@ def test_without_javascript_a_voter_finds_a_poll_votes_sees_the_results_and_chan
     expect(page.get_by_role("listitem").filter(has_text="your vote")).to_contain_text("In a café")
 
 
-def test_a_voter_needs_no_more_than_a_keyboard(open_page: Open) -> None:
+def test_a_voter_can_use_the_keyboard_only(open_page: Open) -> None:
     page = open_page("/poll/1")
 
     page.keyboard.press("Tab")
@@ -63,7 +61,7 @@ def test_a_voter_needs_no_more_than_a_keyboard(open_page: Open) -> None:
     expect(page).to_have_url(re.compile(r"/poll/1/results$"))
 
 
-def test_who_votes_in_a_poll_that_has_closed_meanwhile_is_told_so(open_page: Open, polls: Polls) -> None:
+def test_a_vote_in_a_poll_that_has_just_closed_shows_that_it_is_closed(open_page: Open, polls: Polls) -> None:
     page = open_page("/poll/4", width=360)
     expect(page.get_by_role("radio")).to_have_count(0)
 
@@ -79,7 +77,7 @@ def test_who_votes_in_a_poll_that_has_closed_meanwhile_is_told_so(open_page: Ope
     expect(page).to_have_url(f"{polls.url}/poll/4/results")
 
 
-def test_a_screen_reader_hears_question_choices_and_button(open_page: Open) -> None:
+def test_question_choices_and_button_have_accessible_names(open_page: Open) -> None:
     page = open_page("/poll/3")
 
     group = page.get_by_role("group", name="What's new?")
@@ -93,7 +91,7 @@ def test_a_screen_reader_hears_question_choices_and_button(open_page: Open) -> N
 
 
 def test_a_phone_on_a_plain_http_network_can_vote(open_page: Open, polls: Polls) -> None:
-    """On a name that is not loopback, browsers say less about where a request comes from."""
+    """On hosts other than loopback, browsers send no Sec-Fetch-Site over plain HTTP."""
     page = open_page("/poll/1", url=polls.url.replace("127.0.0.1", NAME), width=360)
 
     page.get_by_label("aiohttp").check()
@@ -102,7 +100,7 @@ def test_a_phone_on_a_plain_http_network_can_vote(open_page: Open, polls: Polls)
     expect(page).to_have_url(re.compile(r"/poll/1/results$"))
 
 
-def test_a_visitor_changes_the_language_and_stays_where_they_were(open_page: Open) -> None:
+def test_changing_the_language_stays_on_the_page(open_page: Open) -> None:
     page = open_page("/poll/1/results", java_script_enabled=False)
 
     page.get_by_role("link", name="简体中文").click()
@@ -118,19 +116,19 @@ def test_a_chinese_browser_gets_chinese_pages(open_page: Open) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("最新投票")
 
 
-@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("address", PAGES)
-def test_axe_finds_nothing(open_page: Open, address: str, width: int, colours: str) -> None:
-    page = open_page(address, width=width, color_scheme=colours)
+def test_axe_finds_no_problem(open_page: Open, address: str, width: int, color_scheme: str) -> None:
+    page = open_page(address, width=width, color_scheme=color_scheme)
 
     assert violations(page) == []
 
 
-@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_axe_finds_nothing_on_the_pages_of_somebody_who_has_voted(open_page: Open, width: int, colours: str) -> None:
-    page = open_page("/poll/3", width=width, color_scheme=colours)
+def test_axe_finds_no_problem_after_voting(open_page: Open, width: int, color_scheme: str) -> None:
+    page = open_page("/poll/3", width=width, color_scheme=color_scheme)
     page.get_by_label("The sky").check()
     page.get_by_role("button", name="Vote").click()
     expect(page.get_by_text("your vote", exact=True)).to_be_visible()
@@ -141,9 +139,9 @@ def test_axe_finds_nothing_on_the_pages_of_somebody_who_has_voted(open_page: Ope
     assert violations(page) == []
 
 
-@pytest.mark.parametrize("colours", ["light", "dark"])
-def test_axe_finds_nothing_after_a_mistake(open_page: Open, colours: str) -> None:
-    page = open_page("/poll/1", width=360, color_scheme=colours)
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_axe_finds_no_problem_on_a_form_with_an_error(open_page: Open, color_scheme: str) -> None:
+    page = open_page("/poll/1", width=360, color_scheme=color_scheme)
     page.get_by_role("button", name="Vote").click()
     expect(page.get_by_role("alert")).to_be_visible()
 
@@ -152,14 +150,14 @@ def test_axe_finds_nothing_after_a_mistake(open_page: Open, colours: str) -> Non
 
 @pytest.mark.parametrize("width", [320, 360, 1280])
 @pytest.mark.parametrize("address", PAGES)
-def test_nothing_hangs_out_of_the_page(open_page: Open, address: str, width: int) -> None:
+def test_no_page_scrolls_horizontally(open_page: Open, address: str, width: int) -> None:
     page = open_page(address, width=width)
 
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("address", PAGES)
-def test_everything_that_a_thumb_must_hit_is_44_pixels_high(open_page: Open, address: str) -> None:
+def test_touch_targets_are_44_pixels_high(open_page: Open, address: str) -> None:
     page = open_page(address, width=360)
     if "results" in address or "present" in address:
         expect(page.locator(".is-live")).to_be_visible()
@@ -172,7 +170,7 @@ def test_everything_that_a_thumb_must_hit_is_44_pixels_high(open_page: Open, add
 
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("address", PAGES)
-def test_nothing_on_a_page_moves_while_it_loads(open_page: Open, address: str, width: int) -> None:
+def test_no_layout_shifts_while_loading(open_page: Open, address: str, width: int) -> None:
     page = open_page(address, width=width)
 
     assert shifts(page) == []

@@ -1,4 +1,4 @@
-"""Results that move by themselves, in real browsers: on phones, on a big screen, and with JavaScript off."""
+"""Live results and the presenter's page in a browser."""
 
 import re
 from collections.abc import Iterator
@@ -7,36 +7,32 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.journeys.conftest import Open, violations
 from tests.support.processes import Polls, command, free_port, serving
 from tests.support.watchers import vote
 
-STAGE = "/poll/3/present"
+PRESENTER = "/poll/3/present"
 
 
 @pytest.fixture
 def cast(polls: Polls) -> Iterator[HTTPConnection]:
-    """Where others vote from."""
+    """Yield a connection for other voters' votes."""
     connection = HTTPConnection(polls.url.removeprefix("http://"))
     yield connection
     connection.close()
 
 
-def poll_cache(page: Page) -> Locator:
-    return page.get_by_role("region", name="Results")
-
-
-def is_live(page: Page) -> None:
+def wait_until_live(page: Page) -> None:
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
 
 
-def shown(page: Page) -> str:
-    """The fragment as it is on the page, but for what only a page that is live has, or only one that isn't."""
+def results_html(page: Page) -> str:
+    """Return the HTML of the results, without the parts in which live pages differ from others."""
     markup: str = page.evaluate(
         """() => {
-            const copy = document.querySelector(".standings").cloneNode(true);
+            const copy = document.querySelector(".poll-results").cloneNode(true);
             copy.querySelectorAll(".live-status, [data-announcer]").forEach(element => element.remove());
             for (const name of copy.getAttributeNames()) copy.removeAttribute(name);
             return copy.innerHTML.replace(/\\s+/g, " ").replace(/> </g, "><");
@@ -50,26 +46,26 @@ def psql(polls: Polls, statement: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_two_who_vote_watch_each_other_and_one_has_no_javascript(open_page: Open) -> None:
+def test_two_voters_see_each_others_votes_with_and_without_javascript(open_page: Open) -> None:
     phone = open_page("/poll/3", width=360)
     old_phone = open_page("/poll/3", width=360, java_script_enabled=False)
 
     phone.get_by_label("The sky").check()
     phone.get_by_role("button", name="Vote").click()
-    is_live(phone)
-    mine = phone.get_by_role("listitem").filter(has_text="The sky")
-    expect(mine).to_contain_text("your vote")
-    expect(mine).to_contain_text("1 vote")
+    wait_until_live(phone)
+    own_row = phone.get_by_role("listitem").filter(has_text="The sky")
+    expect(own_row).to_contain_text("your vote")
+    expect(own_row).to_contain_text("1 vote")
 
     old_phone.get_by_label("The sky").check()
     old_phone.get_by_role("button", name="Vote").click()
     expect(old_phone.get_by_role("listitem").filter(has_text="The sky")).to_contain_text("2 votes")
-    expect(mine).to_contain_text("2 votes")
+    expect(own_row).to_contain_text("2 votes")
 
     phone.get_by_role("link", name="Change your vote").click()
     phone.get_by_label("Not much").check()
     phone.get_by_role("button", name="Change your vote").click()
-    is_live(phone)
+    wait_until_live(phone)
     expect(old_phone.get_by_role("listitem").filter(has_text="The sky")).to_contain_text("2 votes")
     old_phone.get_by_role("link", name="Refresh").click()
     expect(old_phone.get_by_role("listitem").filter(has_text="The sky")).to_contain_text("1 vote")
@@ -78,7 +74,7 @@ def test_two_who_vote_watch_each_other_and_one_has_no_javascript(open_page: Open
 
 @pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
 @pytest.mark.parametrize("address", ["/poll/1/results", "/poll/1/present"])
-def test_what_is_updated_looks_as_if_it_had_been_loaded(
+def test_an_updated_page_equals_a_reloaded_one(
     open_page: Open, browser: Browser, polls: Polls, cast: HTTPConnection, address: str, locale: str
 ) -> None:
     page = open_page(address, locale=locale)
@@ -88,24 +84,24 @@ def test_what_is_updated_looks_as_if_it_had_been_loaded(
     for choice in (1, 2, 2, 3, 5):
         revision = vote(cast, 1, choice)
         page.wait_for_function(
-            "revision => Number(document.querySelector('.standings').dataset.revision) >= revision", arg=revision
+            "revision => Number(document.querySelector('.poll-results').dataset.revision) >= revision", arg=revision
         )
         other.goto(f"{polls.url}{address}?after={revision}")
-        assert shown(page) == shown(other)
+        assert results_html(page) == results_html(other)
     other.close()
 
 
-def test_shares_are_those_of_the_server_for_any_votes(open_page: Open, browser: Browser, polls: Polls) -> None:
+def test_shares_equal_the_servers_for_any_votes(open_page: Open, browser: Browser, polls: Polls) -> None:
     psql(polls, "UPDATE choice SET votes = 1234567 * id WHERE question_id = 1")
     page = open_page("/poll/1/results")
     other = browser.new_page(java_script_enabled=False)
-    is_live(page)
+    wait_until_live(page)
 
     for factor in (1, 7, 333, 100003):
         psql(polls, f"UPDATE choice SET votes = {factor} * id * id % 1009 WHERE question_id = 1")
         other.goto(f"{polls.url}/poll/1/results")
         expect(page.locator(".total")).to_have_text(other.locator(".total").inner_text())
-        assert shown(page) == shown(other)
+        assert results_html(page) == results_html(other)
     other.close()
     psql(
         polls,
@@ -113,7 +109,7 @@ def test_shares_are_those_of_the_server_for_any_votes(open_page: Open, browser: 
     )
 
 
-def test_bars_move_only_where_motion_is_wanted(open_page: Open) -> None:
+def test_bars_are_animated_unless_reduced_motion_is_preferred(open_page: Open) -> None:
     durations = [
         open_page("/poll/1/results", reduced_motion=motion)
         .locator(".fill")
@@ -124,38 +120,38 @@ def test_bars_move_only_where_motion_is_wanted(open_page: Open) -> None:
     assert durations == ["0.4s", "0s"]
 
 
-def test_screen_readers_are_told_politely_and_not_at_every_vote(open_page: Open, cast: HTTPConnection) -> None:
+def test_screen_readers_get_one_announcement_for_many_votes(open_page: Open, cast: HTTPConnection) -> None:
     page = open_page("/poll/2/results")
-    is_live(page)
+    wait_until_live(page)
     region = page.locator("[aria-live=polite]")
     assert region.inner_text() == ""
-    said: list[str] = []
-    page.expose_function("heard", lambda sentence: said.append(sentence))  # noqa: PLW0108
+    announcements: list[str] = []
+    page.expose_function("announced", lambda sentence: announcements.append(sentence))  # noqa: PLW0108
     region.evaluate(
-        "element => new MutationObserver(() => heard(element.textContent)).observe(element, {childList: true})"
+        "element => new MutationObserver(() => announced(element.textContent)).observe(element, {childList: true})"
     )
 
     for _ in range(12):
         vote(cast, 2, 6)
         page.wait_for_timeout(100)
-    expect(region).to_have_text(re.compile(r"^\d+ votes in all\. In front: In the park, with \d+%$"), timeout=10_000)
+    expect(region).to_have_text(re.compile(r"^\d+ votes in all\. Leading: In the park with \d+%$"), timeout=10_000)
 
-    assert len(said) == 1
+    assert len(announcements) == 1
 
 
 def test_a_poll_that_is_edited_reloads_its_pages(open_page: Open, polls: Polls) -> None:
     page = open_page("/poll/2/results")
-    is_live(page)
+    wait_until_live(page)
 
     psql(polls, "UPDATE choice SET choice_text = 'In a bar' WHERE choice_text = 'In a café'")
 
     expect(page.get_by_role("listitem").filter(has_text="In a bar")).to_be_visible()
-    is_live(page)
+    wait_until_live(page)
     psql(polls, "UPDATE choice SET choice_text = 'In a café' WHERE choice_text = 'In a bar'")
     expect(page.get_by_role("listitem").filter(has_text="In a café")).to_be_visible(timeout=20_000)
 
 
-def test_a_poll_that_closes_says_so_by_itself(open_page: Open, polls: Polls) -> None:
+def test_a_poll_that_closes_reloads_its_pages(open_page: Open, polls: Polls) -> None:
     psql(
         polls,
         """
@@ -171,28 +167,28 @@ def test_a_poll_that_closes_says_so_by_itself(open_page: Open, polls: Polls) -> 
     psql(polls, "DELETE FROM question WHERE question_text = 'Now?'")
 
 
-def test_the_address_of_the_results_is_one_that_can_be_passed_on(open_page: Open, polls: Polls) -> None:
+def test_after_a_vote_the_url_of_the_results_has_no_parameter(open_page: Open, polls: Polls) -> None:
     page = open_page("/poll/3")
     page.get_by_label("The sky").check()
     page.get_by_role("button", name="Vote").click()
 
-    is_live(page)
+    wait_until_live(page)
     expect(page).to_have_url(f"{polls.url}/poll/3/results")
 
 
-def test_a_page_comes_back_to_another_process_without_being_loaded_again(browser: Browser, tmp_path: Path) -> None:
+def test_a_page_reconnects_to_another_process_without_a_reload(browser: Browser, tmp_path: Path) -> None:
     port = free_port()
     config = {"postgres": {"embedded": "var/postgres"}}
     page = browser.new_page()
     with serving(tmp_path, f"--port={port}", config=config) as polls:
         page.goto(f"{polls.url}/poll/1/results")
-        is_live(page)
+        wait_until_live(page)
         page.evaluate("window.before = true")
-    expect(page.get_by_text("Not live just now")).to_be_visible()
+    expect(page.get_by_text("Live updates paused")).to_be_visible()
     expect(page.get_by_role("link", name="Refresh")).to_be_visible()
 
     with serving(tmp_path, f"--port={port}", config=config) as polls:
-        is_live(page)
+        wait_until_live(page)
         connection = HTTPConnection(polls.url.removeprefix("http://"))
         vote(connection)
         connection.close()
@@ -201,7 +197,7 @@ def test_a_page_comes_back_to_another_process_without_being_loaded_again(browser
         page.close()
 
 
-def test_where_websockets_are_blocked_the_page_is_loaded_again(browser: Browser, polls: Polls) -> None:
+def test_where_websockets_are_blocked_the_page_is_reloaded(browser: Browser, polls: Polls) -> None:
     page = browser.new_page()
     page.clock.install()
     page.route_web_socket(re.compile("/live$"), lambda socket: socket.close())
@@ -209,8 +205,8 @@ def test_where_websockets_are_blocked_the_page_is_loaded_again(browser: Browser,
     loaded: list[Page] = []
     page.on("load", lambda page: loaded.append(page))  # noqa: PLW0108 - Playwright can't call a list's own method
 
-    begun = monotonic()
-    while not loaded and monotonic() - begun < 20:
+    start = monotonic()
+    while not loaded and monotonic() - start < 20:
         page.clock.run_for(2_000)
         page.wait_for_timeout(20)
 
@@ -218,9 +214,9 @@ def test_where_websockets_are_blocked_the_page_is_loaded_again(browser: Browser,
     page.close()
 
 
-def test_a_page_that_nobody_sees_lets_its_connection_go(open_page: Open) -> None:
+def test_a_page_in_a_hidden_tab_disconnects(open_page: Open) -> None:
     page = open_page("/poll/1/results")
-    is_live(page)
+    wait_until_live(page)
     page.clock.install()
 
     page.evaluate(
@@ -242,12 +238,12 @@ def test_a_page_that_nobody_sees_lets_its_connection_go(open_page: Open) -> None
             document.dispatchEvent(new Event("visibilitychange"));
         }"""
     )
-    is_live(page)
+    wait_until_live(page)
 
 
-def test_the_big_screen_moves_hides_and_reveals(open_page: Open, cast: HTTPConnection) -> None:
-    page = open_page(STAGE)
-    is_live(page)
+def test_the_presenter_page_updates_hides_and_shows_results(open_page: Open, cast: HTTPConnection) -> None:
+    page = open_page(PRESENTER)
+    wait_until_live(page)
     row = page.get_by_role("listitem").filter(has_text="Just hacking again")
     before = row.locator(".votes").inner_text()
     vote(cast, 3, 12)
@@ -265,8 +261,8 @@ def test_the_big_screen_moves_hides_and_reveals(open_page: Open, cast: HTTPConne
     expect(row.locator(".votes")).to_be_visible()
 
 
-def test_the_big_screen_can_be_full(open_page: Open) -> None:
-    page = open_page(STAGE)
+def test_the_presenter_page_can_be_full_screen(open_page: Open) -> None:
+    page = open_page(PRESENTER)
 
     page.keyboard.press("f")
     page.wait_for_function("document.fullscreenElement !== null")
@@ -274,26 +270,26 @@ def test_the_big_screen_can_be_full(open_page: Open) -> None:
     page.wait_for_function("document.fullscreenElement === null")
 
 
-def test_without_javascript_the_big_screen_shows_no_button_that_does_nothing(open_page: Open) -> None:
-    page = open_page(STAGE, java_script_enabled=False)
+def test_without_javascript_the_presenter_page_has_no_buttons(open_page: Open) -> None:
+    page = open_page(PRESENTER, java_script_enabled=False)
 
     expect(page.get_by_role("button")).to_have_count(0)
     expect(page.get_by_role("link", name="Refresh")).to_be_visible()
 
 
-@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_axe_finds_nothing_on_a_big_screen(open_page: Open, width: int, colours: str) -> None:
-    page = open_page(STAGE, width=width, color_scheme=colours)
-    is_live(page)
+def test_axe_finds_no_problem_on_the_presenter_page(open_page: Open, width: int, color_scheme: str) -> None:
+    page = open_page(PRESENTER, width=width, color_scheme=color_scheme)
+    wait_until_live(page)
 
     assert violations(page) == []
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080), (3840, 2160)])
-def test_a_big_screen_shows_all_at_once(browser: Browser, polls: Polls, width: int, height: int) -> None:
+def test_the_presenter_page_fits_on_the_screen(browser: Browser, polls: Polls, width: int, height: int) -> None:
     page = browser.new_page(viewport={"width": width, "height": height})
-    page.goto(f"{polls.url}{STAGE}")
+    page.goto(f"{polls.url}{PRESENTER}")
 
     assert page.evaluate("document.documentElement.scrollHeight") <= height
     assert page.evaluate("document.documentElement.scrollWidth") <= width

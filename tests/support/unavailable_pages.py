@@ -1,4 +1,4 @@
-"""Write the pages that nginx shows while polls doesn't answer: `python -m tests.support.unavailable_pages`."""
+"""Write the pages that nginx shows if polls doesn't answer: `python -m tests.support.unavailable_pages`."""
 
 from polls import paths
 from polls.app import create_app
@@ -10,12 +10,12 @@ FOLDER = paths.STATIC / "unavailable"
 
 
 def pages() -> dict[str, str]:
-    """{name of the file: what is in it}, made of templates/away.html."""
+    """Return {file name: page}, rendered from templates/unavailable.html in each language."""
     app = create_app(Config(postgres=Postgres()))
     return {
-        f"{name}.{language.tag}.html": markup(app, "unavailable.html", language, of_a_vote=of_a_vote) + "\n"
+        f"{name}.{language.tag}.html": markup(app, "unavailable.html", language, is_vote=is_vote) + "\n"
         for language in app[TRANSLATIONS].values()
-        for name, of_a_vote in (("vote", True), ("page", False))
+        for name, is_vote in (("vote", True), ("page", False))
     }
 
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Code shared by all pages: base views, rendering, languages, error pages, sessions and voters."""

@@ -1,4 +1,4 @@
-"""What our views have in common."""
+"""Base classes of the views."""
 
 from collections.abc import Awaitable, Callable, Generator, Hashable, Mapping
 from typing import Any, ClassVar
@@ -18,7 +18,10 @@ Method = Callable[[Any], Awaitable[web.StreamResponse]]
 
 
 class View(web.View):
-    """A page as a class: a method for each HTTP method. Where there is GET there is HEAD; what lacks answers 405."""
+    """Base of all views: a class with one method for each HTTP method.
+
+    HEAD is answered by `get`. A method that the class doesn't have is answered with 405.
+    """
 
     _methods: ClassVar[dict[str, Method]] = {}
 
@@ -29,57 +32,58 @@ class View(web.View):
         cls._methods = {name: getattr(cls, name.lower()) for name in hdrs.METH_ALL if hasattr(cls, name.lower())}
 
     def __await__(self) -> Generator[Any, None, web.StreamResponse]:
-        # What aiohttp's own does, without looking the method up by its name at each request.
+        # The same as aiohttp's own, which looks the method up by its name at each request.
         method = self._methods.get(self.request.method)
         if method is None:
             self._raise_allowed_methods()
         return self.answer(method).__await__()
 
     def answer(self, method: Method) -> Awaitable[web.StreamResponse]:
-        """What `method`, one of this view's, answers."""
+        """Call `method`, which is one of this view's HTTP methods, and return its response."""
         return method(self)
 
     def url(self, name: str, **parts: str) -> str:
-        """The address of the route called `name`; `parts` are such as need no quoting."""
-        # Not url_for(), which quotes the parts and makes a URL of them, just to be made a string again.
+        """Return the path of the route `name`. `parts` are not quoted, so they must need no quoting."""
+        # Not url_for(): it quotes the parts and builds a URL object, only to be converted to a string again.
         return self.request.app.router[name].canonical.format(**parts)
 
-    def page(
+    def cached_page(
         self,
         template: str,
         source: object,
         *parts: Hashable,
-        caching: str,
+        cache_control: str,
         context: Callable[[], Mapping[str, object]],
     ) -> web.StreamResponse:
-        """The page that `template` makes of `source`, which is never changed: what has changed is another object.
+        """Return the page that `template` renders, from the page cache if it was rendered of this very `source`.
 
-        `parts` are what else the page depends on, besides the visitor's language; `context` is what the template needs.
+        `source` must be immutable: it is compared by identity. `parts` are whatever else the page depends on, besides
+        the language. `context` returns the variables of the template, and is called only if the page isn't cached.
         """
         request = self.request
         app, language = request.app, language_of(request)
-        hardening = app[RESPONSE_HEADERS]
-        name = (template, language.tag, caching, *parts)
-        page = app[RENDERED_PAGES].get(name, source)
+        security_headers = app[RESPONSE_HEADERS]
+        key = (template, language.tag, cache_control, *parts)
+        page = app[RENDERED_PAGES].get(key, source)
         if page is None:
             headers = {
                 "Content-Type": "text/html; charset=utf-8",
                 "Content-Language": language.tag,
                 "Vary": VARY,
-                "Cache-Control": caching,
-                **hardening,
+                "Cache-Control": cache_control,
+                **security_headers,
             }
             page = Page(markup(app, template, language, **context()), headers)
-            app[RENDERED_PAGES].put(name, source, page)
+            app[RENDERED_PAGES].put(key, source, page)
         return page.answer(request)
 
 
 class AboutPoll(View):
-    """A page about the poll that its address names."""
+    """Base of the views whose path contains a poll's slug."""
 
     @property
     def slug(self) -> str:
-        """How the address names the poll."""
+        """The poll's slug, from the path."""
         return self.request.match_info["slug"]
 
     @property
@@ -89,36 +93,39 @@ class AboutPoll(View):
 
 
 class PollView(AboutPoll):
-    """A public page about a poll, which comes from memory."""
+    """Base of a poll's public pages, which read it from the poll cache."""
 
     async def find(self, *, after: int = 0) -> VisiblePoll:
-        """What there is to see of the poll, not before its revision `after`. Raises PollNotFound, PollsUnavailable."""
+        """Return what the visitor may see of the poll, at revision `after` or later.
+
+        Raises PollNotFound and PollsUnavailable.
+        """
         request = self.request
         poll = await request.app[POLL_CACHE].find(self.question_id, after=after)
         viewer = viewer_of(request)
         if not poll.is_published:
-            # The only public pages that ask who has signed in, and only for who brings the cookie.
+            # The only public pages that look up the session, and only if the request has the cookie.
             viewer = viewer._replace(person=await person_of(request))
         return visible_to(poll, viewer)
 
-    def caching(self, seen: VisiblePoll) -> str:
-        """Who may keep a page of what this visitor sees: nobody, while it is not public."""
-        return FOR_ONE if seen.poll.is_published else FOR_NOW
+    def cache_control(self, visible: VisiblePoll) -> str:
+        """Return the Cache-Control of a page that shows `visible`: no cache may store it before it is published."""
+        return FOR_ONE if visible.poll.is_published else FOR_NOW
 
-    def form(self, seen: VisiblePoll, *, problem: Problem, marks: frozenset[int] | None = None) -> web.Response:
-        """The poll's own page, with what is wrong with the ballot that was sent; `marks` are chosen on it.
+    def form_page(self, visible: VisiblePoll, *, problem: Problem, marks: frozenset[int] | None = None) -> web.Response:
+        """Return the poll's page again, with the `problem` of the ballot that was sent.
 
-        Without `marks` it is what this browser voted for.
+        `marks` are the choices that are selected on it; by default those that this browser voted for.
         """
         response = render(
             self.request,
             "public/poll.html",
             status=problem.status,
-            poll=seen.poll,
+            poll=visible.poll,
             error=problem.detail,
-            marks=seen.marks if marks is None else marks,
-            has_voted=bool(seen.marks),
+            marks=visible.marks if marks is None else marks,
+            has_voted=bool(visible.marks),
             here=self.url("poll", slug=self.slug),
         )
-        response.headers["Cache-Control"] = self.caching(seen)
+        response.headers["Cache-Control"] = self.cache_control(visible)
         return response

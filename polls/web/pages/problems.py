@@ -1,4 +1,4 @@
-"""What can go wrong, as a page for people and as JSON (RFC 9457) for programs, in one place."""
+"""Errors as responses: a page for people, JSON (RFC 9457) for programs."""
 
 import errno
 import json
@@ -30,14 +30,13 @@ from polls.web.pages.rendering import VARY, language_of, render
 
 logger = logging.getLogger(__name__)
 
-
-RETRY_AFTER = 3  # seconds until a database that is away may be back, or a queue shorter
-_LEAVING = 30  # seconds until somebody who watches may have left
+RETRY_AFTER = 3  # seconds, when the database is unreachable or the queue of ballots is full
+_WATCHERS_RETRY_AFTER = 30  # seconds, when this process has as many WebSockets as it may
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What went wrong, in words for the visitor: a headline and a sentence that says what to do next."""
+    """An error as visitors see it: an HTTP status, a headline, and a sentence that says what to do next."""
 
     status: int
     title: str
@@ -45,9 +44,12 @@ class Problem:
 
 
 def respond(request: web.Request, error: Exception) -> web.Response:
-    """Answer a request that failed with `error`. What is our own fault is logged, and never shown."""
+    """Return the response to a request that failed with `error`.
+
+    Faults of polls itself are logged with their traceback, which is shown only in development.
+    """
     if isinstance(error, NotSignedIn) and not wants_json(request):
-        return _to_sign_in(request)
+        return _redirect_to_sign_in(request)
     problem = wording(error, language_of(request))
     if isinstance(error, PollsUnavailable):
         reason = " ".join(str(error.__cause__).split()) or type(error.__cause__).__name__
@@ -70,118 +72,155 @@ def respond(request: web.Request, error: Exception) -> web.Response:
     return response
 
 
-def retry_after(error: Exception) -> int | None:
-    """The seconds after which the same request may work; None where it won't."""
-    match error:
-        case PollsUnavailable() | VoteNotStored():
-            return RETRY_AFTER
-        case TooManyWatchers():
-            return _LEAVING
-        case TooManyAttempts(seconds=seconds) | TooManyVoters(seconds=seconds):
-            return seconds
-    return None
-
-
-def wording(error: Exception, language: Language) -> Problem:  # noqa: C901, PLR0912 - a list
-    """Word `error` for a visitor who reads `language`."""
-    _ = language.gettext
-    match error:
-        case PollNotFound():
-            return Problem(404, _("No such poll"), _("There is no poll at this address, or it isn't published yet."))
-        case NothingChosen():
-            return Problem(400, _("Nothing chosen"), _("You didn't select a choice."))
-        case PollClosed(at=at):
-            closed = _("This poll closed on %(date)s at %(time)s.")
-            return Problem(403, _("Closed"), closed % {"date": language.date(at), "time": language.time(at)})
-        case VoteNotStored():
-            return Problem(503, _("Not counted"), _("Your vote was not counted. Try again in a few seconds."))
-        case TooManyVoters(seconds=seconds):
-            waiting = language.ngettext(
-                "Many people have just voted from your network. Your vote was not counted. Try again in a second.",
-                "Many people have just voted from your network. Your vote was not counted. "
-                "Try again in %(seconds)s seconds.",
-                seconds,
-            )
-            return Problem(429, _("Not counted yet"), waiting % {"seconds": language.number(seconds)})
-        case TooManyWatchers():
-            return Problem(503, _("Not live just now"), _("Too many are watching. Load the results again instead."))
-        case SlowForm():
-            return Problem(408, _("Too slow"), _("This took too long to arrive. Nothing was counted. Try again."))
-        case MalformedForm():
-            return Problem(
-                400,
-                _("This form can't be read"),
-                _("What arrived here is not what the form sends. Nothing was counted. Open the page again and retry."),
-            )
-        case CrossSiteRequest():
-            return Problem(
-                403,
-                _("Refused"),
-                _("This came from a page of another site. Nothing was counted. Open the poll here and vote again."),
-            )
-        case PollsUnavailable():
-            return Problem(
-                503,
-                _("Not available just now"),
-                _("The polls can't be reached. Try again in a few seconds."),
-            )
-        case NotSignedIn():
-            return Problem(401, _("Not signed in"), _("This is for those who have signed in. Sign in, and try again."))
-        case SignInFailed():
-            return Problem(400, _("Not signed in"), _("This user name and this password don't belong together."))
-        case TooManyAttempts(seconds=seconds):
-            waiting = language.ngettext(
-                "Too many attempts. Try again in a minute.",
-                "Too many attempts. Try again in %(minutes)s minutes.",
-                minutes := -(-seconds // 60),
-            )
-            return Problem(429, _("Too many attempts"), waiting % {"minutes": language.number(minutes)})
-        case NoSuchAccount():
-            return Problem(404, _("No such user"), _("Nobody here is called so."))
-        case web.HTTPException() as refusal:
-            return _wording_of_status(refusal.status, language)
-        case OSError(errno=errno.ENAMETOOLONG):
-            # aiohttp asks the file system about any name below /static/; one that is too long for a file is no file's.
-            return _wording_of_status(404, language)
-    return _wording_of_status(500, language)
-
-
-def _wording_of_status(status: int, language: Language) -> Problem:
-    _ = language.gettext
-    match status:
-        case 403:
-            return Problem(status, _("Refused"), _("You may not see this."))
-        case 404:
-            return Problem(status, _("Page not found"), _("There is nothing at this address."))
-        case 405:
-            return Problem(status, _("Not possible here"), _("This address can't be used in this way."))
-        case 413:
-            return Problem(status, _("Too large"), _("This is more than a form here sends. Nothing was counted."))
-        case _ if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            return Problem(status, _("Not understood"), _("This request can't be answered as it is."))
-    return Problem(
-        status,
-        _("Something went wrong"),
-        _("The fault is ours, and it has been logged. Try again in a moment."),
-    )
-
-
 def wants_json(request: web.Request) -> bool:
-    """Whether the client is a program, which would rather have JSON than a page."""
+    """Return whether the client prefers JSON to HTML, by its Accept header."""
     weights = preferences(request.headers.get("Accept", ""))
     json_weight = max(weights.get("application/json", 0), weights.get("application/problem+json", 0))
     return json_weight > weights.get("text/html", 0)
 
 
-def _to_sign_in(request: web.Request) -> web.Response:
-    """Lead a visitor to the sign-in, and from there back to the page that they asked for."""
+def retry_after(error: Exception) -> int | None:
+    """Return the number of seconds after which the same request may succeed, or None if it won't."""
+    match error:
+        case PollsUnavailable() | VoteNotStored():
+            return RETRY_AFTER
+        case TooManyWatchers():
+            return _WATCHERS_RETRY_AFTER
+        case TooManyAttempts(seconds=seconds) | TooManyVoters(seconds=seconds):
+            return seconds
+    return None
+
+
+def wording(error: Exception, language: Language) -> Problem:
+    """Return the problem that `error` is to a visitor, in `language`."""
+    return (
+        _poll_problem(error, language)
+        or _form_problem(error, language)
+        or _account_problem(error, language)
+        or _status_problem(_status_of(error), language)
+    )
+
+
+def _poll_problem(error: Exception, language: Language) -> Problem | None:
+    """Return the problem with reading a poll, watching it or voting in it."""
+    _ = language.gettext
+    match error:
+        case PollNotFound():
+            return Problem(404, _("Poll not found"), _("This poll doesn't exist or isn't published yet."))
+        case NothingChosen():
+            return Problem(400, _("No choice selected"), _("You didn't select a choice."))
+        case PollClosed(at=at):
+            closed = _("This poll closed on %(date)s at %(time)s.")
+            return Problem(403, _("Poll closed"), closed % {"date": language.date(at), "time": language.time(at)})
+        case VoteNotStored():
+            return Problem(503, _("Vote not counted"), _("Your vote was not counted. Try again in a few seconds."))
+        case TooManyVoters(seconds=seconds):
+            detail = language.ngettext(
+                "Many people have just voted from your network. Your vote was not counted. Try again in a second.",
+                "Many people have just voted from your network. Your vote was not counted. "
+                "Try again in %(seconds)s seconds.",
+                seconds,
+            )
+            return Problem(429, _("Vote not counted"), detail % {"seconds": language.number(seconds)})
+        case TooManyWatchers():
+            return Problem(
+                503,
+                _("Live updates unavailable"),
+                _("Too many people are watching. Reload the page to see the latest results."),
+            )
+        case PollsUnavailable():
+            return Problem(
+                503,
+                _("Temporarily unavailable"),
+                _("The polls can't be loaded right now. Try again in a few seconds."),
+            )
+    return None
+
+
+def _form_problem(error: Exception, language: Language) -> Problem | None:
+    """Return the problem with receiving a form, whichever page it belongs to."""
+    _ = language.gettext
+    match error:
+        case SlowForm():
+            return Problem(
+                408,
+                _("Request timed out"),
+                _("Sending the form took too long. Nothing was saved. Try again."),
+            )
+        case MalformedForm():
+            return Problem(
+                400,
+                _("Invalid form"),
+                _("The form couldn't be read. Nothing was saved. Reload the page and try again."),
+            )
+        case CrossSiteRequest():
+            return Problem(
+                403,
+                _("Request blocked"),
+                _("This request came from another website. Nothing was saved. Open the page here and try again."),
+            )
+    return None
+
+
+def _account_problem(error: Exception, language: Language) -> Problem | None:
+    """Return the problem with signing in, or with a user's account."""
+    _ = language.gettext
+    match error:
+        case NotSignedIn():
+            return Problem(401, _("Sign-in required"), _("Sign in to continue."))
+        case SignInFailed():
+            return Problem(400, _("Sign-in failed"), _("Wrong user name or password."))
+        case TooManyAttempts(seconds=seconds):
+            detail = language.ngettext(
+                "Too many attempts. Try again in a minute.",
+                "Too many attempts. Try again in %(minutes)s minutes.",
+                minutes := -(-seconds // 60),
+            )
+            return Problem(429, _("Too many attempts"), detail % {"minutes": language.number(minutes)})
+        case NoSuchAccount():
+            return Problem(404, _("User not found"), _("This user doesn't exist."))
+    return None
+
+
+def _status_of(error: Exception) -> int:
+    match error:
+        case web.HTTPException():
+            return error.status
+        case OSError(errno=errno.ENAMETOOLONG):
+            # aiohttp looks up any path below /static/ in the file system, also one too long to be a file's name.
+            return 404
+    return 500
+
+
+def _status_problem(status: int, language: Language) -> Problem:
+    _ = language.gettext
+    match status:
+        case 403:
+            return Problem(status, _("Access denied"), _("You don't have access to this page."))
+        case 404:
+            return Problem(status, _("Page not found"), _("This page doesn't exist."))
+        case 405:
+            return Problem(status, _("Not allowed"), _("This page doesn't support this action."))
+        case 413:
+            return Problem(status, _("Form too large"), _("The form is too large. Nothing was saved."))
+        case _ if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return Problem(status, _("Invalid request"), _("This request is not valid."))
+    return Problem(
+        status,
+        _("Something went wrong"),
+        _("The error is on our side and has been logged. Try again in a moment."),
+    )
+
+
+def _redirect_to_sign_in(request: web.Request) -> web.Response:
+    """Redirect to the sign-in page, which leads back to the requested page."""
     back = {"next": str(request.rel_url)} if request.method in {"GET", "HEAD"} else {}
-    address = str(request.app.router["sign_in"].url_for().with_query(back))
-    return web.Response(status=303, headers={"Location": address, "Cache-Control": "no-store"})
+    url = str(request.app.router["sign_in"].url_for().with_query(back))
+    return web.Response(status=303, headers={"Location": url, "Cache-Control": "no-store"})
 
 
 def _json(request: web.Request, problem: Problem) -> web.Response:
-    """A problem for programs (RFC 9457)."""
+    """Return problem details (RFC 9457)."""
     members = {
         "type": "about:blank",
         "title": problem.title,
@@ -198,11 +237,12 @@ def _json(request: web.Request, problem: Problem) -> web.Response:
 
 
 def _page(request: web.Request, problem: Problem, error: Exception) -> web.Response:
-    shown = "".join(traceback.format_exception(error)) if request.app[CONFIG].development else None
+    details = "".join(traceback.format_exception(error)) if request.app[CONFIG].development else None
+    # After a POST, the language links of the page lead to the index: the URL of the form may answer no GET.
     back = {} if request.method in {"GET", "HEAD"} else {"here": str(request.app.router["index"].url_for())}
     try:
-        return render(request, "error.html", status=problem.status, problem=problem, traceback=shown, **back)
+        return render(request, "error.html", status=problem.status, problem=problem, traceback=details, **back)
     except Exception:
-        # A template of the operator's own may be broken; its visitors still get an answer.
+        # A template of the operator's own may be broken: answer with plain text.
         logger.exception("the error page can't be rendered")
         return web.Response(status=problem.status, text=f"{problem.title}\n\n{problem.detail}\n\n{request_id()}\n")

@@ -1,4 +1,4 @@
-"""The jinja2 environment, and the one way from a template to a response."""
+"""Rendering of templates: the jinja2 environment, pages and the visitor's language."""
 
 import json
 from datetime import datetime
@@ -18,11 +18,11 @@ from polls.web.pages.languages import TRANSLATIONS, Language, negotiate
 
 LANGUAGE_COOKIE = "language"
 _LANGUAGE = cookie_pattern(LANGUAGE_COOKIE, "[A-Za-z-]{2,20}")
-VARY = "Accept-Language, Cookie"  # what the language of an answer hangs on
+VARY = "Accept-Language, Cookie"  # the headers that the language of a page depends on
 
 
 def setup_templates(app: web.Application) -> None:
-    """Give `app` its templates: the configured folder's, else ours."""
+    """Create the jinja2 environment of `app`. Templates in the configured folder override our own."""
     config = app[CONFIG]
     folders = [config.templates, paths.TEMPLATES] if config.templates else [paths.TEMPLATES]
     environment = aiohttp_jinja2.setup(
@@ -41,15 +41,15 @@ def setup_templates(app: web.Application) -> None:
 
 
 def markup(app: web.Application, template: str, language: Language, /, **context: object) -> str:
-    """A page in `language`. Its context needs `here`, the address that the language links come back to."""
+    """Return `template` rendered in `language`. Its context needs `here`, the path that the language links lead to."""
     environment = aiohttp_jinja2.get_env(app)
     return environment.get_template(template).render(context, language=language, languages=app[TRANSLATIONS].values())
 
 
 def render(request: web.Request, template: str, /, *, status: int, **context: object) -> web.Response:
-    """A page in the visitor's language that is made for this answer alone, such as one about an error.
+    """Return a page in the visitor's language that bypasses the page cache, such as an error page.
 
-    `here` is this page's own address, unless the caller names another; `request_id` is what the request is called.
+    The template gets `request_id`, and as `here` the path of the request unless `context` has another.
     """
     language = language_of(request)
     return web.Response(
@@ -63,7 +63,7 @@ def render(request: web.Request, template: str, /, *, status: int, **context: ob
 
 
 def language_of(request: web.Request) -> Language:
-    """The language that this request is answered in."""
+    """Return the language to answer this request in: that of the cookie, else the best for its Accept-Language."""
     return negotiate(
         read_cookie(request, _LANGUAGE),
         ",".join(request.headers.getall(hdrs.ACCEPT_LANGUAGE, ())),  # several lines are one list (RFC 9110, 5.3)
@@ -83,7 +83,7 @@ def _ngettext(context: Context, singular: str, plural: str, number: int) -> str:
 
 @jinja2.pass_context
 def _plural_forms(context: Context, singular: str, plural: str) -> str:
-    """All forms of a sentence, for scripts: {category of CLDR's plural rules, as in Intl.PluralRules: form} in JSON."""
+    """Return all plural forms for scripts, as JSON: {CLDR plural category, as in Intl.PluralRules: form}."""
     return json.dumps(_language(context).plural_forms(singular, plural), ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""Who has signed in: the cookie of a session, and whose it is."""
+"""The session cookie, and the account that is signed in with it."""
 
 from aiohttp import web
 
@@ -14,28 +14,28 @@ _TOKEN = cookie_pattern(SESSION_COOKIE, "[0-9A-Za-z_-]{43}")
 
 
 def token_of(request: web.Request) -> str | None:
-    """The token that a browser brings; whether it is worth anything, the database knows."""
+    """Return the token in the session cookie, which may be expired or made up, or None."""
     return read_cookie(request, _TOKEN)
 
 
 async def account_of(request: web.Request) -> Account | None:
-    """The account that this browser is signed in with. Without the cookie, nobody is asked."""
+    """Return the account that is signed in, or None. Queries the database only if the request has the cookie."""
     token = token_of(request)
     return await sessions.find(request.app[DATABASE], token) if token else None
 
 
 async def person_of(request: web.Request) -> Person | None:
-    """Who this browser's owner has shown to be."""
+    """Return the person whose account is signed in, or None."""
     account = await account_of(request)
     return account.person if account else None
 
 
 def set_session_cookie(request: web.Request, response: web.StreamResponse, token: str) -> None:
-    """Let the browser come back with its session."""
+    """Set the session cookie, for as long as a session can last."""
     seconds = round(sessions.LONGEST.total_seconds())
     set_cookie(request, response, SESSION_COOKIE, token, path=cookie_path(request), seconds=seconds)
 
 
 def delete_session_cookie(request: web.Request, response: web.StreamResponse) -> None:
-    """Take the cookie back, whose session has ended."""
+    """Delete the session cookie."""
     delete_cookie(request, response, SESSION_COOKIE, path=cookie_path(request))

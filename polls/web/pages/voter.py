@@ -1,4 +1,4 @@
-"""Who votes: the voter of a public poll is their browser, known by a random cookie."""
+"""The cookies of voters: a browser is one voter, identified by a random number."""
 
 import hashlib
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from polls.web.http.numbers import NUMBER
 from polls.web.http.random_names import RandomNames
 
 VOTER_COOKIE = "voter"  # 128 random bits
-BALLOT_COOKIE = "ballot"  # what this browser's ballot marks; for pages to show, so that they need not ask the database
+BALLOT_COOKIE = "ballot"  # the choices that this browser voted for, so that pages show them without a query
 
 _VOTERS = RandomNames(32)
 _VOTER = cookie_pattern(VOTER_COOKIE, "[0-9a-f]{32}")
@@ -19,39 +19,45 @@ _MARKS = cookie_pattern(BALLOT_COOKIE, rf"{NUMBER}(?:\.{NUMBER})*")
 
 
 def known_voter(request: web.Request) -> str | None:
-    """The voter that this browser is, or None where it has no cookie, or none of ours."""
+    """Return the voter in the cookie, or None if there is no cookie or its value is malformed."""
     return read_cookie(request, _VOTER)
 
 
 def new_voter() -> str:
-    """A voter like no other."""
+    """Return a new random voter."""
     return _VOTERS.new()
 
 
 def voter_key(voter: str, question_id: int) -> bytes:
-    """What `voter` is called in one poll: nothing that is stored there tells who they are in another."""
-    # Keyed BLAKE2b (RFC 7693) stands for HMAC: it is as good, and takes a quarter of the time.
+    """Return the key under which the ballot of `voter` in one poll is stored.
+
+    It differs from poll to poll, so that stored ballots of the same voter can't be linked.
+    """
+    # Keyed BLAKE2b (RFC 7693) is as secure as HMAC here and takes a quarter of the time.
     return b"browser:" + hashlib.blake2b(b"poll:%d" % question_id, key=bytes.fromhex(voter), digest_size=16).digest()
 
 
 def set_voter_cookie(request: web.Request, response: web.StreamResponse, voter: str) -> None:
-    """Let the browser come back as the same voter."""
+    """Set the voter cookie."""
     set_cookie(request, response, VOTER_COOKIE, voter, path=cookie_path(request))
 
 
 def ensure_voter_cookie(request: web.Request, response: web.StreamResponse) -> None:
-    """Make the browser a voter before it votes: who loses an answer and tries again casts the same ballot again."""
+    """Set the voter cookie before the browser votes, unless it has one.
+
+    If the response to its vote is lost and it votes again, both ballots are then the same voter's.
+    """
     if known_voter(request) is None:
         set_voter_cookie(request, response, new_voter())
 
 
 def set_ballot_cookie(request: web.Request, response: web.StreamResponse, marks: Iterable[int], *, path: str) -> None:
-    """Let the pages of the poll at `path` show what was chosen."""
+    """Set the cookie with the chosen `marks`, for the pages of the poll at `path`."""
     set_cookie(request, response, BALLOT_COOKIE, ".".join(map(str, marks)), path=path)
 
 
 def viewer_of(request: web.Request) -> Viewer:
-    """Who looks at the poll whose page this browser asks for."""
+    """Return the viewer of a poll's page, with the marks in the ballot cookie."""
     if hdrs.COOKIE not in request.headers:
         return ANONYMOUS
     marks = read_cookie(request, _MARKS)

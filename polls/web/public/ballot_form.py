@@ -1,20 +1,20 @@
-"""Read a ballot from the form of a poll."""
+"""Parsing of a ballot from the form of a poll."""
 
 from multidict import MultiMapping
 
 from polls.domain.errors import NothingChosen
 from polls.web.http.numbers import number
 
-_MOST_MARKS = 100  # more than any ballot has; many may have to wait in memory
+_MAX_MARKS = 100  # more than any ballot has: marks are kept in memory while the ballot is in the queue
 
 
 def parse_marks(form: MultiMapping[str], question_id: int) -> tuple[int, ...]:
-    """The marks of a ballot for `question_id`: the ids of the choices that the form names, ascending.
+    """Return the marks of a ballot for `question_id`: the ids of the chosen choices, ascending.
 
-    Raises NothingChosen where it names none, or what is no id.
+    Raises NothingChosen if there are none, more than 100, or one that isn't a number.
     """
     values = form.getall("choice", [])
-    if len(values) > _MOST_MARKS:
+    if len(values) > _MAX_MARKS:
         raise NothingChosen(question_id)
     marks: list[int] = []
     for value in values:

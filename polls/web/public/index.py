@@ -11,23 +11,23 @@ PAGE_SIZE = 5
 
 
 class IndexView(View):
-    """The latest polls, newest first, five at a time."""
+    """The list of published polls, newest first, PAGE_SIZE a page."""
 
     async def get(self) -> web.StreamResponse:
         page = self._page() if self.request.rel_url.raw_query_string else 1
-        # One more than fits tells whether there are older ones.
-        found = await self.request.app[POLL_CACHE].latest(skip=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1)
-        if page > 1 and not found:
+        # One more than a page shows, to know whether there are older ones.
+        questions = await self.request.app[POLL_CACHE].latest(skip=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1)
+        if page > 1 and not questions:
             raise web.HTTPNotFound
-        return self.page(
+        return self.cached_page(
             "public/index.html",
-            found,
+            questions,
             page,
-            caching=FOR_ALL,
+            cache_control=FOR_ALL,
             context=lambda: {
-                "questions": found[:PAGE_SIZE],
+                "questions": questions[:PAGE_SIZE],
                 "page": page,
-                "has_older": len(found) > PAGE_SIZE,
+                "has_older": len(questions) > PAGE_SIZE,
                 "here": self.url("index") + ("" if page == 1 else f"?page={page}"),
             },
         )
@@ -39,8 +39,8 @@ class IndexView(View):
         return page
 
 
-class EntranceView(View):
-    """The address that people type below a prefix: the list's without its last stroke."""
+class IndexRedirectView(View):
+    """Redirect from the configured prefix without a slash to the list of polls."""
 
     async def get(self) -> web.StreamResponse:
         raise web.HTTPSeeOther(self.url("index"))

@@ -1,4 +1,4 @@
-"""Choosing a language by hand."""
+"""Choosing a language."""
 
 from aiohttp import web
 
@@ -10,7 +10,7 @@ from polls.web.pages.rendering import LANGUAGE_COOKIE
 
 
 class LanguageView(View):
-    """A visitor picks a language, which a cookie remembers, and goes on where they were."""
+    """Store the chosen language in a cookie, and redirect back to the page."""
 
     async def get(self) -> web.Response:
         tag = self.request.match_info["tag"]

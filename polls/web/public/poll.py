@@ -1,4 +1,4 @@
-"""A poll, as a form to vote with."""
+"""The page of a poll: its form for voting."""
 
 from aiohttp import web
 
@@ -6,24 +6,24 @@ from polls.web.pages.base import PollView
 from polls.web.pages.voter import ensure_voter_cookie
 
 
-class DetailView(PollView):
-    """A poll, as a form to vote with."""
+class PollPageView(PollView):
+    """A poll with a form for voting, or the statement that it is closed."""
 
     async def get(self) -> web.StreamResponse:
-        seen = await self.find()
-        response = self.page(
+        visible = await self.find()
+        response = self.cached_page(
             "public/poll.html",
-            seen.poll.question,  # stays the same when votes are counted
-            seen.poll.question.id,
-            seen.poll.is_closed,
-            seen.poll.is_published,
-            seen.marks,
-            caching=self.caching(seen),
+            visible.poll.question,  # the same object when votes are counted: the page shows none
+            visible.poll.question.id,
+            visible.poll.is_closed,
+            visible.poll.is_published,
+            visible.marks,
+            cache_control=self.cache_control(visible),
             context=lambda: {
-                "poll": seen.poll,
+                "poll": visible.poll,
                 "error": None,
-                "marks": seen.marks,
-                "has_voted": bool(seen.marks),
+                "marks": visible.marks,
+                "has_voted": bool(visible.marks),
                 "here": self.url("poll", slug=self.slug),
             },
         )

@@ -1,4 +1,4 @@
-"""The presenter's page: results at the size of a room, and the way to them for phones."""
+"""The presenter's page: results on a big screen, with a QR code for voters."""
 
 import asyncio
 import ipaddress
@@ -19,22 +19,22 @@ _HOST = re.compile(r"([A-Za-z0-9._-]{1,100}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5}
 
 
 class PresenterView(PollView):
-    """Results for a big screen, with a QR code that leads to the poll."""
+    """The results of a poll in large type, with its URL and QR code."""
 
     async def get(self) -> web.StreamResponse:
-        seen = await self.find()
-        site = self.request.app[CONFIG].site.url or _asked(self.request)
+        visible = await self.find()
+        site = self.request.app[CONFIG].site.url or _requested_origin(self.request)
         path = self.url("poll", slug=self.slug)
-        qr_code = await asyncio.to_thread(_qr_code, site + path)  # a quarter of a second for a long address
-        return self.page(
+        qr_code = await asyncio.to_thread(_qr_code, site + path)  # takes up to 250 ms for a long URL
+        return self.cached_page(
             "public/presenter.html",
-            seen.poll,
+            visible.poll,
             self.question_id,
             site,
-            caching=self.caching(seen),
+            cache_control=self.cache_control(visible),
             context=lambda: {
-                "poll": seen.poll,
-                "tally": seen.tally,
+                "poll": visible.poll,
+                "tally": visible.tally,
                 "marks": ANONYMOUS.marks,
                 "here": self.url("presenter", slug=self.slug),
                 "invitation": site + path,
@@ -46,22 +46,22 @@ class PresenterView(PollView):
         )
 
 
-def _asked(request: web.Request) -> str:
-    """The scheme and host that the visitor asked."""
+def _requested_origin(request: web.Request) -> str:
+    """Return the scheme and host of the request. Raises 400 if its Host header is invalid."""
     host = request.headers.get("Host", "")
-    address = f"{client_scheme(request)}://{host}"
+    origin = f"{client_scheme(request)}://{host}"
     try:
-        is_one = _HOST.fullmatch(host) and urlsplit(address).port != 0
-    except ValueError:  # brackets around what is no address of version 6, or a port that is none
-        is_one = False
-    if not is_one:
+        is_valid = _HOST.fullmatch(host) and urlsplit(origin).port != 0
+    except ValueError:  # an invalid IPv6 address in brackets, or a port out of range
+        is_valid = False
+    if not is_valid:
         raise web.HTTPBadRequest
-    return address
+    return origin
 
 
-def _is_local(address: str) -> bool:
-    """Whether an address leads everybody to their own computer."""
-    host = urlsplit(address).hostname or ""
+def _is_local(url: str) -> bool:
+    """Return whether `url` is a loopback address, which other computers and phones can't open."""
+    host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -69,6 +69,6 @@ def _is_local(address: str) -> bool:
 
 
 @lru_cache(maxsize=100)
-def _qr_code(address: str) -> Markup:
-    """A QR code (ISO/IEC 18004) that leads to `address`, as SVG."""
-    return Markup(segno.make_qr(address).svg_inline(omitsize=True, border=4, svgclass=None, lineclass=None))  # noqa: S704 - drawn by segno, and contains no text
+def _qr_code(url: str) -> Markup:
+    """Return a QR code (ISO/IEC 18004) of `url`, as SVG."""
+    return Markup(segno.make_qr(url).svg_inline(omitsize=True, border=4, svgclass=None, lineclass=None))  # noqa: S704 - drawn by segno, and contains no text

@@ -11,27 +11,30 @@ _REVISION = re.compile("[0-9]{1,18}", re.ASCII)
 
 
 class ResultsView(PollView):
-    """How a poll stands. Whoever has just voted comes with `after`, the revision that counts their ballot."""
+    """The results of a poll, at the revision in the query parameter `after` or later.
+
+    A voter is redirected here with the revision that counts their ballot.
+    """
 
     async def get(self) -> web.StreamResponse:
         after = self._after() if self.request.rel_url.raw_query_string else 0
-        seen = await self.find(after=after)
-        is_for_all = seen.poll.is_published and not seen.marks
-        caching = FOR_NOW if after else FOR_ALL if is_for_all else self.caching(seen)
-        return self.page(
+        visible = await self.find(after=after)
+        is_same_for_all = visible.poll.is_published and not visible.marks
+        cache_control = FOR_NOW if after else FOR_ALL if is_same_for_all else self.cache_control(visible)
+        return self.cached_page(
             "public/results.html",
-            seen.poll,
-            seen.poll.question.id,
-            seen.marks,
-            caching=caching,
+            visible.poll,
+            visible.poll.question.id,
+            visible.marks,
+            cache_control=cache_control,
             context=lambda: {
-                "poll": seen.poll,
-                "tally": seen.tally,
-                "marks": seen.marks,
+                "poll": visible.poll,
+                "tally": visible.tally,
+                "marks": visible.marks,
                 "here": self.url("results", slug=self.slug),
             },
         )
 
     def _after(self) -> int:
-        promised = _REVISION.fullmatch(self.request.query.get("after", ""))
-        return int(promised[0]) if promised else 0
+        revision = _REVISION.fullmatch(self.request.query.get("after", ""))
+        return int(revision[0]) if revision else 0

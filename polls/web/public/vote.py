@@ -27,15 +27,14 @@ from polls.web.pages.voter import (
 )
 from polls.web.public.ballot_form import parse_marks
 
-VOTE_REDIRECT = web.AppKey("vote_redirect", PrebuiltAnswer)  # the part that is the same in the answers to all voters
+VOTE_REDIRECT = web.AppKey("vote_redirect", PrebuiltAnswer)  # what the responses to all counted votes have in common
 
-
-_NOBODY_WAITS = 499  # as nginx calls it, and logs alone are told
-_PATIENCE = 0.9  # seconds that a voter who has waited already waits for the form to be shown again
+_CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that has disconnected; it is only logged
+_FORM_TIMEOUT = 0.9  # seconds to read the poll for the form again: the voter has already waited for the ballot
 
 
 class VoteView(PollView):
-    """A ballot is cast here; there is nothing to see."""
+    """Cast or change a ballot."""
 
     async def post(self) -> web.StreamResponse:
         request, question_id = self.request, self.question_id
@@ -43,74 +42,90 @@ class VoteView(PollView):
         try:
             marks = parse_marks(form, question_id)
         except NothingChosen as error:
-            return await self._ask_again(error)
+            return await self._show_form_again(error)
         if has_hung_up(request):
-            # This process may have stood still, and the ballot been cast at another since, and changed there.
-            return web.Response(status=_NOBODY_WAITS)
+            # This process may have stalled, and the voter voted at another process since: this ballot is outdated.
+            return web.Response(status=_CLIENT_CLOSED_REQUEST)
         known = known_voter(request)
         voter = known or new_voter()
-        app = request.app
+        outcome = await self._cast(question_id, voter, marks)
+        if isinstance(outcome, int):
+            return self._redirect_to_results(outcome, marks, None if known else voter)
+        if isinstance(outcome, VoteNotStored | TooManyVoters):
+            return self._offer_retry(outcome, voter, marks)
+        if isinstance(outcome, NothingChosen | PollClosed):
+            return await self._show_form_again(outcome)
+        raise outcome
+
+    async def _cast(self, question_id: int, voter: str, marks: tuple[int, ...]) -> Outcome | TooManyVoters:
+        """Return the revision of the poll that counts the ballot, or the error if it wasn't counted."""
+        app = self.request.app
         ballot = Ballot(question_id, voter_key(voter, question_id), marks)
-        outcome: Outcome | TooManyVoters
         try:
-            # Where there is no address, everybody would be one network.
-            if (vote_rate_limit := app[VOTE_RATE_LIMIT]) and (network := client_network(request)):
+            # Voters whose network is unknown aren't limited: all of them would share one limit.
+            if (vote_rate_limit := app[VOTE_RATE_LIMIT]) and (network := client_network(self.request)):
                 vote_rate_limit.check(network, voter)
             (outcome,) = await app[BALLOT_BOX].cast([ballot])
         except (VoteNotStored, TooManyVoters) as error:
-            outcome = error
-        if isinstance(outcome, VoteNotStored | TooManyVoters):
-            response = self._offer_another_try(outcome, marks)
-            set_voter_cookie(request, response, voter)
-            return response
-        if isinstance(outcome, NothingChosen | PollClosed):
-            return await self._ask_again(outcome)
-        if not isinstance(outcome, int):
-            raise outcome
-        slug = self.slug
-        # The page waits for this revision, whichever process answers: so that voters see their own vote counted.
-        results = f"{self.url('results', slug=slug)}?after={outcome}"
-        voted = app[VOTE_REDIRECT].answer(request)
-        voted.headers[hdrs.LOCATION] = results
-        if known is None:
-            set_voter_cookie(request, voted, voter)
-        set_ballot_cookie(request, voted, marks, path=self.url("poll", slug=slug))
-        return voted
+            return error
+        return outcome
 
-    async def _ask_again(self, refusal: NothingChosen | PollClosed) -> web.Response:
-        """Show the form again, with the reason why this ballot was refused."""
-        # A poll that is not there, or closed, is said before a choice that is not.
+    def _redirect_to_results(self, revision: int, marks: tuple[int, ...], added: str | None) -> web.StreamResponse:
+        """Redirect to the results at `revision` or later, which any process waits for: voters see their vote counted.
+
+        Sets the cookie of the voter who was `added`, if one was.
+        """
+        slug = self.slug
+        response = self.request.app[VOTE_REDIRECT].answer(self.request)
+        response.headers[hdrs.LOCATION] = f"{self.url('results', slug=slug)}?after={revision}"
+        if added is not None:
+            set_voter_cookie(self.request, response, added)
+        set_ballot_cookie(self.request, response, marks, path=self.url("poll", slug=slug))
+        return response
+
+    async def _show_form_again(self, refusal: NothingChosen | PollClosed) -> web.Response:
+        """Return the form with the reason why the ballot was refused.
+
+        A missing or closed poll takes precedence over `refusal`: raises PollNotFound, or shows that the poll is closed.
+        Raises the reason if the client prefers JSON or the poll can't be read within _FORM_TIMEOUT.
+        """
         try:
-            async with asyncio.timeout(_PATIENCE):
-                seen = await self.find()
+            async with asyncio.timeout(_FORM_TIMEOUT):
+                visible = await self.find()
         except (PollsUnavailable, TimeoutError):
             raise refusal from None
-        if seen.poll.is_closed and seen.poll.question.closes_at:
-            refusal = PollClosed(self.question_id, seen.poll.question.closes_at)
+        if visible.poll.is_closed and visible.poll.question.closes_at:
+            refusal = PollClosed(self.question_id, visible.poll.question.closes_at)
         if wants_json(self.request):
             raise refusal
-        response = self.form(seen, problem=wording(refusal, language_of(self.request)))
+        response = self.form_page(visible, problem=wording(refusal, language_of(self.request)))
         ensure_voter_cookie(self.request, response)
         return response
 
-    def _offer_another_try(self, error: VoteNotStored | TooManyVoters, marks: tuple[int, ...]) -> web.Response:
-        """Show the form again as the voter left it, or what is left of it while the poll can't be read."""
+    def _offer_retry(self, error: VoteNotStored | TooManyVoters, voter: str, marks: tuple[int, ...]) -> web.Response:
+        """Return the form with the same choices selected, for another attempt by the same voter."""
         if wants_json(self.request):
-            return respond(self.request, error)
+            response = respond(self.request, error)
+        else:
+            response = self._retry_page(error, marks)
+            response.headers["Cache-Control"] = "no-store"
+            response.headers["Retry-After"] = str(retry_after(error))
+        set_voter_cookie(self.request, response, voter)
+        return response
+
+    def _retry_page(self, error: VoteNotStored | TooManyVoters, marks: tuple[int, ...]) -> web.Response:
+        """Return the poll's page if the poll is in the cache, else a page with hidden fields for the choices."""
         problem = wording(error, language_of(self.request))
         poll = self.request.app[POLL_CACHE].last_known(self.question_id)
         if poll and poll.is_published and not poll.is_closed and poll.offers(*marks):
-            response = self.form(visible_to(poll, viewer_of(self.request)), problem=problem, marks=frozenset(marks))
-        else:
-            response = render(
-                self.request,
-                "public/not_counted.html",
-                status=problem.status,
-                problem=problem,
-                slug=self.slug,
-                marks=marks,
-                here=self.url("poll", slug=self.slug),
-            )
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["Retry-After"] = str(retry_after(error))
-        return response
+            visible = visible_to(poll, viewer_of(self.request))
+            return self.form_page(visible, problem=problem, marks=frozenset(marks))
+        return render(
+            self.request,
+            "public/not_counted.html",
+            status=problem.status,
+            problem=problem,
+            slug=self.slug,
+            marks=marks,
+            here=self.url("poll", slug=self.slug),
+        )

@@ -1,4 +1,4 @@
-"""Watching: how a poll stands, told over a WebSocket as it changes."""
+"""Live results over a WebSocket."""
 
 import asyncio
 import json
@@ -17,74 +17,74 @@ from polls.web.http.security_headers import set_security_headers
 from polls.web.keys import BROADCASTER, CONFIG, POLL_CACHE
 from polls.web.pages.base import PollView
 
-HEARTBEAT = 20  # seconds between two pings; who doesn't answer within half of that is gone
-_MOST_HEARD, _WHILE = 20, 10  # messages of a client in so many seconds: it has nothing to say
-_LARGEST = 1024  # bytes in one of them
-_FAREWELL = 1  # seconds that a client has to say goodbye
+HEARTBEAT = 20  # seconds between two pings; a client that doesn't answer within half of that is disconnected
+_MAX_MESSAGES, _MESSAGES_PERIOD = 20, 10  # messages that a client may send in so many seconds; none is needed
+_MAX_MESSAGE_SIZE = 1024  # bytes
+_CLOSE_TIMEOUT = 1  # seconds to wait for a client's close frame
 
 
 class WatchView(PollView):
-    """A WebSocket that tells how the poll stands, at once and then at each change."""
+    """A WebSocket that sends the poll's results at once and after each change."""
 
     async def get(self) -> web.StreamResponse:
         check_websocket_origin(self.request)
         await self.find()
         socket = web.WebSocketResponse(
-            heartbeat=HEARTBEAT, max_msg_size=_LARGEST, timeout=_FAREWELL, compress=False, autoclose=True
+            heartbeat=HEARTBEAT, max_msg_size=_MAX_MESSAGE_SIZE, timeout=_CLOSE_TIMEOUT, compress=False, autoclose=True
         )
-        if not _is_asked_for(socket, self.request):
+        if not _is_handshake(socket, self.request):
             raise NotAWebSocket
-        audience = self.request.app[BROADCASTER]
-        if len(audience) >= most_watchers(self.request.app[CONFIG].limits):
+        broadcaster = self.request.app[BROADCASTER]
+        if len(broadcaster) >= most_watchers(self.request.app[CONFIG].limits):
             raise TooManyWatchers
         set_security_headers(self.request, socket)
         socket.headers[REQUEST_ID] = request_id()
         try:
             await socket.prepare(self.request)
-        except ConnectionError:  # gone already
+        except ConnectionError:  # the client has disconnected
             return socket
         watcher = _Connection(self.request, socket)
         try:
             await self.request.app[POLL_CACHE].watch(self.question_id, watcher)
-            await _hear_out(socket)
+            await _discard_messages(socket)
         except PollNotFound:
             await watcher.close(WSCloseCode.OK, "there is no such poll")
         except PollsUnavailable:
-            await watcher.close(WSCloseCode.TRY_AGAIN_LATER, "polls can't be read just now")
+            await watcher.close(WSCloseCode.TRY_AGAIN_LATER, "polls can't be read right now")
         finally:
-            audience.unsubscribe(self.question_id, watcher)
-            watcher.abandon()
+            broadcaster.unsubscribe(self.question_id, watcher)
+            watcher.abort_unread()
         return socket
 
 
-def _is_asked_for(socket: web.WebSocketResponse, request: web.Request) -> bool:
-    """Whether the request is a handshake."""
+def _is_handshake(socket: web.WebSocketResponse, request: web.Request) -> bool:
+    """Return whether the request is a WebSocket handshake."""
     try:
         return request.method == hdrs.METH_GET and bool(socket.can_prepare(request))
-    except ValueError:  # a key with letters that no key has
+    except ValueError:  # invalid characters in Sec-WebSocket-Key
         return False
 
 
 def as_message(poll: Poll) -> bytes | None:
-    """How a poll stands, as everybody may see it, for programs; None where there is nothing to be seen."""
+    """Return the public results of a poll as JSON, or None if it isn't public."""
     try:
-        seen = visible_to(poll, ANONYMOUS)
+        visible = visible_to(poll, ANONYMOUS)
     except PollNotFound:
         return None
     return json.dumps(
         {
-            "revision": seen.poll.revision,
-            "edition": seen.poll.edition,
-            "ballots": seen.poll.ballots,
-            "choices": {str(choice.id): {"votes": choice.votes} for choice in seen.poll.choices},
-            "closed": seen.poll.is_closed,
+            "revision": visible.poll.revision,
+            "edition": visible.poll.edition,
+            "ballots": visible.poll.ballots,
+            "choices": {str(choice.id): {"votes": choice.votes} for choice in visible.poll.choices},
+            "closed": visible.poll.is_closed,
         },
         separators=(",", ":"),
     ).encode()
 
 
 class _Connection:
-    """A watcher at the other end of a WebSocket."""
+    """A watcher (live.broadcast.Watcher) that is connected by a WebSocket."""
 
     __slots__ = ("_request", "_socket")
 
@@ -103,23 +103,23 @@ class _Connection:
 
     async def close(self, code: int, reason: str) -> None:
         with suppress(TimeoutError, ConnectionError):
-            async with asyncio.timeout(2 * _FAREWELL):
+            async with asyncio.timeout(2 * _CLOSE_TIMEOUT):
                 await self._socket.close(code=code, message=reason.encode())
-        self.abandon()
+        self.abort_unread()
 
-    def abandon(self) -> None:
-        """Leave behind what a watcher that doesn't read has not taken: otherwise it is waited for without end."""
+    def abort_unread(self) -> None:
+        """Abort the connection if the client hasn't read all messages: closing would wait for it without a limit."""
         if not self.keeps_up and (transport := self._request.transport):
             transport.abort()
 
 
-async def _hear_out(socket: web.WebSocketResponse) -> None:
-    """Listen until the client goes. What it says means nothing, and too much of it ends the connection."""
+async def _discard_messages(socket: web.WebSocketResponse) -> None:
+    """Discard the client's messages until it disconnects, and close the socket if it sends too many."""
     loop = asyncio.get_running_loop()
-    heard, since = 0, loop.time()
+    count, since = 0, loop.time()
     async for _ in socket:
-        if loop.time() - since > _WHILE:
-            heard, since = 0, loop.time()
-        heard += 1
-        if heard > _MOST_HEARD:
+        if loop.time() - since > _MESSAGES_PERIOD:
+            count, since = 0, loop.time()
+        count += 1
+        if count > _MAX_MESSAGES:
             await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many messages")

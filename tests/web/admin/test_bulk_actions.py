@@ -114,7 +114,7 @@ async def test_a_cleared_poll_no_longer_says_that_it_was_edited(
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET question_text = 'Coffee?'")
     await caught_up(client)
-    assert "when votes had been cast already" in await (await client.get("/poll/1/results")).text()
+    assert "after voting had started" in await (await client.get("/poll/1/results")).text()
 
     await select(ada, "clear", 1, sure="yes")
 
@@ -136,7 +136,7 @@ async def test_polls_are_deleted_with_everything_except_their_history(
         cursor.execute("SELECT (SELECT count(*) FROM choice), (SELECT count(*) FROM ballot)")
         assert cursor.fetchone() == (2, 4)
     page = await (await ada.get("/admin/polls/1/history")).text()
-    for text in ("This poll was deleted. Its history stays.", "“Tea?” removed", "admin:ada"):
+    for text in ("This poll was deleted. Its history is kept.", "“Tea?” removed", "admin:ada"):
         assert text in words(parse(page))
 
 
@@ -156,14 +156,14 @@ async def test_one_poll_is_deleted_from_its_own_page(ada: Client, database: Conn
 @pytest.mark.parametrize(
     ("do", "ids", "message"),
     [
-        ("close", (2, 3), "None of them was open: nothing was closed."),
-        ("reopen", (1, 3), "None of them was closed: nothing was reopened."),
-        ("clear", (3,), "None of them had ballots: nothing was cleared."),
-        ("delete", (99,), "None of them was there any more: nothing was deleted."),
-        ("close", (), "Tick the polls first, and say what shall be done with them."),
-        ("dance", (1,), "Tick the polls first, and say what shall be done with them."),
-        ("", (1,), "Tick the polls first, and say what shall be done with them."),
-        ("delete", tuple(range(1, 200)), "Tick the polls first, and say what shall be done with them."),
+        ("close", (2, 3), "None of the selected polls was open. Nothing was closed."),
+        ("reopen", (1, 3), "None of the selected polls was closed. Nothing was reopened."),
+        ("clear", (3,), "None of the selected polls had ballots. Nothing was cleared."),
+        ("delete", (99,), "The selected polls no longer exist. Nothing was deleted."),
+        ("close", (), "Select at least one poll and an action."),
+        ("dance", (1,), "Select at least one poll and an action."),
+        ("", (1,), "Select at least one poll and an action."),
+        ("delete", tuple(range(1, 200)), "Select at least one poll and an action."),
     ],
 )
 async def test_a_message_says_why_nothing_was_done(

@@ -298,7 +298,7 @@ async def test_searching_keeps_filters_and_order(ada: Client) -> None:
 async def test_an_empty_list_says_so(ada: Client) -> None:
     document = await page(ada, "/admin/?q=zebra")
 
-    assert "There are no such polls." in words(document)
+    assert "No polls found." in words(document)
     assert links(document)["Show all"] == "/admin/"
 
 

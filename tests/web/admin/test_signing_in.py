@@ -35,7 +35,7 @@ POSTS: list[tuple[str, dict[str, str]]] = [
     ("/admin/users/1", {"do": "disable"}),
     ("/admin/account", {"current": PASSWORD, "password": "battery horse", "again": "battery horse"}),
 ]
-WRONG = "This user name and this password don't belong together."
+WRONG = "Wrong user name or password."
 
 
 async def attempt(client: Client, username: str = "ada", password: str = "wrong horse", **more: str) -> Any:

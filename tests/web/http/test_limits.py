@@ -49,7 +49,7 @@ async def test_a_slow_form_is_rejected_with_an_error_page(limited: TestClient, v
     response = await limited.post("/poll/1/vote", data=slow_body(), headers=FORM)
 
     assert response.status == 408
-    assert "This took too long to arrive. Nothing was counted. Try again." in words(parse(await response.text()))
+    assert "Sending the form took too long. Nothing was saved. Try again." in words(parse(await response.text()))
     assert response.headers["Connection"] == "close"
     assert votes() == [0, 0]
 
@@ -58,7 +58,7 @@ async def test_a_slow_form_is_rejected_as_json_for_programs(limited: TestClient)
     response = await limited.post("/poll/1/vote", data=slow_body(), headers=FORM | AS_JSON)
 
     assert (response.status, response.content_type) == (408, "application/problem+json")
-    assert (await response.json())["title"] == "Too slow"
+    assert (await response.json())["title"] == "Request timed out"
 
 
 async def test_a_voter_beyond_the_rate_limit_is_asked_to_wait_and_keeps_the_choice(

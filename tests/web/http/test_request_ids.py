@@ -70,9 +70,9 @@ async def test_ids_are_unique(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("path", "language", "sentence"),
     [
-        ("/nowhere", "en", "If you ask for help, name this:"),
+        ("/nowhere", "en", "If you contact support, include this ID:"),
         ("/nowhere", "zh", "如需求助，请提供此编号："),
-        ("/", "en", "If you ask for help, name this:"),
+        ("/", "en", "If you contact support, include this ID:"),
     ],
 )
 async def test_an_error_page_shows_the_id(

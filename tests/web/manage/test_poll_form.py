@@ -287,7 +287,7 @@ async def test_results_say_that_the_poll_was_edited_once_there_are_votes(ada: Cl
 
     pages = [await (await client.get(f"/poll/{number}/results?after=1")).text() for number in (1, 2, 3)]
 
-    assert ["when votes had been cast already" in page for page in pages] == [False, True, False]
+    assert ["after voting had started" in page for page in pages] == [False, True, False]
 
 
 async def test_adding_a_slot_needs_no_script(ada: Client) -> None:
@@ -568,11 +568,11 @@ async def test_an_edit_conflict_shows_both_versions_and_loses_nothing(
     (alert,) = find(page, "section", role="alert")
     text = words(alert)
     assert response.status == 409
-    assert "Somebody else has changed this poll since you opened it." in text
+    assert "Someone else has changed this poll since you opened it." in text
     assert "admin:ada on" in text
     for change in ("from “Tea?” to “Green tea?”", "from “No” to “Nope”", "“Perhaps” removed", "Choice: “New”"):
         assert change in text
-    assert "Saved meanwhile: Green tea?" in words(page)
+    assert "Saved by someone else: Green tea?" in words(page)
     assert polls(database)[0][0] == "Green tea?"
 
     again = fields(page, FIRST)

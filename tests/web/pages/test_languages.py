@@ -53,19 +53,19 @@ from tests.web.conftest import CHEAP, PASSWORD, add_account
         (",;=", "en"),
     ],
 )
-def test_the_language_is_the_best_that_the_browser_asks_for(accept: str, tag: str) -> None:
+def test_the_language_is_the_best_match_for_accept_language(accept: str, tag: str) -> None:
     assert negotiate(None, accept, load_languages()).tag == tag
 
 
-def test_a_language_chosen_by_hand_stands_above_the_browsers() -> None:
+def test_the_chosen_language_takes_precedence_over_accept_language() -> None:
     assert negotiate("zh-Hans", "en", load_languages()).tag == "zh-Hans"
 
 
-def test_a_choice_that_is_none_is_as_good_as_none() -> None:
+def test_an_unknown_chosen_language_is_ignored() -> None:
     assert negotiate("klingon", "zh", load_languages()).tag == "zh-Hans"
 
 
-async def test_a_page_says_which_language_it_is_in_and_what_that_hangs_on(client: TestClient, ask: Ask) -> None:
+async def test_a_page_declares_its_language_and_the_headers_that_it_depends_on(client: TestClient, ask: Ask) -> None:
     ask("Tea?", "Yes", votes=(2,))
 
     response = await client.get("/poll/1/results", headers={"Accept-Language": "zh-CN"})
@@ -76,19 +76,17 @@ async def test_a_page_says_which_language_it_is_in_and_what_that_hangs_on(client
     assert "共 2 票" in words(page)
 
 
-@pytest.mark.parametrize(("accept", "written"), [("en", r"\d+ [A-Z][a-z]+ \d+"), ("zh", r"\d+年\d+月\d+日")])
-async def test_dates_are_written_as_the_reader_writes_them(
-    client: TestClient, ask: Ask, accept: str, written: str
-) -> None:
+@pytest.mark.parametrize(("accept", "pattern"), [("en", r"\d+ [A-Z][a-z]+ \d+"), ("zh", r"\d+年\d+月\d+日")])
+async def test_dates_have_the_format_of_the_language(client: TestClient, ask: Ask, accept: str, pattern: str) -> None:
     ask("Tea?", "Yes")
 
     page = parse(await (await client.get("/", headers={"Accept-Language": accept})).text())
 
     (date,) = page.iter("time")
-    assert re.fullmatch(written, words(date))
+    assert re.fullmatch(pattern, words(date))
 
 
-async def test_a_link_in_the_footer_changes_the_language_and_comes_back(client: TestClient, ask: Ask) -> None:
+async def test_a_link_in_the_footer_changes_the_language_and_returns_to_the_page(client: TestClient, ask: Ask) -> None:
     ask("Tea?", "Yes")
     for number in range(6):
         ask(f"{number}?", "Yes")
@@ -103,7 +101,7 @@ async def test_a_link_in_the_footer_changes_the_language_and_comes_back(client: 
     assert parse(await (await client.get("/", headers={"Accept-Language": "zh"})).text()).get("lang") == "en"
 
 
-async def test_the_choice_is_remembered_for_a_year_by_this_site_alone(client: TestClient) -> None:
+async def test_the_language_cookie_lasts_a_year_and_is_same_site(client: TestClient) -> None:
     answer = await client.get("/language/zh-Hans", allow_redirects=False)
 
     cookie = answer.cookies["language"]
@@ -138,14 +136,14 @@ async def test_after_a_refused_ballot_the_language_link_leads_to_the_poll(client
         "/投票",
     ],
 )
-async def test_it_leads_to_our_own_addresses_only(client: TestClient, address: str) -> None:
+async def test_the_language_link_redirects_to_local_paths_only(client: TestClient, address: str) -> None:
     answer = await client.get(URL("/language/en").with_query(next=address), allow_redirects=False)
 
     assert answer.headers["Location"] == "/"
     assert set(answer.cookies) == {"language"}
 
 
-async def test_a_language_that_nobody_speaks_here_is_not_found(client: TestClient) -> None:
+async def test_an_unknown_language_is_not_found(client: TestClient) -> None:
     assert (await client.get("/language/klingon")).status == 404
 
 
@@ -155,7 +153,7 @@ def catalogue(tag: str) -> Catalog:
 
 
 @pytest.mark.parametrize("tag", list(LANGUAGES)[1:])
-def test_every_sentence_in_the_code_is_translated_and_no_other(tag: str) -> None:
+def test_the_catalogue_has_exactly_the_messages_of_the_code(tag: str) -> None:
     trimmed = {"trim_blocks": "true", "lstrip_blocks": "true"}
     in_templates = extract_from_dir(paths.TEMPLATES, [("**.html", "jinja2")], {"**.html": trimmed})
     in_code = extract_from_dir(paths.LOCALE.parent, [("**.py", "python")])
@@ -170,9 +168,9 @@ def test_every_sentence_in_the_code_is_translated_and_no_other(tag: str) -> None
 @pytest.mark.parametrize("tag", list(LANGUAGES)[1:])
 def test_translations_keep_the_placeholders(tag: str) -> None:
     for message in catalogue(tag):
-        wanted = set(re.findall(r"%\(\w+\)s", str(message.id)))
+        placeholders = set(re.findall(r"%\(\w+\)s", str(message.id)))
         for translation in as_tuple(message.string) if message.id else ():
-            assert set(re.findall(r"%\(\w+\)s", translation)) == wanted, message.id
+            assert set(re.findall(r"%\(\w+\)s", translation)) == placeholders, message.id
 
 
 def as_tuple(text: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
@@ -180,7 +178,7 @@ def as_tuple(text: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
 
 
 class Marked(gettext.NullTranslations):
-    """A language that only tests speak: every sentence stands between marks."""
+    """A pseudo-language for tests, in which each message is enclosed in marks."""
 
     def gettext(self, message: str) -> str:
         return f"⟦{message}⟧"
@@ -193,14 +191,14 @@ SHOWN_ATTRIBUTES = {"alt", "aria-label", "placeholder", "title", "value", "conte
 
 
 def shown(element: Element) -> Iterator[str]:
-    """What a person gets to read or hear of an element and all below it."""
+    """Yield the texts of an element and its descendants that are displayed or read out."""
     if element.tag in {"time", "style", "script", "kbd", "code", "bdi"} or element.get("lang") in LANGUAGES:
         return
-    if element.get("class") == "invitation":  # an address
+    if element.get("class") == "invitation":  # a URL
         return
     if element.tag != "meta":
-        is_sent_alone = element.tag in {"button", "option"} or element.get("type") in {"hidden", "checkbox"}
-        names = SHOWN_ATTRIBUTES - {"value"} if is_sent_alone else SHOWN_ATTRIBUTES
+        has_hidden_value = element.tag in {"button", "option"} or element.get("type") in {"hidden", "checkbox"}
+        names = SHOWN_ATTRIBUTES - {"value"} if has_hidden_value else SHOWN_ATTRIBUTES
         yield from (value for name, value in element.attrib.items() if name in names)
     yield element.text or ""
     for child in element:
@@ -226,22 +224,22 @@ PAGES = {
 async def check_pseudo(client: TestClient, method: str, address: str, status: int, **fields: Any) -> None:
     page = await client.request(method, address, **fields)
     assert page.status == status
-    check_sentence("\n".join(shown(parse(await page.text()))), address)
+    check_text("\n".join(shown(parse(await page.text()))), address)
     if status >= 400:
         accept = {"Accept": "application/json", **fields.pop("headers", {})}
         problem = await (await client.request(method, address, headers=accept, **fields)).json(content_type=None)
-        check_sentence(problem["title"], address)
-        check_sentence(problem["detail"], address)
+        check_text(problem["title"], address)
+        check_text(problem["detail"], address)
 
 
-def check_sentence(text: str, address: str) -> None:
+def check_text(text: str, address: str) -> None:
     bare = re.sub(r"⟦.*?⟧", "", text, flags=re.DOTALL)
-    assert not re.search(r"[^\W\d_]", bare), f"a bare sentence at {address}: {bare!r}"
+    assert not re.search(r"[^\W\d_]", bare), f"untranslatable text at {address}: {bare!r}"
 
 
 @pytest.fixture
 async def pseudo(config: Config, aiohttp_client: Any) -> TestClient[Any, Any]:
-    """Polls in a language of marked sentences; all that is data has no letters."""
+    """A client of polls in the pseudo-language. The data of the tests has no letters."""
     app = create_app(replace(config, site=Site(name="4711")))
     app[PASSWORDS] = Passwords(CHEAP)
     app[TRANSLATIONS] = {"x-marked": Language("x-marked", "×", Locale.parse("en"), Marked())}
@@ -249,7 +247,7 @@ async def pseudo(config: Config, aiohttp_client: Any) -> TestClient[Any, Any]:
 
 
 @pytest.mark.parametrize(("address", "expected"), PAGES.items())
-async def test_no_sentence_stands_outside_the_catalogues(
+async def test_no_public_page_has_an_untranslatable_text(
     pseudo: TestClient, ask: Ask, address: str, expected: tuple[str, int]
 ) -> None:
     for number in range(7):
@@ -290,7 +288,7 @@ ADMIN_FORMS: list[tuple[str, dict[str, str], int]] = [
 
 @pytest.fixture
 async def pseudo_admin(pseudo: TestClient, ask: Ask) -> TestClient[Any, Any]:
-    """Somebody who has signed in, several polls, and what has been done to them."""
+    """The client after signing in, with several polls and their history."""
     await check_pseudo(pseudo, "GET", "/admin/login", 200)
     await add_account(pseudo, "4711")
     await pseudo.post("/admin/login", data={"username": "4711", "password": PASSWORD})
@@ -311,27 +309,27 @@ async def pseudo_admin(pseudo: TestClient, ask: Ask) -> TestClient[Any, Any]:
     return pseudo
 
 
-async def test_no_sentence_of_the_admin_stands_outside_the_catalogues(pseudo_admin: TestClient) -> None:
+async def test_no_admin_page_has_an_untranslatable_text(pseudo_admin: TestClient) -> None:
     for address in ADMIN_PAGES:
         await check_pseudo(pseudo_admin, "GET", address, 200)
     for address, sent, status in ADMIN_FORMS:
         page = await pseudo_admin.post(address, data=sent)
         assert page.status == status, address
-        check_sentence("\n".join(shown(parse(await page.text()))), address)
+        check_text("\n".join(shown(parse(await page.text()))), address)
 
 
-async def test_no_sentence_of_an_empty_site_stands_outside_the_catalogues(pseudo: TestClient) -> None:
+async def test_an_empty_site_has_no_untranslatable_text(pseudo: TestClient) -> None:
     await check_pseudo(pseudo, "GET", "/", 200)
 
 
-async def test_no_sentence_of_a_refusal_stands_outside_the_catalogues(pseudo: TestClient) -> None:
+async def test_no_client_error_has_an_untranslatable_text(pseudo: TestClient) -> None:
     await check_pseudo(pseudo, "POST", "/poll/1/vote", 403, headers={"Sec-Fetch-Site": "cross-site"})
     await check_pseudo(pseudo, "POST", "/poll/1/vote", 413, data={"choice": "1" * 70_000})
     await check_pseudo(pseudo, "POST", "/poll/1/vote", 400, data=b"x", headers={"Content-Type": "multipart/form-data"})
 
 
 @pytest.mark.parametrize(("fault", "status"), [(ZeroDivisionError, 500), (PollsUnavailable, 503)])
-async def test_no_sentence_of_a_fault_stands_outside_the_catalogues(
+async def test_no_server_error_has_an_untranslatable_text(
     pseudo: TestClient, monkeypatch: pytest.MonkeyPatch, fault: type[Exception], status: int
 ) -> None:
     async def broken(*_: object, **__: object) -> None:
@@ -342,7 +340,7 @@ async def test_no_sentence_of_a_fault_stands_outside_the_catalogues(
     await check_pseudo(pseudo, "GET", "/", status)
 
 
-async def test_preferences_may_come_in_several_lines(client: TestClient) -> None:
+async def test_several_accept_language_headers_are_combined(client: TestClient) -> None:
     lines = CIMultiDict([("Accept-Language", "de"), ("Accept-Language", "zh")])
 
     assert (await client.get("/", headers=lines)).headers["Content-Language"] == "zh-Hans"

@@ -27,7 +27,7 @@ ADDRESSES = {
 
 @pytest.mark.parametrize(("address", "allowed"), ADDRESSES.items())
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"])
-async def test_a_method_that_is_lacking_is_answered_with_those_that_are_not(
+async def test_an_unsupported_method_is_answered_with_the_allowed_ones(
     client: TestClient, ask: Ask, address: str, allowed: str, method: str
 ) -> None:
     ask("Tea?", "Yes")
@@ -39,20 +39,20 @@ async def test_a_method_that_is_lacking_is_answered_with_those_that_are_not(
     else:
         assert response.status == 405
         assert response.headers["Allow"] == allowed
-        assert "Not possible here" in words(parse(await response.text()))
+        assert "Not allowed" in words(parse(await response.text()))
 
 
 @pytest.mark.parametrize("address", ["/", "/poll/1", "/poll/1/results", "/nowhere", "/poll/2"])
-async def test_head_answers_as_get_does_without_the_page(client: TestClient, ask: Ask, address: str) -> None:
+async def test_head_has_the_status_and_headers_of_get(client: TestClient, ask: Ask, address: str) -> None:
     ask("Tea?", "Yes")
 
-    known = {"Cookie": f"voter={'0' * 32}"}  # who has one gets no random cookie
+    known = {"Cookie": f"voter={'0' * 32}"}  # without it, each response sets a random one
 
-    whole, head = await client.get(address, headers=known), await client.head(address, headers=known)
+    get, head = await client.get(address, headers=known), await client.head(address, headers=known)
 
-    assert head.status == whole.status
-    own = {"Date": "", "X-Request-ID": ""}  # each answer's
-    assert {**head.headers, **own} == {**whole.headers, **own}
+    assert head.status == get.status
+    own = {"Date": "", "X-Request-ID": ""}  # different in each response
+    assert {**head.headers, **own} == {**get.headers, **own}
     assert await head.read() == b""
 
 
@@ -69,10 +69,10 @@ FAILURES: dict[int, tuple[str, str, dict[str, Any]]] = {
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
-    """The front page has a fault of ours, and the database of the poll is away."""
+    """Make the front page raise an unexpected error, and the poll's page fail for want of the database."""
 
     async def latest(*_: object, **__: object) -> None:
-        raise ZeroDivisionError("a secret of ours")
+        raise ZeroDivisionError("a secret")
 
     async def find(_: object, question_id: int) -> None:
         if question_id != 999:
@@ -85,7 +85,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
 
 @pytest.mark.usefixtures("failing")
 @pytest.mark.parametrize("status", FAILURES)
-async def test_every_error_page_leads_back(client: TestClient, status: int) -> None:
+async def test_every_error_page_links_to_the_latest_polls(client: TestClient, status: int) -> None:
     method, address, fields = FAILURES[status]
 
     response = await client.request(method, address, **fields)
@@ -99,7 +99,7 @@ async def test_every_error_page_leads_back(client: TestClient, status: int) -> N
 
 @pytest.mark.usefixtures("failing")
 @pytest.mark.parametrize("status", FAILURES)
-async def test_who_asks_for_json_gets_problem_details(client: TestClient, status: int) -> None:
+async def test_clients_that_accept_json_get_problem_details(client: TestClient, status: int) -> None:
     method, address, fields = FAILURES[status]
     headers = {"Accept": "application/json", "Accept-Language": "zh", **fields.get("headers", {})}
 
@@ -114,7 +114,7 @@ async def test_who_asks_for_json_gets_problem_details(client: TestClient, status
     assert "secret" not in str(problem)
 
 
-async def test_a_program_that_chooses_nothing_gets_problem_details(client: TestClient, ask: Ask) -> None:
+async def test_a_vote_without_a_choice_in_json_gets_problem_details(client: TestClient, ask: Ask) -> None:
     ask("Tea?", "Yes")
 
     response = await client.post("/poll/1/vote", data={"choice": "99"}, headers={"Accept": "application/json"})
@@ -138,14 +138,16 @@ async def test_a_program_that_chooses_nothing_gets_problem_details(client: TestC
         (";;;,,,q=", "text/html"),
     ],
 )
-async def test_people_get_pages_and_programs_get_json(client: TestClient, accept: str, content_type: str) -> None:
+async def test_the_accept_header_decides_between_page_and_json(
+    client: TestClient, accept: str, content_type: str
+) -> None:
     response = await client.get("/nowhere", headers={"Accept": accept})
 
     assert response.content_type == content_type
 
 
 @pytest.mark.usefixtures("failing")
-async def test_a_fault_of_ours_is_logged_with_its_traceback_and_shows_none(
+async def test_an_unexpected_error_is_logged_with_its_traceback_and_shows_none(
     client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     response = await client.get("/")
@@ -164,10 +166,10 @@ async def test_a_fault_of_ours_is_logged_with_its_traceback_and_shows_none(
 async def test_development_shows_the_traceback(config: Config, aiohttp_client: Any) -> None:
     client = await aiohttp_client(create_app(replace(config, development=True)))
 
-    assert "a secret of ours" in await (await client.get("/")).text()
+    assert "a secret" in await (await client.get("/")).text()
 
 
-async def test_an_error_page_that_is_broken_itself_still_says_what_happened(
+async def test_if_the_error_template_is_broken_the_error_is_shown_as_text(
     config: Config, aiohttp_client: Any, tmp_path: Path
 ) -> None:
     (tmp_path / "error.html").write_text("{{ nothing.of.the.kind }}")
@@ -201,12 +203,12 @@ async def test_a_database_that_hangs_is_answered_with_503(
     assert (await client.get("/poll/1")).status == 200
 
 
-async def test_an_error_is_never_kept_by_a_cache(client: TestClient) -> None:
+async def test_an_error_page_is_never_stored_by_a_cache(client: TestClient) -> None:
     assert (await client.get("/nowhere")).headers["Cache-Control"] == "no-store"
 
 
 async def raw(client: TestClient, request: bytes) -> bytes:
-    """The answer to a request that no client library would send."""
+    """Return the status line of the response to a request that no client library would send."""
     reader, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(request)
     await writer.drain()
@@ -234,7 +236,7 @@ async def raw(client: TestClient, request: bytes) -> bytes:
     ],
 )
 @pytest.mark.parametrize("target", [b"GET /", b"GET /nowhere", b"POST /poll/1/vote", b"GET /static/css/base.css"])
-async def test_a_nonsensical_host_is_no_fault_of_ours(client: TestClient, ask: Ask, host: bytes, target: bytes) -> None:
+async def test_an_invalid_host_is_no_server_error(client: TestClient, ask: Ask, host: bytes, target: bytes) -> None:
     ask("Tea?", "Yes")
 
     status = await raw(client, target + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
@@ -261,7 +263,7 @@ async def test_a_nonsensical_host_is_no_fault_of_ours(client: TestClient, ask: A
         b"GET / HTTP/9.9",
     ],
 )
-async def test_a_nonsensical_request_is_no_fault_of_ours(client: TestClient, line: bytes) -> None:
+async def test_an_invalid_request_line_is_no_server_error(client: TestClient, line: bytes) -> None:
     status = await raw(client, line + b"\r\nHost: polls\r\nConnection: close\r\n\r\n")
 
     assert status.split()[1][:1] in {b"2", b"4"}, status
@@ -286,9 +288,7 @@ async def test_a_nonsensical_request_is_no_fault_of_ours(client: TestClient, lin
     ],
 )
 @pytest.mark.parametrize("target", [b"GET /", b"POST /poll/1/vote", b"GET /static/css/base.css"])
-async def test_a_nonsensical_header_is_no_fault_of_ours(
-    client: TestClient, ask: Ask, header: bytes, target: bytes
-) -> None:
+async def test_an_invalid_header_is_no_server_error(client: TestClient, ask: Ask, header: bytes, target: bytes) -> None:
     ask("Tea?", "Yes")
     request = target + b" HTTP/1.1\r\nHost: polls\r\nConnection: close\r\n" + header + b"\r\n\r\n"
     reader, writer = await asyncio.open_connection(client.host, client.port)
@@ -298,5 +298,5 @@ async def test_a_nonsensical_header_is_no_fault_of_ours(
         status = await reader.readline()
     writer.close()
 
-    # A body that was promised and never came gets no answer, which is answer enough.
+    # A request with an incomplete body gets no response.
     assert not status or status.split()[1][:1] in {b"2", b"3", b"4"}, status

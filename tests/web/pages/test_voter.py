@@ -1,4 +1,4 @@
-"""One ballot a voter, and the voter is a browser."""
+"""One ballot for each voter; a voter is a browser."""
 
 import asyncio
 import re
@@ -36,37 +36,37 @@ def cookies(response: Any) -> dict[str, str]:
 
 
 @pytest.fixture
-async def stranger(config: Config, aiohttp_client: Any) -> Client:
-    """A client without a memory for cookies."""
+async def cookieless_client(config: Config, aiohttp_client: Any) -> Client:
+    """A client that stores no cookies."""
     client: Client = await aiohttp_client(create_app(config), cookie_jar=DummyCookieJar())
     return client
 
 
 @pytest.fixture
-def unlucky(monkeypatch: pytest.MonkeyPatch, stranger: Client) -> Client:
-    """The database is away from votes, but not from pages."""
+def failing_client(monkeypatch: pytest.MonkeyPatch, cookieless_client: Client) -> Client:
+    """A client of an application that can read polls, but store no votes."""
 
     async def cast(_: Sequence[Ballot]) -> Sequence[None]:
         raise VoteNotStored
 
-    monkeypatch.setattr(stranger.app[BALLOT_BOX], "cast", cast)  # type: ignore[index]
-    return stranger
+    monkeypatch.setattr(cookieless_client.app[BALLOT_BOX], "cast", cast)  # type: ignore[index]
+    return cookieless_client
 
 
-async def test_a_browser_becomes_a_voter_before_it_votes(stranger: Client, ask: Ask) -> None:
+async def test_the_page_of_a_poll_sets_the_voter_cookie(cookieless_client: Client, ask: Ask) -> None:
     ask("Tea?", "Yes")
 
-    page = await stranger.get("/poll/1")
+    page = await cookieless_client.get("/poll/1")
 
     assert re.fullmatch(r"[0-9a-f]{32}; HttpOnly; Max-Age=31536000; Path=/; SameSite=Lax", cookies(page)["voter"])
     assert page.headers["Cache-Control"] == "private, no-cache"
-    assert cookies(await stranger.get("/poll/1"))["voter"] != cookies(page)["voter"]
+    assert cookies(await cookieless_client.get("/poll/1"))["voter"] != cookies(page)["voter"]
 
 
-async def test_who_is_known_gets_no_cookie(stranger: Client, ask: Ask) -> None:
+async def test_a_browser_with_a_voter_cookie_gets_no_other(cookieless_client: Client, ask: Ask) -> None:
     ask("Tea?", "Yes")
 
-    page = await stranger.get("/poll/1", headers=ANN)
+    page = await cookieless_client.get("/poll/1", headers=ANN)
 
     assert cookies(page) == {}
     assert page.headers["Cache-Control"] == "private, no-cache"
@@ -75,22 +75,25 @@ async def test_who_is_known_gets_no_cookie(stranger: Client, ask: Ask) -> None:
 @pytest.mark.parametrize(
     "address", ["/", "/poll/1/results", "/language/en", "/nowhere", "/poll/999", "/static/img/polls.svg"]
 )
-async def test_no_other_page_makes_voters(stranger: Client, ask: Ask, address: str) -> None:
+async def test_no_other_page_sets_the_voter_cookie(cookieless_client: Client, ask: Ask, address: str) -> None:
     ask("Tea?", "Yes")
 
-    assert "voter" not in cookies(await stranger.get(address, allow_redirects=False))
+    assert "voter" not in cookies(await cookieless_client.get(address, allow_redirects=False))
 
 
-async def test_the_page_is_the_same_for_everybody_who_has_not_voted(stranger: Client, ask: Ask) -> None:
+async def test_the_page_is_the_same_for_all_who_have_not_voted(cookieless_client: Client, ask: Ask) -> None:
     ask("Tea?", "Yes")
 
-    pages = [await (await stranger.get("/poll/1", headers=headers)).read() for headers in ({}, ANN, {"Cookie": "x=y"})]
+    pages = [
+        await (await cookieless_client.get("/poll/1", headers=headers)).read()
+        for headers in ({}, ANN, {"Cookie": "x=y"})
+    ]
 
     assert pages[0] == pages[1] == pages[2]
 
 
 @pytest.mark.parametrize(("url", "secure"), [("https://polls.example.org", True), ("http://polls.example.org", False)])
-async def test_behind_https_the_cookies_are_for_https_alone(
+async def test_cookies_are_secure_if_the_site_is_https(
     config: Config, aiohttp_client: Any, ask: Ask, url: str, secure: bool
 ) -> None:
     ask("Tea?", "Yes")
@@ -118,21 +121,23 @@ async def test_a_voter_who_votes_again_changes_their_ballot(client: Client, ask:
     assert votes() == [0, 1]
 
 
-async def test_a_vote_that_is_sent_twice_counts_once(stranger: Client, ask: Ask, votes: Count) -> None:
+async def test_a_vote_that_is_sent_twice_counts_once(cookieless_client: Client, ask: Ask, votes: Count) -> None:
     ask("Tea?", "Yes")
 
-    answers = [await vote(stranger, 1, headers=ANN) for _ in range(2)]
+    answers = [await vote(cookieless_client, 1, headers=ANN) for _ in range(2)]
 
     assert [answer.status for answer in answers] == [303, 303]
     assert votes() == [1]
 
 
-async def test_who_posts_without_a_cookie_is_a_new_voter_and_gets_one(stranger: Client, ask: Ask, votes: Count) -> None:
+async def test_a_vote_without_a_cookie_is_a_new_voters_and_sets_one(
+    cookieless_client: Client, ask: Ask, votes: Count
+) -> None:
     ask("Tea?", "Yes", "No")
 
-    first = await vote(stranger, 1)
-    await vote(stranger, 1)
-    again = await vote(stranger, 2, headers={"Cookie": f"voter={cookies(first)['voter'].split(';')[0]}"})
+    first = await vote(cookieless_client, 1)
+    await vote(cookieless_client, 1)
+    again = await vote(cookieless_client, 2, headers={"Cookie": f"voter={cookies(first)['voter'].split(';')[0]}"})
 
     assert votes() == [1, 1]
     assert "voter" not in cookies(again)
@@ -154,11 +159,13 @@ async def test_who_posts_without_a_cookie_is_a_new_voter_and_gets_one(stranger: 
         ";;;===",
     ],
 )
-async def test_a_malformed_cookie_counts_as_none(stranger: Client, ask: Ask, votes: Count, cookie: str) -> None:
+async def test_a_malformed_voter_cookie_is_ignored(
+    cookieless_client: Client, ask: Ask, votes: Count, cookie: str
+) -> None:
     ask("Tea?", "Yes")
 
-    page = await stranger.get("/poll/1", headers={"Cookie": cookie})
-    answers = [await vote(stranger, 1, headers={"Cookie": cookie}) for _ in range(2)]
+    page = await cookieless_client.get("/poll/1", headers={"Cookie": cookie})
+    answers = [await vote(cookieless_client, 1, headers={"Cookie": cookie}) for _ in range(2)]
 
     assert "voter" in cookies(page)
     assert all("voter" in cookies(answer) for answer in answers)
@@ -175,26 +182,30 @@ async def test_a_malformed_cookie_counts_as_none(stranger: Client, ask: Ask, vot
         "a=b;\tvoter={}",
     ],
 )
-async def test_a_voter_is_known_among_other_cookies(stranger: Client, ask: Ask, votes: Count, cookie: str) -> None:
+async def test_the_voter_cookie_is_found_among_others(
+    cookieless_client: Client, ask: Ask, votes: Count, cookie: str
+) -> None:
     ask("Tea?", "Yes")
 
     for _ in range(2):
-        await vote(stranger, 1, headers={"Cookie": cookie.format("a" * 32)})
+        await vote(cookieless_client, 1, headers={"Cookie": cookie.format("a" * 32)})
 
     assert votes() == [1]
 
 
-async def test_a_voter_is_known_in_a_second_line_of_cookies(stranger: Client, ask: Ask, votes: Count) -> None:
-    """As proxies write what came by HTTP/2 (RFC 9113, section 8.2.3)."""
+async def test_the_voter_cookie_is_found_in_a_second_cookie_header(
+    cookieless_client: Client, ask: Ask, votes: Count
+) -> None:
+    """Some proxies split HTTP/2 cookies into several headers (RFC 9113, section 8.2.3)."""
     ask("Tea?", "Yes")
 
     for _ in range(2):
-        await vote(stranger, 1, headers=[("Cookie", "a=b"), ("Cookie", ANN["Cookie"])])
+        await vote(cookieless_client, 1, headers=[("Cookie", "a=b"), ("Cookie", ANN["Cookie"])])
 
     assert votes() == [1]
 
 
-async def test_the_polls_pages_tell_voters_what_they_chose(client: Client, ask: Ask) -> None:
+async def test_the_pages_of_a_poll_show_voters_their_choice(client: Client, ask: Ask) -> None:
     ask("Tea?", "Yes", "No")
     ask("Coffee?", "Yes")
     await client.get("/poll/1")
@@ -213,13 +224,15 @@ async def test_the_polls_pages_tell_voters_what_they_chose(client: Client, ask: 
 
 
 @pytest.mark.parametrize("marks", ["9", "1.9.x", "0", "-1", "", "1" * 40, "<b>", "3"])
-async def test_a_ballot_cookie_that_fits_no_choice_shows_nothing(stranger: Client, ask: Ask, marks: str) -> None:
+async def test_a_ballot_cookie_that_fits_no_choice_shows_nothing(
+    cookieless_client: Client, ask: Ask, marks: str
+) -> None:
     ask("Tea?", "Yes", "No")
     ask("Coffee?", "Yes")
     headers = {"Cookie": f"{ANN['Cookie']}; ballot={marks}"}
 
-    poll = await (await stranger.get("/poll/1", headers=headers)).text()
-    results = await (await stranger.get("/poll/1/results", headers=headers)).text()
+    poll = await (await cookieless_client.get("/poll/1", headers=headers)).text()
+    results = await (await cookieless_client.get("/poll/1/results", headers=headers)).text()
 
     assert "checked" not in poll
     assert "Change your vote" not in poll + results
@@ -227,8 +240,8 @@ async def test_a_ballot_cookie_that_fits_no_choice_shows_nothing(stranger: Clien
 
 
 @pytest.mark.parametrize("address", ["/poll/1", "/poll/1/results"])
-async def test_what_a_voter_chose_costs_no_query(
-    stranger: Client,
+async def test_showing_a_voters_choice_needs_no_query(
+    cookieless_client: Client,
     ask: Ask,
     caught_up: CaughtUp,
     monkeypatch: pytest.MonkeyPatch,
@@ -244,31 +257,33 @@ async def test_what_a_voter_chose_costs_no_query(
 
     monkeypatch.setattr(SAConnection, "execute", counted)
 
-    await caught_up(stranger)
-    await stranger.get(address)
+    await caught_up(cookieless_client)
+    await cookieless_client.get(address)
     assert len(queries) == 1
-    page = await (await stranger.get(address, headers={"Cookie": f"{ANN['Cookie']}; ballot=2"})).text()
+    page = await (await cookieless_client.get(address, headers={"Cookie": f"{ANN['Cookie']}; ballot=2"})).text()
 
     assert "Change your vote" in page
     assert len(queries) == 1
 
 
-async def test_a_closed_poll_takes_no_votes_and_says_when_it_closed(stranger: Client, ask: Ask, votes: Count) -> None:
+async def test_a_closed_poll_takes_no_votes_and_says_when_it_closed(
+    cookieless_client: Client, ask: Ask, votes: Count
+) -> None:
     poll = ask("Tea?", "Yes", closed=timedelta(days=3))
     closes_at = poll.question.closes_at
     assert closes_at
-    said = f"This poll closed on {closes_at.day} {closes_at:%B %Y} at {closes_at:%H:%M} UTC."
+    sentence = f"This poll closed on {closes_at.day} {closes_at:%B %Y} at {closes_at:%H:%M} UTC."
 
-    refused = await vote(stranger, 1)
-    empty = await stranger.post("/poll/1/vote")
-    program = await vote(stranger, 1, headers={"Accept": "application/json"})
-    page, results = await stranger.get("/poll/1"), await stranger.get("/poll/1/results")
+    refused = await vote(cookieless_client, 1)
+    empty = await cookieless_client.post("/poll/1/vote")
+    program = await vote(cookieless_client, 1, headers={"Accept": "application/json"})
+    page, results = await cookieless_client.get("/poll/1"), await cookieless_client.get("/poll/1/results")
 
     assert (refused.status, empty.status, program.status, page.status) == (403, 403, 403, 200)
-    assert (await program.json())["detail"] == said
+    assert (await program.json())["detail"] == sentence
     for answer in (refused, empty, page, results):
         text = await answer.text()
-        assert said in words(parse(text))
+        assert sentence in words(parse(text))
         assert "<form" not in text
     assert links(parse(await page.text()))["Results"] == "/poll/1/results"
     assert not {"Vote", "Change your vote"} & links(parse(await results.text())).keys()
@@ -288,7 +303,7 @@ async def test_a_poll_that_closes_while_its_page_is_open_keeps_the_ballot_that_w
     assert votes() == [1, 0]
 
 
-async def test_an_open_poll_says_until_when(client: Client, ask: Ask) -> None:
+async def test_an_open_poll_shows_its_closing_time(client: Client, ask: Ask) -> None:
     poll = ask("Tea?", "Yes", closed=timedelta(days=-3))
     closes_at = poll.question.closes_at
     assert closes_at
@@ -298,11 +313,11 @@ async def test_an_open_poll_says_until_when(client: Client, ask: Ask) -> None:
     assert f"This poll is open until {closes_at.day} {closes_at:%B %Y} at {closes_at:%H:%M} UTC." in page
 
 
-async def test_a_vote_that_is_not_stored_can_be_tried_again_as_it_was(unlucky: Client, ask: Ask) -> None:
+async def test_after_a_vote_that_is_not_stored_the_form_keeps_the_choice(failing_client: Client, ask: Ask) -> None:
     ask("Tea?", "Yes", "No")
-    await unlucky.get("/poll/1")
+    await failing_client.get("/poll/1")
 
-    answer = await vote(unlucky, 2)
+    answer = await vote(failing_client, 2)
 
     page = parse(await answer.text())
     assert (answer.status, answer.headers["Retry-After"], answer.headers["Cache-Control"]) == (503, "3", "no-store")
@@ -312,10 +327,12 @@ async def test_a_vote_that_is_not_stored_can_be_tried_again_as_it_was(unlucky: C
     assert [line.split("=")[0] for line in answer.headers.getall("Set-Cookie")] == ["voter"]
 
 
-async def test_even_a_process_that_has_not_shown_the_poll_keeps_the_choice(unlucky: Client, ask: Ask) -> None:
+async def test_without_the_poll_in_the_cache_the_choice_is_kept_in_a_hidden_field(
+    failing_client: Client, ask: Ask
+) -> None:
     ask("Tea?", "Yes", "No")
 
-    answer = await vote(unlucky, 2)
+    answer = await vote(failing_client, 2)
 
     page = parse(await answer.text())
     (kept,) = page.iter("input")
@@ -327,33 +344,33 @@ async def test_even_a_process_that_has_not_shown_the_poll_keeps_the_choice(unluc
 
 
 @pytest.mark.parametrize("change", ["closed", "without this choice"])
-async def test_a_page_that_is_older_than_the_poll_does_not_lose_the_choice(
-    unlucky: Client, ask: Ask, database: Any, change: str
+async def test_an_outdated_poll_in_the_cache_does_not_lose_the_choice(
+    failing_client: Client, ask: Ask, database: Any, change: str
 ) -> None:
     ask("Tea?", "Yes", closed=timedelta(days=1) if change == "closed" else None)
-    await unlucky.get("/poll/1")
+    await failing_client.get("/poll/1")
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET closes_at = NULL")
         cursor.execute("INSERT INTO choice (question_id, choice_text) VALUES (1, 'No')")
 
-    page = parse(await (await vote(unlucky, 2)).text())
+    page = parse(await (await vote(failing_client, 2)).text())
 
     assert [kept.get("value") for kept in page.iter("input")] == ["2"]
     assert "Your vote was not counted. Try again in a few seconds." in words(page)
 
 
-async def test_a_voter_keeps_their_name_when_their_vote_is_not_stored(unlucky: Client, ask: Ask) -> None:
+async def test_a_voter_keeps_the_cookie_when_the_vote_is_not_stored(failing_client: Client, ask: Ask) -> None:
     ask("Tea?", "Yes")
 
-    answer = await vote(unlucky, 1, headers=ANN)
+    answer = await vote(failing_client, 1, headers=ANN)
 
     assert cookies(answer)["voter"].startswith("a" * 32)
 
 
-async def test_a_program_is_told_in_json_to_try_again(unlucky: Client, ask: Ask) -> None:
+async def test_a_vote_that_is_not_stored_is_reported_in_json(failing_client: Client, ask: Ask) -> None:
     ask("Tea?", "Yes")
 
-    answer = await vote(unlucky, 1, headers={"Accept": "application/json"})
+    answer = await vote(failing_client, 1, headers={"Accept": "application/json"})
 
     assert (answer.status, answer.content_type) == (503, "application/problem+json")
     assert answer.headers["Retry-After"] == "3"
@@ -361,7 +378,7 @@ async def test_a_program_is_told_in_json_to_try_again(unlucky: Client, ask: Ask)
     assert "voter" in cookies(answer)
 
 
-async def test_when_too_many_wait_the_next_is_refused_at_once(
+async def test_when_the_queue_is_full_a_vote_is_refused_at_once(
     config: Config, aiohttp_client: Any, ask: Ask, votes: Count, database: Any
 ) -> None:
     ask("Tea?", "Yes")

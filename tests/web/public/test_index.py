@@ -14,7 +14,7 @@ async def listed(client: TestClient, address: str = "/") -> list[str]:
     return [(item.find("a").text or "").strip() for item in polls.iter("li")]
 
 
-async def test_the_front_page_says_so_when_there_are_no_polls(client: TestClient) -> None:
+async def test_an_empty_list_says_that_no_polls_are_available(client: TestClient) -> None:
     page = parse(await (await client.get("/")).text())
 
     assert "No polls are available." in words(page)
@@ -27,7 +27,7 @@ async def test_the_latest_polls_are_listed_newest_first(client: TestClient, ask:
     assert await listed(client) == ["first", "second", "third"]
 
 
-async def test_five_polls_fit_on_a_page_and_older_ones_are_a_page_away(client: TestClient, ask: Ask) -> None:
+async def test_five_polls_fit_on_a_page_and_older_ones_are_on_the_next(client: TestClient, ask: Ask) -> None:
     for days in range(1, 12):
         ask(f"{days} days ago", "Yes", ago=timedelta(days=days))
 
@@ -36,7 +36,7 @@ async def test_five_polls_fit_on_a_page_and_older_ones_are_a_page_away(client: T
     assert await listed(client, "/?page=3") == ["11 days ago"]
 
 
-async def test_the_pages_lead_to_each_other(client: TestClient, ask: Ask) -> None:
+async def test_the_pages_link_to_each_other(client: TestClient, ask: Ask) -> None:
     for days in range(1, 12):
         ask(f"{days} days ago", "Yes", ago=timedelta(days=days))
 
@@ -65,7 +65,7 @@ async def test_exactly_five_polls_need_no_second_page(client: TestClient, ask: A
 
 
 @pytest.mark.parametrize("page", ["0", "-1", "x", "", "01", "1.5", "999999999", "9" * 22, "%D9%A1", "2"])
-async def test_a_page_that_is_not_there_is_not_found(client: TestClient, ask: Ask, page: str) -> None:
+async def test_a_page_that_does_not_exist_is_not_found(client: TestClient, ask: Ask, page: str) -> None:
     ask("Tea?", "Yes")
 
     assert (await client.get(f"/?page={page}")).status == 404
@@ -81,7 +81,7 @@ async def test_a_poll_is_listed_with_its_date_and_a_link(client: TestClient, ask
     assert f"/poll/{poll.question.id}" in links(page).values()
 
 
-async def test_what_is_not_published_is_not_listed(client: TestClient, ask: Ask) -> None:
+async def test_unpublished_polls_are_not_listed(client: TestClient, ask: Ask) -> None:
     ask("tomorrow", "Yes", ago=timedelta(days=-1))
     ask("without choices")
     ask("today", "Yes")

@@ -52,7 +52,7 @@ async def test_bars_are_as_long_as_the_shares(client: TestClient, ask: Ask) -> N
 @pytest.mark.parametrize(
     ("counts", "leading"), [((3, 1), ["Yes"]), ((2, 2), ["Yes", "No"]), ((0, 0), [])], ids=["leader", "tie", "no votes"]
 )
-async def test_whoever_leads_is_marked_in_words(
+async def test_leading_choices_are_marked_with_a_word(
     client: TestClient, ask: Ask, counts: tuple[int, int], leading: list[str]
 ) -> None:
     ask("Tea?", "Yes", "No", votes=counts)
@@ -62,7 +62,7 @@ async def test_whoever_leads_is_marked_in_words(
     assert [words(row).split()[0] for row in find(page, "li", class_="result") if "leads" in words(row)] == leading
 
 
-async def test_results_lead_back_to_voting(client: TestClient, ask: Ask) -> None:
+async def test_results_link_to_the_form(client: TestClient, ask: Ask) -> None:
     ask("Tea?", "Yes")
 
     assert links(parse(await (await client.get("/poll/1/results")).text()))["Vote"] == "/poll/1"
@@ -84,12 +84,14 @@ async def test_a_poll_without_choices_is_not_found(client: TestClient, ask: Ask,
 
 
 @pytest.mark.parametrize("address", PAGES)
-async def test_an_unknown_poll_is_not_found_and_the_page_leads_back(client: TestClient, address: str) -> None:
+async def test_an_unknown_poll_is_not_found_and_the_page_links_to_the_latest_polls(
+    client: TestClient, address: str
+) -> None:
     response = await client.get(address.format(999))
 
     page = parse(await response.text())
     assert response.status == 404
-    assert "There is no poll at this address" in words(page)
+    assert "This poll doesn't exist" in words(page)
     assert links(page)["See the latest polls"] == "/"
 
 
@@ -115,16 +117,14 @@ async def test_an_unknown_poll_is_not_found_and_the_page_leads_back(client: Test
     ],
 )
 @pytest.mark.parametrize("address", ["/poll/{}", "/poll/{}/results", "/poll/{}/vote"])
-async def test_what_is_no_number_of_a_poll_is_not_found(
-    client: TestClient, ask: Ask, address: str, number: str
-) -> None:
+async def test_an_invalid_poll_number_is_not_found(client: TestClient, ask: Ask, address: str, number: str) -> None:
     ask("Tea?", "Yes")
 
     assert (await client.get(address.format(number))).status == 404
     assert (await client.post(address.format(number), data={"choice": "1"})).status == 404
 
 
-async def test_html_in_a_question_is_text(client: TestClient, ask: Ask) -> None:
+async def test_html_in_a_question_is_escaped(client: TestClient, ask: Ask) -> None:
     ask("<script>alert(1)</script>", "<b>Yes</b>", '"><img src=x>')
 
     for address in ("/", "/poll/1", "/poll/1/results"):

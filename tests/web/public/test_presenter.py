@@ -19,42 +19,42 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def qr_codes(page: Element) -> Iterator[str]:
-    """What draws the QR codes on the page."""
+    """Yield the SVG path of each QR code on the page."""
     for link in find(page, "a", class_="qr"):
         yield from (path.get("d", "") for path in link.iter(f"{SVG}path"))
 
 
-def drawn(address: str) -> str:
-    return segno.make_qr(address).svg_inline(border=4, svgclass=None, lineclass=None).partition(' d="')[2].split('"')[0]
+def qr_code_path(url: str) -> str:
+    return segno.make_qr(url).svg_inline(border=4, svgclass=None, lineclass=None).partition(' d="')[2].split('"')[0]
 
 
-async def presented(client: TestClient, **headers: str) -> Element:
+async def presenter_page(client: TestClient, **headers: str) -> Element:
     answer = await client.get("/poll/1/present", headers=headers)
     assert answer.status == 200
     assert answer.headers["Cache-Control"] == "private, no-cache"
     return parse(await answer.text())
 
 
-async def test_it_shows_question_results_and_the_way_to_vote(client: TestClient, ask: Ask) -> None:
+async def test_it_shows_the_question_the_results_and_the_url_for_voting(client: TestClient, ask: Ask) -> None:
     ask("Tea?", "Yes", "No", votes=(3, 1))
 
-    page = await presented(client, Host="polls.example:8080")
+    page = await presenter_page(client, Host="polls.example:8080")
 
     assert [words(heading) for heading in page.iter("h1")] == ["Tea?"]
     assert [words(row) for row in find(page, "li", class_="result")] == ["Yes leads 3 votes 75%", "No 1 vote 25%"]
     assert "4 votes in all" in words(page)
     assert links(page)["polls.example:8080/poll/1"] == "http://polls.example:8080/poll/1"
-    assert list(qr_codes(page)) == [drawn("http://polls.example:8080/poll/1")]
+    assert list(qr_codes(page)) == [qr_code_path("http://polls.example:8080/poll/1")]
 
 
-async def test_the_configured_address_wins(config: Config, ask: Ask, aiohttp_client: Any) -> None:
+async def test_the_configured_url_takes_precedence(config: Config, ask: Ask, aiohttp_client: Any) -> None:
     client = await aiohttp_client(create_app(replace(config, site=Site(url="https://polls.example.org"))))
     ask("Tea?", "Yes")
 
-    page = await presented(client)
+    page = await presenter_page(client)
 
     assert links(page)["polls.example.org/poll/1"] == "https://polls.example.org/poll/1"
-    assert list(qr_codes(page)) == [drawn("https://polls.example.org/poll/1")]
+    assert list(qr_codes(page)) == [qr_code_path("https://polls.example.org/poll/1")]
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,12 @@ async def test_the_configured_address_wins(config: Config, ask: Ask, aiohttp_cli
         ("[2001:db8::1]", False),
     ],
 )
-async def test_it_says_how_to_let_phones_in_where_its_address_is_this_computers_own(
+async def test_a_loopback_url_comes_with_a_hint_how_phones_can_open_it(
     client: TestClient, ask: Ask, host: str, is_local: bool
 ) -> None:
     ask("Tea?", "Yes")
 
-    page = await presented(client, Host=host)
+    page = await presenter_page(client, Host=host)
 
     assert ("--host 0.0.0.0" in words(page)) is is_local
 
@@ -84,20 +84,20 @@ async def test_it_says_how_to_let_phones_in_where_its_address_is_this_computers_
 @pytest.mark.parametrize(
     "host", ["", "a b", "<b>", "polls.example/..", "x" * 300, "[::1", "[::::]", "[1:2]", "a:99999", "a:0", "é"]
 )
-async def test_a_host_that_is_none_is_no_address_to_vote_at(client: TestClient, ask: Ask, host: str) -> None:
+async def test_an_invalid_host_is_refused(client: TestClient, ask: Ask, host: str) -> None:
     ask("Tea?", "Yes")
 
     assert (await client.get("/poll/1/present", headers={"Host": host})).status == 400
 
 
-async def test_a_closed_poll_is_presented_without_an_invitation(client: TestClient, ask: Ask) -> None:
+async def test_a_closed_poll_has_no_qr_code(client: TestClient, ask: Ask) -> None:
     ask("Tea?", "Yes", closed=timedelta(days=1))
 
-    page = await presented(client)
+    page = await presenter_page(client)
 
     assert "This poll closed on" in words(page)
     assert list(qr_codes(page)) == []
 
 
-async def test_an_unknown_poll_is_not_presented(client: TestClient) -> None:
+async def test_an_unknown_poll_is_not_found(client: TestClient) -> None:
     assert (await client.get("/poll/999/present")).status == 404

@@ -19,7 +19,7 @@ async def vote(client: TestClient, poll_id: int = 1, **fields: Any) -> Any:
     return await client.post(f"/poll/{poll_id}/vote", allow_redirects=False, **fields)
 
 
-async def test_a_vote_counts_and_leads_to_results_that_count_it(client: TestClient, ask: Ask, votes: Votes) -> None:
+async def test_a_vote_counts_and_redirects_to_results_that_count_it(client: TestClient, ask: Ask, votes: Votes) -> None:
     poll = ask("Tea?", "Yes", "No")
 
     response = await vote(client, data={"choice": "2"})
@@ -37,7 +37,7 @@ async def test_a_multipart_form_counts_too(client: TestClient, ask: Ask, votes: 
     assert votes() == [1, 0]
 
 
-async def test_no_vote_is_lost_when_many_come_at_once(client: TestClient, ask: Ask, votes: Votes) -> None:
+async def test_no_concurrent_vote_is_lost(client: TestClient, ask: Ask, votes: Votes) -> None:
     ask("Tea?", "Yes", "No")
 
     answers = await asyncio.gather(*(vote(client, data={"choice": "1"}) for _ in range(100)))
@@ -46,19 +46,23 @@ async def test_no_vote_is_lost_when_many_come_at_once(client: TestClient, ask: A
     assert votes() == [100, 0]
 
 
-@pytest.mark.parametrize("leave", [socket.socket.close, lambda voter: voter.shutdown(socket.SHUT_WR)])
-async def test_who_hung_up_before_the_form_was_read_has_not_voted(
-    client: TestClient, ask: Ask, votes: Votes, caplog: pytest.LogCaptureFixture, leave: Callable[[socket.socket], None]
+@pytest.mark.parametrize("disconnect", [socket.socket.close, lambda voter: voter.shutdown(socket.SHUT_WR)])
+async def test_a_ballot_of_a_client_that_disconnected_is_not_counted(
+    client: TestClient,
+    ask: Ask,
+    votes: Votes,
+    caplog: pytest.LogCaptureFixture,
+    disconnect: Callable[[socket.socket], None],
 ) -> None:
     ask("Tea?", "Yes", "No")
     with caplog.at_level(logging.INFO, "aiohttp.access"), socket.socket() as voter:
-        # All of it happens before the loop takes its next turn.
+        # All in one iteration of the event loop.
         voter.connect((client.host, client.port))
         voter.sendall(
             b"POST /poll/1/vote HTTP/1.1\r\nHost: polls\r\n"
             b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 8\r\n\r\nchoice=1"
         )
-        leave(voter)
+        disconnect(voter)
 
         async with asyncio.timeout(10):
             while 'POST /poll/1/vote HTTP/1.1" 499' not in caplog.text:
@@ -88,7 +92,7 @@ async def test_who_hung_up_before_the_form_was_read_has_not_voted(
         [("choice", "1")] * 500,
     ],
 )
-async def test_without_a_choice_of_this_poll_the_form_comes_again_and_nothing_is_counted(
+async def test_without_a_choice_of_this_poll_the_form_is_shown_again_and_nothing_is_counted(
     client: TestClient, ask: Ask, votes: Votes, fields: list[tuple[str, str]]
 ) -> None:
     ask("Tea?", "Yes", "No")
@@ -174,7 +178,7 @@ async def test_an_unknown_poll_takes_no_votes(client: TestClient, fields: dict[s
         ),
     ],
 )
-async def test_a_body_that_is_no_ballot_is_refused_and_nothing_is_counted(
+async def test_an_invalid_body_is_refused_and_nothing_is_counted(
     client: TestClient, ask: Ask, votes: Votes, content_type: str, body: bytes, status: int
 ) -> None:
     ask("Tea?", "Yes", "No")
@@ -186,9 +190,7 @@ async def test_a_body_that_is_no_ballot_is_refused_and_nothing_is_counted(
     assert votes() == [0, 0]
 
 
-async def test_a_body_that_is_said_to_be_compressed_and_is_not_is_refused(
-    client: TestClient, ask: Ask, votes: Votes
-) -> None:
+async def test_an_invalid_compressed_body_is_refused(client: TestClient, ask: Ask, votes: Votes) -> None:
     ask("Tea?", "Yes")
 
     response = await vote(
@@ -201,7 +203,7 @@ async def test_a_body_that_is_said_to_be_compressed_and_is_not_is_refused(
     assert votes() == [0]
 
 
-async def test_a_ballot_that_is_cut_short_is_not_counted(
+async def test_an_incomplete_ballot_is_not_counted(
     client: TestClient, ask: Ask, votes: Votes, caplog: pytest.LogCaptureFixture
 ) -> None:
     ask("Tea?", "Yes")
@@ -220,7 +222,7 @@ async def test_a_ballot_that_is_cut_short_is_not_counted(
     assert (await client.get("/")).status == 200
 
 
-async def test_who_asks_before_sending_a_ballot_is_told_to_go_on(client: TestClient, ask: Ask, votes: Votes) -> None:
+async def test_expect_100_continue_is_answered(client: TestClient, ask: Ask, votes: Votes) -> None:
     ask("Tea?", "Yes")
     reader, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(

@@ -1,7 +1,8 @@
-"""Watching a poll over a WebSocket."""
+"""Live results over a WebSocket."""
 
 import asyncio
 import json
+from socket import SHUT_RDWR
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ async def open_socket(client: TestClient, poll: int = 1, **headers: str) -> Sock
     return await client.ws_connect(f"/poll/{poll}/live", headers=headers)
 
 
-async def told(socket: Socket) -> dict[str, Any]:
+async def receive(socket: Socket) -> dict[str, Any]:
     message: dict[str, Any] = await socket.receive_json(timeout=5)
     return message
 
@@ -38,12 +39,12 @@ def execute(database: Connection, statement: str) -> None:
         cursor.execute(statement)
 
 
-async def test_who_comes_is_told_how_it_stands(client: TestClient, ask: Ask) -> None:
+async def test_a_new_watcher_gets_the_results(client: TestClient, ask: Ask) -> None:
     poll = ask("Tea?", "Yes", "No", votes=(2, 1))
 
     socket = await open_socket(client)
 
-    assert await told(socket) == {
+    assert await receive(socket) == {
         "revision": poll.revision,
         "edition": poll.edition,
         "ballots": 3,
@@ -52,47 +53,53 @@ async def test_who_comes_is_told_how_it_stands(client: TestClient, ask: Ask) -> 
     }
 
 
-async def test_each_vote_is_told(client: TestClient, ask: Ask) -> None:
+async def test_each_vote_is_sent_to_all_watchers(client: TestClient, ask: Ask) -> None:
     poll = ask("Tea?", "Yes", "No")
     sockets = [await open_socket(client) for _ in range(3)]
     for socket in sockets:
-        await told(socket)
+        await receive(socket)
 
     await vote(client, 2)
 
     for socket in sockets:
-        news = await told(socket)
-        assert (news["revision"], news["ballots"], news["choices"]["2"]) == (poll.revision + 1, 1, {"votes": 1})
+        message = await receive(socket)
+        assert (message["revision"], message["ballots"], message["choices"]["2"]) == (
+            poll.revision + 1,
+            1,
+            {"votes": 1},
+        )
 
 
-async def test_an_edit_by_hand_is_told_as_a_new_edition(client: TestClient, ask: Ask, database: Connection) -> None:
+async def test_an_edit_in_the_database_is_sent_as_a_new_edition(
+    client: TestClient, ask: Ask, database: Connection
+) -> None:
     poll = ask("Tea?", "Yes", "No")
     socket = await open_socket(client)
-    await told(socket)
+    await receive(socket)
 
     execute(database, "UPDATE choice SET choice_text = 'Certainly' WHERE id = 1")
 
-    assert (await told(socket))["edition"] == poll.edition + 1
+    assert (await receive(socket))["edition"] == poll.edition + 1
 
 
-async def test_an_end_that_comes_by_time_is_told(client: TestClient, ask: Ask, database: Connection) -> None:
+async def test_reaching_the_closing_time_is_sent(client: TestClient, ask: Ask, database: Connection) -> None:
     ask("Tea?", "Yes")
     execute(database, "UPDATE question SET closes_at = now() + interval '1 second'")
     socket = await open_socket(client)
 
-    assert [(await told(socket))["closed"] for _ in range(2)] == [False, True]
+    assert [(await receive(socket))["closed"] for _ in range(2)] == [False, True]
 
 
 @pytest.mark.parametrize(
     "statement",
     ["DELETE FROM question", "UPDATE question SET pub_date = now() + interval '1 day'", "DELETE FROM choice"],
 )
-async def test_when_a_poll_is_gone_its_watchers_are_sent_away(
+async def test_when_a_poll_is_gone_its_sockets_are_closed(
     client: TestClient, ask: Ask, database: Connection, statement: str
 ) -> None:
     ask("Tea?", "Yes")
     socket = await open_socket(client)
-    await told(socket)
+    await receive(socket)
 
     execute(database, statement)
 
@@ -101,10 +108,10 @@ async def test_when_a_poll_is_gone_its_watchers_are_sent_away(
     assert end.extra
 
 
-async def test_when_polls_ends_watchers_are_told_to_go_elsewhere(client: TestClient, ask: Ask) -> None:
+async def test_when_polls_stops_sockets_are_closed_as_going_away(client: TestClient, ask: Ask) -> None:
     ask("Tea?", "Yes")
     socket = await open_socket(client)
-    await told(socket)
+    await receive(socket)
 
     closing = asyncio.create_task(client.server.close())
 
@@ -125,20 +132,20 @@ async def test_when_polls_ends_watchers_are_told_to_go_elsewhere(client: TestCli
         ({}, 101),
     ],
 )
-async def test_pages_of_other_sites_may_not_watch(
+async def test_handshakes_from_other_sites_are_refused(
     client: TestClient, ask: Ask, headers: dict[str, str], status: int
 ) -> None:
     ask("Tea?", "Yes")
 
     if status == 101:
-        await told(await open_socket(client, **headers))
+        await receive(await open_socket(client, **headers))
     else:
         with pytest.raises(WSServerHandshakeError) as refusal:
             await open_socket(client, **headers)
         assert refusal.value.status == status
 
 
-async def test_an_unknown_poll_is_not_found_before_anything_is_upgraded(client: TestClient) -> None:
+async def test_an_unknown_poll_is_not_found_before_the_upgrade(client: TestClient) -> None:
     with pytest.raises(WSServerHandshakeError) as refusal:
         await open_socket(client, 999)
 
@@ -146,7 +153,7 @@ async def test_an_unknown_poll_is_not_found_before_anything_is_upgraded(client: 
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_what_is_no_websocket_is_told_to_become_one(client: TestClient, ask: Ask, method: str) -> None:
+async def test_a_request_without_upgrade_is_answered_with_426(client: TestClient, ask: Ask, method: str) -> None:
     ask("Tea?", "Yes")
 
     answer = await client.request(method, "/poll/1/live")
@@ -157,28 +164,36 @@ async def test_what_is_no_websocket_is_told_to_become_one(client: TestClient, as
 async def test_the_handshake_carries_the_security_headers(client: TestClient, ask: Ask) -> None:
     ask("Tea?", "Yes")
 
-    socket = await open_socket(client)
+    handshake = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
 
-    headers = socket._response.headers
-    assert {name: headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+    response = await client.get("/poll/1/live", headers=handshake)
+
+    assert response.status == 101
+    assert {name: response.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+    response.close()
 
 
-async def test_what_a_watcher_says_means_nothing(client: TestClient, ask: Ask) -> None:
+async def test_messages_of_clients_are_ignored(client: TestClient, ask: Ask) -> None:
     ask("Tea?", "Yes")
     socket = await open_socket(client)
-    await told(socket)
+    await receive(socket)
 
     await socket.send_str("hello")
     await socket.send_bytes(b"\xff")
     await vote(client)
 
-    assert (await told(socket))["ballots"] == 1
+    assert (await receive(socket))["ballots"] == 1
 
 
-async def test_who_says_too_much_is_sent_away(client: TestClient, ask: Ask) -> None:
+async def test_a_client_that_sends_too_many_messages_is_disconnected(client: TestClient, ask: Ask) -> None:
     ask("Tea?", "Yes")
     socket = await open_socket(client)
-    await told(socket)
+    await receive(socket)
 
     for _ in range(30):
         await socket.send_str("hello")
@@ -187,10 +202,10 @@ async def test_who_says_too_much_is_sent_away(client: TestClient, ask: Ask) -> N
     assert socket.close_code == 1008
 
 
-async def test_who_says_something_too_large_is_sent_away(client: TestClient, ask: Ask) -> None:
+async def test_a_client_that_sends_a_too_large_message_is_disconnected(client: TestClient, ask: Ask) -> None:
     ask("Tea?", "Yes")
     socket = await open_socket(client)
-    await told(socket)
+    await receive(socket)
 
     await socket.send_str("x" * 2000)
 
@@ -198,17 +213,17 @@ async def test_who_says_something_too_large_is_sent_away(client: TestClient, ask
     assert socket.close_code == 1009
 
 
-async def test_who_does_not_answer_the_heartbeat_is_dropped(
+async def test_a_client_that_does_not_answer_the_heartbeat_is_disconnected(
     client: TestClient, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "HEARTBEAT", 0.2)
     ask("Tea?", "Yes")
-    lively = await open_socket(client)
+    responsive = await open_socket(client)
     silent = await client.ws_connect("/poll/1/live", autoping=False)
     assert len(client.app[BROADCASTER]) == 2  # type: ignore[union-attr]
 
     async def listen() -> None:
-        async for _ in lively:
+        async for _ in responsive:
             pass
 
     listening = asyncio.create_task(listen())
@@ -222,21 +237,21 @@ async def test_who_does_not_answer_the_heartbeat_is_dropped(
     await silent.close()
 
 
-async def test_who_leaves_is_forgotten(client: TestClient, ask: Ask) -> None:
+async def test_disconnected_watchers_are_removed(client: TestClient, ask: Ask) -> None:
     ask("Tea?", "Yes")
     orderly, abrupt = [await open_socket(client) for _ in range(2)]
-    await told(orderly)
-    await told(abrupt)
+    await receive(orderly)
+    await receive(abrupt)
 
     await orderly.close()
-    abrupt._response.close()
+    abrupt.get_extra_info("socket").shutdown(SHUT_RDWR)
 
     async with asyncio.timeout(5):
         while len(client.app[BROADCASTER]):  # type: ignore[union-attr]
             await asyncio.sleep(0.02)
 
 
-async def test_a_poll_that_can_not_be_read_any_more_sends_the_watcher_away(
+async def test_when_the_poll_can_not_be_read_the_socket_is_closed_with_try_again_later(
     client: TestClient, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask("Tea?", "Yes")
@@ -255,7 +270,7 @@ async def test_a_poll_that_can_not_be_read_any_more_sends_the_watcher_away(
     assert socket.close_code == 1013
 
 
-async def test_a_message_is_short_json(client: TestClient, ask: Ask) -> None:
+async def test_a_message_is_compact_json(client: TestClient, ask: Ask) -> None:
     ask("Tea?", "Yes")
     socket = await open_socket(client)
 
@@ -264,7 +279,7 @@ async def test_a_message_is_short_json(client: TestClient, ask: Ask) -> None:
     assert json.dumps(json.loads(text), separators=(",", ":")) == text
 
 
-async def test_a_key_that_is_none_is_no_handshake(client: TestClient, ask: Ask) -> None:
+async def test_an_invalid_key_is_no_handshake(client: TestClient, ask: Ask) -> None:
     ask("Tea?", "Yes")
     reader, writer = await asyncio.open_connection(client.host, client.port)
 
@@ -277,7 +292,7 @@ async def test_a_key_that_is_none_is_no_handshake(client: TestClient, ask: Ask) 
     writer.close()
 
 
-async def test_who_goes_away_in_the_middle_of_the_handshake_is_no_fault(
+async def test_disconnecting_during_the_handshake_is_no_error(
     client: TestClient, ask: Ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     ask("Tea?", "Yes")
