@@ -78,8 +78,8 @@ class BallotConnection:
         )
         self._set_clock(rows)
         if warnings := self._connection and self._connection.raw.notices:
-            # A commit whose wait for the standby was cancelled succeeds with a warning, and may be on this host only. The
-            # server's language decides how that is worded, so any warning counts.
+            # A commit whose wait for the standby was cancelled succeeds with a warning, and may be on this host only.
+            # The server's language decides how that is worded, so any warning counts.
             raise psycopg2.OperationalError(f"PostgreSQL warns: {' '.join(warnings)}")
         return {row.id: row.refusal or row.revision for row in rows}
 

@@ -21,7 +21,7 @@ class PollRules:
     salt: bytes
 
     def hash_voter(self, ballot: Ballot) -> str:
-        """Return the stored form of the voter in hexadecimal digits: a hash that can't be reproduced without the salt."""
+        """Return the voter's stored form in hexadecimal digits: a hash that can't be reproduced without the salt."""
         return hashlib.blake2b(ballot.voter, key=self.salt, digest_size=_VOTER_BYTES).hexdigest()
 
 
