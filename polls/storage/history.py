@@ -1,4 +1,4 @@
-"""History: an entry for each action, written in the transaction of the action and kept after its subject is deleted."""
+"""History: an entry for each action, written in its transaction and kept after its subject was deleted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,12 +51,12 @@ class Entry(NamedTuple):
     event: HistoryEvent
 
 
-def to_poll(verb: str, poll: Poll, changes: Sequence[Change] = ()) -> HistoryEvent:
+def poll_event(verb: str, poll: Poll, changes: Sequence[Change] = ()) -> HistoryEvent:
     """Return an event of a poll; `poll` is its state afterwards, or before it was deleted."""
     return HistoryEvent(verb, of_poll(poll.question.id), poll.question.text, changes, poll.edition)
 
 
-def to_account(verb: str, account: Account) -> HistoryEvent:
+def account_event(verb: str, account: Account) -> HistoryEvent:
     """Return an event of an account."""
     return HistoryEvent(verb, of_account(account), account.username)
 
