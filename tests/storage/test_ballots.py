@@ -22,7 +22,7 @@ from tests.conftest import Ask
 
 Votes = Callable[[], list[int]]
 
-IN_TIME = 5  # seconds
+TIMEOUT = 5  # seconds
 
 
 class Counted:
@@ -80,7 +80,7 @@ async def test_each_ballot_is_a_row_and_is_counted(
 ) -> None:
     ask("Tea?", "Yes", "No")
 
-    assert await recorder.record([ballot("ann", 1), ballot("bob", 2), ballot("cid", 1)], IN_TIME) == [
+    assert await recorder.record([ballot("ann", 1), ballot("bob", 2), ballot("cid", 1)], TIMEOUT) == [
         COUNTED,
         COUNTED,
         COUNTED,
@@ -95,8 +95,8 @@ async def test_a_second_ballot_from_the_same_voter_replaces_the_first(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1)], IN_TIME)
-    await recorder.record([ballot("ann", 2)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
+    await recorder.record([ballot("ann", 2)], TIMEOUT)
 
     assert votes() == [0, 1]
     assert execute(database, "SELECT ballots FROM question") == [(1,)]
@@ -108,10 +108,10 @@ async def test_a_repeated_ballot_is_written_again(
 ) -> None:
     """It is acknowledged because of its own commit: it isn't known whether the first one reached the standby."""
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
     before = execute(database, "SELECT xmin::text FROM ballot")
 
-    assert await recorder.record([ballot("ann", 1)], IN_TIME) == [COUNTED]
+    assert await recorder.record([ballot("ann", 1)], TIMEOUT) == [COUNTED]
 
     assert execute(database, "SELECT xmin::text FROM ballot") != before
     assert votes() == [1, 0]
@@ -122,7 +122,7 @@ async def test_of_two_ballots_by_one_voter_in_a_batch_the_last_is_stored(
 ) -> None:
     ask("Tea?", "Yes", "No")
 
-    outcomes = await recorder.record([ballot("ann", 1), ballot("bob", 1), ballot("ann", 2)], IN_TIME)
+    outcomes = await recorder.record([ballot("ann", 1), ballot("bob", 1), ballot("ann", 2)], TIMEOUT)
 
     assert outcomes == [COUNTED, COUNTED, COUNTED]
     assert votes() == [1, 1]
@@ -134,7 +134,7 @@ async def test_voters_are_stored_as_hashes_that_differ_from_poll_to_poll(
 ) -> None:
     ask("Tea?", "Yes")
     ask("Coffee?", "Yes")
-    await recorder.record([ballot("ann", 1), ballot("ann", 2, poll=2)], IN_TIME)
+    await recorder.record([ballot("ann", 1), ballot("ann", 2, poll=2)], TIMEOUT)
 
     ((one,), (other,)) = execute(database, "SELECT voter FROM ballot ORDER BY question_id")
 
@@ -147,10 +147,10 @@ async def test_after_a_new_salt_a_voter_counts_as_a_new_one(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(database, "UPDATE question SET voter_salt = uuid_send(gen_random_uuid())")
 
-    await recorder.record([ballot("ann", 2)], IN_TIME)
+    await recorder.record([ballot("ann", 2)], TIMEOUT)
 
     assert votes() == [1, 1]  # the hash of the same voter is another one now
     assert is_exact(database)
@@ -174,7 +174,7 @@ async def test_a_refused_ballot_does_not_fail_others_in_its_batch(
         ballot("ann", 1, poll=999),
     ]
 
-    outcomes = await recorder.record([ballot("bob", 1), *bad, ballot("cid", 2)], IN_TIME)
+    outcomes = await recorder.record([ballot("bob", 1), *bad, ballot("cid", 2)], TIMEOUT)
 
     assert [type(outcome) for outcome in outcomes] == [
         *(int, NothingChosen, NothingChosen, NothingChosen, NothingChosen),
@@ -205,12 +205,12 @@ async def test_a_ballot_is_decided_by_the_poll_as_it_is_after_an_edit(
 ) -> None:
     ask("Tea?", "Yes", "No")
     ask("Coffee?", "Yes")
-    await recorder.record([ballot("ann", 1), ballot("ann", 3, poll=2)], IN_TIME)  # from here on both polls are cached
+    await recorder.record([ballot("ann", 1), ballot("ann", 3, poll=2)], TIMEOUT)  # from here on both polls are cached
 
     with locked(database, f"SELECT FROM question WHERE id = 1 FOR NO KEY UPDATE; {edit}") as other:
         if not meanwhile:
             other.commit()
-        recording = asyncio.create_task(recorder.record([ballot("bob", 1), ballot("bob", 3, poll=2)], IN_TIME))
+        recording = asyncio.create_task(recorder.record([ballot("bob", 1), ballot("bob", 3, poll=2)], TIMEOUT))
         if meanwhile:
             await asyncio.sleep(0.2)
             assert not recording.done()
@@ -223,7 +223,7 @@ async def test_a_new_poll_with_the_id_of_a_deleted_one_is_another_poll(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(
         database,
         """
@@ -234,7 +234,7 @@ async def test_a_new_poll_with_the_id_of_a_deleted_one_is_another_poll(
         """,
     )
 
-    outcomes = await recorder.record([ballot("ann", 1), ballot("bob", 3)], IN_TIME)
+    outcomes = await recorder.record([ballot("ann", 1), ballot("bob", 3)], TIMEOUT)
 
     assert [type(outcome) for outcome in outcomes] == [NothingChosen, int]
     assert votes() == [1, 0]
@@ -245,10 +245,10 @@ async def test_a_choice_that_is_added_can_be_chosen_at_once(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(database, "INSERT INTO choice (question_id, choice_text) VALUES (1, 'Perhaps')")
 
-    assert await recorder.record([ballot("bob", 3)], IN_TIME) == [COUNTED]
+    assert await recorder.record([ballot("bob", 3)], TIMEOUT) == [COUNTED]
     assert votes() == [1, 0, 1]
 
 
@@ -256,10 +256,10 @@ async def test_a_voter_whose_choice_was_removed_may_vote_again(
     recorder: Recorder, ask: Ask, database: Connection
 ) -> None:
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(database, "DELETE FROM choice WHERE id = 1")
 
-    assert await recorder.record([ballot("ann", 2)], IN_TIME) == [COUNTED]
+    assert await recorder.record([ballot("ann", 2)], TIMEOUT) == [COUNTED]
     assert execute(database, "SELECT votes FROM choice") == [(1,)]
     assert is_exact(database)
 
@@ -273,7 +273,7 @@ async def test_ballots_for_more_polls_than_the_cache_holds_are_recorded(
 
     for voter in ("ann", "bob"):
         ballots = [ballot(voter, number, poll=number) for number in range(1, 11)]
-        assert await recorder.record(ballots, IN_TIME) == [COUNTED] * 10
+        assert await recorder.record(ballots, TIMEOUT) == [COUNTED] * 10
 
     assert votes() == [2] * 10
     recorder.close()
@@ -294,17 +294,17 @@ async def test_a_batch_is_retried_after_a_deadlock(
 
     monkeypatch.setattr(BallotConnection, "record", faulty)
 
-    assert await recorder.record([ballot("ann", 1)], IN_TIME) == [COUNTED]
+    assert await recorder.record([ballot("ann", 1)], TIMEOUT) == [COUNTED]
     assert votes() == [1]
 
 
 async def test_a_deadlock_with_a_transaction_that_locks_in_another_order_is_retried(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
-    """psql locks a choice, then the question, whose row the recorder has locked while it waits for the choice."""
+    """Another transaction locks a choice, then the question, whose row the recorder has locked while it waits for the choice."""
     ask("Tea?", "Yes", "No")
     with locked(database, "SELECT FROM choice WHERE id = 1 FOR UPDATE") as other:
-        recording = asyncio.create_task(recorder.record([ballot("ann", 1)], IN_TIME))
+        recording = asyncio.create_task(recorder.record([ballot("ann", 1)], TIMEOUT))
         await asyncio.sleep(0.3)
         with other.cursor() as cursor:
             cursor.execute("SET deadlock_timeout = '10s'")  # so that PostgreSQL aborts the recorder's
@@ -325,7 +325,7 @@ async def test_a_ballot_comes_back_with_the_revision_that_counts_it(
     ask("Tea?", "Yes", "No")
     ask("Coffee?", "Yes")
 
-    outcomes = await recorder.record([ballot("ann", 1), ballot("ann", 3, poll=2), ballot("bob", 2)], IN_TIME)
+    outcomes = await recorder.record([ballot("ann", 1), ballot("ann", 3, poll=2), ballot("bob", 2)], TIMEOUT)
 
     (tea, coffee) = execute(database, "SELECT revision FROM question ORDER BY id")
     assert outcomes == [tea[0], coffee[0], tea[0]]
@@ -341,7 +341,7 @@ async def test_counting_raises_the_revision_and_editing_the_edition_too(
     ask("Tea?", "Yes", "No")
     revision, edition = versions()
 
-    await recorder.record([ballot("ann", 1)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
     assert versions() == (revision + 1, edition)
     for edit in (
         "UPDATE question SET question_text = 'Coffee?'",
@@ -366,11 +366,11 @@ async def test_a_ballot_for_a_locked_poll_fails_and_others_in_its_batch_are_stor
     ballots = [ballot("ann", poll, poll=poll) for poll in (1, 2, 3)]
     with locked(database, f"SELECT FROM {table} WHERE id = 2 FOR UPDATE"):
         async with asyncio.timeout(4):
-            outcomes = await recorder.record(ballots, IN_TIME)
+            outcomes = await recorder.record(ballots, TIMEOUT)
 
     assert [type(outcome) for outcome in outcomes] == [int, VoteNotStored, int]
     assert votes() == [1, 0, 1]
-    assert await recorder.record(ballots, IN_TIME) == [COUNTED, COUNTED, COUNTED]
+    assert await recorder.record(ballots, TIMEOUT) == [COUNTED, COUNTED, COUNTED]
     assert votes() == [1, 1, 1]
 
 
@@ -379,10 +379,10 @@ async def test_a_poll_whose_counts_are_wrong_fails_alone(
 ) -> None:
     ask("Tea?", "Yes", "No")
     ask("Coffee?", "Yes")
-    await recorder.record([ballot("ann", 1)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(database, "UPDATE choice SET votes = 0")
 
-    outcomes = await recorder.record([ballot("ann", 2), ballot("bob", 3, poll=2)], IN_TIME)
+    outcomes = await recorder.record([ballot("ann", 2), ballot("bob", 3, poll=2)], TIMEOUT)
 
     assert [type(outcome) for outcome in outcomes] == [VoteNotStored, int]
     assert votes() == [0, 0, 1]
@@ -397,13 +397,13 @@ async def test_an_abandoned_batch_does_not_undo_a_later_ballot(
     ask("Tea?", "Yes")
     ask("Coffee?", "Yes", "No")
     elsewhere = Recorder(Database(postgres))
-    await recorder.record([ballot("bob", 1), ballot("bob", 2, poll=2)], IN_TIME)
+    await recorder.record([ballot("bob", 1), ballot("bob", 2, poll=2)], TIMEOUT)
     with locked(database, "SELECT FROM question WHERE id = 1 FOR UPDATE"):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
                 await recorder.record([ballot("cid", 1), ballot("ann", 2, poll=2)], 0.3)
 
-        assert await elsewhere.record([ballot("ann", 3, poll=2)], IN_TIME) == [COUNTED]
+        assert await elsewhere.record([ballot("ann", 3, poll=2)], TIMEOUT) == [COUNTED]
     await asyncio.sleep(0.3)  # the abandoned batch has its lock now
 
     assert votes() == [1, 1, 1]
@@ -424,7 +424,7 @@ async def test_a_connection_that_is_cut_is_replaced(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
     ask("Tea?", "Yes")
-    await recorder.record([ballot("ann", 1)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(
         database,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -434,7 +434,7 @@ async def test_a_connection_that_is_cut_is_replaced(
         while recorder.is_connected:
             await asyncio.sleep(0.01)
 
-    assert await recorder.record([ballot("bob", 1)], IN_TIME) == [COUNTED]
+    assert await recorder.record([ballot("bob", 1)], TIMEOUT) == [COUNTED]
     assert votes() == [2]
 
 
@@ -443,21 +443,21 @@ async def test_cancelling_a_batch_closes_its_connection(
 ) -> None:
     ask("Tea?", "Yes")
     with locked(database, "SELECT FROM question FOR UPDATE"):
-        recording = asyncio.create_task(recorder.record([ballot("ann", 1)], IN_TIME))
+        recording = asyncio.create_task(recorder.record([ballot("ann", 1)], TIMEOUT))
         await asyncio.sleep(0.2)
         recording.cancel()
         with pytest.raises(asyncio.CancelledError):
             await recording
         assert not recorder.is_connected
 
-    assert await recorder.record([ballot("ann", 1)], IN_TIME) == [COUNTED]
+    assert await recorder.record([ballot("ann", 1)], TIMEOUT) == [COUNTED]
     assert votes() == [1]
 
 
 async def test_a_commit_with_a_warning_is_not_acknowledged(recorder: Recorder, ask: Ask, database: Connection) -> None:
     """PostgreSQL warns so of a commit that is on this host only: its wait for the standby was cancelled."""
     ask("Tea?", "Yes")
-    await recorder.record([ballot("ann", 1)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(
         database,
         """
@@ -467,12 +467,12 @@ async def test_a_commit_with_a_warning_is_not_acknowledged(recorder: Recorder, a
     )
     try:
         with pytest.raises(VoteNotStored) as raised:
-            await recorder.record([ballot("bob", 1)], IN_TIME)
+            await recorder.record([ballot("bob", 1)], TIMEOUT)
         assert "alone" in str(raised.value.__cause__)
     finally:
         execute(database, "DROP FUNCTION warn CASCADE")
 
-    assert await recorder.record([ballot("bob", 1)], IN_TIME) == [COUNTED]
+    assert await recorder.record([ballot("bob", 1)], TIMEOUT) == [COUNTED]
     assert is_exact(database)
 
 
@@ -480,7 +480,7 @@ async def test_the_recount_reports_ballots_for_removed_choices(
     recorder: Recorder, ask: Ask, database: Connection
 ) -> None:
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1), ballot("bob", 2)], IN_TIME)
+    await recorder.record([ballot("ann", 1), ballot("bob", 2)], TIMEOUT)
     execute(database, "DELETE FROM choice WHERE id = 1")
 
     with connect_again(database) as connection:
@@ -503,7 +503,7 @@ async def test_recounting_one_poll_gives_the_same_as_recounting_all(ask: Ask, da
 
 
 @pytest.mark.parametrize("damaged", ["question.ballots", "choice.votes", "a ballot"])
-def test_the_recount_finds_what_differs(ask: Ask, database: Connection, postgres: Postgres, damaged: str) -> None:
+def test_the_recount_finds_wrong_counts(ask: Ask, database: Connection, postgres: Postgres, damaged: str) -> None:
     ask("Tea?", "Yes", "No", votes=(2, 1))
     ask("Coffee?", "Yes", votes=(1,))
     damage = {

@@ -27,7 +27,7 @@ from polls.storage.recount import recount
 
 Result = TypeVar("Result")
 
-IN_TIME = 5  # seconds
+TIMEOUT = 5  # seconds
 
 VOTERS = st.sampled_from([b"ann", b"bob", b"cid"])
 
@@ -100,7 +100,7 @@ class Voting(RuleBasedStateMachine):
         )
         ballots = data.draw(st.lists(st.one_of(valid, valid, arbitrary), max_size=8))
 
-        outcomes = self.run(self.recorders[process].record(ballots, IN_TIME))
+        outcomes = self.run(self.recorders[process].record(ballots, TIMEOUT))
 
         expected = [
             self.polls[ballot.question_id].cast(ballot) if ballot.question_id in self.polls else PollNotFound
