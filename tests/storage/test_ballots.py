@@ -301,7 +301,7 @@ async def test_a_batch_is_retried_after_a_deadlock(
 async def test_a_deadlock_with_a_transaction_that_locks_in_another_order_is_retried(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
-    """Another transaction locks a choice, then the question, whose row the recorder has locked while it waits for the choice."""
+    """Another transaction locks a choice, then the question, which the recorder has locked while it waits."""
     ask("Tea?", "Yes", "No")
     with locked(database, "SELECT FROM choice WHERE id = 1 FOR UPDATE") as other:
         recording = asyncio.create_task(recorder.record([ballot("ann", 1)], TIMEOUT))
