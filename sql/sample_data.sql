@@ -1,4 +1,4 @@
--- Three polls to start with, dated one to three days ago, without votes. A poll that is there already stays as it is.
+-- Three sample polls without votes, published one to three days ago. Those whose question exists already are skipped.
 
 WITH sample (question_text, age, choices) AS (
     VALUES

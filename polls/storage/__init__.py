@@ -1,1 +1,1 @@
-"""What polls keeps, in PostgreSQL: the only place with SQL."""
+"""Storage in PostgreSQL: all SQL is in this package."""

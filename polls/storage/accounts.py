@@ -1,4 +1,4 @@
-"""Accounts: who may sign in."""
+"""Accounts of admins: adding, finding, disabling, passwords."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from polls.domain.account import Account, fit, folded
 from polls.domain.errors import LastAdmin, NoSuchAccount, SignInFailed, UnfitUsername, UsernameTaken
 from polls.domain.permissions import Person
-from polls.storage.history import record, to_account
+from polls.storage.history import account_event, record
 from polls.storage.postgres.pool import Database, acquired, transaction
 from polls.storage.tables import account, history, session
 
@@ -20,15 +20,15 @@ ACCOUNT = (account.c.id, account.c.username, account.c.created_at, account.c.dis
 
 @dataclass(frozen=True, slots=True)
 class VerifiedCredentials:
-    """Somebody knew the password of `account`, of which `kept` was the hash then."""
+    """Proof that the password of `account` was entered; `password_hash` was its hash at that time."""
 
     account: Account
-    kept: str
+    password_hash: str
 
 
 @dataclass(frozen=True, slots=True)
 class AccountSummary:
-    """An account, how many browsers are signed in with it, and when it was signed in to last."""
+    """An account, the number of its sessions, and the time of its latest sign-in (None: never)."""
 
     account: Account
     sessions: int
@@ -36,156 +36,158 @@ class AccountSummary:
 
 
 async def add(database: Database, person: Person, username: str, password_hash: str) -> Account:
-    """A new account. Raises UnfitUsername, UsernameTaken."""
+    """Add an account, and return it. Raises UnfitUsername, UsernameTaken."""
     name = fit(username)
     async with transaction(database) as connection:
         try:
-            added = await connection.execute(
+            inserted = await connection.execute(
                 account.insert().values(username=name, password_hash=password_hash).returning(*ACCOUNT)
             )
         except psycopg2.errors.UniqueViolation:
             raise UsernameTaken from None
-        made = as_account(await added.first())
-        await record(connection, person, to_account("account added", made))
-    return made
+        added = as_account(await inserted.first())
+        await record(connection, person, account_event("account added", added))
+    return added
 
 
 async def find(database: Database, username: str) -> tuple[Account, str] | None:
-    """The account called so, and the hash of its password."""
+    """Return the account of a user name and its password hash, or None if there is none."""
     try:
         name = fit(username)
     except UnfitUsername:
         return None
-    wanted = sa.select(*ACCOUNT, account.c.password_hash).where(account.c.username == name)
+    query = sa.select(*ACCOUNT, account.c.password_hash).where(account.c.username == name)
     async with acquired(database) as connection:
-        row = await (await connection.execute(wanted)).first()
+        row = await (await connection.execute(query)).first()
     return (as_account(row), row.password_hash) if row else None
 
 
 async def exist(database: Database) -> bool:
-    """Whether anybody has an account."""
+    """Return whether there are any accounts."""
     async with acquired(database) as connection:
         return bool(await connection.scalar(sa.select(sa.exists().select_from(account))))
 
 
 async def list_accounts(database: Database) -> list[AccountSummary]:
-    """All accounts by name."""
-    signed_in = (
+    """Return all accounts, ordered by user name."""
+    latest_sign_in = (
         sa.select(sa.func.max(history.c.at))
         .where(history.c.subject == "account:" + account.c.username, history.c.deed == "signed in")
         .scalar_subquery()
     )
     sessions = sa.select(sa.func.count()).where(session.c.account_id == account.c.id).scalar_subquery()
-    wanted = sa.select(*ACCOUNT, sessions.label("sessions"), signed_in.label("signed_in_at")).order_by(
-        account.c.username
-    )
+    query = sa.select(*ACCOUNT, sessions.label("sessions"), latest_sign_in.label("signed_in_at"))
     async with acquired(database) as connection:
         return [
             AccountSummary(as_account(row), row.sessions, row.signed_in_at)
-            async for row in await connection.execute(wanted)
+            async for row in await connection.execute(query.order_by(account.c.username))
         ]
 
 
 async def set_password(database: Database, person: Person, username: str, password_hash: str) -> None:
     """Change a password, and end the account's sessions. Raises NoSuchAccount."""
     async with transaction(database) as connection:
-        changed = await _locked(connection, account.c.username == folded(username))
-        await _set_password(connection, person, changed, password_hash)
+        owner = await _lock(connection, account.c.username == folded(username))
+        await _set_password(connection, person, owner, password_hash)
 
 
 async def change_own_password(
-    database: Database, proof: VerifiedCredentials, password_hash: str, *, stays: bytes | None
+    database: Database, credentials: VerifiedCredentials, password_hash: str, *, stays: bytes | None
 ) -> None:
-    """Change the password that somebody has proved to know, and end their sessions but the one of the token `stays`.
+    """Change the password of `credentials.account`, and end its sessions except the one whose token hash is `stays`.
 
-    `stays` is the token's hash. Raises SignInFailed where the account is no longer as it was.
+    Raises SignInFailed if the account was disabled or got another password meanwhile.
     """
     async with transaction(database) as connection:
-        await check(connection, proof)
-        await _set_password(connection, proof.account.person, proof.account, password_hash, stays=stays)
+        await check(connection, credentials)
+        owner = credentials.account
+        await _set_password(connection, owner.person, owner, password_hash, stays=stays)
 
 
-async def rehash_password(database: Database, account_id: int, before: str, password_hash: str) -> str:
-    """Keep another hash of the same password, unless that was changed meanwhile; return the one that it has now."""
+async def rehash_password(database: Database, account_id: int, old_hash: str, new_hash: str) -> str:
+    """Replace a password's hash. Return `new_hash`, or `old_hash` if the password was changed meanwhile."""
     async with acquired(database) as connection:
-        rehashed = await connection.execute(
+        updated = await connection.execute(
             account.update()
-            .where(account.c.id == account_id, account.c.password_hash == before)
-            .values(password_hash=password_hash)
+            .where(account.c.id == account_id, account.c.password_hash == old_hash)
+            .values(password_hash=new_hash)
         )
-        return password_hash if rehashed.rowcount else before
+        return new_hash if updated.rowcount else old_hash
 
 
-async def check(connection: aiopg.sa.SAConnection, proof: VerifiedCredentials) -> None:
-    """Raise SignInFailed unless the proof still holds, and let nobody change that before the commit.
+async def check(connection: aiopg.sa.SAConnection, credentials: VerifiedCredentials) -> None:
+    """Lock the account until the commit. Raises SignInFailed if it was disabled or got another password meanwhile.
 
-    Asked before any session is touched: whoever ends sessions locks the account first, too.
+    Call this before touching sessions: functions that end sessions lock the account first, too.
     """
-    still = sa.select(account.c.id).where(
-        account.c.id == proof.account.id, account.c.password_hash == proof.kept, account.c.disabled_at.is_(None)
+    unchanged = sa.select(account.c.id).where(
+        account.c.id == credentials.account.id,
+        account.c.password_hash == credentials.password_hash,
+        account.c.disabled_at.is_(None),
     )
-    if await (await connection.execute(still.with_for_update())).first() is None:
+    if await (await connection.execute(unchanged.with_for_update())).first() is None:
         raise SignInFailed
 
 
 async def disable(database: Database, person: Person, account_id: int) -> None:
-    """Shut somebody out, at once. Raises NoSuchAccount, LastAdmin."""
+    """Disable an account, and end its sessions. Raises NoSuchAccount, LastAdmin."""
     async with transaction(database) as connection:
-        # Locked in the order of their ids: of two who shut out each other, the second waits and sees what came of it.
-        enabled = sa.select(*ACCOUNT).where(account.c.disabled_at.is_(None)).order_by(account.c.id).with_for_update()
-        others = [as_account(row) async for row in await connection.execute(enabled)]
-        disabled = await _locked(connection, account.c.id == account_id)
+        # Lock all enabled accounts in id order: of two admins who disable each other at once, the second one waits here
+        # and then finds that the other is the last.
+        enabled = sa.select(account.c.id).where(account.c.disabled_at.is_(None)).order_by(account.c.id)
+        enabled_ids = [row.id async for row in await connection.execute(enabled.with_for_update())]
+        disabled = await _lock(connection, account.c.id == account_id)
         if disabled.disabled_at is not None:
             return
-        if [other.id for other in others] == [account_id]:
+        if enabled_ids == [account_id]:
             raise LastAdmin
         await connection.execute(
             account.update().where(account.c.id == account_id).values(disabled_at=sa.func.clock_timestamp())
         )
         await _end_sessions(connection, disabled)
-        await record(connection, person, to_account("account disabled", disabled))
+        await record(connection, person, account_event("account disabled", disabled))
 
 
 async def enable(database: Database, person: Person, account_id: int) -> None:
-    """Let somebody in again. Raises NoSuchAccount."""
+    """Enable a disabled account. Raises NoSuchAccount."""
     async with transaction(database) as connection:
-        enabled = await _locked(connection, account.c.id == account_id)
+        enabled = await _lock(connection, account.c.id == account_id)
         if enabled.disabled_at is None:
             return
         await connection.execute(account.update().where(account.c.id == account_id).values(disabled_at=None))
-        await record(connection, person, to_account("account enabled", enabled))
+        await record(connection, person, account_event("account enabled", enabled))
 
 
 async def end_sessions(database: Database, person: Person, account_id: int) -> None:
-    """Sign somebody out everywhere. Raises NoSuchAccount."""
+    """End all sessions of an account. Raises NoSuchAccount."""
     async with transaction(database) as connection:
-        ended = await _locked(connection, account.c.id == account_id)
-        await _end_sessions(connection, ended)
-        await record(connection, person, to_account("sessions ended", ended))
+        owner = await _lock(connection, account.c.id == account_id)
+        await _end_sessions(connection, owner)
+        await record(connection, person, account_event("sessions ended", owner))
 
 
 def as_account(row: Any) -> Account:  # noqa: ANN401 - aiopg has no types
-    """The account in a row of ACCOUNT."""
+    """Return the account in a row with the columns ACCOUNT."""
     return Account(row.id, row.username, row.created_at, row.disabled_at)
 
 
-async def _locked(connection: aiopg.sa.SAConnection, which: sa.sql.ColumnElement) -> Account:
-    row = await (await connection.execute(sa.select(*ACCOUNT).where(which).with_for_update())).first()
+async def _lock(connection: aiopg.sa.SAConnection, condition: sa.sql.ColumnElement) -> Account:
+    row = await (await connection.execute(sa.select(*ACCOUNT).where(condition).with_for_update())).first()
     if row is None:
         raise NoSuchAccount
     return as_account(row)
 
 
 async def _set_password(
-    connection: aiopg.sa.SAConnection, person: Person, of: Account, password_hash: str, *, stays: bytes | None = None
+    connection: aiopg.sa.SAConnection, person: Person, owner: Account, password_hash: str, *, stays: bytes | None = None
 ) -> None:
-    await connection.execute(account.update().where(account.c.id == of.id).values(password_hash=password_hash))
-    await _end_sessions(connection, of, stays=stays)
-    await record(connection, person, to_account("password changed", of))
+    await connection.execute(account.update().where(account.c.id == owner.id).values(password_hash=password_hash))
+    await _end_sessions(connection, owner, stays=stays)
+    await record(connection, person, account_event("password changed", owner))
 
 
-async def _end_sessions(connection: aiopg.sa.SAConnection, of: Account, *, stays: bytes | None = None) -> None:
-    ended = session.delete().where(session.c.account_id == of.id)
+async def _end_sessions(connection: aiopg.sa.SAConnection, owner: Account, *, stays: bytes | None = None) -> None:
+    ended = session.delete().where(session.c.account_id == owner.id)
     if stays is not None:
         ended = ended.where(session.c.token_hash != stays)
     await connection.execute(ended)

@@ -1,4 +1,4 @@
-"""The clock that opens and closes polls: the database's."""
+"""The database's clock, which opens and closes polls."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from polls.storage.postgres.pool import Database, acquired
 
 
 async def now(database: Database) -> datetime:
-    """What time it is."""
+    """Return the database's time, in UTC."""
     async with acquired(database) as connection:
         moment: datetime = await connection.scalar(sa.select(sa.func.now()))
         return moment

@@ -1,4 +1,4 @@
-"""History: who did what and when. It is written in the transaction that does it, and outlives what it tells of."""
+"""History: an entry for each action, written in its transaction and kept after its subject was deleted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from polls.storage.tables import history
 
 
 class Change(NamedTuple):
-    """One thing that a deed changed: `what` it was, and its value before and after (None: there was, or is, none)."""
+    """A changed value: the name of `what` changed, and its values before and after (None: no value)."""
 
     what: str
     old: str | None
@@ -25,7 +25,10 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HistoryEvent:
-    """What is done (`verb`) to a `subject`, which is called `name`; of a poll, the `edition` that it makes."""
+    """An action (`verb`) on a `subject` that is called `name` at that time.
+
+    `edition` is the edition of the poll after the action, None for other subjects.
+    """
 
     verb: str
     subject: str
@@ -35,49 +38,49 @@ class HistoryEvent:
 
     @property
     def question_id(self) -> int | None:
-        """The id of the poll that it is done to, None where it is something else."""
+        """Return the id of the poll that is the subject, or None for another subject."""
         kind, _, number = self.subject.partition(":")
         return int(number) if kind == "poll" else None
 
 
 class Entry(NamedTuple):
-    """What was done `at` some time; `actor` is the name of the person who did it."""
+    """An event with its time and the name of the person who caused it."""
 
     at: datetime
     actor: str
-    deed: HistoryEvent
+    event: HistoryEvent
 
 
-def to_poll(verb: str, poll: Poll, changes: Sequence[Change] = ()) -> HistoryEvent:
-    """Something that is done to a poll, which is `poll` afterwards, or was it last."""
+def poll_event(verb: str, poll: Poll, changes: Sequence[Change] = ()) -> HistoryEvent:
+    """Return an event of a poll; `poll` is its state afterwards, or before it was deleted."""
     return HistoryEvent(verb, of_poll(poll.question.id), poll.question.text, changes, poll.edition)
 
 
-def to_account(verb: str, account: Account) -> HistoryEvent:
-    """Something that is done to an account, or with it."""
+def account_event(verb: str, account: Account) -> HistoryEvent:
+    """Return an event of an account."""
     return HistoryEvent(verb, of_account(account), account.username)
 
 
 def of_poll(question_id: int) -> str:
-    """The subject that a poll is, also when it is gone."""
+    """Return the subject for a poll: "poll:12"."""
     return f"poll:{question_id}"
 
 
 def of_account(account: Account) -> str:
-    """The subject that an account is."""
+    """Return the subject for an account: "account:ada"."""
     return f"account:{account.username}"
 
 
-async def record(connection: aiopg.sa.SAConnection, person: Person, deed: HistoryEvent) -> None:
-    """Write down what `person` does, in the transaction of `connection`."""
+async def record(connection: aiopg.sa.SAConnection, person: Person, event: HistoryEvent) -> None:
+    """Insert an entry for an action by `person`, in the transaction of `connection`."""
     await connection.execute(
         history.insert().values(
             actor=person.name,
-            subject=deed.subject,
-            name=deed.name,
-            deed=deed.verb,
-            changes=deed.changes,
-            edition=deed.edition,
+            subject=event.subject,
+            name=event.name,
+            deed=event.verb,
+            changes=event.changes,
+            edition=event.edition,
         )
     )
 
@@ -85,21 +88,21 @@ async def record(connection: aiopg.sa.SAConnection, person: Person, deed: Histor
 async def latest(
     database: Database, *, subject: str | None = None, after_edition: int = -1, skip: int = 0, limit: int
 ) -> list[Entry]:
-    """The latest entries, newest first; of one `subject`, or of all.
+    """Return the latest entries, newest first, of one `subject` or of all, without the first `skip`.
 
-    `after_edition` leaves out what made that edition of the poll, or an earlier one.
+    `after_edition` excludes events that made that edition of the poll or an earlier one.
     """
-    wanted = sa.select(history).order_by(history.c.id.desc()).offset(skip).limit(limit)
+    query = sa.select(history).order_by(history.c.id.desc()).offset(skip).limit(limit)
     if subject is not None:
-        wanted = wanted.where(history.c.subject == subject)
+        query = query.where(history.c.subject == subject)
     if after_edition >= 0:
-        wanted = wanted.where(history.c.edition > after_edition)
+        query = query.where(history.c.edition > after_edition)
     async with acquired(database) as connection:
-        found = await connection.execute(wanted)
+        found = await connection.execute(query)
         return [_entry(row) async for row in found]
 
 
 def _entry(row: Any) -> Entry:  # noqa: ANN401 - aiopg has no types
     changes = [Change(*change) for change in row.changes]
-    deed = HistoryEvent(row.deed, row.subject, row.name, changes, row.edition)
-    return Entry(row.at, row.actor, deed)
+    event = HistoryEvent(row.deed, row.subject, row.name, changes, row.edition)
+    return Entry(row.at, row.actor, event)

@@ -1,4 +1,4 @@
-"""The notices of PostgreSQL: every change of a poll as it is committed, by whatever program. sql/ has their form."""
+"""The connection that listens on PostgreSQL's channel `polls` for committed changes. Payloads: see sql/README.md."""
 
 import asyncio
 import json
@@ -15,98 +15,103 @@ from polls.storage.postgres.pool import STATEMENT_TIMEOUT, Database
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT = 1  # seconds until PostgreSQL is asked again whether it is still there
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2  # seconds before another try to connect
+HEARTBEAT = 1  # seconds between two queries that check the connection
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2  # seconds before reconnecting
 
-# The tables, too: a restored dump replaces them, and no trigger tells.
-_HEARTBEAT = "SELECT clock_timestamp(), 'question'::regclass::oid, 'choice'::regclass::oid"
+# The ids of the tables, too: restoring a dump replaces tables without firing a trigger.
+_HEARTBEAT_QUERY = "SELECT clock_timestamp(), 'question'::regclass::oid, 'choice'::regclass::oid"
 
 
-async def listen(database: Database) -> AsyncGenerator[Event, None]:
-    """What is told where `database` leads, for ever: over one connection, or the next one when that is lost."""
+async def listen(database: Database, *, heartbeat: float = HEARTBEAT) -> AsyncGenerator[Event, None]:
+    """Yield events without end, reconnecting to the primary whenever the connection is lost.
+
+    Yields ListenerLost after a failure, and ClockSync and CacheInvalidated when listening has begun. ClockSync is
+    repeated every `heartbeat` seconds.
+    """
     pause: float = _FIRST_PAUSE
-    listens = True
+    is_listening = True
     while True:
         try:
-            async for news in _notices_of_one_connection(database):
-                if isinstance(news, CacheInvalidated) and not listens:
-                    logger.info("the database's notices are heard again: pages come from memory")
-                    listens = True
-                elif listens:
+            async for event in _events_of_one_connection(database, heartbeat):
+                if isinstance(event, CacheInvalidated) and not is_listening:
+                    logger.info("listening for changes in the database again; pages are served from the cache")
+                    is_listening = True
+                elif is_listening:
                     pause = _FIRST_PAUSE
-                yield news
+                yield event
         except (psycopg2.Error, OSError, ValueError, TimeoutError, asyncio.CancelledError) as error:
-            # aiopg says a statement time-out as a CancelledError.
+            # aiopg reports a statement time-out as a CancelledError.
             if isinstance(error, asyncio.CancelledError) and is_cancelled():
                 raise
-            if listens:
+            if is_listening:
                 reason = " ".join(str(error).split()) or "PostgreSQL does not answer"
-                logger.warning("the database's notices are not heard, so pages are read from it each time: %s", reason)
-            listens = False
+                logger.warning("can't listen for changes in the database; each page is read from it: %s", reason)
+            is_listening = False
         yield ListenerLost()
-        await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - processes need not come back all at once
+        # Random, so that processes don't reconnect all at once.
+        await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-async def _notices_of_one_connection(database: Database) -> AsyncGenerator[Event, None]:
-    """What one connection hears until it is lost. Raises psycopg2.Error, OSError, ValueError, TimeoutError."""
+async def _events_of_one_connection(database: Database, heartbeat: float) -> AsyncGenerator[Event, None]:
+    """Yield events until the connection is lost. Raises psycopg2.Error, OSError, ValueError, TimeoutError."""
     loop = asyncio.get_running_loop()
     connection = await database.connect()
-    hearing: asyncio.Task[psycopg2.extensions.Notify] | None = None
+    getting: asyncio.Task[psycopg2.extensions.Notify] | None = None
     try:
         async with connection.cursor(timeout=STATEMENT_TIMEOUT) as cursor:
             await cursor.execute("LISTEN polls")
-        heard = connection.notifies
-        known: tuple[int, ...] | None = None
+        notifications = connection.notifies
+        last_tables: tuple[int, ...] | None = None
         due = 0.0
         while True:
-            if is_cancelled():  # asyncio.wait_for, which aiopg uses, may swallow that in Python 3.11
+            if is_cancelled():  # asyncio.wait_for, which aiopg uses, may swallow a cancellation in Python 3.11
                 raise asyncio.CancelledError  # noqa: TRY301
             if (wait := due - loop.time()) <= 0:
-                time, tables = await _beat(connection)
-                yield time
-                if tables != known:
+                clock, tables = await _query_heartbeat(connection)
+                yield clock
+                if tables != last_tables:
                     yield CacheInvalidated()
-                known, due, wait = tables, loop.time() + HEARTBEAT, HEARTBEAT
-            # Never cancelled while it may have taken a notice already, which would be lost with it.
-            hearing = hearing or asyncio.ensure_future(heard.get())
-            await asyncio.wait({hearing}, timeout=wait)
-            if hearing.done():
-                notification, hearing = hearing.result(), None
-                yield _understood(notification.payload)
-                while not heard.empty():
-                    yield _understood(heard.get_nowait().payload)
+                last_tables, due, wait = tables, loop.time() + heartbeat, heartbeat
+            # Kept from one round to the next: cancelling it might lose a notification that it has taken already.
+            getting = getting or asyncio.ensure_future(notifications.get())
+            await asyncio.wait({getting}, timeout=wait)
+            if getting.done():
+                notification, getting = getting.result(), None
+                yield _parse(notification.payload)
+                while not notifications.empty():
+                    yield _parse(notifications.get_nowait().payload)
     except Exception:
         database.recheck_primary(connection)
         raise
     finally:
-        if hearing:
-            hearing.cancel()
+        if getting:
+            getting.cancel()
         connection.close()
 
 
-async def _beat(connection: aiopg.Connection) -> tuple[ClockSync, tuple[int, ...]]:
-    """Ask what time it is and which tables there are; an answer tells that the connection is still there, too."""
+async def _query_heartbeat(connection: aiopg.Connection) -> tuple[ClockSync, tuple[int, ...]]:
+    """Return the database's time and the ids of the tables."""
     loop = asyncio.get_running_loop()
-    asked = loop.time()
+    sent_at = loop.time()
     async with connection.cursor(timeout=STATEMENT_TIMEOUT) as cursor:
-        await cursor.execute(_HEARTBEAT)
+        await cursor.execute(_HEARTBEAT_QUERY)
         now, *tables = await cursor.fetchone()
-    return ClockSync(now, loop.time() - asked), tuple(tables)
+    return ClockSync(now, loop.time() - sent_at), tuple(tables)
 
 
-def _understood(payload: str) -> Event:
-    """A notice; what says nothing of one poll, or nothing that we understand, may mean any."""
+def _parse(payload: str) -> Event:
+    """Return the event of a notification: CacheInvalidated if the payload is empty (`{}`) or not understood."""
     try:
-        said = json.loads(payload)
-        if not said:
+        fields = json.loads(payload)
+        if not fields:
             return CacheInvalidated()
         numbers = {
-            name: None if said.get(name) is None else int(said[name]) for name in ("revision", "edition", "ballots")
+            name: None if fields.get(name) is None else int(fields[name]) for name in ("revision", "edition", "ballots")
         }
-        votes = said.get("votes")
-        counted = None if votes is None else {int(choice_id): int(count) for choice_id, count in votes.items()}
-        return PollChanged(int(said["poll"]), votes=counted, **numbers)
+        votes = fields.get("votes")
+        counts = None if votes is None else {int(choice_id): int(count) for choice_id, count in votes.items()}
+        return PollChanged(int(fields["poll"]), votes=counts, **numbers)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-        logger.warning("this notice on the channel polls was not understood: %s", payload[:200])
+        logger.warning("invalid notification on the channel polls, so the cache is invalidated: %s", payload[:200])
         return CacheInvalidated()

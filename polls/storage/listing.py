@@ -1,8 +1,8 @@
-"""The list of all polls, for those who look after them: filtered, searched, sorted, and fast for very many.
+"""The admin's list of all polls: filtered, searched and sorted, with one page read at a time.
 
-The database can't sort hundreds of thousands of polls by what no index knows (whether a poll is open, say) while
-somebody waits. So what comes first in the order is taken apart into parts that stand one behind the other, each of
-which an index can yield, and a page is read from the parts that it touches.
+Sorting hundreds of thousands of polls by what no index contains (the state of a poll, say) takes too long for a
+request. So the list is divided by its first sort key into consecutive sections, each of which an index yields in order,
+and a page is read from the sections that it overlaps.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,14 +19,14 @@ from polls.storage.postgres.pool import Database, acquired
 from polls.storage.questions import QUESTION, as_question
 from polls.storage.tables import choice, question, question_words
 
-MOST_COUNTED = 10_000  # polls; beyond that it is only known that there are more
+MOST_COUNTED = 10_000  # matching polls are counted up to this number
 
-_MOMENT = sa.DateTime(timezone=True)
-_EXACT = 16  # magnitudes below are numbers of ballots: see sql/0006_finding_polls.sql
+_TIMESTAMP = sa.DateTime(timezone=True)
+_EXACT = 16  # a magnitude below this is the number of ballots: see question.magnitude in sql/README.md
 
 
 class Column(StrEnum):
-    """What the list can be sorted by."""
+    """Columns that the list can be sorted by."""
 
     TEXT = "text"
     PUBLISHED = "published"
@@ -37,7 +37,7 @@ class Column(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A column to sort by, and in which direction."""
+    """A column to sort by, and the direction."""
 
     column: Column
     descending: bool = False
@@ -45,7 +45,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From one moment until before another."""
+    """The time from `start` until before `end`; both are aware datetimes."""
 
     start: datetime
     end: datetime
@@ -53,9 +53,10 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class PollFilter:
-    """Which polls, as of `now`, in which order: those in all `periods`, in this `state`, with words like `words`.
+    """Criteria and order of the list: published in all of `periods`, in `state` as of `now`, matching all `words`.
 
-    `among` are the only ones that come into question, where they are known: their ids, as PostgreSQL writes an array.
+    A poll matches a word that one of its own words begins with. `ids`, unless None, are the text of a PostgreSQL array:
+    the ids of the polls that match already (see `prefetch_matches`).
     """
 
     now: datetime
@@ -63,7 +64,7 @@ class PollFilter:
     state: State | None = None
     words: str = ""
     order: tuple[Key, ...] = (Key(Column.PUBLISHED, descending=True),)
-    among: str | None = None
+    ids: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,147 +76,135 @@ class PollRow:
     has_choices: bool
 
 
-async def prefetch_matches(database: Database, wanted: PollFilter) -> tuple[PollFilter, int]:
-    """The same list, narrowed to its polls where they have words in common and aren't too many; and how many they are.
+async def prefetch_matches(
+    database: Database, poll_filter: PollFilter, *, max_count: int = MOST_COUNTED
+) -> tuple[PollFilter, int]:
+    """Count the matching polls, and return a filter for them together with their number.
 
-    MOST_COUNTED + 1 says that they are more. To look words up takes longest, so that it is done once; and PostgreSQL
-    guesses badly how many polls have the beginning of a word.
+    The number is `max_count + 1` if there are more than `max_count`. Otherwise, if the filter has words, the returned
+    one has the polls' ids in their place: searching words is the slowest part and is done once, and PostgreSQL
+    estimates badly how many polls match the beginning of a word.
     """
-    found = _chosen(wanted).add_columns(question.c.id).limit(MOST_COUNTED + 1).subquery()
-    asked = sa.select(sa.func.count().label("count")).select_from(found)
-    if wanted.words:
-        # The array stays text: to make thousands of numbers of it, and text again, would take longer than all the rest.
-        ids = sa.cast(sa.func.array_agg(found.c.id), sa.Text)
-        asked = asked.add_columns(sa.func.coalesce(ids, "{}").label("ids"))
+    matches = _matching(poll_filter).add_columns(question.c.id).limit(max_count + 1).subquery()
+    query = sa.select(sa.func.count().label("count")).select_from(matches)
+    if poll_filter.words:
+        # The array stays text: parsing thousands of numbers and writing them again would take longer than the query.
+        ids = sa.cast(sa.func.array_agg(matches.c.id), sa.Text)
+        query = query.add_columns(sa.func.coalesce(ids, "{}").label("ids"))
     async with acquired(database) as connection:
-        row = await (await connection.execute(asked)).first()
-    if not wanted.words or row.count > MOST_COUNTED:
-        return wanted, row.count
-    return PollFilter(wanted.now, order=wanted.order, among=row.ids), row.count
+        row = await (await connection.execute(query)).first()
+    if not poll_filter.words or row.count > max_count:
+        return poll_filter, row.count
+    return PollFilter(poll_filter.now, order=poll_filter.order, ids=row.ids), row.count
 
 
-async def page(database: Database, wanted: PollFilter, *, skip: int, limit: int) -> list[PollRow]:
-    """The polls that are wanted, without the first `skip` of them, `limit` at most."""
+async def page(database: Database, poll_filter: PollFilter, *, skip: int, limit: int) -> list[PollRow]:
+    """Return at most `limit` matching polls, in order, after the first `skip`."""
     rows: list[Any] = []
     async with acquired(database) as connection:
-        for part, order in _parts(wanted):
-            chosen = _chosen(wanted).where(part)
-            some = chosen.add_columns(*QUESTION, question.c.ballots).order_by(*order)
-            found = await (await connection.execute(some.offset(skip).limit(limit - len(rows)))).fetchall()
+        for section, order in _sections(poll_filter):
+            matching = _matching(poll_filter).where(section)
+            ordered = matching.add_columns(*QUESTION, question.c.ballots).order_by(*order)
+            found = await (await connection.execute(ordered.offset(skip).limit(limit - len(rows)))).fetchall()
             rows += found
             if len(rows) == limit:
                 break
             if found:
                 skip = 0
             elif skip:
-                before = chosen.add_columns(sa.literal(1).label("one")).limit(skip).subquery()
-                skip -= await connection.scalar(sa.select(sa.func.count()).select_from(before))
-        # Asked for these alone: in the query above, PostgreSQL would rather read all choices that there are.
-        asked = sa.select(choice.c.question_id).where(choice.c.question_id.in_([row.id for row in rows])).distinct()
-        with_choices = {row.question_id async for row in await connection.execute(asked)}
+                skipped = matching.add_columns(sa.literal(1).label("one")).limit(skip).subquery()
+                skip -= await connection.scalar(sa.select(sa.func.count()).select_from(skipped))
+        # A query of its own: joined to the one above, PostgreSQL would read the choices of all polls.
+        query = sa.select(choice.c.question_id).where(choice.c.question_id.in_([row.id for row in rows])).distinct()
+        with_choices = {row.question_id async for row in await connection.execute(query)}
     return [PollRow(as_question(row), row.ballots, row.id in with_choices) for row in rows]
 
 
 async def span(database: Database) -> Period | None:
-    """From the publication of the first of all polls to that of the last; None where there are no polls."""
+    """Return the period from the first publication date of all polls to the last, or None if there are no polls."""
     async with acquired(database) as connection:
         ends = sa.select(sa.func.min(question.c.pub_date).label("start"), sa.func.max(question.c.pub_date).label("end"))
         row = await (await connection.execute(ends)).first()
         return Period(row.start, row.end) if row.start else None
 
 
-async def periods_with_polls(database: Database, wanted: PollFilter, periods: Sequence[Period]) -> list[Period]:
-    """Those of `periods`, which follow one another, in which some of the wanted polls were published."""
+async def periods_with_polls(database: Database, poll_filter: PollFilter, periods: Sequence[Period]) -> list[Period]:
+    """Return those of `periods`, which must be consecutive, in which matching polls were published."""
     async with acquired(database) as connection:
-        # But for words and ids, an index tells in which there are any.
-        periods = await _with_polls(connection, replace(wanted, words="", among=None), periods)
-        if wanted.words and periods:
-            periods = await _with_polls(connection, wanted, periods)
-        if wanted.among is None or not periods:
+        # Without words and ids, an index answers this; most periods are excluded here.
+        periods = await _with_polls(connection, replace(poll_filter, words="", ids=None), periods)
+        if poll_filter.words and periods:
+            periods = await _with_polls(connection, poll_filter, periods)
+        if poll_filter.ids is None or not periods:
             return list(periods)
-        # They are few enough to be looked at one by one.
-        starts = sa.cast([period.start for period in periods], sa.ARRAY(_MOMENT))
-        places = sa.func.width_bucket(question.c.pub_date, starts).label("place")
-        found = await connection.execute(_chosen(wanted).add_columns(places).distinct())
-        here = {row.place - 1 async for row in found}
-    return [period for place, period in enumerate(periods) if place in here]
+        # These polls are few enough to read all of them.
+        starts = sa.cast([period.start for period in periods], sa.ARRAY(_TIMESTAMP))
+        number = sa.func.width_bucket(question.c.pub_date, starts).label("number")
+        found = await connection.execute(_matching(poll_filter).add_columns(number).distinct())
+        indexes = {row.number - 1 async for row in found}
+    return [period for index, period in enumerate(periods) if index in indexes]
 
 
-async def _with_polls(connection: aiopg.sa.SAConnection, wanted: PollFilter, periods: Sequence[Period]) -> list[Period]:
+async def _with_polls(
+    connection: aiopg.sa.SAConnection, poll_filter: PollFilter, periods: Sequence[Period]
+) -> list[Period]:
     period = (
         sa.func.unnest(
-            sa.cast([period.start for period in periods], sa.ARRAY(_MOMENT)),
-            sa.cast([period.end for period in periods], sa.ARRAY(_MOMENT)),
+            sa.cast([period.start for period in periods], sa.ARRAY(_TIMESTAMP)),
+            sa.cast([period.end for period in periods], sa.ARRAY(_TIMESTAMP)),
         )
-        .table_valued(sa.column("start", _MOMENT), sa.column("end", _MOMENT), with_ordinality="place")
+        .table_valued(sa.column("start", _TIMESTAMP), sa.column("end", _TIMESTAMP), with_ordinality="number")
         .render_derived("period")
     )
     pub_date = question.c.pub_date
-    # One poll of each is looked for, and no more.
-    one = _chosen(wanted).add_columns(pub_date).where(pub_date >= period.c.start, pub_date < period.c.end).limit(1)
-    found = await connection.execute(sa.select(period.c.place).join_from(period, one.lateral("one"), sa.true()))
-    return [periods[place] for place in sorted([row.place - 1 async for row in found])]
+    one = (
+        _matching(poll_filter).add_columns(pub_date).where(pub_date >= period.c.start, pub_date < period.c.end).limit(1)
+    )
+    found = await connection.execute(sa.select(period.c.number).join_from(period, one.lateral("one"), sa.true()))
+    return [periods[index] for index in sorted([row.number - 1 async for row in found])]
 
 
-def _chosen(wanted: PollFilter) -> sa.sql.Select:
-    """A query for the polls that are let through, with no columns yet."""
-    chosen = sa.select().select_from(question)
-    for period in wanted.periods:
-        chosen = chosen.where(question.c.pub_date >= period.start, question.c.pub_date < period.end)
-    if wanted.state is not None:
-        chosen = chosen.where(_is_in(wanted.state, wanted.now))
-    if wanted.words:
-        chosen = chosen.join(question_words, question_words.c.question_id == question.c.id).where(_has(wanted.words))
-    if wanted.among is not None:
-        ids = sa.cast(sa.literal(wanted.among, sa.Text), sa.ARRAY(sa.Integer))
-        chosen = chosen.where(question.c.id == sa.any_(ids))
-    return chosen
-
-
-def _has(words: str) -> Any:  # noqa: ANN401 - SQLAlchemy 1.4 has no types
-    return question_words.c.words.op("@@")(sa.func.beginnings_of(words))
-
-
-def _is_in(state: State, moment: datetime) -> Any:  # noqa: ANN401 - SQLAlchemy 1.4 has no types
-    pub_date, closes_at = question.c.pub_date, question.c.closes_at
-    match state:
-        case State.SCHEDULED:
-            return pub_date > moment
-        case State.OPEN:
-            return sa.and_(pub_date <= moment, sa.or_(closes_at.is_(None), closes_at > moment))
-        case State.CLOSED:
-            return sa.and_(pub_date <= moment, closes_at <= moment)
-
-
-def _is_recent(moment: datetime) -> Any:  # noqa: ANN401
-    return question.c.pub_date.between(moment - RECENTLY, moment)
-
-
-def _parts(wanted: PollFilter) -> Iterator[tuple[Any, list[Any]]]:
-    """The parts that make up the list, one behind the other: what is in each, and how it is ordered."""
-    first, *others = wanted.order
-    rest = [column for key in others for column in _sorting(key, wanted.now)]
+def _sections(poll_filter: PollFilter) -> Iterator[tuple[Any, list[Any]]]:
+    """Yield the condition and the order of each section of the list, in their order."""
+    first, *others = poll_filter.order
+    rest = [_sorted_by(key, poll_filter.now) for key in others]
     match first.column:
-        case _ if wanted.among is not None:  # they are few, and sorted faster than found in the order of an index
-            yield sa.true(), [*_sorting(first, wanted.now), *rest, *_ending(first)]
+        case _ if poll_filter.ids is not None:  # few polls: sorting them is faster than reading an index in its order
+            yield sa.true(), [_sorted_by(first, poll_filter.now), *rest, *_tie_break(first)]
             return
         case Column.TEXT | Column.PUBLISHED:
-            parts = [(sa.true(), [*_sorting(first, wanted.now), *rest])]
+            sections = [(sa.true(), [_sorted_by(first, poll_filter.now), *rest])]
         case Column.RECENT:
-            recent = _is_recent(wanted.now)
-            parts = [(sa.not_(recent), rest), (recent, rest)]
+            recent = _is_recent(poll_filter.now)
+            sections = [(sa.not_(recent), rest), (recent, rest)]
         case Column.STATE:
-            parts = [(_is_in(state, wanted.now), rest) for state in State if wanted.state in {None, state}]
+            sections = [(_is_in(state, poll_filter.now), rest) for state in State if poll_filter.state in {None, state}]
         case Column.BALLOTS:
             few, many = question.c.magnitude < _EXACT, question.c.magnitude >= _EXACT
             magnitude = _directed(question.c.magnitude, descending=first.descending)
-            parts = [(few, [magnitude, *rest]), (many, [magnitude, *_sorting(first, wanted.now), *rest])]
-    for part, order in reversed(parts) if first.descending else parts:
-        yield part, [*order, *_ending(first)]
+            sections = [(few, [magnitude, *rest]), (many, [magnitude, _sorted_by(first, poll_filter.now), *rest])]
+    for section, order in reversed(sections) if first.descending else sections:
+        yield section, [*order, *_tie_break(first)]
 
 
-def _ending(first: Key) -> list[Any]:
-    """What decides between polls that are the same in all else, so that an index on the `first` key knows it, too."""
+def _matching(poll_filter: PollFilter) -> sa.sql.Select:
+    """Return a query for the matching polls, without columns."""
+    query = sa.select().select_from(question)
+    for period in poll_filter.periods:
+        query = query.where(question.c.pub_date >= period.start, question.c.pub_date < period.end)
+    if poll_filter.state is not None:
+        query = query.where(_is_in(poll_filter.state, poll_filter.now))
+    if poll_filter.words:
+        query = query.join(question_words, question_words.c.question_id == question.c.id)
+        query = query.where(question_words.c.words.op("@@")(sa.func.beginnings_of(poll_filter.words)))
+    if poll_filter.ids is not None:
+        ids = sa.cast(sa.literal(poll_filter.ids, sa.Text), sa.ARRAY(sa.Integer))
+        query = query.where(question.c.id == sa.any_(ids))
+    return query
+
+
+def _tie_break(first: Key) -> list[Any]:
+    """Return the columns that order polls with equal keys, such that the index on the `first` key contains them."""
     match first.column:
         case Column.TEXT:
             return [_directed(question.c.id, descending=first.descending)]
@@ -226,20 +215,35 @@ def _ending(first: Key) -> list[Any]:
     return [_directed(column, descending=descending) for column in (question.c.pub_date, question.c.id)]
 
 
-def _sorting(key: Key, moment: datetime) -> Iterator[Any]:
+def _sorted_by(key: Key, now: datetime) -> Any:  # noqa: ANN401 - SQLAlchemy 1.4 has no types
     match key.column:
         case Column.TEXT:
             by = question.c.question_text
         case Column.PUBLISHED:
             by = question.c.pub_date
         case Column.RECENT:
-            by = _is_recent(moment)
+            by = _is_recent(now)
         case Column.STATE:
-            by = sa.case(*((_is_in(state, moment), place) for place, state in enumerate(State)))
+            by = sa.case(*((_is_in(state, now), index) for index, state in enumerate(State)))
         case Column.BALLOTS:
             by = question.c.ballots
-    yield _directed(by, descending=key.descending)
+    return _directed(by, descending=key.descending)
 
 
-def _directed(column: Any, *, descending: bool) -> Any:  # noqa: ANN401
+def _is_in(state: State, now: datetime) -> Any:  # noqa: ANN401 - SQLAlchemy 1.4 has no types
+    pub_date, closes_at = question.c.pub_date, question.c.closes_at
+    match state:
+        case State.SCHEDULED:
+            return pub_date > now
+        case State.OPEN:
+            return sa.and_(pub_date <= now, sa.or_(closes_at.is_(None), closes_at > now))
+        case State.CLOSED:
+            return sa.and_(pub_date <= now, closes_at <= now)
+
+
+def _is_recent(now: datetime) -> Any:  # noqa: ANN401 - SQLAlchemy 1.4 has no types
+    return question.c.pub_date.between(now - RECENTLY, now)
+
+
+def _directed(column: Any, *, descending: bool) -> Any:  # noqa: ANN401 - SQLAlchemy 1.4 has no types
     return column.desc() if descending else column.asc()

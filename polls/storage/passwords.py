@@ -1,4 +1,4 @@
-"""Passwords: hashed with argon2, compared in threads, a few at once."""
+"""Passwords: fitness, and hashing with argon2 in threads, a limited number at once."""
 
 import asyncio
 import unicodedata
@@ -14,16 +14,16 @@ from zxcvbn import zxcvbn
 from polls.domain.account import FEWEST_IN_PASSWORD, MOST_IN_PASSWORD
 from polls.domain.errors import TooManyAttempts, UnfitPassword
 
-AT_ONCE = 2  # each takes 64 MiB and a core for a tenth of a second
-PATIENCE = 5  # seconds that a sign-in waits for its turn
-MOST_WAITING = 5  # at one place
+MAX_CONCURRENT = 2  # each takes 64 MiB and a core for a tenth of a second
+QUEUE_TIMEOUT = 5  # seconds that a sign-in waits for a slot
+MAX_WAITING = 5  # for each network
 
-_FEW_GUESSES = 10_000  # what is found so soon is common
-_ESTIMATED = 72  # characters that zxcvbn looks at
+_MIN_GUESSES = 10_000  # a password that is guessed sooner is common
+_ESTIMATED_LENGTH = 72  # characters that zxcvbn evaluates
 
 
-class Match(Enum):
-    """Whether a password is the right one, and whether it should be hashed anew, with today's parameters."""
+class PasswordMatch(Enum):
+    """Result of comparing a password with a hash; OUTDATED is right, but was hashed with other parameters than now."""
 
     WRONG = 0
     RIGHT = 1
@@ -31,81 +31,88 @@ class Match(Enum):
 
 
 def check_fitness(password: str, username: str) -> None:
-    """Raise UnfitPassword for one that is too short, absurdly long, or among the first that anybody would guess.
+    """Raise UnfitPassword if the password is too short, too long, or easily guessed.
 
-    Nothing else is demanded (NIST SP 800-63B, section 3.1.1.2).
+    There are no other requirements (NIST SP 800-63B, section 3.1.1.2).
     """
     password = _normal(password)
     if len(password) < FEWEST_IN_PASSWORD:
         raise UnfitPassword("short")
     if len(password) > MOST_IN_PASSWORD:
         raise UnfitPassword("long")
-    if zxcvbn(password[:_ESTIMATED], user_inputs=[username])["guesses"] < _FEW_GUESSES:
+    if zxcvbn(password[:_ESTIMATED_LENGTH], user_inputs=[username])["guesses"] < _MIN_GUESSES:
         raise UnfitPassword("common")
 
 
 class Passwords:
-    """Hashes and compares passwords without keeping the event loop waiting."""
+    """Hashes and compares passwords in threads.
+
+    A queue of slots limits how many are hashed at once, and how many from each network may wait.
+    """
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT)
         self._waiting: Counter[str] = Counter()
-        self._nobodys = _nobodys_hash(self._hasher)
+        self._dummy_hash = _dummy_hash(self._hasher)
 
     async def hash(self, password: str, username: str) -> str:
-        """What is kept of a password for `username`. Raises UnfitPassword."""
+        """Return the hash of a password for `username`. Raises UnfitPassword, TooManyAttempts."""
         await asyncio.to_thread(check_fitness, password, username)
-        async with self.turn(username):
+        async with self.slot(username):
             return await self.rehash(password)
 
     @asynccontextmanager
-    async def turn(self, client_network: str) -> AsyncIterator[None]:
-        """A turn to hash for somebody at `client_network`. Raises TooManyAttempts where too many wait, above all there.
+    async def slot(self, client_network: str) -> AsyncIterator[None]:
+        """Wait for one of the slots, and hold it. Raises TooManyAttempts after QUEUE_TIMEOUT.
 
-        Whoever makes up user names by the hundred stands in their own way alone.
+        Raises it at once if MAX_WAITING from `client_network` are waiting already: a client that tries made-up user
+        names in bulk delays its own network only.
         """
-        if self._waiting[client_network] >= MOST_WAITING:
-            raise TooManyAttempts(PATIENCE)
+        if self._waiting[client_network] >= MAX_WAITING:
+            raise TooManyAttempts(QUEUE_TIMEOUT)
         self._waiting[client_network] += 1
         try:
-            async with asyncio.timeout(PATIENCE):
-                await self._turns.acquire()
+            async with asyncio.timeout(QUEUE_TIMEOUT):
+                await self._slots.acquire()
         except TimeoutError:
-            raise TooManyAttempts(PATIENCE) from None
+            raise TooManyAttempts(QUEUE_TIMEOUT) from None
         finally:
             self._waiting -= Counter([client_network])
         try:
             yield
         finally:
-            self._turns.release()
+            self._slots.release()
 
     async def rehash(self, password: str) -> str:
-        """What is kept of a password that is known to fit, in a turn that its caller has."""
+        """Return the hash of a password without checking its fitness. The caller must hold a slot."""
         return await asyncio.to_thread(self._hasher.hash, _normal(password))
 
-    async def compare(self, password: str, kept: str | None) -> Match:
-        """Whether `password` is the one that `kept` was made of, in a turn that its caller has.
+    async def compare(self, password: str, password_hash: str | None) -> PasswordMatch:
+        """Compare a password with a hash. The caller must hold a slot.
 
-        Where there is no such account (None), it takes as long.
+        Without a hash (None: no such account) it takes as long, so that timing doesn't reveal which accounts exist.
         """
-        return await asyncio.to_thread(self._compare, password, self._nobodys if kept is None else kept)
+        return await asyncio.to_thread(
+            self._compare, password, self._dummy_hash if password_hash is None else password_hash
+        )
 
-    def _compare(self, password: str, kept: str) -> Match:
+    def _compare(self, password: str, password_hash: str) -> PasswordMatch:
         try:
-            self._hasher.verify(kept, _normal(password))
+            self._hasher.verify(password_hash, _normal(password))
         except (VerificationError, InvalidHashError):
-            return Match.WRONG
-        return Match.OUTDATED if self._hasher.check_needs_rehash(kept) else Match.RIGHT
+            return PasswordMatch.WRONG
+        is_outdated = self._hasher.check_needs_rehash(password_hash)
+        return PasswordMatch.OUTDATED if is_outdated else PasswordMatch.RIGHT
 
 
 def _normal(password: str) -> str:
-    """The same characters, however a keyboard has put them together; what UTF-8 can't write is replaced."""
+    """Return the NFKC form, since keyboards compose characters differently, with lone surrogates replaced."""
     return unicodedata.normalize("NFKC", password).encode(errors="replace").decode()
 
 
-def _nobodys_hash(hasher: PasswordHasher) -> str:
-    """A hash with today's parameters that no password has, made without hashing: of zeros."""
+def _dummy_hash(hasher: PasswordHasher) -> str:
+    """Return a hash of zeros with the hasher's parameters, which matches no password."""
     costs = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
     salt, digest = ("A" * -(-size * 4 // 3) for size in (hasher.salt_len, hasher.hash_len))
     return f"$argon2{hasher.type.name.lower()}$v=19${costs}${salt}${digest}"

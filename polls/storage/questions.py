@@ -1,4 +1,4 @@
-"""Questions and their choices: the list, one poll."""
+"""Reading of questions with their choices."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,13 +12,13 @@ from polls.domain.poll import Choice, Poll, Question
 from polls.storage.postgres.pool import Database, acquired, compiled
 from polls.storage.tables import choice, question
 
-# Which questions the public may see: `domain.poll.Poll.is_published` in SQL, by the database's clock.
+# Questions that the public may see: `domain.poll.Poll.is_published` in SQL, by the database's clock.
 PUBLISHED = sa.and_(
     question.c.pub_date <= sa.func.now(),
     sa.exists().where(choice.c.question_id == question.c.id).correlate(question),
 )
 
-# What `as_question` and `as_poll` read.
+# Columns that `as_question` and `as_poll` read.
 QUESTION = (
     question.c.id,
     question.c.question_text,
@@ -45,7 +45,9 @@ _LATEST = compiled(
     .limit(sa.bindparam("limit"))
 )
 
-_NEXT = compiled(sa.select(sa.func.min(question.c.pub_date).label("moment")).where(question.c.pub_date > sa.func.now()))
+_NEXT = compiled(
+    sa.select(sa.func.min(question.c.pub_date).label("pub_date")).where(question.c.pub_date > sa.func.now())
+)
 
 _FIND = compiled(
     sa.select(*POLL)
@@ -56,33 +58,33 @@ _FIND = compiled(
 
 
 async def latest(database: Database, *, skip: int, limit: int) -> list[Question]:
-    """Published questions, newest first, without the first `skip` of them, `limit` at most."""
+    """Return at most `limit` published questions, newest first, after the first `skip`."""
     async with acquired(database) as connection:
         found = await connection.execute(_LATEST, skip=skip, limit=limit)
         return [as_question(row) async for row in found]
 
 
 async def next_publication(database: Database) -> datetime | None:
-    """When the next scheduled question will be published, None where there is none."""
+    """Return the publication date of the next scheduled question, or None if there is none."""
     async with acquired(database) as connection:
-        moment: datetime | None = await connection.scalar(_NEXT)
-        return moment
+        pub_date: datetime | None = await connection.scalar(_NEXT)
+        return pub_date
 
 
 async def find(database: Database, question_id: int) -> Poll | None:
-    """A poll with its choices in their order, published or not; None where there is none."""
+    """Return a poll, published or not, with its choices in their order, or None if it doesn't exist."""
     async with acquired(database) as connection:
         return await read(connection, question_id)
 
 
 async def read(connection: aiopg.sa.SAConnection, question_id: int) -> Poll | None:
-    """The same, as the transaction of `connection` sees it."""
+    """Return the same within the transaction of `connection`."""
     rows = await (await connection.execute(_FIND, question_id=question_id)).fetchall()
     return as_poll(rows) if rows else None
 
 
 async def find_all(database: Database, question_ids: Sequence[int]) -> list[Poll]:
-    """Those of the polls that there are, by id."""
+    """Return those of the polls that exist, by id."""
     async with acquired(database) as connection:
         found = await connection.execute(
             sa.select(*POLL)
@@ -91,16 +93,16 @@ async def find_all(database: Database, question_ids: Sequence[int]) -> list[Poll
             .order_by(question.c.id, choice.c.position, choice.c.id)
         )
         rows = await found.fetchall()
-    return [as_poll(list(of_poll)) for _, of_poll in groupby(rows, lambda row: row.id)]
+    return [as_poll(list(poll_rows)) for _, poll_rows in groupby(rows, lambda row: row.id)]
 
 
 def as_question(row: Any) -> Question:  # noqa: ANN401 - aiopg has no types
-    """The question in a row of QUESTION."""
+    """Return the question in a row with the columns QUESTION."""
     return Question(row.id, row.question_text, row.pub_date, row.closes_at, row.edited_at)
 
 
 def as_poll(rows: Sequence[Any]) -> Poll:
-    """The poll in rows of POLL: one for each of its choices, in their order, or one where it has none."""
+    """Return the poll in rows with the columns POLL: one for each choice in order, or a single one without choice."""
     first = rows[0]
     choices = tuple(Choice(row.choice_id, row.choice_text, row.votes) for row in rows if row.choice_id is not None)
     return Poll(as_question(first), choices, first.as_of, first.ballots, first.revision, first.edition)

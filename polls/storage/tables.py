@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy sees them. The migrations in sql/ make them; a test holds the two together."""
+"""The tables for SQLAlchemy. The migrations in sql/ create them; a test compares the two. See sql/README.md."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -7,7 +7,7 @@ metadata = sa.MetaData()
 
 _RANDOM = "uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())"
 _MAGNITUDE = "CASE WHEN ballots < 16 THEN ballots ELSE floor(8 * ln(ballots::double precision) / ln(2)) - 16 END"
-_IN_THE_CALENDAR = "{0} >= '0001-01-02 00:00:00+00' AND {0} < '9999-12-31 00:00:00+00'"
+_DATE_RANGE = "{0} >= '0001-01-02 00:00:00+00' AND {0} < '9999-12-31 00:00:00+00'"
 
 question = sa.Table(
     "question",
@@ -25,8 +25,8 @@ question = sa.Table(
     sa.PrimaryKeyConstraint("id", name="question_id_pkey"),
     sa.CheckConstraint("ballots >= 0", name="question_ballots_check"),
     sa.CheckConstraint("octet_length(voter_salt) BETWEEN 16 AND 64", name="question_voter_salt_check"),
-    sa.CheckConstraint(_IN_THE_CALENDAR.format("pub_date"), name="question_pub_date_check"),
-    sa.CheckConstraint(_IN_THE_CALENDAR.format("closes_at"), name="question_closes_at_check"),
+    sa.CheckConstraint(_DATE_RANGE.format("pub_date"), name="question_pub_date_check"),
+    sa.CheckConstraint(_DATE_RANGE.format("closes_at"), name="question_closes_at_check"),
 )
 sa.Index("question_pub_date_idx", question.c.pub_date.desc(), question.c.id.desc())
 sa.Index("question_closes_at_idx", question.c.closes_at)

@@ -1,10 +1,11 @@
-"""Many ballots in one transaction, whatever the database looks like by then."""
+"""Recording batches of ballots while polls are edited, locked or damaged, and recounting them."""
 
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import psycopg2
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot
 from polls.domain.errors import NothingChosen, PollClosed, PollNotFound, VoteNotStored
-from polls.storage import ballots as storage
+from polls.storage.ballot_connection import BallotConnection
 from polls.storage.ballots import Recorder
 from polls.storage.postgres.connect import Connection, connect
 from polls.storage.postgres.pool import Database
@@ -21,11 +22,11 @@ from tests.conftest import Ask
 
 Votes = Callable[[], list[int]]
 
-IN_TIME = 5  # seconds
+TIMEOUT = 5  # seconds
 
 
 class Counted:
-    """What becomes of a ballot that is stored: the revision that counts it, whichever that is."""
+    """Equals every outcome of a stored ballot: the revision that counts it, whichever that is."""
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -49,7 +50,7 @@ def ballot(voter: str, *marks: int, poll: int = 1) -> Ballot:
 
 def is_exact(database: Connection) -> bool:
     with connect_again(database) as connection:
-        return all(of_poll.is_exact for of_poll in recount(connection))
+        return all(poll.is_exact for poll in recount(connection))
 
 
 @contextmanager
@@ -61,11 +62,11 @@ def connect_again(database: Connection) -> Iterator[Connection]:
 
 @contextmanager
 def locked(database: Connection, statement: str) -> Iterator[Connection]:
-    """Somebody else is in the middle of a change."""
-    with connect_again(database) as somebody, somebody.cursor() as cursor:
+    """Another connection in the middle of a transaction that has executed `statement`."""
+    with connect_again(database) as other, other.cursor() as cursor:
         cursor.execute(statement)
-        yield somebody
-        somebody.commit()
+        yield other
+        other.commit()
 
 
 def execute(database: Connection, statement: str) -> list[tuple[object, ...]]:
@@ -79,7 +80,7 @@ async def test_each_ballot_is_a_row_and_is_counted(
 ) -> None:
     ask("Tea?", "Yes", "No")
 
-    assert await recorder.record([ballot("ann", 1), ballot("bob", 2), ballot("cid", 1)], IN_TIME) == [
+    assert await recorder.record([ballot("ann", 1), ballot("bob", 2), ballot("cid", 1)], TIMEOUT) == [
         COUNTED,
         COUNTED,
         COUNTED,
@@ -94,8 +95,8 @@ async def test_a_second_ballot_from_the_same_voter_replaces_the_first(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1)], IN_TIME)
-    await recorder.record([ballot("ann", 2)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
+    await recorder.record([ballot("ann", 2)], TIMEOUT)
 
     assert votes() == [0, 1]
     assert execute(database, "SELECT ballots FROM question") == [(1,)]
@@ -105,23 +106,23 @@ async def test_a_second_ballot_from_the_same_voter_replaces_the_first(
 async def test_a_repeated_ballot_is_written_again(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
-    """Its commit is what the voter relies on: nobody knows what became of the first one."""
+    """It is acknowledged because of its own commit: it isn't known whether the first one reached the standby."""
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
     before = execute(database, "SELECT xmin::text FROM ballot")
 
-    assert await recorder.record([ballot("ann", 1)], IN_TIME) == [COUNTED]
+    assert await recorder.record([ballot("ann", 1)], TIMEOUT) == [COUNTED]
 
     assert execute(database, "SELECT xmin::text FROM ballot") != before
     assert votes() == [1, 0]
 
 
-async def test_of_twins_in_a_batch_the_last_stays(
+async def test_of_two_ballots_by_one_voter_in_a_batch_the_last_is_stored(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
     ask("Tea?", "Yes", "No")
 
-    outcomes = await recorder.record([ballot("ann", 1), ballot("bob", 1), ballot("ann", 2)], IN_TIME)
+    outcomes = await recorder.record([ballot("ann", 1), ballot("bob", 1), ballot("ann", 2)], TIMEOUT)
 
     assert outcomes == [COUNTED, COUNTED, COUNTED]
     assert votes() == [1, 1]
@@ -133,7 +134,7 @@ async def test_voters_are_stored_as_hashes_that_differ_from_poll_to_poll(
 ) -> None:
     ask("Tea?", "Yes")
     ask("Coffee?", "Yes")
-    await recorder.record([ballot("ann", 1), ballot("ann", 2, poll=2)], IN_TIME)
+    await recorder.record([ballot("ann", 1), ballot("ann", 2, poll=2)], TIMEOUT)
 
     ((one,), (other,)) = execute(database, "SELECT voter FROM ballot ORDER BY question_id")
 
@@ -142,20 +143,20 @@ async def test_voters_are_stored_as_hashes_that_differ_from_poll_to_poll(
     assert bytes(one) != bytes(other)  # type: ignore[arg-type]
 
 
-async def test_erasing_a_salt_forgets_who_voted(
+async def test_after_a_new_salt_a_voter_counts_as_a_new_one(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(database, "UPDATE question SET voter_salt = uuid_send(gen_random_uuid())")
 
-    await recorder.record([ballot("ann", 2)], IN_TIME)
+    await recorder.record([ballot("ann", 2)], TIMEOUT)
 
-    assert votes() == [1, 1]  # nobody can tell that it is the same voter
+    assert votes() == [1, 1]  # the hash of the same voter is another one now
     assert is_exact(database)
 
 
-async def test_a_bad_ballot_never_fails_its_neighbours(
+async def test_a_refused_ballot_does_not_fail_others_in_its_batch(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
     ask("Tea?", "Yes", "No")
@@ -163,7 +164,7 @@ async def test_a_bad_ballot_never_fails_its_neighbours(
     ask("Of the future?", "Yes", ago=timedelta(days=-1))
     ask("Without choices?")
     bad = [
-        ballot("ann", 9),  # nobody's choice
+        ballot("ann", 9),  # no poll's choice
         ballot("ann", 3),  # another poll's choice
         ballot("ann", 1, 2),
         ballot("ann"),
@@ -173,7 +174,7 @@ async def test_a_bad_ballot_never_fails_its_neighbours(
         ballot("ann", 1, poll=999),
     ]
 
-    outcomes = await recorder.record([ballot("bob", 1), *bad, ballot("cid", 2)], IN_TIME)
+    outcomes = await recorder.record([ballot("bob", 1), *bad, ballot("cid", 2)], TIMEOUT)
 
     assert [type(outcome) for outcome in outcomes] == [
         *(int, NothingChosen, NothingChosen, NothingChosen, NothingChosen),
@@ -194,7 +195,7 @@ EDITS = {
 
 @pytest.mark.parametrize(("edit", "outcome"), EDITS.values(), ids=EDITS.keys())
 @pytest.mark.parametrize("meanwhile", [False, True], ids=["before", "while the ballot waits for the lock"])
-async def test_what_a_poll_has_become_decides(
+async def test_a_ballot_is_decided_by_the_poll_as_it_is_after_an_edit(
     recorder: Recorder,
     ask: Ask,
     database: Connection,
@@ -204,14 +205,12 @@ async def test_what_a_poll_has_become_decides(
 ) -> None:
     ask("Tea?", "Yes", "No")
     ask("Coffee?", "Yes")
-    await recorder.record(
-        [ballot("ann", 1), ballot("ann", 3, poll=2)], IN_TIME
-    )  # from here on the recorder knows both polls
+    await recorder.record([ballot("ann", 1), ballot("ann", 3, poll=2)], TIMEOUT)  # from here on both polls are cached
 
-    with locked(database, f"SELECT FROM question WHERE id = 1 FOR NO KEY UPDATE; {edit}") as somebody:
+    with locked(database, f"SELECT FROM question WHERE id = 1 FOR NO KEY UPDATE; {edit}") as other:
         if not meanwhile:
-            somebody.commit()
-        recording = asyncio.create_task(recorder.record([ballot("bob", 1), ballot("bob", 3, poll=2)], IN_TIME))
+            other.commit()
+        recording = asyncio.create_task(recorder.record([ballot("bob", 1), ballot("bob", 3, poll=2)], TIMEOUT))
         if meanwhile:
             await asyncio.sleep(0.2)
             assert not recording.done()
@@ -220,11 +219,11 @@ async def test_what_a_poll_has_become_decides(
     assert is_exact(database)
 
 
-async def test_another_poll_in_the_place_of_a_deleted_one_is_another_poll(
+async def test_a_new_poll_with_the_id_of_a_deleted_one_is_another_poll(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(
         database,
         """
@@ -235,7 +234,7 @@ async def test_another_poll_in_the_place_of_a_deleted_one_is_another_poll(
         """,
     )
 
-    outcomes = await recorder.record([ballot("ann", 1), ballot("bob", 3)], IN_TIME)
+    outcomes = await recorder.record([ballot("ann", 1), ballot("bob", 3)], TIMEOUT)
 
     assert [type(outcome) for outcome in outcomes] == [NothingChosen, int]
     assert votes() == [1, 0]
@@ -246,66 +245,69 @@ async def test_a_choice_that_is_added_can_be_chosen_at_once(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(database, "INSERT INTO choice (question_id, choice_text) VALUES (1, 'Perhaps')")
 
-    assert await recorder.record([ballot("bob", 3)], IN_TIME) == [COUNTED]
+    assert await recorder.record([ballot("bob", 3)], TIMEOUT) == [COUNTED]
     assert votes() == [1, 0, 1]
 
 
-async def test_who_chose_what_was_removed_may_choose_again(recorder: Recorder, ask: Ask, database: Connection) -> None:
+async def test_a_voter_whose_choice_was_removed_may_vote_again(
+    recorder: Recorder, ask: Ask, database: Connection
+) -> None:
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(database, "DELETE FROM choice WHERE id = 1")
 
-    assert await recorder.record([ballot("ann", 2)], IN_TIME) == [COUNTED]
+    assert await recorder.record([ballot("ann", 2)], TIMEOUT) == [COUNTED]
     assert execute(database, "SELECT votes FROM choice") == [(1,)]
     assert is_exact(database)
 
 
-async def test_more_polls_than_are_remembered_are_told_apart(
-    recorder: Recorder, ask: Ask, votes: Votes, monkeypatch: pytest.MonkeyPatch
+async def test_ballots_for_more_polls_than_the_cache_holds_are_recorded(
+    postgres: Postgres, ask: Ask, votes: Votes
 ) -> None:
-    monkeypatch.setattr(storage, "_REMEMBERED", 3)
+    recorder = Recorder(Database(postgres), max_cached_polls=3)
     for number in range(1, 11):
         ask(f"{number}?", "Yes")
 
     for voter in ("ann", "bob"):
         ballots = [ballot(voter, number, poll=number) for number in range(1, 11)]
-        assert await recorder.record(ballots, IN_TIME) == [COUNTED] * 10
+        assert await recorder.record(ballots, TIMEOUT) == [COUNTED] * 10
 
     assert votes() == [2] * 10
+    recorder.close()
 
 
 @pytest.mark.parametrize("error", [psycopg2.errors.DeadlockDetected, psycopg2.errors.SerializationFailure])
-async def test_a_deadlock_is_tried_again(
+async def test_a_batch_is_retried_after_a_deadlock(
     recorder: Recorder, ask: Ask, votes: Votes, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
     ask("Tea?", "Yes")
-    store = Recorder._store
+    record = BallotConnection.record
     faults = [error(), error()]
 
-    async def faulty(self: Recorder, *arguments: object) -> object:
+    async def faulty(self: BallotConnection, *arguments: Any) -> object:
         if faults:
             raise faults.pop()
-        return await store(self, *arguments)  # type: ignore[arg-type]
+        return await record(self, *arguments)
 
-    monkeypatch.setattr(Recorder, "_store", faulty)
+    monkeypatch.setattr(BallotConnection, "record", faulty)
 
-    assert await recorder.record([ballot("ann", 1)], IN_TIME) == [COUNTED]
+    assert await recorder.record([ballot("ann", 1)], TIMEOUT) == [COUNTED]
     assert votes() == [1]
 
 
-async def test_a_deadlock_with_somebody_who_locks_in_another_order_reaches_nobody(
+async def test_a_deadlock_with_a_transaction_that_locks_in_another_order_is_retried(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
-    """A shell locks a choice first, and then the question, whose row we hold while we wait for the choice."""
+    """Another transaction locks a choice, then the question, which the recorder has locked while it waits."""
     ask("Tea?", "Yes", "No")
-    with locked(database, "SELECT FROM choice WHERE id = 1 FOR UPDATE") as somebody:
-        recording = asyncio.create_task(recorder.record([ballot("ann", 1)], IN_TIME))
+    with locked(database, "SELECT FROM choice WHERE id = 1 FOR UPDATE") as other:
+        recording = asyncio.create_task(recorder.record([ballot("ann", 1)], TIMEOUT))
         await asyncio.sleep(0.3)
-        with somebody.cursor() as cursor:
-            cursor.execute("SET deadlock_timeout = '10s'")  # so that ours is the one that is ended
+        with other.cursor() as cursor:
+            cursor.execute("SET deadlock_timeout = '10s'")  # so that PostgreSQL aborts the recorder's
             waiting = threading.Thread(
                 target=cursor.execute, args=["SELECT FROM question WHERE id = 1 FOR UPDATE"], daemon=True
             )
@@ -323,7 +325,7 @@ async def test_a_ballot_comes_back_with_the_revision_that_counts_it(
     ask("Tea?", "Yes", "No")
     ask("Coffee?", "Yes")
 
-    outcomes = await recorder.record([ballot("ann", 1), ballot("ann", 3, poll=2), ballot("bob", 2)], IN_TIME)
+    outcomes = await recorder.record([ballot("ann", 1), ballot("ann", 3, poll=2), ballot("bob", 2)], TIMEOUT)
 
     (tea, coffee) = execute(database, "SELECT revision FROM question ORDER BY id")
     assert outcomes == [tea[0], coffee[0], tea[0]]
@@ -332,15 +334,15 @@ async def test_a_ballot_comes_back_with_the_revision_that_counts_it(
 async def test_counting_raises_the_revision_and_editing_the_edition_too(
     recorder: Recorder, ask: Ask, database: Connection
 ) -> None:
-    def stand() -> tuple[int, int]:
+    def versions() -> tuple[int, int]:
         ((revision, edition),) = execute(database, "SELECT revision, edition FROM question")
         return revision, edition  # type: ignore[return-value]
 
     ask("Tea?", "Yes", "No")
-    revision, edition = stand()
+    revision, edition = versions()
 
-    await recorder.record([ballot("ann", 1)], IN_TIME)
-    assert stand() == (revision + 1, edition)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
+    assert versions() == (revision + 1, edition)
     for edit in (
         "UPDATE question SET question_text = 'Coffee?'",
         "UPDATE question SET closes_at = now() + interval '1 day'",
@@ -349,38 +351,38 @@ async def test_counting_raises_the_revision_and_editing_the_edition_too(
         "DELETE FROM choice WHERE id = 2",
         "UPDATE choice SET id = 99 WHERE id = 1",
     ):
-        revision, edition = stand()
+        revision, edition = versions()
         execute(database, edit)
-        assert stand() == (revision + 1, edition + 1), edit
+        assert versions() == (revision + 1, edition + 1), edit
 
 
-@pytest.mark.parametrize("held", ["question", "choice"])
-async def test_a_poll_that_somebody_holds_is_answered_without_and_its_neighbours_are_stored(
-    recorder: Recorder, ask: Ask, votes: Votes, database: Connection, held: str
+@pytest.mark.parametrize("table", ["question", "choice"])
+async def test_a_ballot_for_a_locked_poll_fails_and_others_in_its_batch_are_stored(
+    recorder: Recorder, ask: Ask, votes: Votes, database: Connection, table: str
 ) -> None:
     ask("Tea?", "Yes")
     ask("Coffee?", "Yes")
     ask("Cocoa?", "Yes")
-    everybody = [ballot("ann", poll, poll=poll) for poll in (1, 2, 3)]
-    with locked(database, f"SELECT FROM {held} WHERE id = 2 FOR UPDATE"):
+    ballots = [ballot("ann", poll, poll=poll) for poll in (1, 2, 3)]
+    with locked(database, f"SELECT FROM {table} WHERE id = 2 FOR UPDATE"):
         async with asyncio.timeout(4):
-            outcomes = await recorder.record(everybody, IN_TIME)
+            outcomes = await recorder.record(ballots, TIMEOUT)
 
     assert [type(outcome) for outcome in outcomes] == [int, VoteNotStored, int]
     assert votes() == [1, 0, 1]
-    assert await recorder.record(everybody, IN_TIME) == [COUNTED, COUNTED, COUNTED]
+    assert await recorder.record(ballots, TIMEOUT) == [COUNTED, COUNTED, COUNTED]
     assert votes() == [1, 1, 1]
 
 
-async def test_a_poll_whose_counts_are_spoilt_fails_alone(
+async def test_a_poll_whose_counts_are_wrong_fails_alone(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     ask("Tea?", "Yes", "No")
     ask("Coffee?", "Yes")
-    await recorder.record([ballot("ann", 1)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(database, "UPDATE choice SET votes = 0")
 
-    outcomes = await recorder.record([ballot("ann", 2), ballot("bob", 3, poll=2)], IN_TIME)
+    outcomes = await recorder.record([ballot("ann", 2), ballot("bob", 3, poll=2)], TIMEOUT)
 
     assert [type(outcome) for outcome in outcomes] == [VoteNotStored, int]
     assert votes() == [0, 0, 1]
@@ -388,28 +390,28 @@ async def test_a_poll_whose_counts_are_spoilt_fails_alone(
     assert "choice_votes_check" in caplog.text
 
 
-async def test_what_was_given_up_does_not_undo_what_its_voter_has_changed_since(
+async def test_an_abandoned_batch_does_not_undo_a_later_ballot(
     postgres: Postgres, recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
-    """A batch waits for another poll's lock until its voters have been told to try again, and have, elsewhere."""
+    """A batch waits for a lock past its deadline, while its voter votes again through another process."""
     ask("Tea?", "Yes")
     ask("Coffee?", "Yes", "No")
     elsewhere = Recorder(Database(postgres))
-    await recorder.record([ballot("bob", 1), ballot("bob", 2, poll=2)], IN_TIME)
+    await recorder.record([ballot("bob", 1), ballot("bob", 2, poll=2)], TIMEOUT)
     with locked(database, "SELECT FROM question WHERE id = 1 FOR UPDATE"):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
                 await recorder.record([ballot("cid", 1), ballot("ann", 2, poll=2)], 0.3)
 
-        assert await elsewhere.record([ballot("ann", 3, poll=2)], IN_TIME) == [COUNTED]
-    await asyncio.sleep(0.3)  # the batch that was given up has its lock now
+        assert await elsewhere.record([ballot("ann", 3, poll=2)], TIMEOUT) == [COUNTED]
+    await asyncio.sleep(0.3)  # the abandoned batch has its lock now
 
     assert votes() == [1, 1, 1]
     assert is_exact(database)
     elsewhere.close()
 
 
-async def test_what_comes_too_late_is_not_stored(recorder: Recorder, ask: Ask, votes: Votes) -> None:
+async def test_nothing_is_stored_after_the_deadline(recorder: Recorder, ask: Ask, votes: Votes) -> None:
     ask("Tea?", "Yes")
 
     (outcome,) = await recorder.record([ballot("ann", 1)], -0.1)
@@ -422,40 +424,40 @@ async def test_a_connection_that_is_cut_is_replaced(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
     ask("Tea?", "Yes")
-    await recorder.record([ballot("ann", 1)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(
         database,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE datname = current_database() AND pid <> pg_backend_pid()",
     )
     async with asyncio.timeout(10):
-        while not recorder._connection.closed:  # type: ignore[union-attr]
+        while recorder.is_connected:
             await asyncio.sleep(0.01)
 
-    assert await recorder.record([ballot("bob", 1)], IN_TIME) == [COUNTED]
+    assert await recorder.record([ballot("bob", 1)], TIMEOUT) == [COUNTED]
     assert votes() == [2]
 
 
-async def test_whoever_is_cancelled_leaves_no_connection_behind(
+async def test_cancelling_a_batch_closes_its_connection(
     recorder: Recorder, ask: Ask, votes: Votes, database: Connection
 ) -> None:
     ask("Tea?", "Yes")
     with locked(database, "SELECT FROM question FOR UPDATE"):
-        recording = asyncio.create_task(recorder.record([ballot("ann", 1)], IN_TIME))
+        recording = asyncio.create_task(recorder.record([ballot("ann", 1)], TIMEOUT))
         await asyncio.sleep(0.2)
         recording.cancel()
         with pytest.raises(asyncio.CancelledError):
             await recording
-        assert recorder._connection is None
+        assert not recorder.is_connected
 
-    assert await recorder.record([ballot("ann", 1)], IN_TIME) == [COUNTED]
+    assert await recorder.record([ballot("ann", 1)], TIMEOUT) == [COUNTED]
     assert votes() == [1]
 
 
-async def test_a_warning_with_a_commit_is_no_success(recorder: Recorder, ask: Ask, database: Connection) -> None:
-    """So PostgreSQL says that a commit is here alone, because the wait for its standby was cancelled."""
+async def test_a_commit_with_a_warning_is_not_acknowledged(recorder: Recorder, ask: Ask, database: Connection) -> None:
+    """PostgreSQL warns so of a commit that is on this host only: its wait for the standby was cancelled."""
     ask("Tea?", "Yes")
-    await recorder.record([ballot("ann", 1)], IN_TIME)
+    await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(
         database,
         """
@@ -465,56 +467,56 @@ async def test_a_warning_with_a_commit_is_no_success(recorder: Recorder, ask: As
     )
     try:
         with pytest.raises(VoteNotStored) as raised:
-            await recorder.record([ballot("bob", 1)], IN_TIME)
+            await recorder.record([ballot("bob", 1)], TIMEOUT)
         assert "alone" in str(raised.value.__cause__)
     finally:
         execute(database, "DROP FUNCTION warn CASCADE")
 
-    assert await recorder.record([ballot("bob", 1)], IN_TIME) == [COUNTED]
+    assert await recorder.record([ballot("bob", 1)], TIMEOUT) == [COUNTED]
     assert is_exact(database)
 
 
-async def test_the_recount_tells_of_ballots_for_what_is_no_longer_offered(
+async def test_the_recount_reports_ballots_for_removed_choices(
     recorder: Recorder, ask: Ask, database: Connection
 ) -> None:
     ask("Tea?", "Yes", "No")
-    await recorder.record([ballot("ann", 1), ballot("bob", 2)], IN_TIME)
+    await recorder.record([ballot("ann", 1), ballot("bob", 2)], TIMEOUT)
     execute(database, "DELETE FROM choice WHERE id = 1")
 
     with connect_again(database) as connection:
-        assert [str(of_poll) for of_poll in recount(connection)] == [
+        assert [str(poll) for poll in recount(connection)] == [
             "poll 1: 2 ballots (1 for a choice that is no longer offered), counted exactly"
         ]
 
 
-async def test_a_poll_recounted_alone_is_what_it_is_among_all(ask: Ask, database: Connection) -> None:
+async def test_recounting_one_poll_gives_the_same_as_recounting_all(ask: Ask, database: Connection) -> None:
     ask("Tea?", "Yes", votes=(1,))
     ask("Coffee?", "Yes")
     execute(database, "UPDATE choice SET question_id = 2 WHERE id = 1")
 
     with connect_again(database) as connection:
-        among_all = list(recount(connection))
+        together = list(recount(connection))
         alone = [*recount(connection, 1), *recount(connection, 2)]
 
-    assert among_all == alone
-    assert [of_poll.is_exact for of_poll in alone] == [True, False]
+    assert together == alone
+    assert [poll.is_exact for poll in alone] == [True, False]
 
 
-@pytest.mark.parametrize("kept", ["question.ballots", "choice.votes", "a ballot"])
-def test_the_recount_finds_what_differs(ask: Ask, database: Connection, postgres: Postgres, kept: str) -> None:
+@pytest.mark.parametrize("damaged", ["question.ballots", "choice.votes", "a ballot"])
+def test_the_recount_finds_wrong_counts(ask: Ask, database: Connection, postgres: Postgres, damaged: str) -> None:
     ask("Tea?", "Yes", "No", votes=(2, 1))
     ask("Coffee?", "Yes", votes=(1,))
-    spoil = {
+    damage = {
         "question.ballots": "UPDATE question SET ballots = 4 WHERE id = 1",
         "choice.votes": "UPDATE choice SET votes = 9 WHERE id = 1",
         "a ballot": "DELETE FROM ballot WHERE question_id = 1 AND marks = '{2}'",
     }
     assert is_exact(database)
 
-    execute(database, spoil[kept])
+    execute(database, damage[damaged])
 
     with connect(postgres) as connection:
-        spoilt, sound = recount(connection)
-    assert (spoilt.is_exact, sound.is_exact) == (False, True)
-    assert "COUNTED WRONGLY" in str(spoilt)
-    assert str(sound) == "poll 2: 1 ballot, counted exactly"
+        wrong, exact = recount(connection)
+    assert (wrong.is_exact, exact.is_exact) == (False, True)
+    assert "COUNTED WRONGLY" in str(wrong)
+    assert str(exact) == "poll 2: 1 ballot, counted exactly"

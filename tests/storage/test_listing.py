@@ -1,4 +1,4 @@
-"""The list of all polls beside a plain model of it: whatever is asked for, both find the same, in the same order."""
+"""The list of all polls, compared with a model of plain Python for random filters and orders."""
 
 import random
 from collections.abc import AsyncIterator
@@ -20,14 +20,14 @@ SEEDS = range(40)
 
 
 @pytest.fixture
-async def engine(postgres: Postgres) -> AsyncIterator[Database]:
-    engine = await open_database(postgres)
-    yield engine
-    await engine.close()
+async def pool(postgres: Postgres) -> AsyncIterator[Database]:
+    pool = await open_database(postgres)
+    yield pool
+    await pool.close()
 
 
 @pytest.fixture
-def many(database: Connection) -> None:
+def polls(database: Connection) -> None:
     """Polls of all kinds with many ties: few dates, few texts, few numbers of ballots, on both sides of 16."""
     dice = random.Random(7)
     with database.cursor() as cursor:
@@ -51,17 +51,19 @@ def many(database: Connection) -> None:
                 )
 
 
-async def page(engine: Database, wanted: PollFilter, skip: int = 0, limit: int = 2000) -> list[PollRow]:
-    return await listing.page(engine, (await listing.prefetch_matches(engine, wanted))[0], skip=skip, limit=limit)
+async def page(
+    pool: Database, poll_filter: PollFilter, skip: int = 0, limit: int = 2000, max_count: int = listing.MOST_COUNTED
+) -> list[PollRow]:
+    prefetched, _ = await listing.prefetch_matches(pool, poll_filter, max_count=max_count)
+    return await listing.page(pool, prefetched, skip=skip, limit=limit)
 
 
-def wishes(moment: datetime, seed: int) -> PollFilter:
-    """Something that somebody may want to see."""
+def random_filter(now: datetime, seed: int) -> PollFilter:
     dice = random.Random(seed)
-    hour = moment.replace(minute=0, second=0, microsecond=0)
+    hour = now.replace(minute=0, second=0, microsecond=0)
     starts = dice.sample([-60, 0, 24, 48, 24 * 41], dice.choice([0, 0, 1, 2]))
     return PollFilter(
-        moment,
+        now,
         tuple(Period(hour - timedelta(hours=start), hour + timedelta(hours=dice.choice([1, 60]))) for start in starts),
         dice.choice([None, None, *State]),
         " ".join(word[: dice.choice([2, 9])] for word in dice.sample(WORDS, dice.choice([0, 0, 1, 2]))),
@@ -69,41 +71,43 @@ def wishes(moment: datetime, seed: int) -> PollFilter:
     )
 
 
-def by(key: Key, moment: datetime) -> Any:
+def sort_key(key: Key, now: datetime) -> Any:
     match key.column:
         case Column.TEXT:
             return lambda poll: poll.question.text
         case Column.PUBLISHED:
             return lambda poll: poll.question.pub_date
         case Column.RECENT:
-            return lambda poll: poll.question.was_published_recently(moment)
+            return lambda poll: poll.question.was_published_recently(now)
         case Column.STATE:
-            return lambda poll: list(State).index(poll.question.state(moment))
+            return lambda poll: list(State).index(poll.question.state(now))
         case Column.BALLOTS:
             return lambda poll: poll.ballots
 
 
-def chosen(polls: list[PollRow], wanted: PollFilter, texts: dict[int, str]) -> list[PollRow]:
-    def fits(poll: PollRow) -> bool:
+def matching(polls: list[PollRow], poll_filter: PollFilter, texts: dict[int, str]) -> list[PollRow]:
+    def matches(poll: PollRow) -> bool:
         words = texts[poll.question.id].split()
         return (
-            all(period.start <= poll.question.pub_date < period.end for period in wanted.periods)
-            and wanted.state in {None, poll.question.state(wanted.now)}
-            and all(any(word.startswith(part) for word in words) for part in wanted.words.split())
+            all(period.start <= poll.question.pub_date < period.end for period in poll_filter.periods)
+            and poll_filter.state in {None, poll.question.state(poll_filter.now)}
+            and all(any(word.startswith(part) for word in words) for part in poll_filter.words.split())
         )
 
-    return [poll for poll in polls if fits(poll)]
+    return [poll for poll in polls if matches(poll)]
 
 
-@pytest.mark.usefixtures("many")
-@pytest.mark.parametrize("most", [listing.MOST_COUNTED, 3])
-async def test_it_lists_what_a_plain_model_lists(
-    engine: Database, database: Connection, monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
-    """Whether those with the words are few enough to be found first, or not."""
-    monkeypatch.setattr(listing, "MOST_COUNTED", most)
-    moment = await now(engine)
-    polls = await page(engine, PollFilter(moment))
+def in_order(polls: list[PollRow], poll_filter: PollFilter) -> list[PollRow]:
+    for key in reversed(poll_filter.order):
+        polls = sorted(polls, key=sort_key(key, poll_filter.now), reverse=key.descending)
+    return polls
+
+
+@pytest.mark.usefixtures("polls")
+@pytest.mark.parametrize("max_count", [listing.MOST_COUNTED, 3], ids=["prefetched", "not prefetched"])
+async def test_pages_equal_those_of_a_plain_model(pool: Database, database: Connection, max_count: int) -> None:
+    moment = await now(pool)
+    polls = await page(pool, PollFilter(moment))
     assert len(polls) == 300
     with database.cursor() as cursor:
         cursor.execute(
@@ -113,74 +117,60 @@ async def test_it_lists_what_a_plain_model_lists(
         texts = dict(cursor.fetchall())
 
     for seed in SEEDS:
-        wanted = wishes(moment, seed)
-        expected = chosen(polls, wanted, texts)
-        found = await page(engine, wanted)
-        assert {poll.question.id for poll in found} == {poll.question.id for poll in expected}, wanted
-        assert [[by(key, moment)(poll) for key in wanted.order] for poll in found] == [
-            [by(key, moment)(poll) for key in wanted.order] for poll in in_order(expected, wanted)
-        ], wanted
-        assert (await listing.prefetch_matches(engine, wanted))[1] == min(len(expected), most + 1)
+        poll_filter = random_filter(moment, seed)
+        expected = matching(polls, poll_filter, texts)
+        found = await page(pool, poll_filter, max_count=max_count)
+        assert {poll.question.id for poll in found} == {poll.question.id for poll in expected}, poll_filter
+        assert [[sort_key(key, moment)(poll) for key in poll_filter.order] for poll in found] == [
+            [sort_key(key, moment)(poll) for key in poll_filter.order] for poll in in_order(expected, poll_filter)
+        ], poll_filter
+        _, count = await listing.prefetch_matches(pool, poll_filter, max_count=max_count)
+        assert count == min(len(expected), max_count + 1)
         for size in (33, 100):
-            pages = [await page(engine, wanted, skip, size) for skip in range(0, 350, size)]
-            assert [poll for page in pages for poll in page] == found, wanted
+            pages = [await page(pool, poll_filter, skip, size, max_count) for skip in range(0, 350, size)]
+            assert [poll for page in pages for poll in page] == found, poll_filter
 
 
-def in_order(polls: list[PollRow], wanted: PollFilter) -> list[PollRow]:
-    for key in reversed(wanted.order):
-        polls = sorted(polls, key=by(key, wanted.now), reverse=key.descending)
-    return polls
-
-
-@pytest.mark.usefixtures("many")
-@pytest.mark.parametrize("most", [listing.MOST_COUNTED, 3])
-async def test_it_knows_in_which_periods_there_are_polls(
-    engine: Database, monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
-    """Whether they are few enough to be looked at one by one, or not."""
-    monkeypatch.setattr(listing, "MOST_COUNTED", most)
-    moment = await now(engine)
+@pytest.mark.usefixtures("polls")
+@pytest.mark.parametrize("max_count", [listing.MOST_COUNTED, 3], ids=["prefetched", "not prefetched"])
+async def test_periods_with_polls_equal_those_of_a_plain_model(pool: Database, max_count: int) -> None:
+    moment = await now(pool)
     days = [Period(moment + timedelta(days=day), moment + timedelta(days=day + 1)) for day in range(-45, 5)]
 
     for seed in SEEDS:
-        wanted = wishes(moment, seed)
-        polls = await page(engine, wanted)
+        poll_filter = random_filter(moment, seed)
+        polls = await page(pool, poll_filter, max_count=max_count)
         expected = [day for day in days if any(day.start <= poll.question.pub_date < day.end for poll in polls)]
-        assert (
-            await listing.periods_with_polls(engine, (await listing.prefetch_matches(engine, wanted))[0], days)
-            == expected
-        )
+        prefetched, _ = await listing.prefetch_matches(pool, poll_filter, max_count=max_count)
+        assert await listing.periods_with_polls(pool, prefetched, days) == expected
 
 
-async def test_more_than_can_be_counted_are_more(
-    engine: Database, database: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listing, "MOST_COUNTED", 10)
+async def test_polls_are_counted_up_to_a_limit(pool: Database, database: Connection) -> None:
     with database.cursor() as cursor:
         cursor.execute("INSERT INTO question (question_text, pub_date) SELECT 'x', now() FROM generate_series(1, 50)")
 
-    assert (await listing.prefetch_matches(engine, PollFilter(await now(engine))))[1] == 11
+    _, count = await listing.prefetch_matches(pool, PollFilter(await now(pool)), max_count=10)
+
+    assert count == 11
 
 
-async def test_polls_of_one_size_class_are_in_the_order_of_their_ballots(
-    engine: Database, database: Connection
-) -> None:
-    """From 16 on, what the index knows of ballots is rounded."""
+async def test_polls_of_one_magnitude_are_ordered_by_ballots(pool: Database, database: Connection) -> None:
+    """From 16 ballots on, the magnitude in the index is rounded."""
     with database.cursor() as cursor:
         cursor.execute(
             "INSERT INTO question (question_text, pub_date, ballots) "
             "SELECT 'x', now(), mod(n * 7919, 5000) FROM generate_series(1, 2000) AS n"
         )
     for descending in (False, True):
-        wanted = PollFilter(datetime.now(UTC), order=(Key(Column.BALLOTS, descending),))
+        poll_filter = PollFilter(datetime.now(UTC), order=(Key(Column.BALLOTS, descending),))
 
-        found = [poll.ballots for poll in await page(engine, wanted)]
+        found = [poll.ballots for poll in await page(pool, poll_filter)]
 
         assert found == sorted(found, reverse=descending)
 
 
-async def test_a_vote_leaves_the_indexes_alone(database: Connection) -> None:
-    """No index is written when a poll's counts change by little: PostgreSQL's heap-only updates."""
+async def test_a_vote_writes_no_index(database: Connection) -> None:
+    """Small changes of a poll's counts are heap-only updates."""
     with database.cursor() as cursor:
         cursor.execute("INSERT INTO question (question_text, pub_date, ballots) VALUES ('x', now(), 1000)")
         for _ in range(5):
@@ -196,4 +186,4 @@ async def test_a_vote_leaves_the_indexes_alone(database: Connection) -> None:
         cursor.execute("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'question'")
         after = cursor.fetchone() or ()
 
-    assert [then - earlier for then, earlier in zip(after, before, strict=True)] == [10, 10]
+    assert [new - old for new, old in zip(after, before, strict=True)] == [10, 10]

@@ -1,3 +1,5 @@
+"""Reading questions and polls."""
+
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +12,7 @@ from polls.storage.postgres.pool import Database
 from polls.web.keys import DATABASE
 from tests.conftest import Ask
 
-# The corners of "published": its moment, and whether there is something to choose.
+# Published or not: (age, number of choices).
 CORNERS = [
     (timedelta(days=400), 2),
     (timedelta(seconds=1), 1),
@@ -22,73 +24,73 @@ CORNERS = [
 
 
 @pytest.fixture
-def engine(client: TestClient) -> Database:
+def pool(client: TestClient) -> Database:
     return client.app[DATABASE]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(("ago", "choices"), CORNERS)
 async def test_published_means_the_same_in_sql_and_in_the_domain(
-    engine: Database, ask: Ask, ago: timedelta, choices: int
+    pool: Database, ask: Ask, ago: timedelta, choices: int
 ) -> None:
     poll = ask("Tea?", *["Yes", "No"][:choices], ago=ago)
 
-    listed = await questions.latest(engine, skip=0, limit=5)
-    found = await questions.find(engine, poll.question.id)
+    listed = await questions.latest(pool, skip=0, limit=5)
+    found = await questions.find(pool, poll.question.id)
 
     assert found == poll
     assert (poll.question in listed) is found.is_published
 
 
-async def test_what_is_not_there_is_not_found(engine: Database) -> None:
-    assert await questions.find(engine, 999) is None
+async def test_a_poll_that_does_not_exist_is_not_found(pool: Database) -> None:
+    assert await questions.find(pool, 999) is None
 
 
-async def test_the_next_publication_is_the_earliest_that_is_still_to_come(engine: Database, ask: Ask) -> None:
-    assert await questions.next_publication(engine) is None
+async def test_the_next_publication_is_the_earliest_in_the_future(pool: Database, ask: Ask) -> None:
+    assert await questions.next_publication(pool) is None
     for days in (-3, -2, 5):
         ask(f"{days} days ago", "Yes", ago=timedelta(days=days))
 
-    next_one = await questions.next_publication(engine)
+    next_one = await questions.next_publication(pool)
 
     assert next_one
     assert timedelta(days=1) < next_one - datetime.now(UTC) < timedelta(days=2, minutes=1)
 
 
-async def test_the_latest_come_first_and_of_equals_the_one_added_last(engine: Database, ask: Ask) -> None:
+async def test_the_latest_questions_come_first(pool: Database, ask: Ask) -> None:
     for text, days in [("second", 2), ("third", 3), ("first", 1)]:
         ask(text, "Yes", ago=timedelta(days=days))
 
-    assert [question.text for question in await questions.latest(engine, skip=0, limit=5)] == [
+    assert [question.text for question in await questions.latest(pool, skip=0, limit=5)] == [
         "first",
         "second",
         "third",
     ]
 
 
-async def test_some_can_be_skipped_and_not_all_are_read(engine: Database, ask: Ask) -> None:
+async def test_latest_skips_and_limits(pool: Database, ask: Ask) -> None:
     for days in range(1, 6):
         ask(f"{days} days ago", "Yes", ago=timedelta(days=days))
 
-    found = await questions.latest(engine, skip=1, limit=2)
+    found = await questions.latest(pool, skip=1, limit=2)
 
     assert [question.text for question in found] == ["2 days ago", "3 days ago"]
 
 
-async def test_choices_stand_in_the_order_of_their_positions(engine: Database, ask: Ask, database: Connection) -> None:
+async def test_choices_are_ordered_by_position(pool: Database, ask: Ask, database: Connection) -> None:
     poll = ask("Tea?", "Yes", "No", "Perhaps")
     with database.cursor() as cursor:
         cursor.execute("UPDATE choice SET position = 9 - position")
 
-    found = await questions.find(engine, poll.question.id)
+    found = await questions.find(pool, poll.question.id)
 
     assert found
     assert [choice.text for choice in found.choices] == ["Perhaps", "No", "Yes"]
 
 
-async def test_any_text_comes_back_as_it_was_written(engine: Database, ask: Ask) -> None:
+async def test_any_text_is_read_as_it_was_written(pool: Database, ask: Ask) -> None:
     poll = ask("100 % %s {x} 'quoted' <b>\u202e ☕", "是", "\\")
 
-    found = await questions.find(engine, poll.question.id)
+    found = await questions.find(pool, poll.question.id)
 
     assert found
     assert found.question.text == "100 % %s {x} 'quoted' <b>\u202e ☕"

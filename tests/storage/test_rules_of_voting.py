@@ -1,4 +1,4 @@
-"""Whatever happens to polls and in whatever order: the database says what a dictionary would."""
+"""Voting and editing in random order, compared with a model of plain Python objects (Hypothesis)."""
 
 import asyncio
 from collections import Counter
@@ -27,14 +27,14 @@ from polls.storage.recount import recount
 
 Result = TypeVar("Result")
 
-IN_TIME = 5  # seconds
+TIMEOUT = 5  # seconds
 
 VOTERS = st.sampled_from([b"ann", b"bob", b"cid"])
 
 
 @dataclass
 class Model:
-    """A poll as plain Python keeps it."""
+    """A poll as a plain Python object."""
 
     choices: list[int]
     is_closed: bool = False
@@ -67,8 +67,8 @@ class Voting(RuleBasedStateMachine):
         self.recorders = [Recorder(Database(self.postgres)), Recorder(Database(self.postgres))]
         self.ask(2)
 
-    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        return self.loop.run_until_complete(work)
+    def run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        return self.loop.run_until_complete(coroutine)
 
     def teardown(self) -> None:
         for recorder in self.recorders:
@@ -83,9 +83,9 @@ class Voting(RuleBasedStateMachine):
         ((poll,),) = self.shell.fetchall()
         self.polls[poll] = Model([])
         for _ in range(choices):
-            self.offer(poll)
+            self.add_choice(poll)
 
-    def offer(self, poll: int) -> None:
+    def add_choice(self, poll: int) -> None:
         self.shell.execute("INSERT INTO choice (question_id, choice_text) VALUES (%s, '!') RETURNING id", (poll,))
         ((choice,),) = self.shell.fetchall()
         self.polls[poll].choices.append(choice)
@@ -94,13 +94,13 @@ class Voting(RuleBasedStateMachine):
     def cast(self, data: st.DataObject, process: int) -> None:
         choices = [(poll, choice) for poll, model in self.polls.items() for choice in model.choices]
         polls, marks = st.sampled_from([*self.polls, 99]), st.sampled_from([*(choice for _, choice in choices), 99])
-        anything = st.builds(Ballot, polls, VOTERS, st.lists(marks, max_size=2).map(sorted).map(tuple))
+        arbitrary = st.builds(Ballot, polls, VOTERS, st.lists(marks, max_size=2).map(sorted).map(tuple))
         valid = st.builds(
             lambda chosen, voter: Ballot(chosen[0], voter, (chosen[1],)), st.sampled_from(choices or [(99, 99)]), VOTERS
         )
-        ballots = data.draw(st.lists(st.one_of(valid, valid, anything), max_size=8))
+        ballots = data.draw(st.lists(st.one_of(valid, valid, arbitrary), max_size=8))
 
-        outcomes = self.run(self.recorders[process].record(ballots, IN_TIME))
+        outcomes = self.run(self.recorders[process].record(ballots, TIMEOUT))
 
         expected = [
             self.polls[ballot.question_id].cast(ballot) if ballot.question_id in self.polls else PollNotFound
@@ -118,12 +118,12 @@ class Voting(RuleBasedStateMachine):
 
     @precondition(lambda self: self.polls)
     @rule(data=st.data())
-    def offer_more(self, data: st.DataObject) -> None:
-        self.offer(data.draw(st.sampled_from(list(self.polls))))
+    def add_choice_to_any_poll(self, data: st.DataObject) -> None:
+        self.add_choice(data.draw(st.sampled_from(list(self.polls))))
 
     @precondition(lambda self: any(model.choices for model in self.polls.values()))
     @rule(data=st.data())
-    def offer_less(self, data: st.DataObject) -> None:
+    def remove_choice(self, data: st.DataObject) -> None:
         model = data.draw(st.sampled_from([model for model in self.polls.values() if model.choices]))
         choice = data.draw(st.sampled_from(model.choices))
         model.choices.remove(choice)
@@ -141,7 +141,7 @@ class Voting(RuleBasedStateMachine):
         self.recorders[process].close()
 
     @invariant()
-    def everything_is_counted(self) -> None:
+    def every_ballot_is_counted(self) -> None:
         self.shell.execute("SELECT id, ballots FROM question")
         assert dict(self.shell.fetchall()) == {poll: len(model.ballots) for poll, model in self.polls.items()}
         self.shell.execute("SELECT id, votes FROM choice")
@@ -152,10 +152,10 @@ class Voting(RuleBasedStateMachine):
     @invariant()
     def the_recount_agrees(self) -> None:
         with connect(self.postgres) as connection:
-            assert [of_poll for of_poll in recount(connection) if not of_poll.is_exact] == []
+            assert [poll for poll in recount(connection) if not poll.is_exact] == []
 
 
-def test_counts_are_what_a_dictionary_would_say(postgres: Postgres, database: Connection) -> None:
+def test_counts_equal_those_of_a_plain_model(postgres: Postgres, database: Connection) -> None:
     run_state_machine_as_test(
         lambda: Voting(postgres, database),
         settings=settings(

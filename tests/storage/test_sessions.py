@@ -1,5 +1,6 @@
-"""Sessions: what ends them while they begin."""
+"""Beginning a session while its account is changed, and the queue of sign-ins."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,7 +11,7 @@ from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.domain.permissions import COMMAND_LINE
 from polls.storage import accounts, sessions
 from polls.storage.accounts import VerifiedCredentials
-from polls.storage.passwords import Match, Passwords
+from polls.storage.passwords import MAX_WAITING, PasswordMatch, Passwords
 from polls.storage.postgres.connect import Connection
 from polls.storage.postgres.pool import Database, open_database
 
@@ -18,10 +19,10 @@ PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-async def engine(postgres: Postgres, database: Connection) -> AsyncIterator[Database]:  # noqa: ARG001 - it is emptied
-    engine = await open_database(postgres)
-    yield engine
-    await engine.close()
+async def pool(postgres: Postgres, database: Connection) -> AsyncIterator[Database]:  # noqa: ARG001 - it is emptied
+    pool = await open_database(postgres)
+    yield pool
+    await pool.close()
 
 
 @pytest.fixture
@@ -30,55 +31,65 @@ def passwords() -> Passwords:
 
 
 @pytest.fixture
-async def proof(engine: Database, passwords: Passwords) -> VerifiedCredentials:
-    """ada has just typed the right password."""
-    await accounts.add(engine, COMMAND_LINE, "ada", await passwords.hash(PASSWORD, "ada"))
-    await accounts.add(engine, COMMAND_LINE, "bob", await passwords.hash(PASSWORD, "bob"))
-    return await sessions.authenticate(engine, passwords, "ada", PASSWORD, client_network="here")
+async def credentials(pool: Database, passwords: Passwords) -> VerifiedCredentials:
+    """The credentials of ada, just verified."""
+    await accounts.add(pool, COMMAND_LINE, "ada", await passwords.hash(PASSWORD, "ada"))
+    await accounts.add(pool, COMMAND_LINE, "bob", await passwords.hash(PASSWORD, "bob"))
+    return await sessions.authenticate(pool, passwords, "ada", PASSWORD, client_network="here")
 
 
-async def test_a_proof_begins_a_session(engine: Database, proof: VerifiedCredentials) -> None:
-    token = await sessions.begin(engine, proof, before=None)
+async def test_verified_credentials_begin_a_session(pool: Database, credentials: VerifiedCredentials) -> None:
+    token = await sessions.begin(pool, credentials, before=None)
 
-    assert await sessions.find(engine, token) == proof.account
+    assert await sessions.find(pool, token) == credentials.account
 
 
 async def test_an_old_password_begins_no_session_after_it_was_changed(
-    engine: Database, passwords: Passwords, proof: VerifiedCredentials
+    pool: Database, passwords: Passwords, credentials: VerifiedCredentials
 ) -> None:
-    await accounts.set_password(engine, COMMAND_LINE, "ada", await passwords.hash("another horse", "ada"))
+    await accounts.set_password(pool, COMMAND_LINE, "ada", await passwords.hash("another horse", "ada"))
 
     with pytest.raises(SignInFailed):
-        await sessions.begin(engine, proof, before=None)
+        await sessions.begin(pool, credentials, before=None)
     with pytest.raises(SignInFailed):
-        await accounts.change_own_password(engine, proof, "x", stays=None)
+        await accounts.change_own_password(pool, credentials, "x", stays=None)
 
 
-async def test_who_was_disabled_meanwhile_begins_no_session(engine: Database, proof: VerifiedCredentials) -> None:
-    await accounts.disable(engine, COMMAND_LINE, proof.account.id)
-
-    with pytest.raises(SignInFailed):
-        await sessions.begin(engine, proof, before=None)
-
-
-async def test_a_rehashed_password_is_a_proof_too(
-    engine: Database, passwords: Passwords, proof: VerifiedCredentials
+async def test_an_account_that_was_disabled_meanwhile_begins_no_session(
+    pool: Database, credentials: VerifiedCredentials
 ) -> None:
-    today = Passwords(PasswordHasher(time_cost=2, memory_cost=16, parallelism=1))
+    await accounts.disable(pool, COMMAND_LINE, credentials.account.id)
 
-    renewed = await sessions.authenticate(engine, today, "ada", PASSWORD, client_network="here")
-
-    assert renewed.kept != proof.kept
-    assert await sessions.begin(engine, renewed, before=None)
-    async with passwords.turn("here"):
-        assert await passwords.compare(PASSWORD, renewed.kept) is Match.OUTDATED
+    with pytest.raises(SignInFailed):
+        await sessions.begin(pool, credentials, before=None)
 
 
-async def test_nobody_waits_behind_many_of_the_same_place(passwords: Passwords) -> None:
-    passwords._waiting["flood"] = 5
+async def test_credentials_with_a_rehashed_password_begin_a_session(
+    pool: Database, passwords: Passwords, credentials: VerifiedCredentials
+) -> None:
+    other_parameters = Passwords(PasswordHasher(time_cost=2, memory_cost=16, parallelism=1))
 
-    with pytest.raises(TooManyAttempts):
-        async with passwords.turn("flood"):
+    renewed = await sessions.authenticate(pool, other_parameters, "ada", PASSWORD, client_network="here")
+
+    assert renewed.password_hash != credentials.password_hash
+    assert await sessions.begin(pool, renewed, before=None)
+    async with passwords.slot("here"):
+        assert await passwords.compare(PASSWORD, renewed.password_hash) is PasswordMatch.OUTDATED
+
+
+async def test_a_network_with_too_many_waiting_is_refused_and_others_are_not(passwords: Passwords) -> None:
+    async def wait_for_slot(network: str) -> None:
+        async with passwords.slot(network):
             pass
-    async with passwords.turn("elsewhere"):
-        assert dict(passwords._waiting) == {"flood": 5}  # who has had their turn no longer waits
+
+    async with passwords.slot("flood"), passwords.slot("flood"):  # all slots are taken, and do not count as waiting
+        waiting = [asyncio.create_task(wait_for_slot("flood")) for _ in range(MAX_WAITING)]
+        await asyncio.sleep(0)
+        with pytest.raises(TooManyAttempts):
+            await wait_for_slot("flood")
+        waiting.append(asyncio.create_task(wait_for_slot("elsewhere")))
+        await asyncio.sleep(0)
+        assert not waiting[-1].done()
+
+    await asyncio.gather(*waiting)
+    await wait_for_slot("flood")

@@ -1,4 +1,4 @@
-"""The tables as SQLAlchemy describes them are the tables that the migrations make, to the last constraint."""
+"""The tables in storage/tables.py and the tables that the migrations create are the same."""
 
 from collections.abc import Iterator
 
@@ -33,31 +33,31 @@ INDEXES = """
 
 
 @pytest.fixture(scope="module")
-def described(postgres: Postgres) -> Iterator[Postgres]:
-    """A database made from the description instead of the migrations."""
-    with empty_database(postgres, "described") as described:
-        engine = sa.create_engine("postgresql+psycopg2://", creator=lambda: psycopg2.connect(dsn(described)))
+def from_metadata(postgres: Postgres) -> Iterator[Postgres]:
+    """A database whose tables are created from SQLAlchemy's metadata instead of the migrations."""
+    with empty_database(postgres, "metadata") as created:
+        engine = sa.create_engine("postgresql+psycopg2://", creator=lambda: psycopg2.connect(dsn(created)))
         metadata.create_all(engine)
         engine.dispose()
-        yield described
+        yield created
 
 
-def ask(postgres: Postgres, question: str) -> list[tuple[object, ...]]:
+def select(postgres: Postgres, query: str) -> list[tuple[object, ...]]:
     with connect(postgres) as connection, connection.cursor() as cursor:
-        cursor.execute(question)
+        cursor.execute(query)
         return cursor.fetchall()
 
 
-@pytest.mark.parametrize("question", [COLUMNS, CONSTRAINTS, INDEXES], ids=["columns", "constraints", "indexes"])
-def test_the_description_makes_what_the_migrations_make(postgres: Postgres, described: Postgres, question: str) -> None:
-    made = ask(postgres, question)
+@pytest.mark.parametrize("query", [COLUMNS, CONSTRAINTS, INDEXES], ids=["columns", "constraints", "indexes"])
+def test_metadata_and_migrations_create_the_same(postgres: Postgres, from_metadata: Postgres, query: str) -> None:
+    from_migrations = select(postgres, query)
 
-    assert made
-    assert ask(described, question) == made
+    assert from_migrations
+    assert select(from_metadata, query) == from_migrations
 
 
-def test_keys_are_the_seeds(postgres: Postgres) -> None:
-    constraints = {name: definition for _, name, definition in ask(postgres, CONSTRAINTS)}
+def test_keys_are_those_of_the_original_application(postgres: Postgres) -> None:
+    constraints = {name: definition for _, name, definition in select(postgres, CONSTRAINTS)}
 
     assert constraints["question_id_pkey"] == "PRIMARY KEY (id)"
     assert constraints["choice_id_pkey"] == "PRIMARY KEY (id)"
@@ -66,8 +66,8 @@ def test_keys_are_the_seeds(postgres: Postgres) -> None:
     )
 
 
-def test_columns_are_the_seeds_and_those_that_order_and_count_need(postgres: Postgres) -> None:
-    columns = [column[:4] for column in ask(postgres, COLUMNS) if column[0] in {"ballot", "choice", "question"}]
+def test_columns_are_those_of_the_original_application_and_later_ones(postgres: Postgres) -> None:
+    columns = [column[:4] for column in select(postgres, COLUMNS) if column[0] in {"ballot", "choice", "question"}]
 
     assert columns == [
         ("ballot", "question_id", "integer", None),
@@ -93,7 +93,7 @@ def test_columns_are_the_seeds_and_those_that_order_and_count_need(postgres: Pos
     ]
 
 
-def test_a_question_needs_no_more_than_its_text_and_date(database: Connection) -> None:
+def test_a_question_needs_only_its_text_and_date(database: Connection) -> None:
     with database.cursor() as cursor:
         cursor.execute("INSERT INTO question (question_text, pub_date) VALUES ('Tea?', now())")
 
@@ -127,7 +127,7 @@ def test_votes_are_never_negative(database: Connection) -> None:
         "voter_salt = decode(repeat('00', 65), 'hex')",
     ],
 )
-def test_what_no_page_could_show_and_no_ballot_be_hidden_with_is_refused(database: Connection, edit: str) -> None:
+def test_dates_out_of_range_and_salts_of_the_wrong_length_are_refused(database: Connection, edit: str) -> None:
     with database.cursor() as cursor:
         cursor.execute("INSERT INTO question (question_text, pub_date) VALUES ('Tea?', now())")
         with pytest.raises(psycopg2.errors.CheckViolation):

@@ -1,12 +1,12 @@
-"""polls with a fault built in, to see that the tests of this folder can fail: `python broken.py FAULT serve ...`."""
+"""polls with a fault built in, to check that tests can fail: `python broken.py FAULT serve ...`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from polls.__main__ import main
-from polls.domain.ballot import Ballot
-from polls.storage import ballots
-from polls.storage.ballots import Recorder
+from polls.storage import ballot_sql
+from polls.storage.ballot_connection import BallotConnection
+from polls.storage.ballot_rules import PollRules
 
 
 def replaced(text: str, old: str, new: str) -> str:
@@ -15,56 +15,60 @@ def replaced(text: str, old: str, new: str) -> str:
 
 
 def lock_in_the_same_statement() -> None:
-    """One statement that locks, reads, writes and counts: it reads what was there before it waited."""
-    ballots._RECORD = replaced(ballots._RECORD, "EXECUTE lock_questions (%(questions)s);", "")
-    ballots._PREPARE = replaced(
-        ballots._PREPARE,
+    """Lock, read, write and count in one statement, which reads what was there before it waited for the lock."""
+    ballot_sql.RECORD = replaced(ballot_sql.RECORD, "EXECUTE lock_questions (%(questions)s);", "")
+    ballot_sql.PREPARE = replaced(
+        ballot_sql.PREPARE,
         "WITH moment AS MATERIALIZED (",
         """WITH held AS MATERIALIZED (
             SELECT id FROM question WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE
         ),
         moment AS MATERIALIZED (""",
     )
-    ballots._PREPARE = replaced(
-        ballots._PREPARE, "clock_timestamp() AS here", "clock_timestamp() AS here FROM (SELECT count(*) FROM held) AS h"
+    ballot_sql.PREPARE = replaced(
+        ballot_sql.PREPARE, "clock_timestamp() AS now", "clock_timestamp() AS now FROM (SELECT count(*) FROM held) AS h"
     )
 
 
-def let_every_ballot_in() -> None:
-    """No key that holds a voter to one ballot, and nobody who looks for an earlier one."""
-    ballots._PREPARE = replaced(
-        ballots._PREPARE,
+def accept_every_ballot() -> None:
+    """Neither replace an earlier ballot of the voter nor look for one."""
+    ballot_sql.PREPARE = replaced(
+        ballot_sql.PREPARE,
         "ON CONFLICT (question_id, voter) DO UPDATE SET marks = excluded.marks, changed_at = excluded.changed_at",
         "",
     )
-    ballots._PREPARE = replaced(
-        ballots._PREPARE,
+    ballot_sql.PREPARE = replaced(
+        ballot_sql.PREPARE,
         "JOIN ballot ON ballot.question_id = incoming.question_id AND ballot.voter = incoming.voter",
         "JOIN ballot ON false",
     )
 
 
-def look_first() -> None:
-    """A ballot that is there already is not written again: whoever sends it is told so."""
-    send = Recorder._send
+def skip_stored_ballots() -> None:
+    """Acknowledge a ballot that is stored already without writing it again."""
+    record = BallotConnection.record
 
-    async def look(self: Recorder, sent: Sequence[Ballot], places: Sequence[int], until: float) -> dict[int, int | str]:
-        voters = [self._rules[sent[place].question_id].stored_voter(sent[place]) for place in places]
-        found = await self._execute(
+    async def look_first(
+        self: BallotConnection,
+        rules: Mapping[int, PollRules],
+        marks: Mapping[tuple[int, str], Sequence[int]],
+        deadline: float,
+    ) -> dict[int, int | str]:
+        rows = await self.execute(
             """
             SELECT DISTINCT question.id, question.revision
             FROM question
             JOIN ballot ON ballot.question_id = question.id
             WHERE encode(ballot.voter, 'hex') = ANY (%(voters)s)
             """,
-            {"voters": voters},
+            {"voters": [voter for _, voter in marks]},
         )
-        return {row.id: row.revision for row in found} or await send(self, sent, places, until)
+        return {row.id: row.revision for row in rows} or await record(self, rules, marks, deadline)
 
-    Recorder._send = look  # type: ignore[method-assign]
+    BallotConnection.record = look_first  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
-    faults = {"one-statement": lock_in_the_same_statement, "no-key": let_every_ballot_in, "look": look_first}
+    faults = {"one-statement": lock_in_the_same_statement, "no-key": accept_every_ballot, "look": skip_stored_ballots}
     faults[sys.argv.pop(1)]()
     sys.exit(main())

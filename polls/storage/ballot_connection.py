@@ -1,0 +1,104 @@
+"""The connection that stores ballots: prepared statements, time-outs, warnings, clock offset."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import aiopg
+import psycopg2
+from psycopg2.extras import NamedTupleCursor
+
+from polls.storage import ballot_sql
+from polls.storage.ballot_rules import PollRules
+from polls.storage.postgres.pool import STATEMENT_TIMEOUT, Database
+
+# Seconds. None of PostgreSQL's own time-outs ends a commit that waits for its standby.
+_ANSWER_TIMEOUT = STATEMENT_TIMEOUT + 1
+
+
+class BallotConnection:
+    """A connection of its own, beside the pool, to the host that accepts writes; opened again after it was closed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: aiopg.Connection | None = None
+        self._clock_offset = 0.0  # seconds: the database's clock minus the event loop's, at least
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether there is a connection that is not known to be closed."""
+        return self._connection is not None and not self._connection.closed
+
+    async def open(self) -> bool:
+        """Connect unless connected; return whether the connection is new. Raises psycopg2.Error, TimeoutError."""
+        await self._database.connect_to_primary()
+        if self.is_open:
+            return False
+        self.close()
+        self._connection = await self._database.connect()
+        await self.execute(ballot_sql.PREPARE)
+        await self.execute(ballot_sql.LONG_LOCK_TIMEOUT)
+        self._set_clock(await self.execute(ballot_sql.TIME))
+        return True
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def recheck_primary(self) -> None:
+        """Have the hosts checked again before the next use: this connection's host may no longer accept writes."""
+        if self._connection is not None:
+            self._database.recheck_primary(self._connection)
+
+    async def record(
+        self,
+        rules: Mapping[int, PollRules],
+        marks: Mapping[tuple[int, str], Sequence[int]],
+        deadline: float,
+    ) -> dict[int, int | str]:
+        """Store ballots in one transaction.
+
+        `rules` are {question id: rules} of all polls in `marks`, by id; `marks` are {(question id, voter's hash):
+        choice ids}; `deadline` is by the event loop's clock. Returns {question id: revision that counts its ballots, or
+        a refusal: "late", "absent", "edited", "closed"}. Raises psycopg2.Error, TimeoutError.
+        """
+        rows = await self.execute(
+            ballot_sql.RECORD,
+            {
+                "questions": _array(rules),
+                "editions": _array(each.poll.edition for each in rules.values()),
+                "salts": _array(each.salt.hex() for each in rules.values()),
+                "ballot_questions": _array(question_id for question_id, _ in marks),
+                "voters": _array(voter for _, voter in marks),
+                "marks": _array(f'"{_array(choice_ids)}"' for choice_ids in marks.values()),
+                "deadline": deadline + self._clock_offset,
+            },
+        )
+        self._set_clock(rows)
+        if warnings := self._connection and self._connection.raw.notices:
+            # A commit whose wait for the standby was cancelled succeeds with a warning, and may be on this host only.
+            # The server's language decides how that is worded, so any warning counts.
+            raise psycopg2.OperationalError(f"PostgreSQL warns: {' '.join(warnings)}")
+        return {row.id: row.refusal or row.revision for row in rows}
+
+    async def execute(self, statements: str, values: Mapping[str, object] | None = None) -> list[Any]:
+        """Return the rows of the last of `statements`. Raises psycopg2.Error, TimeoutError."""
+        connection = self._connection
+        assert connection is not None  # noqa: S101
+        del connection.raw.notices[:]
+        async with connection.cursor(timeout=_ANSWER_TIMEOUT, cursor_factory=NamedTupleCursor) as cursor:
+            await cursor.execute(statements, values)
+            rows = await cursor.fetchall() if cursor.description else []
+        connection.raw.poll()  # only now psycopg2 reads a warning that arrived with the end of the answer
+        return rows
+
+    def _set_clock(self, rows: Sequence[Any]) -> None:
+        # The time was read before it arrived here, so the database's clock is further ahead than this, never less.
+        self._clock_offset = rows[0].now - asyncio.get_running_loop().time()
+
+
+def _array(elements: Iterable[object]) -> str:
+    """Return the text of a PostgreSQL array. Numbers, hexadecimal digits and quoted elements need no escaping."""
+    return f"{{{','.join(map(str, elements))}}}"
