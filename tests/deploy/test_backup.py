@@ -180,11 +180,11 @@ def spoilt(content: bytes) -> bytes:
     ],
 )
 def test_of_a_broken_backup_nothing_is_restored(
-    elsewhere: Config, file: Path, schema_damage: Callable[[bytes], bytes], said: str, monkeypatch: pytest.MonkeyPatch
+    elsewhere: Config, file: Path, damage: Callable[[bytes], bytes], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LANGUAGE", "de")  # whatever language the operator speaks
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
-    file.write_bytes(schema_damage(file.read_bytes()))
+    file.write_bytes(damage(file.read_bytes()))
 
     with pytest.raises(Refused, match=said) as refused:
         restore(elsewhere, file)

@@ -12,7 +12,8 @@ from typing import Protocol
 import psycopg2
 
 from polls.storage.postgres.connect import Connection
-from polls.storage.postgres.embedded import _as_ordinary_user, available_binaries
+from polls.storage.postgres.embedded import available_binaries
+from polls.storage.postgres.embedded.binaries import unprivileged_prefix
 from tests.support.processes import TIMEOUT, eventually, free_port, working_in
 
 USER = "keeper"
@@ -76,7 +77,7 @@ class Server:
             words = ["--auth=scram-sha-256", f"--pwfile={self.folder / 'password'}"]
         subprocess.run(
             [
-                *(*_as_ordinary_user(), self._binaries / "initdb", f"--pgdata={self.data}", f"--username={USER}"),
+                *(*unprivileged_prefix(), self._binaries / "initdb", f"--pgdata={self.data}", f"--username={USER}"),
                 *("--encoding=UTF8", "--locale=C", "--no-sync", *words),
             ],
             check=True,
@@ -90,7 +91,7 @@ class Server:
         where = f"host={primary.address['host']} port={primary.address['port']} user={USER} connect_timeout=2"
         subprocess.run(
             [
-                *(*self._inside, *_as_ordinary_user(), self._binaries / "pg_basebackup", f"--pgdata={self.data}"),
+                *(*self._inside, *unprivileged_prefix(), self._binaries / "pg_basebackup", f"--pgdata={self.data}"),
                 *("--checkpoint=fast", "--no-sync", "--write-recovery-conf", f"--dbname={where}"),
             ],
             check=True,
@@ -123,7 +124,7 @@ class Server:
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._inside, *_as_ordinary_user(), self._binaries / "postgres", "-D", self.data, *words],
+                [*self._inside, *unprivileged_prefix(), self._binaries / "postgres", "-D", self.data, *words],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
