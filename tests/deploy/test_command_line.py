@@ -234,7 +234,7 @@ def test_a_host_that_does_not_exist_is_said_in_one_line(tmp_path: Path, named: d
     [
         ({"host": "127.0.0.1", "port": 1}, "can't reach PostgreSQL: .*Connection refused"),
         ({"host": "nowhere.invalid"}, "can't reach PostgreSQL: could not translate host name"),
-        ({"database": "nowhere"}, "the database nowhere does not exist on this PostgreSQL server. Make it: createdb"),
+        ({"database": "nowhere"}, "the database nowhere does not exist on this PostgreSQL server. Create it: createdb"),
         ({"user": "nobody-here"}, 'can\'t reach PostgreSQL: .*role "nobody-here" does not exist'),
     ],
 )

@@ -13,7 +13,7 @@ from polls.storage.checks.durability import weak_settings
 from polls.storage.checks.schema import schema_damage
 from polls.storage.postgres import migrations
 from polls.storage.postgres.connect import Connection, UnusableDatabase
-from polls.storage.postgres.pool import BESIDE_THE_POOL
+from polls.storage.postgres.pool import DEDICATED_CONNECTIONS
 from polls.storage.tables import account, history, metadata
 
 OLDEST = 15  # the major version that our SQL needs
@@ -244,7 +244,7 @@ def _connections(connection: Connection, postgres: Postgres) -> _Said:
         WHERE rolname = current_user AND datname = current_database()
         """,
     )
-    each = postgres.maxsize + BESIDE_THE_POOL
+    each = postgres.maxsize + DEDICATED_CONNECTIONS
     if most < each:
         yield _fault(
             f"a process opens up to {each}, and PostgreSQL lets {most} in.",
