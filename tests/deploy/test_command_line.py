@@ -367,8 +367,7 @@ def test_a_schema_that_is_behind_is_refused_where_serving_does_not_migrate(tmp_p
 
     assert refused.returncode == 1
     assert refused.stderr == (
-        f"polls: the database lacks {', '.join(ALL)}. "
-        "Apply what is missing with `python -m polls migrate` and the same --config\n"
+        f"polls: the database lacks {', '.join(ALL)}. Run `python -m polls migrate` with the same --config\n"
     )
     assert migrated.returncode == 0
     with serving(tmp_path, "--config=polls.yaml") as polls:

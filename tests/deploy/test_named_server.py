@@ -79,7 +79,7 @@ def test_settings_may_come_from_libpqs_environment_variables(tmp_path: Path, ser
 
 def test_the_password_file_in_the_home_folder_is_used(tmp_path: Path, server: dict[str, object]) -> None:
     escaped = PASSWORD.replace("\\", r"\\").replace(":", r"\:")
-    (tmp_path / ".pgpass").write_text(f"*:*:*:keeper:{escaped}\n")
+    (tmp_path / ".pgpass").write_text(f"*:*:*:operator:{escaped}\n")
     (tmp_path / ".pgpass").chmod(0o600)
     settings = {key: value for key, value in server.items() if key != "password"}
 
@@ -90,7 +90,7 @@ def test_the_password_file_in_the_home_folder_is_used(tmp_path: Path, server: di
 def test_a_configured_password_file_is_used(tmp_path: Path, server: dict[str, object]) -> None:
     escaped = PASSWORD.replace("\\", r"\\").replace(":", r"\:")
     passfile = tmp_path / "pgpass"
-    passfile.write_text(f"*:*:*:keeper:{escaped}\n")
+    passfile.write_text(f"*:*:*:operator:{escaped}\n")
     passfile.chmod(0o600)
     settings = {key: value for key, value in server.items() if key != "password"} | {"passfile": str(passfile)}
 

@@ -16,7 +16,7 @@ from polls.storage.postgres.embedded import available_binaries
 from polls.storage.postgres.embedded.binaries import unprivileged_prefix
 from tests.support.processes import TIMEOUT, eventually, free_port, working_in
 
-USER = "keeper"
+USER = "operator"
 
 Choose = Callable[[Iterable[int]], int]
 
@@ -59,7 +59,7 @@ class Server:
         self.log = folder / "postgresql.log"
         self.settings = dict(settings or {})
         versions = every_version()
-        self._binaries = versions[version(versions)]
+        self.binaries = versions[version(versions)]
         self._password = password
         self._machine = machine
         self._is_standby = standby_of is not None
@@ -77,7 +77,7 @@ class Server:
             words = ["--auth=scram-sha-256", f"--pwfile={self.folder / 'password'}"]
         subprocess.run(
             [
-                *(*unprivileged_prefix(), self._binaries / "initdb", f"--pgdata={self.data}", f"--username={USER}"),
+                *(*unprivileged_prefix(), self.binaries / "initdb", f"--pgdata={self.data}", f"--username={USER}"),
                 *("--encoding=UTF8", "--locale=C", "--no-sync", *words),
             ],
             check=True,
@@ -91,7 +91,7 @@ class Server:
         where = f"host={primary.address['host']} port={primary.address['port']} user={USER} connect_timeout=2"
         subprocess.run(
             [
-                *(*self._inside, *unprivileged_prefix(), self._binaries / "pg_basebackup", f"--pgdata={self.data}"),
+                *(*self._inside, *unprivileged_prefix(), self.binaries / "pg_basebackup", f"--pgdata={self.data}"),
                 *("--checkpoint=fast", "--no-sync", "--write-recovery-conf", f"--dbname={where}"),
             ],
             check=True,
@@ -124,7 +124,7 @@ class Server:
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._inside, *unprivileged_prefix(), self._binaries / "postgres", "-D", self.data, *words],
+                [*self._inside, *unprivileged_prefix(), self.binaries / "postgres", "-D", self.data, *words],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
