@@ -104,7 +104,7 @@ def pending(connection: Connection) -> list[Migration]:
 
 
 def newer(connection: Connection) -> list[str]:
-    """Return the names of applied migrations that a newer version of polls has brought.
+    """Return the names of applied migrations of a newer version of polls.
 
     Newer migrations keep the schema usable for this version.
     """

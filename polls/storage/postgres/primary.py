@@ -101,7 +101,7 @@ def database_name(postgres: Postgres) -> str:
 
 
 def reason(message: str) -> str:
-    """Return libpq's error message in one line."""
+    """Return libpq's error message in one line, without its hint."""
     return re.sub(r" Is the server running .*\?$", "", " ".join(message.split())).rstrip(".")
 
 
@@ -145,8 +145,8 @@ def pin_address(postgres: Postgres, connection: psycopg2.extensions.connection) 
     host = connection.info.host
     if host is None or host.startswith("/") or len(_addresses(host)) < 2:
         return dsn(postgres)
-    with socket.socket(fileno=os.dup(connection.fileno())) as wire:
-        return make_dsn(dsn(postgres), hostaddr=wire.getpeername()[0])
+    with socket.socket(fileno=os.dup(connection.fileno())) as connected:
+        return make_dsn(dsn(postgres), hostaddr=connected.getpeername()[0])
 
 
 def _addresses(host: str) -> set[str]:
