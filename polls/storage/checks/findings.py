@@ -9,7 +9,7 @@ from polls.storage.postgres.connect import Connection
 
 
 class Verdict(StrEnum):
-    """A fault needs action; a note should be known; OK needs nothing."""
+    """The severity of a finding: a fault needs action, a note may matter to operators."""
 
     OK = "ok"
     NOTE = "note"

@@ -9,7 +9,7 @@ from polls.storage.postgres.pool import Database, acquired
 
 
 class Fitness(NamedTuple):
-    """Whether the database is writable (a standby isn't), and has every migration that this version needs."""
+    """A database's state: writable (a standby isn't), and current with every migration that this version needs."""
 
     is_writable: bool
     is_current: bool

@@ -57,7 +57,7 @@ class Database:
 
     @property
     def use(self) -> PoolUse:
-        """How busy the pool is."""
+        """The numbers of connections and of waiting requests."""
         free = self.pool.freesize
         return PoolUse(self.pool.size - free, free, self.pool.maxsize, self.queue.waiting)
 

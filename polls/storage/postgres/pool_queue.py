@@ -18,7 +18,7 @@ class PoolQueue(asyncio.Semaphore):
 
 
 class PoolUse(NamedTuple):
-    """Numbers of connections that are `busy` and `free`, that may be open (`most`), and of requests `waiting`."""
+    """Connections that are `busy` and `free`, the maximum size of the pool (`most`), and requests `waiting`."""
 
     busy: int
     free: int

@@ -22,7 +22,6 @@ from polls.storage.postgres.embedded.locks import (
     STOP_TIMEOUT,
     open_lock_file,
     share_lock,
-    signals_ignored,
     startup_lock,
     try_lock,
 )
@@ -74,7 +73,7 @@ class PrivateServer:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the server accepts connections."""
+        """Return whether the server accepts connections."""
         return accepts_connections(self.folder)
 
     @contextmanager
@@ -106,7 +105,7 @@ class PrivateServer:
                 yield
             finally:
                 # Also when the start was interrupted: the server may be starting.
-                with signals_ignored():
+                with _signals_ignored():
                     self._stopping.set()
                     if supervisor.is_alive():
                         supervisor.join()
@@ -222,6 +221,20 @@ class PrivateServer:
         if self._process is not None and self._process.pid == pid:
             return self._process.poll() is None
         return works_in(pid, self.folder)
+
+
+@contextmanager
+def _signals_ignored() -> Iterator[None]:
+    """Ignore SIGINT and SIGTERM: a second Ctrl-C must not interrupt the clean-up and leave the server running."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _is_temporary(error: str) -> bool:
