@@ -4,12 +4,12 @@ import asyncio
 
 
 def is_cancelled() -> bool:
-    """Whether a CancelledError is meant for this task; aiopg says a statement time-out in the same way."""
+    """Return whether the current task is cancelled; aiopg raises CancelledError for a statement time-out, too."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 def retrieve_exception(task: asyncio.Task[None]) -> None:
-    """Look at how a task ended, so that nobody complains when all who waited for it have gone."""
+    """Mark a finished task's exception as retrieved: asyncio logs it if all that awaited the task were cancelled."""
     if not task.cancelled():
         task.exception()

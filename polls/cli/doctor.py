@@ -6,7 +6,8 @@ from pathlib import Path
 
 from polls.config.loader import ConfigError, load
 from polls.config.settings import Config
-from polls.storage.checks.examination import Finding, Verdict, examine
+from polls.storage.checks.examine import examine
+from polls.storage.checks.findings import Finding, Verdict
 from polls.storage.postgres import embedded
 from polls.storage.postgres.connect import UnusableDatabase, connect
 

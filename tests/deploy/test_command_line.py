@@ -234,7 +234,7 @@ def test_a_host_that_does_not_exist_is_said_in_one_line(tmp_path: Path, named: d
     [
         ({"host": "127.0.0.1", "port": 1}, "can't reach PostgreSQL: .*Connection refused"),
         ({"host": "nowhere.invalid"}, "can't reach PostgreSQL: could not translate host name"),
-        ({"database": "nowhere"}, "the database nowhere does not exist on this PostgreSQL server. Make it: createdb"),
+        ({"database": "nowhere"}, "the database nowhere does not exist on this PostgreSQL server. Create it: createdb"),
         ({"user": "nobody-here"}, 'can\'t reach PostgreSQL: .*role "nobody-here" does not exist'),
     ],
 )
@@ -367,8 +367,7 @@ def test_a_schema_that_is_behind_is_refused_where_serving_does_not_migrate(tmp_p
 
     assert refused.returncode == 1
     assert refused.stderr == (
-        f"polls: the database lacks {', '.join(ALL)}. "
-        "Apply what is missing with `python -m polls migrate` and the same --config\n"
+        f"polls: the database lacks {', '.join(ALL)}. Run `python -m polls migrate` with the same --config\n"
     )
     assert migrated.returncode == 0
     with serving(tmp_path, "--config=polls.yaml") as polls:

@@ -1,6 +1,7 @@
-"""polls with a PostgreSQL that somebody else looks after: on the network, with a password."""
+"""polls with a named PostgreSQL server, on the network and with a password."""
 
 import re
+import socket
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 from psycopg2.extensions import parse_dsn
 
 from polls.config.settings import Postgres
-from polls.storage.postgres import primary
+from polls.storage.postgres.primary import find_primary
 from tests.support.processes import command, serving, write
 from tests.support.servers import running
 
@@ -19,7 +20,7 @@ PASSWORD = r"p@ss:w/rd %'\ ="
 
 @pytest.fixture(scope="module", params=[min, max], ids=["oldest", "newest"])
 def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[dict[str, object]]:
-    """A server on 127.0.0.1 alone, not on ::1, that asks for a password; its settings for polls."""
+    """The settings of a server that listens on 127.0.0.1, not on ::1, and requires a password."""
     folder = tmp_path_factory.mktemp("named")
     with running(folder, {"fsync": "off"}, version=request.param, password=PASSWORD) as server:
         yield server.address
@@ -47,15 +48,19 @@ def votes_in(page: str) -> int:
     return int(re.search(r"(\d+) votes? in all", page)[1])  # type: ignore[index]
 
 
-def test_of_several_addresses_of_a_name_the_one_that_answers_is_used(
+def test_a_name_with_several_addresses_is_pinned_to_the_one_that_answers(
     server: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where localhost is ::1 first, and the server listens on 127.0.0.1 alone: aiopg would hang."""
-    monkeypatch.setattr(primary, "_addresses", lambda _: {"::1", "127.0.0.1"})
+    """As if localhost were ::1 first, where the server doesn't listen: aiopg would hang."""
+    addresses = [
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 0, 0, 0)),
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: addresses)
 
-    chosen = primary.find(Postgres(**server | {"host": "localhost"}))  # type: ignore[arg-type]
+    primary = find_primary(Postgres(**server | {"host": "localhost"}))  # type: ignore[arg-type]
 
-    assert parse_dsn(chosen.dsn)["hostaddr"] == "127.0.0.1"
+    assert parse_dsn(primary.dsn)["hostaddr"] == "127.0.0.1"
 
 
 def test_a_named_server_starts_without_sample_polls(tmp_path: Path, server: dict[str, object]) -> None:
@@ -65,16 +70,16 @@ def test_a_named_server_starts_without_sample_polls(tmp_path: Path, server: dict
         assert "No polls are available." in get(polls.url)
 
 
-def test_the_settings_may_come_from_libpqs_environment(tmp_path: Path, server: dict[str, object]) -> None:
+def test_settings_may_come_from_libpqs_environment_variables(tmp_path: Path, server: dict[str, object]) -> None:
     environ = {f"PG{key.upper()}": str(value) for key, value in server.items()}
 
     with serving(tmp_path, config={"postgres": {}}, environ=environ) as polls:
         assert get(polls.url)
 
 
-def test_the_password_file_in_the_home_folder_counts_too(tmp_path: Path, server: dict[str, object]) -> None:
+def test_the_password_file_in_the_home_folder_is_used(tmp_path: Path, server: dict[str, object]) -> None:
     escaped = PASSWORD.replace("\\", r"\\").replace(":", r"\:")
-    (tmp_path / ".pgpass").write_text(f"*:*:*:keeper:{escaped}\n")
+    (tmp_path / ".pgpass").write_text(f"*:*:*:operator:{escaped}\n")
     (tmp_path / ".pgpass").chmod(0o600)
     settings = {key: value for key, value in server.items() if key != "password"}
 
@@ -82,10 +87,10 @@ def test_the_password_file_in_the_home_folder_counts_too(tmp_path: Path, server:
         assert get(polls.url)
 
 
-def test_a_password_file_that_is_named_counts_too(tmp_path: Path, server: dict[str, object]) -> None:
+def test_a_configured_password_file_is_used(tmp_path: Path, server: dict[str, object]) -> None:
     escaped = PASSWORD.replace("\\", r"\\").replace(":", r"\:")
     passfile = tmp_path / "pgpass"
-    passfile.write_text(f"*:*:*:keeper:{escaped}\n")
+    passfile.write_text(f"*:*:*:operator:{escaped}\n")
     passfile.chmod(0o600)
     settings = {key: value for key, value in server.items() if key != "password"} | {"passfile": str(passfile)}
 
@@ -95,7 +100,7 @@ def test_a_password_file_that_is_named_counts_too(tmp_path: Path, server: dict[s
 
 @pytest.mark.parametrize("arguments", [["--port=0"], ["migrate"]])
 @pytest.mark.parametrize("password", ["wrong", None])
-def test_a_wrong_password_is_said_in_one_line_without_the_password(
+def test_a_wrong_password_is_reported_in_one_line_without_the_password(
     tmp_path: Path, server: dict[str, object], password: str | None, arguments: list[str]
 ) -> None:
     file = write(tmp_path, {"postgres": server | {"password": password}})

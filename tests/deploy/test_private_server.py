@@ -1,4 +1,4 @@
-"""polls with its private PostgreSQL, killed and started again."""
+"""polls with its private PostgreSQL: start, stop, kill and restart of either."""
 
 import os
 import signal
@@ -23,16 +23,19 @@ def server(folder: Path) -> PrivateServer:
 
 
 def postmasters(folder: Path) -> int:
-    """How many PostgreSQL servers work in the data folder; their children have the same folder, and a parent there."""
-    there = working_in(folder / "var/postgres")
-    parents = [parent(pid) for pid in there]
-    return sum(of is not None and of not in there for of in parents)
+    """Return the number of PostgreSQL servers on the data folder.
+
+    The working directory of their child processes is the same folder, but so is that of the children's parent.
+    """
+    processes = working_in(folder / "var/postgres")
+    parents = [parent_of(pid) for pid in processes]
+    return sum(parent is not None and parent not in processes for parent in parents)
 
 
-def parent(pid: int) -> int | None:
+def parent_of(pid: int) -> int | None:
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+    except (FileNotFoundError, ProcessLookupError):  # the process has ended
         return None
 
 
@@ -47,7 +50,7 @@ def vote(url: str, choice: int) -> None:
         assert response.status == 200
 
 
-def test_the_first_start_makes_everything_and_brings_sample_polls(tmp_path: Path) -> None:
+def test_the_first_start_creates_the_database_with_sample_polls(tmp_path: Path) -> None:
     with serving(tmp_path) as polls:
         page = get(polls.url)
 
@@ -56,12 +59,12 @@ def test_the_first_start_makes_everything_and_brings_sample_polls(tmp_path: Path
         assert "0 votes in all" in get(f"{polls.url}/poll/1/results")
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_after_the_end_no_postgresql_is_running(tmp_path: Path, how: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_postgresql_is_stopped_at_the_end(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path, config=CONFIG) as polls:
         assert postmasters(tmp_path) == 1
 
-        assert polls.end(how) == 0
+        assert polls.end(number) == 0
 
     assert postmasters(tmp_path) == 0
 
@@ -71,9 +74,9 @@ def test_ctrl_c_in_the_terminal_does_not_reach_postgresql(tmp_path: Path) -> Non
         assert os.getsid(server(tmp_path).pid or 0) != os.getsid(polls.process.pid)
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("delay", [0, 0.02, 0.1])
-def test_the_end_may_come_while_it_still_starts(tmp_path: Path, how: signal.Signals, delay: float) -> None:
+def test_a_signal_during_the_start_stops_postgresql(tmp_path: Path, number: signal.Signals, delay: float) -> None:
     file = write(tmp_path, CONFIG)
     with subprocess.Popen(
         [sys.executable, "-m", "polls", f"--config={file}", "--port=0"],
@@ -85,7 +88,7 @@ def test_the_end_may_come_while_it_still_starts(tmp_path: Path, how: signal.Sign
         assert eventually(lambda: server(tmp_path).pid)
         time.sleep(delay)
 
-        starting.send_signal(how)
+        starting.send_signal(number)
 
         try:
             _, errors = starting.communicate(timeout=20)
@@ -96,35 +99,35 @@ def test_the_end_may_come_while_it_still_starts(tmp_path: Path, how: signal.Sign
     assert postmasters(tmp_path) == 0
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_an_impatient_operator_leaves_no_postgresql_running(tmp_path: Path, how: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_repeated_signals_leave_no_postgresql_running(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path, config=CONFIG) as polls:
         while polls.process.poll() is None:
-            polls.process.send_signal(how)
+            polls.process.send_signal(number)
             time.sleep(0.01)
 
     assert postmasters(tmp_path) == 0
     assert "Traceback" not in polls.log.read_text()
 
 
-def test_nothing_is_lost_by_kill_9_and_one_postgresql_is_running_afterwards(tmp_path: Path) -> None:
+def test_votes_survive_kill_9_and_the_next_start_joins_the_server(tmp_path: Path) -> None:
     with serving(tmp_path, config=CONFIG) as polls:
         for _ in range(7):
             vote(polls.url, 1)
         polls.end(signal.SIGKILL)
-    left = server(tmp_path).pid
-    assert left is not None
+    orphan = server(tmp_path).pid
+    assert orphan is not None
 
     with serving(tmp_path, config=CONFIG) as polls:
         assert "7 votes in all" in get(f"{polls.url}/poll/1/results")
-        assert server(tmp_path).pid == left
+        assert server(tmp_path).pid == orphan
         assert postmasters(tmp_path) == 1
         polls.end()
 
     assert postmasters(tmp_path) == 0
 
 
-def test_nothing_is_lost_when_everything_is_killed(tmp_path: Path) -> None:
+def test_votes_survive_kill_9_of_all_processes(tmp_path: Path) -> None:
     with serving(tmp_path, config=CONFIG) as polls:
         for _ in range(7):
             vote(polls.url, 1)
@@ -137,7 +140,7 @@ def test_nothing_is_lost_when_everything_is_killed(tmp_path: Path) -> None:
         assert postmasters(tmp_path) == 1
 
 
-def test_it_goes_on_when_postgresql_dies(tmp_path: Path) -> None:
+def test_polls_recovers_when_postgresql_dies(tmp_path: Path) -> None:
     with serving(tmp_path, config=CONFIG) as polls:
         vote(polls.url, 1)
         before = server(tmp_path).pid
@@ -154,7 +157,7 @@ def test_it_goes_on_when_postgresql_dies(tmp_path: Path) -> None:
         assert postmasters(tmp_path) == 1
 
 
-def test_two_processes_share_it_and_the_last_one_stops_it(tmp_path: Path) -> None:
+def test_two_processes_share_a_server_and_the_last_one_stops_it(tmp_path: Path) -> None:
     with serving(tmp_path, config=CONFIG) as first, serving(tmp_path, config=CONFIG) as second:
         vote(first.url, 1)
         vote(second.url, 1)
@@ -165,11 +168,11 @@ def test_two_processes_share_it_and_the_last_one_stops_it(tmp_path: Path) -> Non
     assert postmasters(tmp_path) == 0
 
 
-def test_several_may_start_at_once_on_a_new_folder(tmp_path: Path) -> None:
+def test_concurrent_first_starts_create_one_server(tmp_path: Path) -> None:
     write(tmp_path, CONFIG)
-    with ExitStack() as started:
+    with ExitStack() as stack:
         starting = [
-            started.enter_context(
+            stack.enter_context(
                 subprocess.Popen(
                     [sys.executable, "-m", "polls", "--config=polls.yaml", "--port=0"],
                     cwd=tmp_path,
@@ -189,8 +192,8 @@ def test_several_may_start_at_once_on_a_new_folder(tmp_path: Path) -> None:
     assert postmasters(tmp_path) == 0
 
 
-def test_one_process_after_the_other_comes_and_goes_and_none_is_left_without_a_server(tmp_path: Path) -> None:
-    """Starts and stops overlap: who starts while the last one stops the server gets one all the same."""
+def test_a_process_that_starts_while_the_last_one_stops_gets_a_server(tmp_path: Path) -> None:
+    """Three processes use the server for moments, so that starts and stops overlap."""
     code = """
 import pathlib, sys, random, time
 from polls.config.settings import Postgres
@@ -202,20 +205,20 @@ for _ in range(12):
             cursor.execute("SELECT 1")
         time.sleep(random.uniform(0, 0.02))
 """
-    with ExitStack() as started:
-        churning = [
-            started.enter_context(
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
                 subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
             )
             for _ in range(3)
         ]
-        errors = [process.communicate(timeout=100)[1] for process in churning]
+        errors = [process.communicate(timeout=100)[1] for process in processes]
 
     assert errors == [""] * 3
     assert postmasters(tmp_path) == 0
 
 
-def test_a_killed_process_does_not_keep_the_last_one_from_stopping_it(tmp_path: Path) -> None:
+def test_a_killed_process_does_not_count_as_a_user(tmp_path: Path) -> None:
     with serving(tmp_path, config=CONFIG) as killed, serving(tmp_path, config=CONFIG) as last:
         killed.end(signal.SIGKILL)
         assert postmasters(tmp_path) == 1
@@ -225,14 +228,14 @@ def test_a_killed_process_does_not_keep_the_last_one_from_stopping_it(tmp_path: 
     assert postmasters(tmp_path) == 0
 
 
-def test_commands_share_it(tmp_path: Path) -> None:
+def test_commands_use_the_running_server(tmp_path: Path) -> None:
     with serving(tmp_path, config=CONFIG) as polls:
         done = command(tmp_path, "psql", "--config=polls.yaml", "--", "-tAc", "SELECT count(*) FROM question")
         assert done.stdout == "3\n"
         assert "What" in get(polls.url)
 
 
-def test_polls_that_were_removed_do_not_come_back(tmp_path: Path) -> None:
+def test_deleted_sample_polls_are_not_added_again(tmp_path: Path) -> None:
     with serving(tmp_path, config=CONFIG):
         command(tmp_path, "psql", "--config=polls.yaml", "--", "-c", "DELETE FROM question")
 

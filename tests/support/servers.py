@@ -1,4 +1,4 @@
-"""PostgreSQL servers that a test starts, and may stop, kill, freeze or starve."""
+"""PostgreSQL servers that a test starts and may stop, kill, freeze or promote."""
 
 import os
 import shutil
@@ -12,23 +12,24 @@ from typing import Protocol
 import psycopg2
 
 from polls.storage.postgres.connect import Connection
-from polls.storage.postgres.embedded import _as_ordinary_user, available_binaries
+from polls.storage.postgres.embedded import available_binaries
+from polls.storage.postgres.embedded.binaries import unprivileged_prefix
 from tests.support.processes import TIMEOUT, eventually, free_port, working_in
 
-USER = "keeper"
+USER = "operator"
 
 Choose = Callable[[Iterable[int]], int]
 
 
 def every_version() -> dict[int, Path]:
-    """{major version: folder of programs} of every PostgreSQL on this machine that polls knows how to use."""
+    """Return every supported PostgreSQL on this machine: {major version: folder of programs}."""
     debian = {int(folder.parent.name): folder for folder in Path("/usr/lib/postgresql").glob("*/bin")}
     ours = {int(version): folder for version, folder in available_binaries().items()}
     return {version: folder for version, folder in (debian | ours).items() if version >= 15}
 
 
 class Machine(Protocol):
-    """A machine with an address of its own; `inside` are words that run a program there."""
+    """A machine with an address of its own; `inside` is the command prefix that runs a program there."""
 
     @property
     def address(self) -> str: ...
@@ -37,10 +38,10 @@ class Machine(Protocol):
 
 
 class Server:
-    """A PostgreSQL on 127.0.0.1, in a folder of its own, with a database called polls.
+    """A PostgreSQL server on 127.0.0.1, in a folder of its own, with a database called polls.
 
-    `settings` are server settings; `version` is `min` or `max` of those on this machine. With a `password`, it asks
-    for it. With a `machine`, it runs there, and a `standby_of` another one begins with what that has, and follows it.
+    `settings` are server settings; `version` is `min` or `max` of those on this machine; a `password` is required of
+    clients. The server runs on `machine`, if given; it starts as a copy and a standby of `standby_of`, if given.
     """
 
     def __init__(
@@ -58,40 +59,40 @@ class Server:
         self.log = folder / "postgresql.log"
         self.settings = dict(settings or {})
         versions = every_version()
-        self._binaries = versions[version(versions)]
+        self.binaries = versions[version(versions)]  # folder of PostgreSQL's programs
         self._password = password
         self._machine = machine
         self._is_standby = standby_of is not None
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         if standby_of:
-            self._copy(standby_of)
+            self._copy_primary(standby_of)
         else:
-            self._make()
+            self._initialize()
 
-    def _make(self) -> None:
-        words = ["--auth=trust"]
+    def _initialize(self) -> None:
+        authentication = ["--auth=trust"]
         if self._password is not None:
             (self.folder / "password").write_text(self._password)
-            words = ["--auth=scram-sha-256", f"--pwfile={self.folder / 'password'}"]
+            authentication = ["--auth=scram-sha-256", f"--pwfile={self.folder / 'password'}"]
         subprocess.run(
             [
-                *(*_as_ordinary_user(), self._binaries / "initdb", f"--pgdata={self.data}", f"--username={USER}"),
-                *("--encoding=UTF8", "--locale=C", "--no-sync", *words),
+                *(*unprivileged_prefix(), self.binaries / "initdb", f"--pgdata={self.data}", f"--username={USER}"),
+                *("--encoding=UTF8", "--locale=C", "--no-sync", *authentication),
             ],
             check=True,
             capture_output=True,
         )
         if self._machine:
-            with (self.data / "pg_hba.conf").open("a") as doors:
-                doors.write("host all all samenet trust\nhost replication all samenet trust\n")
+            with (self.data / "pg_hba.conf").open("a") as pg_hba:
+                pg_hba.write("host all all samenet trust\nhost replication all samenet trust\n")
 
-    def _copy(self, primary: "Server") -> None:
-        where = f"host={primary.address['host']} port={primary.address['port']} user={USER} connect_timeout=2"
+    def _copy_primary(self, primary: "Server") -> None:
+        connection = f"host={primary.address['host']} port={primary.address['port']} user={USER} connect_timeout=2"
         subprocess.run(
             [
-                *(*self._inside, *_as_ordinary_user(), self._binaries / "pg_basebackup", f"--pgdata={self.data}"),
-                *("--checkpoint=fast", "--no-sync", "--write-recovery-conf", f"--dbname={where}"),
+                *(*self._inside, *unprivileged_prefix(), self.binaries / "pg_basebackup", f"--pgdata={self.data}"),
+                *("--checkpoint=fast", "--no-sync", "--write-recovery-conf", f"--dbname={connection}"),
             ],
             check=True,
             capture_output=True,
@@ -103,7 +104,7 @@ class Server:
 
     @property
     def address(self) -> dict[str, object]:
-        """The settings for polls that lead here."""
+        """The settings with which polls connects to this server."""
         password = {} if self._password is None else {"password": self._password}
         host = self._machine.address if self._machine else "127.0.0.1"
         return {"host": host, "port": self._port, "user": USER, **password}
@@ -113,46 +114,46 @@ class Server:
         return working_in(self.data)
 
     def start(self) -> None:
-        """Start, or start again, and return when it answers."""
+        """Start, or start again, and return when the server accepts connections."""
         settings = {
             "listen_addresses": str(self.address["host"]),
             "port": str(self._port),
             "unix_socket_directories": str(self.folder),
             **self.settings,
         }
-        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._inside, *_as_ordinary_user(), self._binaries / "postgres", "-D", self.data, *words],
+                [*self._inside, *unprivileged_prefix(), self.binaries / "postgres", "-D", self.data, *options],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        assert eventually(self._answers), self.log.read_text()
+        assert eventually(self._accepts_connections), self.log.read_text()
 
     def stop(self) -> None:
-        """Stop it in order, without waiting for its clients."""
+        """Shut down in order, without waiting for clients."""
         self._end(signal.SIGINT)
 
     def kill(self) -> None:
-        """Kill -9 all its processes at once."""
+        """Send SIGKILL to all processes."""
         for pid in self.processes:
             _send(pid, signal.SIGKILL)
         self._end(signal.SIGKILL)
 
     def promote(self) -> None:
-        """Make a standby the primary, and return when it is."""
+        """Promote a standby, and return when it is the primary."""
         assert self.execute("SELECT pg_promote()") == [(True,)]
         self._is_standby = False
 
     def wait_for_standby(self) -> None:
-        """Acknowledge from now on what a standby has, too, and nothing else."""
+        """Make commits wait for a synchronous standby from now on, and return when one is connected."""
         self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
         self.execute("SELECT pg_reload_conf()")
         assert eventually(lambda: self.execute("SELECT sync_state FROM pg_stat_replication") == [("sync",)])
 
     def stop_following(self) -> None:
-        """Let a standby hear no more of its primary, which doesn't hear of it."""
+        """Disconnect a standby from its primary without restarting either."""
         self.execute("ALTER SYSTEM SET primary_conninfo = ''")
         self.execute("SELECT pg_reload_conf()")
         assert eventually(lambda: self.execute("SELECT pid FROM pg_stat_wal_receiver") == [])
@@ -171,9 +172,9 @@ class Server:
 
     @contextmanager
     def connect(self, database: str = "polls") -> Iterator[Connection]:
-        """A connection in which everything is committed at once, wherever its machine is."""
-        here = self.address | {"host": str(self.folder)}
-        connection = psycopg2.connect(dbname=database, connect_timeout=5, **here)
+        """Open a connection in autocommit mode, through the socket: it works from any machine."""
+        address = self.address | {"host": str(self.folder)}
+        connection = psycopg2.connect(dbname=database, connect_timeout=5, **address)
         connection.autocommit = True
         try:
             yield connection
@@ -185,7 +186,7 @@ class Server:
             cursor.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
-    def _answers(self) -> bool:
+    def _accepts_connections(self) -> bool:
         assert self.runs, self.log.read_text()
         try:
             with self.connect("postgres") as connection, connection.cursor() as cursor:
@@ -196,10 +197,10 @@ class Server:
             return False
         return True
 
-    def _end(self, how: signal.Signals) -> None:
+    def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
             if self.runs:
-                self._process.send_signal(how)
+                self._process.send_signal(number)
             self._process.wait(TIMEOUT)
             self._process = None
         assert eventually(lambda: not self.processes)
@@ -215,7 +216,7 @@ def running(
     machine: Machine | None = None,
     standby_of: Server | None = None,
 ) -> Iterator[Server]:
-    """A server that runs until the end, and leaves nothing behind."""
+    """Run a server until the end, and remove its data."""
     server = Server(folder, settings, version=version, password=password, machine=machine, standby_of=standby_of)
     try:
         server.start()
@@ -225,8 +226,8 @@ def running(
         shutil.rmtree(server.data)
 
 
-def _send(pid: int, what: signal.Signals) -> None:
+def _send(pid: int, number: signal.Signals) -> None:
     try:
-        os.kill(pid, what)
+        os.kill(pid, number)
     except ProcessLookupError:
         return

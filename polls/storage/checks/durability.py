@@ -1,17 +1,56 @@
-"""Server settings that endanger acknowledged votes."""
+"""Checks that committed votes survive a crash and the loss of a disk: server settings, synchronous standbys."""
 
+from polls.config.settings import Postgres
+from polls.storage.checks.findings import Results, fault, note, ok
+from polls.storage.checks.query import query
 from polls.storage.postgres.connect import Connection
 
-# Settings of the server without which a vote that was acknowledged can be lost, and how they must not be.
-_WEAK = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+_UNSAFE_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+_STANDBYS = """
+    SELECT
+        current_setting('synchronous_standby_names'),
+        current_setting('synchronous_commit'),
+        count(*),
+        count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')),
+        count(*) FILTER (WHERE sync_state IS NULL)
+    FROM pg_stat_replication
+"""
 
 
 def weak_settings(connection: Connection) -> list[str]:
-    """What endangers acknowledged votes in this database, each in a sentence for operators."""
-    with connection, connection.cursor() as cursor:
-        cursor.execute("SELECT name, setting FROM pg_settings WHERE name = ANY (%s) ORDER BY name", (list(_WEAK),))
-        return [
-            f"{name} is {setting} in PostgreSQL: votes that were counted can be lost when it crashes. Set it to on"
-            for name, setting in cursor.fetchall()
-            if setting == _WEAK[name]
-        ]
+    """Return a sentence for operators on each server setting with which a crash can lose committed votes."""
+    rows = query(
+        connection, "SELECT name, setting FROM pg_settings WHERE name = ANY (%s) ORDER BY name", list(_UNSAFE_SETTINGS)
+    )
+    return [
+        f"{name} is {setting} in PostgreSQL: a crash can lose counted votes. Set it to on"
+        for name, setting in rows
+        if setting == _UNSAFE_SETTINGS[name]
+    ]
+
+
+def check_settings(connection: Connection, _: Postgres) -> Results:
+    """Check the server settings with which committed votes survive a crash."""
+    weak = weak_settings(connection)
+    yield from map(fault, weak)
+    if not weak:
+        yield ok("with fsync, full_page_writes and synchronous_commit on, counted votes survive a crash")
+
+
+def check_standbys(connection: Connection, _: Postgres) -> Results:
+    """Check that commits wait for a synchronous standby, and that one is connected."""
+    ((names, commit, connected, synchronous, hidden),) = query(connection, _STANDBYS)
+    if not names:
+        yield note("synchronous_standby_names is empty: if the database's disk is lost, so are its votes")
+    elif commit in {"off", "local"}:
+        yield fault(f"votes don't wait for {names}, since synchronous_commit is {commit}. Set it to on")
+    elif hidden and not synchronous:
+        yield note(f"{connected} connected; GRANT pg_monitor to this role to show whether {names} is among them")
+    elif not synchronous:
+        yield fault(
+            f"votes wait for {names}, and none of these is connected, so no vote is counted.",
+            "Start one, or change synchronous_standby_names",
+        )
+    else:
+        yield ok(f"votes wait for {names}; {synchronous} synchronous, {connected} connected")

@@ -1,4 +1,4 @@
-"""Is the database writable, and its schema current: for /readyz."""
+"""Readiness of the database for /readyz: writable, and its schema current."""
 
 from typing import NamedTuple
 
@@ -9,14 +9,14 @@ from polls.storage.postgres.pool import Database, acquired
 
 
 class Fitness(NamedTuple):
-    """Whether a database takes votes (a standby doesn't), and has all that this version of polls needs."""
+    """A database's state: writable (a standby isn't), and current with every migration that this version needs."""
 
     is_writable: bool
     is_current: bool
 
 
-async def fitness(database: Database, migrations_needed: frozenset[tuple[str, str]]) -> Fitness:
-    """How fit the database is, where those migrations (name, hash) are needed. Raises PollsUnavailable."""
+async def fitness(database: Database, required: frozenset[tuple[str, str]]) -> Fitness:
+    """Return the database's state; `required` are migrations, as in `needed`. Raises PollsUnavailable."""
     async with acquired(database) as connection:
         is_writable = str(await connection.scalar("SHOW transaction_read_only")) == "off"
         if not is_writable:
@@ -25,9 +25,9 @@ async def fitness(database: Database, migrations_needed: frozenset[tuple[str, st
             applied = await (await connection.execute("SELECT name, hash FROM migration")).fetchall()
         except psycopg2.errors.UndefinedTable:
             applied = []
-    return Fitness(is_writable, migrations_needed <= {(row.name, row.hash) for row in applied})
+    return Fitness(is_writable, required <= {(row.name, row.hash) for row in applied})
 
 
 def needed() -> frozenset[tuple[str, str]]:
-    """The migrations of this version, by name and hash. Those of newer ones are made so that it goes on."""
+    """Return the migrations of this version: {(name, hash)}. Newer ones keep the schema usable for it."""
     return frozenset((migration.name, migration.hash) for migration in migrations.migrations())

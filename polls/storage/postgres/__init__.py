@@ -1,1 +1,1 @@
-"""TODO."""
+"""Connecting to PostgreSQL: pool, primary, private server, migrations and backups."""

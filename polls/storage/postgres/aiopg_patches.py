@@ -1,30 +1,39 @@
-"""Patches of aiopg, each with its reason."""
+"""Patches of aiopg 1.4.0, each with its reason."""
 
 import os
 from collections.abc import Sequence
 
 import aiopg
 import aiopg.connection
-import aiopg.sa
 
 
-class _OpenFiles:
-    """Stands for the module `select` in aiopg, which asks it whether a connection that has failed is still open.
+def apply() -> None:
+    """Install the patches in aiopg; applying them again changes nothing."""
+    aiopg.connection.select = _DescriptorCheck  # type: ignore[attr-defined, assignment]
+    aiopg.connection.Connection = _SafelyClosedConnection  # type: ignore[misc]
 
-    The real select() knows no file number past 1,023, and raises. With that many watchers, a connection that was lost
-    would be watched for ever, until a visitor's gets its number.
+
+class _DescriptorCheck:
+    """A replacement for the module `select` in aiopg/connection.py.
+
+    `Connection._ready` calls select.select() to test whether the descriptor of a failed connection is still open.
+    select() raises ValueError for descriptors over 1,023, which a process with many WebSockets has; the descriptor then
+    stays registered in the event loop and is later reused for a visitor's connection.
+    https://github.com/aio-libs/aiopg/pull/668 (open)
     """
 
     @staticmethod
-    def select(files: Sequence[int], *_: object) -> None:
-        """Raise OSError where the first of `files` is closed."""
-        os.fstat(files[0])
+    def select(descriptors: Sequence[int], *_: object) -> None:
+        """Raise OSError if the first of `descriptors` is closed."""
+        os.fstat(descriptors[0])
 
 
-class _ClosedOnce(aiopg.Connection):
-    """A connection that forgets its file's number with its file.
+class _SafelyClosedConnection(aiopg.Connection):
+    """A connection that unregisters its descriptor from the event loop only once.
 
-    Closed a second time, aiopg's own would have the loop look no more after that number, whoever has it by then.
+    `Connection._close` in aiopg/connection.py does it at each call: a second call would unregister another connection
+    that has got the same descriptor meanwhile. https://github.com/aio-libs/aiopg/issues/138 was the same fault after a
+    failed connection, where alone it has been fixed.
     """
 
     def _close(self) -> None:

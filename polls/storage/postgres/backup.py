@@ -1,4 +1,4 @@
-"""Backups: everything in the database but who is signed in, written by pg_dump to a file, and read by pg_restore."""
+"""Backups of the database, without sessions: written by pg_dump, restored by pg_restore."""
 
 import os
 import re
@@ -13,16 +13,17 @@ from typing import IO
 from psycopg2.extensions import make_dsn
 
 from polls.config.settings import Postgres
-from polls.storage.postgres import embedded, migrations
+from polls.storage.postgres import migrations
 from polls.storage.postgres.connect import Connection, libpq_environment
+from polls.storage.postgres.embedded import available_binaries, program
 from polls.storage.postgres.primary import database_name
 from polls.storage.tables import session
 
-_DEBIAN = Path("/usr/lib/postgresql")  # here Debian keeps the programs of several versions side by side
-_PATIENCE = "60s"  # for whoever holds a table, such as a migration
+DEBIAN_BINARIES = Path("/usr/lib/postgresql")  # Debian's folder of all installed major versions
+_LOCK_TIMEOUT = "60s"  # for tables that another transaction, such as a migration, has locked
 
-# What belongs to the operator of the server and not to polls. It may take a superuser to make it anew; we are none.
-_OURS_ALONE = (
+# Objects of the server's operator. Restoring them may take a superuser, which polls' role isn't.
+_NOTHING_OF_THE_OPERATOR = (
     "--no-owner",
     "--no-privileges",
     "--no-comments",
@@ -32,32 +33,31 @@ _OURS_ALONE = (
     "--no-tablespaces",
 )
 
-# Extensions are the operator's, too, but for the one that every database has. Sessions that have ended since would be
-# there again with what is restored, so none is kept.
-_EVERYTHING = (
+# Extensions are the operator's, too, except plpgsql, which every database has. Sessions are left out: a restore would
+# revive those that have ended since.
+_DUMP_OPTIONS = (
     "--format=custom",
-    f"--lock-wait-timeout={_PATIENCE}",
+    f"--lock-wait-timeout={_LOCK_TIMEOUT}",
     "--extension=plpgsql",
     f"--exclude-table-data={session.name}",
-    *_OURS_ALONE,
+    *_NOTHING_OF_THE_OPERATOR,
 )
 
-# Whether there is anything that somebody has made, but for what belongs to an extension.
-_OBJECTS = """
+# Whether the database has relations or functions other than the system's and those of extensions.
+_HAS_OBJECTS = """
     SELECT EXISTS (
         SELECT
         FROM (
             SELECT 'pg_class'::regclass AS catalog, oid, relnamespace AS schema FROM pg_class
             UNION ALL
             SELECT 'pg_proc'::regclass, oid, pronamespace FROM pg_proc
-        ) AS thing
-        JOIN pg_namespace ON pg_namespace.oid = thing.schema
+        ) AS object
+        JOIN pg_namespace ON pg_namespace.oid = object.schema
         WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND NOT EXISTS (
-            SELECT FROM pg_depend WHERE classid = thing.catalog AND objid = thing.oid AND deptype = 'e'
+            SELECT FROM pg_depend WHERE classid = object.catalog AND objid = object.oid AND deptype = 'e'
         )
     )
 """
-
 
 _END_SESSIONS = """
     DO $$ BEGIN
@@ -69,29 +69,29 @@ _END_SESSIONS = """
 
 
 class BackupFailed(Exception):
-    """Nothing was written, or nothing was restored; the message tells why, and what to do, in one line."""
+    """A backup or a restore has failed; the message says why and what to do, in one line."""
 
 
 class _ProgramFailed(Exception):
-    """One of PostgreSQL's programs failed; the message is what it says about it, in one line."""
+    """One of PostgreSQL's programs has failed; the message is its error output, in one line."""
 
 
 def back_up(file: Path, postgres: Postgres, connection: Connection, *, replace: bool = False) -> int:
-    """Write what is in the database, as it is at one moment, to `file`, and return how many bytes that is.
+    """Write a consistent snapshot of the database to `file`, and return its size in bytes.
 
-    Voting goes on meanwhile. `file` is there when it is whole, and its owner alone may read it. Raises BackupFailed,
-    also where there is such a file already and it isn't to be replaced.
+    Voting is not blocked. `file` appears when it is complete, and only its owner can read it. Raises BackupFailed, also
+    if `file` exists and `replace` is False.
     """
     try:
         if file.exists() and not (replace and file.is_file()):
-            advice = "name another file, or say --force to replace it" if file.is_file() else "name another file"
-            raise BackupFailed(f"{file} is there already; {advice}")
-        _expect_polls(postgres, connection)
-        program = _program("pg_dump", postgres, connection)
-        with _whole_or_not_there(file) as half_written:
-            # By its name: what pg_dump writes to a standard output that is a file ends in a second list of contents,
-            # so that nobody would notice where it was cut off.
-            _run([program, *_EVERYTHING, f"--file={half_written}"], postgres)
+            advice = "name another file, or add --force to replace it" if file.is_file() else "name another file"
+            raise BackupFailed(f"{file} exists; {advice}")
+        _check_has_polls(postgres, connection)
+        pg_dump = find_program("pg_dump", postgres, connection)
+        with _written_atomically(file) as temporary:
+            # By name: to a standard output that is a file, pg_dump writes a second table of contents at the end, by
+            # which a truncated file would pass for a complete one.
+            _run([pg_dump, *_DUMP_OPTIONS, f"--file={temporary}"], postgres)
         return file.stat().st_size
     except _ProgramFailed as error:
         raise BackupFailed(f"{file} was not written. {error}") from error
@@ -100,10 +100,10 @@ def back_up(file: Path, postgres: Postgres, connection: Connection, *, replace: 
 
 
 def stream(target: IO[bytes], postgres: Postgres, connection: Connection) -> None:
-    """Write what is in the database to an open file. Raises BackupFailed."""
-    _expect_polls(postgres, connection)
-    words = [_program("pg_dump", postgres, connection), *_EVERYTHING]
-    with subprocess.Popen(words, env=os.environ | libpq_environment(postgres), stdout=subprocess.PIPE) as pg_dump:
+    """Write a backup to an open file. Raises BackupFailed."""
+    _check_has_polls(postgres, connection)
+    command = [find_program("pg_dump", postgres, connection), *_DUMP_OPTIONS]
+    with subprocess.Popen(command, env=os.environ | libpq_environment(postgres), stdout=subprocess.PIPE) as pg_dump:
         assert pg_dump.stdout is not None  # noqa: S101
         try:
             shutil.copyfileobj(pg_dump.stdout, target)
@@ -114,50 +114,77 @@ def stream(target: IO[bytes], postgres: Postgres, connection: Connection) -> Non
                 raise BackupFailed(f"can't write: {error.strerror or error}") from error
             raise
     if pg_dump.returncode != 0:
-        raise BackupFailed("what was written is no whole backup: pg_dump failed")
+        raise BackupFailed("the backup is incomplete: pg_dump failed")
 
 
 def restore_from(file: Path, postgres: Postgres, connection: Connection, *, called: str = "") -> None:
-    """Fill an empty database with what is in `file`: with all of it, or with nothing. Raises BackupFailed.
+    """Restore `file` into an empty database, completely or not at all. Raises BackupFailed.
 
-    A schema that is older than ours stays as it is; a newer one is refused. What is said of the file calls it `called`.
+    An older schema is not migrated; a newer one is refused. `called` is the file's name in messages.
     """
-    program = _program("pg_restore", postgres, connection)
+    pg_restore = find_program("pg_restore", postgres, connection)
     name = database_name(postgres)
-    # Whoever begins to serve meanwhile would make tables of their own.
-    with migrations.alone(connection):
+    # A process that starts to serve meanwhile would create tables.
+    with migrations.migration_lock(connection):
         if _has_objects(connection):
             raise BackupFailed(
-                f"the database {name} is not empty, and stays as it is. Restore into a new one: "
-                "write another name below postgres: as database"
-                + (" (polls makes it)" if postgres.embedded else f", and make it: createdb {name}_restored")
+                f"the database {name} is not empty and was not changed. Restore into a new one: "
+                "set postgres.database to another name"
+                + (" (polls creates it)" if postgres.embedded else f", and create it: createdb {name}_restored")
             )
-        _check(file, called or str(file), program, postgres)
-        words = ["--single-transaction", "--exit-on-error", f"--dbname={make_dsn(dbname=name)}", *_OURS_ALONE]
+        _check_backup(file, called or str(file), pg_restore, postgres)
+        target = f"--dbname={make_dsn(dbname=name)}"
+        options = ["--single-transaction", "--exit-on-error", target, *_NOTHING_OF_THE_OPERATOR]
         try:
-            _run([program, *words, str(file)], postgres)
+            _run([pg_restore, *options, str(file)], postgres)
         except _ProgramFailed as error:
             raise BackupFailed(
-                f"nothing was restored of {called or file}; the database {name} is empty as before. {error}"
+                f"nothing was restored from {called or file}; the database {name} is still empty. {error}"
             ) from error
     with connection, connection.cursor() as cursor:
-        # Backups of older versions bring along who was signed in then, and sessions that have ended since.
+        # Backups of older versions contain sessions, some of which have ended since.
         cursor.execute(_END_SESSIONS)
-        # Rows were copied before there were triggers, so nobody has heard of them; nor does the planner know any.
+        # The rows were copied before the triggers existed: no process was notified. Nor are there statistics.
         cursor.execute("NOTIFY polls, '{}'")
         cursor.execute("ANALYZE")
 
 
+def find_program(name: str, postgres: Postgres, connection: Connection) -> str:
+    """Return the path of PostgreSQL's program `name` in the server's major version. Raises BackupFailed.
+
+    pg_dump and pg_restore of another major version may not read what this one writes, nor the reverse.
+    """
+    version = connection.server_version // 10_000
+    if postgres.embedded:
+        return str(program(name, postgres))
+    if (on_debian := DEBIAN_BINARIES / str(version) / "bin" / name).exists():
+        return str(on_debian)
+    if (on_path := shutil.which(name)) and _major_version(on_path) == version:
+        return on_path
+    if bundled := available_binaries().get(str(version)):
+        return str(bundled / name)
+    raise BackupFailed(
+        f"the server is PostgreSQL {version}, and no {name} of that version is installed here. "
+        f"Install it (on Debian: postgresql-client-{version})"
+    )
+
+
+def _major_version(path: str) -> int | None:
+    output = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"\d+", output)
+    return int(version[0]) if version else None
+
+
 @contextmanager
-def _whole_or_not_there(file: Path) -> Iterator[Path]:
-    """A file beside `file`, for its owner alone, which becomes `file` when it is complete and on the disk."""
-    number, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+def _written_atomically(file: Path) -> Iterator[Path]:
+    """Yield a temporary file in the same folder, which is synced to disk and renamed to `file` at the end."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
         yield Path(name)
-        os.fsync(number)
+        os.fsync(descriptor)
         Path(name).replace(file)
     finally:
-        os.close(number)
+        os.close(descriptor)
         with suppress(FileNotFoundError):
             Path(name).unlink()
     folder = os.open(file.parent, os.O_RDONLY)
@@ -167,80 +194,57 @@ def _whole_or_not_there(file: Path) -> Iterator[Path]:
         os.close(folder)
 
 
-def _expect_polls(postgres: Postgres, connection: Connection) -> None:
-    if lost := migrations.missing_tables(connection):
-        raise BackupFailed(lost)
+def _check_has_polls(postgres: Postgres, connection: Connection) -> None:
+    if problem := migrations.missing_tables(connection):
+        raise BackupFailed(problem)
     if not migrations.applied(connection):
         raise BackupFailed(f"there is nothing to back up: the database {database_name(postgres)} has no polls in it")
 
 
 def _has_objects(connection: Connection) -> bool:
     with connection, connection.cursor() as cursor:
-        cursor.execute(_OBJECTS)
+        cursor.execute(_HAS_OBJECTS)
         return cursor.fetchone() == (True,)
 
 
-def _check(file: Path, called: str, program: str, postgres: Postgres) -> None:
-    """See whether `file` is a backup that this version of polls can serve. Raises BackupFailed where it isn't."""
+def _check_backup(file: Path, called: str, pg_restore: str, postgres: Postgres) -> None:
+    """Raise BackupFailed if `file` is no backup, or one that this version of polls can't serve."""
     try:
         if file.is_fifo():
-            raise BackupFailed(f"{called} can be read only once; lead it to standard input: polls restore - < {called}")
+            raise BackupFailed(f"{called} can be read only once; use standard input: polls restore - < {called}")
         with file.open("rb"):
             pass
     except OSError as error:
         raise BackupFailed(f"can't read {called}: {error.strerror or error}") from error
     try:
-        copy = _run([program, "--data-only", "--table=migration", "--file=-", str(file)], postgres)
+        sql = _run([pg_restore, "--data-only", "--table=migration", "--file=-", str(file)], postgres)
     except _ProgramFailed as error:
         if "unsupported version" in str(error):
-            problem = "was written by a newer PostgreSQL than the server's; use one as new"
+            problem = "was written by a newer PostgreSQL than the server's; restore it into a server of that version"
         elif re.search("valid (tar )?archive|too short", str(error)):
             problem = "is no backup of polls"
         else:
-            problem = f"is damaged, or was cut off; use another backup. {error}"
+            problem = f"is damaged or incomplete; use another backup. {error}"
         raise BackupFailed(f"{called} {problem}") from error
-    rows = re.search(r"^COPY \S*migration \(name, hash, [^\n]*\n(.*?)^\\\.$", copy, re.DOTALL | re.MULTILINE)
+    rows = re.search(r"^COPY \S*migration \(name, hash, [^\n]*\n(.*?)^\\\.$", sql, re.DOTALL | re.MULTILINE)
     if rows is None:
         raise BackupFailed(f"{called} is no backup of polls")
-    brought = {name: hash_ for name, hash_, *_ in (row.split("\t") for row in rows[1].splitlines())}
-    known = {migration.name: migration.hash for migration in migrations.migrations()}
-    if newer := sorted(brought.keys() - known.keys()):
+    applied = {name: hash_ for name, hash_, *_ in (row.split("\t") for row in rows[1].splitlines())}
+    ours = {migration.name: migration.hash for migration in migrations.migrations()}
+    if newer := sorted(applied.keys() - ours.keys()):
+        raise BackupFailed(f"{called} was written by a newer polls, with {', '.join(newer)}; restore it with that one")
+    if differing := sorted(name for name, hash_ in applied.items() if hash_ != ours[name]):
         raise BackupFailed(
-            f"{called} was written by a newer polls, which knows {', '.join(newer)}; restore it with that"
+            f"{called} was written by a polls with another sql/{differing[0]}.sql; restore it with that one"
         )
-    if differing := sorted(name for name, hash_ in brought.items() if hash_ != known[name]):
-        raise BackupFailed(f"{called} was written by a polls with another sql/{differing[0]}.sql; restore it with that")
 
 
-def _program(name: str, postgres: Postgres, connection: Connection) -> str:
-    """`name` of the server's own major version: no other can be relied on to write what that reads, and to read it."""
-    wanted = connection.server_version // 10_000
-    if postgres.embedded:
-        return str(embedded.program(name, postgres))
-    if (on_debian := _DEBIAN / str(wanted) / "bin" / name).exists():
-        return str(on_debian)
-    if (on_path := shutil.which(name)) and _major_version(on_path) == wanted:
-        return on_path
-    if ours := embedded.available_binaries().get(str(wanted)):
-        return str(ours / name)
-    raise BackupFailed(
-        f"the server is PostgreSQL {wanted}, and here is no {name} of that version. "
-        f"Install it (on Debian: postgresql-client-{wanted})"
-    )
-
-
-def _run(words: list[str], postgres: Postgres) -> str:
-    """What one of PostgreSQL's programs prints. Raises _ProgramFailed."""
-    environ = os.environ | libpq_environment(postgres) | {"LC_ALL": "C"}  # what it says is read here, too
-    done = subprocess.run(words, env=environ, capture_output=True, check=False)
+def _run(command: list[str], postgres: Postgres) -> str:
+    """Run one of PostgreSQL's programs and return its output. Raises _ProgramFailed."""
+    environ = os.environ | libpq_environment(postgres) | {"LC_ALL": "C"}  # English: the errors are parsed
+    done = subprocess.run(command, env=environ, capture_output=True, check=False)
     if done.returncode != 0:
-        program = Path(words[0]).name
-        complaint = " ".join(done.stderr.decode(errors="replace").split()) or f"status {done.returncode}"
-        raise _ProgramFailed(f"{program} says: {complaint.removeprefix(f'{program}: error: ')}")
+        name = Path(command[0]).name
+        error = " ".join(done.stderr.decode(errors="replace").split()) or f"status {done.returncode}"
+        raise _ProgramFailed(f"{name} says: {error.removeprefix(f'{name}: error: ')}")
     return done.stdout.decode(errors="replace")
-
-
-def _major_version(program: str) -> int | None:
-    says = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
-    version = re.search(r"\d+", says)
-    return int(version[0]) if version else None

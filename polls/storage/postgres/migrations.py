@@ -1,4 +1,4 @@
-"""Schema changes: the numbered files in sql/, applied in order, once each, whoever else tries at the same time."""
+"""Schema migrations: the numbered files in sql/, applied once each, in order, under a lock."""
 
 import hashlib
 import logging
@@ -17,13 +17,13 @@ from polls.storage.tables import metadata
 
 logger = logging.getLogger(__name__)
 
-_LOCK = 0x706F6C6C73  # any number that is ours: "polls" in ASCII
-_ASK_AGAIN = 0.1  # seconds until a lock that somebody holds is asked for again
+LOCK_KEY = 0x706F6C6C73  # of the advisory lock: "polls" in ASCII
+_RETRY_INTERVAL = 0.1  # seconds between two attempts to get the lock
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file of sql/: what it is called, what it does, and a hash by which a later edit is noticed."""
+    """A file of sql/; its hash reveals later edits."""
 
     name: str
     sql: str
@@ -35,56 +35,54 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What the database remembers of a migration; `at` is an aware datetime."""
+    """A row of the table migration; `at` is an aware datetime."""
 
     hash: str
     at: datetime
 
 
-def prepare(postgres: Postgres, connection: Connection, given_up: threading.Event | None = None) -> None:
-    """Make the database fit for serving.
+def prepare(postgres: Postgres, connection: Connection, cancelled: threading.Event | None = None) -> None:
+    """Bring the schema up to date, or check that it is, before serving; `cancelled` ends the wait for the lock.
 
-    Raises UnusableDatabase, also where the schema is behind and the configuration leaves `migrate` to the operator, and
-    where tables are missing. One that a newer version has taken further is fit: while versions change, processes of the
-    older one may have to start.
+    Raises UnusableDatabase, also if migrations are pending and `postgres.migrate` is off, and if tables are missing.
+    A schema that a newer version has migrated further is accepted: during an upgrade, processes of the older version
+    may have to start.
     """
-    if lost := missing_tables(connection):
-        raise UnusableDatabase(lost)
+    if problem := missing_tables(connection):
+        raise UnusableDatabase(problem)
     if postgres.migrate:
-        migrate(postgres, connection, given_up)
-    elif behind := pending(connection):
-        names = ", ".join(migration.name for migration in behind)
-        raise UnusableDatabase(
-            f"the database lacks {names}. Apply what is missing with `python -m polls migrate` and the same --config"
-        )
+        migrate(postgres, connection, cancelled)
+    elif missing := pending(connection):
+        names = ", ".join(migration.name for migration in missing)
+        raise UnusableDatabase(f"the database lacks {names}. Run `python -m polls migrate` with the same --config")
     if later := newer(connection):
         logger.warning("a newer version of polls has applied %s to the database; going on", ", ".join(later))
 
 
-def migrate(postgres: Postgres, connection: Connection, given_up: threading.Event | None = None) -> list[str]:
-    """Apply what is pending, each migration in a transaction of its own, and return their names.
+def migrate(postgres: Postgres, connection: Connection, cancelled: threading.Event | None = None) -> list[str]:
+    """Apply the pending migrations, each in a transaction of its own, and return their names.
 
-    Waits while another process migrates the same database, until `given_up` is set. A new private database gets the
-    sample polls too, together with its schema. Raises UnusableDatabase.
+    Waits while another process migrates the same database, until `cancelled` is set. A new private database gets the
+    sample polls in the transaction of its last migration. Raises UnusableDatabase.
     """
-    with alone(connection, given_up):
-        todo = pending(connection)
-        is_new = todo == migrations()
-        for migration in todo:
+    with migration_lock(connection, cancelled):
+        missing = pending(connection)
+        is_new = missing == migrations()
+        for migration in missing:
             with connection, connection.cursor() as cursor:
                 _apply(migration, cursor)
-                if postgres.embedded and is_new and migration == todo[-1]:
+                if postgres.embedded and is_new and migration == missing[-1]:
                     cursor.execute(_sample())
-    return [migration.name for migration in todo]
+    return [migration.name for migration in missing]
 
 
 def migrations() -> list[Migration]:
-    """All that this version of polls knows, in order."""
+    """Return the migrations of this version of polls, in order."""
     return [Migration(file.stem, file.read_text("utf-8")) for file in sorted(paths.SQL.glob("[0-9]*.sql"))]
 
 
 def applied(connection: Connection) -> dict[str, Applied]:
-    """What this database has had applied: {name of the migration: Applied}."""
+    """Return the migrations that the database records as applied: {name: Applied}."""
     with connection, connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('migration') IS NOT NULL")
         if cursor.fetchone() != (True,):
@@ -94,69 +92,69 @@ def applied(connection: Connection) -> dict[str, Applied]:
 
 
 def pending(connection: Connection) -> list[Migration]:
-    """What `migrate` would apply now. Raises UnusableDatabase when an applied migration was edited since.
-
-    Migrations that only the database knows are a newer version's: those are made so that this version goes on.
-    """
+    """Return the migrations that `migrate` would apply. Raises UnusableDatabase if an applied one was edited since."""
     done = applied(connection)
     for migration in migrations():
         if migration.name in done and migration.hash != done[migration.name].hash:
             raise UnusableDatabase(
                 f"sql/{migration.name}.sql was edited after it had been applied to this database. "
-                "Put it back as it was, and write the change as a new migration."
+                "Restore the file, and write the change as a new migration."
             )
     return [migration for migration in migrations() if migration.name not in done]
 
 
 def newer(connection: Connection) -> list[str]:
-    """What a newer version of polls has applied."""
+    """Return the names of applied migrations of a newer version of polls.
+
+    Newer migrations keep the schema usable for this version.
+    """
     return sorted(applied(connection).keys() - {migration.name for migration in migrations()})
 
 
 def missing_tables(connection: Connection) -> str | None:
-    """Which of our tables were dropped, and what to do, in words; None where everything is there, or will be."""
+    """Return which of our tables were dropped and what to do, for operators; None if none is missing."""
     done = applied(connection).keys()
     ours = {migration.name for migration in migrations()}
     with connection, connection.cursor() as cursor:
         tables = [*metadata.tables, "migration"]
         cursor.execute("SELECT name FROM unnest(%s) AS ours (name) WHERE to_regclass(name) IS NULL", (tables,))
-        gone = [name for (name,) in cursor.fetchall()]
-    # Before all of ours are applied, some are not there yet; and a newer version may have put others in their place.
-    if gone == ["migration"] or (gone and done == ours):
+        missing = [name for (name,) in cursor.fetchall()]
+    # While migrations are pending, their tables don't exist yet; and a newer version may have replaced tables.
+    if missing == ["migration"] or (missing and done == ours):
         return (
-            f"somebody has dropped what polls had made in this database: {', '.join(gone)}. "
-            "Restore a backup into a new one: `polls restore`"
+            f"tables of polls were dropped from this database: {', '.join(missing)}. "
+            "Restore a backup into a new database: `polls restore`"
         )
     return None
 
 
 def load_sample(connection: Connection) -> int:
-    """Add the sample polls that aren't there yet, and return how many choices they brought."""
+    """Add the sample polls that are missing, and return the number of choices added."""
     with connection, connection.cursor() as cursor:
         cursor.execute(_sample())
         return cursor.rowcount
 
 
 @contextmanager
-def alone(connection: Connection, given_up: threading.Event | None = None) -> Iterator[None]:
-    """Nobody else migrates this database meanwhile. Waits for who does, until `given_up` is set.
+def migration_lock(connection: Connection, cancelled: threading.Event | None = None) -> Iterator[None]:
+    """Hold the advisory lock on migrating this database; setting `cancelled` ends the wait for it.
 
-    The lock is asked for again and again: a process that waited inside PostgreSQL's library would not hear Ctrl-C.
+    The lock is polled: a process that waits inside libpq doesn't react to Ctrl-C. Raises UnusableDatabase.
     """
-    given_up = given_up or threading.Event()
-    while not _call(connection, "SELECT pg_try_advisory_lock(%s)"):
-        if given_up.wait(_ASK_AGAIN):
+    cancelled = cancelled or threading.Event()
+    while not _call_lock_function(connection, "SELECT pg_try_advisory_lock(%s)"):
+        if cancelled.wait(_RETRY_INTERVAL):
             raise UnusableDatabase("another process was still migrating the database")
     try:
         yield
     finally:
         if not connection.closed:
-            _call(connection, "SELECT pg_advisory_unlock(%s)")
+            _call_lock_function(connection, "SELECT pg_advisory_unlock(%s)")
 
 
-def _call(connection: Connection, lock: str) -> bool:
+def _call_lock_function(connection: Connection, statement: str) -> bool:
     with connection, connection.cursor() as cursor:
-        cursor.execute(lock, (_LOCK,))
+        cursor.execute(statement, (LOCK_KEY,))
         return cursor.fetchone() == (True,)
 
 
@@ -170,7 +168,7 @@ def _apply(migration: Migration, cursor: psycopg2.extensions.cursor) -> None:
         )
         """
     )
-    # Executed without parameters: a % in a migration means itself.
+    # Without parameters, psycopg2 doesn't interpret % in a migration.
     cursor.execute(migration.sql)
     cursor.execute("INSERT INTO migration (name, hash) VALUES (%s, %s)", (migration.name, migration.hash))
 

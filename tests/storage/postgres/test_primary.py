@@ -1,4 +1,4 @@
-"""Several hosts: the one that takes votes is found, and everything leads there, also when it changes."""
+"""Several hosts: the primary is found and used, also after a failover."""
 
 import asyncio
 import re
@@ -21,11 +21,11 @@ from polls.storage.listener import listen
 from polls.storage.postgres import migrations, pool
 from polls.storage.postgres.connect import UnusableDatabase, connect, libpq_environment
 from polls.storage.postgres.pool import Database, acquired, open_database
-from polls.storage.postgres.primary import ASK_TIMEOUT, Host, NoHost, find
+from polls.storage.postgres.primary import CHECK_TIMEOUT, Host, NoHost, find_primary
 from tests.support.processes import eventually, free_port
 from tests.support.servers import USER, Server, running
 
-HASTY = {"fsync": "off"}  # nobody pulls the plug
+FAST = {"fsync": "off"}  # these servers needn't survive a power failure
 
 
 async def is_writable(engine: Database) -> bool:
@@ -34,13 +34,13 @@ async def is_writable(engine: Database) -> bool:
 
 @pytest.fixture(scope="module")
 def primary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("primary"), HASTY) as server:
+    with running(tmp_path_factory.mktemp("primary"), FAST) as server:
         yield server
 
 
 @pytest.fixture
 def standby(tmp_path: Path, primary: Server) -> Iterator[Server]:
-    with running(tmp_path, HASTY, standby_of=primary) as server:
+    with running(tmp_path, FAST, standby_of=primary) as server:
         yield server
 
 
@@ -60,64 +60,64 @@ def poll(primary: Server) -> None:
 
 
 @pytest.fixture
-async def engine(poll: None, primary: Server, standby: Server) -> AsyncIterator[Database]:  # noqa: ARG001 - it is copied
+async def engine(poll: None, primary: Server, standby: Server) -> AsyncIterator[Database]:  # noqa: ARG001 - the standby copies it
     engine = await open_database(settings(primary, standby))
     yield engine
     await engine.close()
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Postgres]:
-    """What was asked for the host that takes votes."""
-    asked: list[Postgres] = []
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[Postgres]:
+    """The settings of every search for the primary."""
+    searches: list[Postgres] = []
 
-    def note(postgres: Postgres, *, since: int) -> Host:
-        asked.append(postgres)
-        return find(postgres, since=since)
+    def search(postgres: Postgres, *, min_timeline: int) -> Host:
+        searches.append(postgres)
+        return find_primary(postgres, min_timeline=min_timeline)
 
-    monkeypatch.setattr(pool, "find", note)
-    return asked
+    monkeypatch.setattr(pool, "find_primary", search)
+    return searches
 
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """A host that lets everybody in and says nothing."""
+    """The address of a host that accepts connections and sends nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def where(server: Server) -> str:
+def address_of(server: Server) -> str:
     return "{host}:{port}".format_map(server.address)
 
 
 def settings(*servers: Server | str) -> Postgres:
-    names = tuple(server if isinstance(server, str) else where(server) for server in servers)
+    names = tuple(server if isinstance(server, str) else address_of(server) for server in servers)
     return Postgres(host=names, user=USER, minsize=1, maxsize=3)
 
 
-def turn_read_only(server: Server, read_only: str) -> None:
-    server.execute(f"ALTER SYSTEM SET default_transaction_read_only = {read_only}")
+def set_read_only(server: Server, value: str) -> None:
+    server.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
     server.execute("SELECT pg_reload_conf()")
-    assert eventually(lambda: server.execute("SHOW default_transaction_read_only") == [(read_only,)])
+    assert eventually(lambda: server.execute("SHOW default_transaction_read_only") == [(value,)])
 
 
-def test_the_one_that_takes_votes_is_found_wherever_it_stands(primary: Server, standby: Server, silent: str) -> None:
-    nobody = f"127.0.0.1:{free_port()}"
+def test_the_primary_is_found_at_any_position(primary: Server, standby: Server, silent: str) -> None:
+    unused = f"127.0.0.1:{free_port()}"
 
-    for order in ([primary, standby, nobody, silent], [silent, nobody, standby, primary]):
-        assert find(settings(*order)).postgres.port == primary.address["port"]
+    for order in ([primary, standby, unused, silent], [silent, unused, standby, primary]):
+        assert find_primary(settings(*order)).postgres.port == primary.address["port"]
 
 
-def test_all_are_asked_at_the_same_time(primary: Server, silent: str) -> None:
-    begun = monotonic()
+def test_all_hosts_are_checked_at_the_same_time(primary: Server, silent: str) -> None:
+    started = monotonic()
 
-    found = find(settings(*[silent] * 10, primary))
+    found = find_primary(settings(*[silent] * 10, primary))
 
     assert found.postgres.port == primary.address["port"]
-    assert monotonic() - begun < 5 * ASK_TIMEOUT
+    assert monotonic() - started < 5 * CHECK_TIMEOUT
 
 
-def test_commands_and_postgresqls_own_programs_are_led_to_it(primary: Server, standby: Server) -> None:
+def test_commands_and_postgresqls_programs_connect_to_the_primary(primary: Server, standby: Server) -> None:
     with connect(settings(standby, primary)) as connection, connection.cursor() as cursor:
         cursor.execute("SHOW transaction_read_only")
         assert cursor.fetchall() == [("off",)]
@@ -125,54 +125,54 @@ def test_commands_and_postgresqls_own_programs_are_led_to_it(primary: Server, st
     assert libpq_environment(settings(standby, primary))["PGPORT"] == str(primary.address["port"])
 
 
-async def test_where_none_takes_votes_one_line_says_what_each_has_answered(
+async def test_without_a_primary_one_line_has_the_answer_of_each_host(
     primary: Server, standby: Server, silent: str
 ) -> None:
-    nobody = f"127.0.0.1:{free_port()}"
+    unused = f"127.0.0.1:{free_port()}"
     primary.execute("CREATE ROLE reader LOGIN; ALTER ROLE reader SET default_transaction_read_only = on")
     assert eventually(lambda: standby.execute("SELECT 1 FROM pg_roles WHERE rolname = 'reader'"))
-    candidates = replace(settings(nobody, silent, standby, primary), user="reader")
-    said = (
-        f"can't reach PostgreSQL: no host takes votes: {nobody}: Connection refused; "
-        f"{silent}: no answer within 1 second; {where(standby)}: a standby; {where(primary)}: read-only. "
-        "Check what stands below postgres: in the configuration."
+    candidates = replace(settings(unused, silent, standby, primary), user="reader")
+    message = (
+        f"can't reach PostgreSQL: no host is a writable primary: {unused}: Connection refused; "
+        f"{silent}: no answer within 1 second; {address_of(standby)}: a standby; {address_of(primary)}: read-only. "
+        "Check the settings below postgres: in the configuration."
     )
 
-    with pytest.raises(UnusableDatabase, match=f"^{re.escape(said)}$"), connect(candidates):
+    with pytest.raises(UnusableDatabase, match=f"^{re.escape(message)}$"), connect(candidates):
         pass
-    with pytest.raises(UnusableDatabase, match=f"^{re.escape(said)}$"):
+    with pytest.raises(UnusableDatabase, match=f"^{re.escape(message)}$"):
         libpq_environment(candidates)
-    with pytest.raises(UnusableDatabase, match=f"^{re.escape(said)}$"):
+    with pytest.raises(UnusableDatabase, match=f"^{re.escape(message)}$"):
         await open_database(candidates)
 
 
-def test_why_a_host_lets_nobody_in_is_said_with_its_name(primary: Server, standby: Server) -> None:
-    said = f'{where(primary)}: FATAL: database "nowhere" does not exist; {where(standby)}: FATAL: database'
+def test_the_refusal_of_each_host_is_reported_with_its_address(primary: Server, standby: Server) -> None:
+    message = f'{address_of(primary)}: FATAL: database "nowhere" does not exist; {address_of(standby)}: FATAL: database'
 
     with (
-        pytest.raises(UnusableDatabase, match=re.escape(said)),
+        pytest.raises(UnusableDatabase, match=re.escape(message)),
         connect(replace(settings(primary, standby), database="nowhere")),
     ):
         pass
 
 
-def test_a_promoted_standby_wins_over_an_old_primary_that_does_not_know(primary: Server, standby: Server) -> None:
+def test_a_promoted_standby_is_preferred_to_an_old_primary(primary: Server, standby: Server) -> None:
     standby.promote()
 
     for order in ([primary, standby], [standby, primary]):
-        assert find(settings(*order)).postgres.port == standby.address["port"]
+        assert find_primary(settings(*order)).postgres.port == standby.address["port"]
 
 
-def test_nobody_goes_back_to_an_old_primary_when_the_promoted_one_is_away(primary: Server, standby: Server) -> None:
+def test_an_old_primary_is_refused_while_the_promoted_one_is_unreachable(primary: Server, standby: Server) -> None:
     standby.promote()
-    newest = find(settings(primary, standby)).timeline
+    newest = find_primary(settings(primary, standby)).timeline
     standby.stop()
 
-    with pytest.raises(NoHost, match=f"{where(primary)}: an older primary than was seen before"):
-        find(settings(primary, standby), since=newest)
+    with pytest.raises(NoHost, match=f"{address_of(primary)}: an older primary than was seen before"):
+        find_primary(settings(primary, standby), min_timeline=newest)
 
 
-async def test_a_host_that_is_alone_is_not_asked_again(primary: Server, asked: list[Postgres]) -> None:
+async def test_a_single_host_is_not_searched_for_again(primary: Server, searches: list[Postgres]) -> None:
     engine = await open_database(settings(primary))
     for _ in range(3):
         with pytest.raises(PollsUnavailable):
@@ -180,50 +180,48 @@ async def test_a_host_that_is_alone_is_not_asked_again(primary: Server, asked: l
                 await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
     await engine.close()
 
-    assert len(asked) == 1
+    assert len(searches) == 1
 
 
-async def test_many_who_are_in_doubt_at_once_ask_once(engine: Database, asked: list[Postgres]) -> None:
-    async def visit() -> object:
+async def test_concurrent_requests_share_one_search(engine: Database, searches: list[Postgres]) -> None:
+    async def request() -> object:
         async with acquired(engine) as connection:
             return await connection.scalar("SELECT 1")
 
     engine.recheck_primary(engine.pool)
 
-    assert await asyncio.gather(*(visit() for _ in range(20))) == [1] * 20
-    assert len(asked) == 1
+    assert await asyncio.gather(*(request() for _ in range(20))) == [1] * 20
+    assert len(searches) == 1
 
 
-async def test_everything_moves_when_the_primary_takes_no_votes_any_more(
-    engine: Database, primary: Server, standby: Server
-) -> None:
-    recorder, listening = Recorder(engine), listen(engine)
-    async with aclosing(listening), asyncio.timeout(20):
-        while not isinstance(await anext(listening), CacheInvalidated):
+async def test_all_connections_move_to_the_promoted_standby(engine: Database, primary: Server, standby: Server) -> None:
+    recorder, events = Recorder(engine), listen(engine)
+    async with aclosing(events), asyncio.timeout(20):
+        while not isinstance(await anext(events), CacheInvalidated):
             pass
         assert isinstance((await recorder.record([Ballot(1, b"ann", (1,))], 5))[0], int)
         assert eventually(lambda: standby.execute("SELECT ballots FROM question") == [(1,)])
         standby.promote()
-        turn_read_only(primary, "on")
+        set_read_only(primary, "on")
         try:
             with pytest.raises(VoteNotStored):
                 await recorder.record([Ballot(1, b"bob", (1,))], 5)
-            moved = await recorder.record([Ballot(1, b"bob", (1,))], 5)
+            outcomes = await recorder.record([Ballot(1, b"bob", (1,))], 5)
 
-            assert isinstance(moved[0], int)
+            assert isinstance(outcomes[0], int)
             assert standby.execute("SELECT ballots FROM question") == [(2,)]
             async with acquired(engine) as connection:
                 assert await connection.scalar("SELECT inet_server_port()") == standby.address["port"]
-            while not isinstance(await anext(listening), ListenerLost):
+            while not isinstance(await anext(events), ListenerLost):
                 pass
-            while not isinstance(await anext(listening), CacheInvalidated):
+            while not isinstance(await anext(events), CacheInvalidated):
                 pass
         finally:
-            turn_read_only(primary, "off")
+            set_read_only(primary, "off")
             recorder.close()
 
 
-async def test_what_the_old_primary_alone_knew_of_a_poll_is_forgotten(
+async def test_polls_cached_from_the_old_primary_are_dropped(
     engine: Database, primary: Server, standby: Server
 ) -> None:
     recorder = Recorder(engine)
@@ -242,7 +240,9 @@ async def test_what_the_old_primary_alone_knew_of_a_poll_is_forgotten(
     assert isinstance(outcomes[0], NothingChosen)
 
 
-async def test_what_hangs_at_the_old_primary_is_let_go(engine: Database, primary: Server, standby: Server) -> None:
+async def test_statements_that_hang_on_the_old_primary_are_aborted(
+    engine: Database, primary: Server, standby: Server
+) -> None:
     async def hang() -> None:
         async with acquired(engine) as connection:
             await connection.execute("SELECT pg_sleep(1)")
@@ -263,10 +263,10 @@ async def test_what_hangs_at_the_old_primary_is_let_go(engine: Database, primary
         primary.thaw()
 
 
-async def test_while_no_host_takes_votes_it_is_not_writable_and_then_it_is(
+async def test_the_database_is_writable_again_after_a_promotion(
     engine: Database, primary: Server, standby: Server
 ) -> None:
-    turn_read_only(primary, "on")
+    set_read_only(primary, "on")
     try:
         assert not await is_writable(engine)
         with pytest.raises(PollsUnavailable) as refused:
@@ -276,4 +276,4 @@ async def test_while_no_host_takes_votes_it_is_not_writable_and_then_it_is(
         standby.promote()
         assert await is_writable(engine)
     finally:
-        turn_read_only(primary, "off")
+        set_read_only(primary, "off")

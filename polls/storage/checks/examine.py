@@ -1,0 +1,43 @@
+"""All checks of a database, for `polls doctor`."""
+
+from collections.abc import Iterator, Mapping
+
+import psycopg2
+
+from polls.config.settings import Postgres
+from polls.storage.checks.connections import check_connections
+from polls.storage.checks.durability import check_settings, check_standbys
+from polls.storage.checks.findings import Check, Finding, fault
+from polls.storage.checks.permissions import check_permissions
+from polls.storage.checks.schema import check_schema
+from polls.storage.checks.server import check_clock, check_version, check_writable
+from polls.storage.postgres.connect import Connection, UnusableDatabase
+
+CHECKS: Mapping[str, Check] = {
+    "version": check_version,
+    "writing": check_writable,
+    "settings": check_settings,
+    "standbys": check_standbys,
+    "clock": check_clock,
+    "schema": check_schema,
+    "permissions": check_permissions,
+    "connections": check_connections,
+}
+
+
+def examine(connection: Connection, postgres: Postgres, checks: Mapping[str, Check] = CHECKS) -> Iterator[Finding]:
+    """Run `checks`, {subject: check}, and yield their findings. Changes nothing.
+
+    A check that raises an error is a fault; the others still run while the connection is open.
+    """
+    for subject, check in checks.items():
+        try:
+            results = list(check(connection, postgres))
+        except UnusableDatabase as error:
+            results = [fault(str(error))]
+        except psycopg2.Error as error:
+            results = [fault("this check failed. PostgreSQL says:", *str(error).split())]
+        for verdict, text in results:
+            yield Finding(verdict, subject, text)
+        if connection.closed:
+            return

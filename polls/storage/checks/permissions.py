@@ -1,0 +1,80 @@
+"""Check of the role's privileges on our tables and schema."""
+
+from collections import defaultdict
+
+from polls.config.settings import Postgres
+from polls.storage.checks.findings import Results, fault, ok
+from polls.storage.checks.query import query
+from polls.storage.postgres.connect import Connection
+from polls.storage.tables import account, history, metadata
+
+_NEEDED_PRIVILEGES = {
+    **dict.fromkeys(metadata.tables, ("SELECT", "INSERT", "UPDATE", "DELETE")),
+    account.name: ("SELECT", "INSERT", "UPDATE"),
+    history.name: ("SELECT", "INSERT"),
+    "migration": ("SELECT",),
+}
+
+_ROLE_AND_SCHEMA = """
+    SELECT
+        quote_ident(current_user),
+        quote_ident(current_schema()),
+        has_schema_privilege(current_schema(), 'CREATE')
+"""
+
+_MISSING_PRIVILEGES = """
+    SELECT needed.name, needed.privilege
+    FROM unnest(%s, %s) WITH ORDINALITY AS needed (name, privilege, position)
+    WHERE NOT has_table_privilege(to_regclass(needed.name), needed.privilege)
+    ORDER BY needed.name, needed.position
+"""
+
+_TABLES_OF_OTHER_OWNERS = """
+    SELECT needed.name
+    FROM unnest(%s) AS needed (name)
+    JOIN pg_class ON pg_class.oid = to_regclass(needed.name)
+    WHERE NOT pg_has_role(pg_class.relowner, 'USAGE')
+    ORDER BY needed.name
+"""
+
+
+def check_permissions(connection: Connection, postgres: Postgres) -> Results:
+    """Check that the role may use the schema, its tables and, if `postgres.migrate` is on, change them."""
+    ((role, schema, may_create),) = query(connection, _ROLE_AND_SCHEMA)
+    if schema is None:
+        yield fault(f"{role} may use no schema. GRANT USAGE ON SCHEMA public TO {role}")
+        return
+    faults = [
+        fault(f"{role} may not {privileges} on {table}. GRANT {privileges} ON {schema}.{table} TO {role}")
+        for table, privileges in _missing_privileges(connection).items()
+    ]
+    if postgres.migrate and not may_create:
+        faults.append(
+            fault(
+                f"{role} may not create tables, and postgres.migrate is on.",
+                f"GRANT CREATE ON SCHEMA {schema} TO {role}, or set postgres.migrate to false",
+            )
+        )
+    if postgres.migrate and (tables := _tables_of_other_owners(connection)):
+        faults.append(
+            fault(
+                f"{role} does not own {', '.join(tables)}, and postgres.migrate is on.",
+                "Set it to false, and run `polls migrate` as the owner",
+            )
+        )
+    yield from faults
+    if not faults:
+        yield ok(f"{role} has all privileges that polls needs")
+
+
+def _missing_privileges(connection: Connection) -> dict[str, str]:
+    """Return the privileges that the role lacks on our existing tables: {table: "INSERT, UPDATE"}."""
+    pairs = [(table, privilege) for table, privileges in _NEEDED_PRIVILEGES.items() for privilege in privileges]
+    missing = defaultdict(list)
+    for table, privilege in query(connection, _MISSING_PRIVILEGES, *zip(*pairs, strict=True)):
+        missing[table].append(privilege)
+    return {table: ", ".join(privileges) for table, privileges in missing.items()}
+
+
+def _tables_of_other_owners(connection: Connection) -> list[str]:
+    return [name for (name,) in query(connection, _TABLES_OF_OTHER_OWNERS, tuple(_NEEDED_PRIVILEGES))]

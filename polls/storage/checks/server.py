@@ -1,0 +1,50 @@
+"""Checks of the server: its version, whether it is writable, and its clock."""
+
+import time
+
+from polls.config.settings import Postgres
+from polls.storage.checks.findings import Results, fault, ok
+from polls.storage.checks.query import query
+from polls.storage.postgres.connect import Connection
+
+OLDEST_VERSION = 15  # the oldest major version in which our SQL runs
+_MAX_CLOCK_DIFFERENCE = 1  # seconds
+
+
+def check_version(connection: Connection, _: Postgres) -> Results:
+    """Check that the server's major version is supported."""
+    ((version,),) = query(connection, "SHOW server_version")
+    if connection.server_version < 10_000 * OLDEST_VERSION:
+        yield fault(f"PostgreSQL {version} is too old. Upgrade it to {OLDEST_VERSION} or later")
+    else:
+        yield ok(f"PostgreSQL {version}")
+
+
+def check_writable(connection: Connection, _: Postgres) -> Results:
+    """Check that the server is a writable primary on which LISTEN works."""
+    ((is_standby, is_read_only),) = query(
+        connection, "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"
+    )
+    if is_standby:
+        yield fault("this is a standby, which takes no votes. Name the primary in postgres.host")
+    elif is_read_only:
+        yield fault("this database is read-only and takes no votes. Reset default_transaction_read_only")
+    else:
+        query(connection, "LISTEN polls; UNLISTEN polls")
+        yield ok("the database is writable, and LISTEN works")
+
+
+def check_clock(connection: Connection, _: Postgres) -> Results:
+    """Compare this machine's clock with the server's."""
+    before = time.time()
+    ((server_time,),) = query(connection, "SELECT extract(epoch FROM clock_timestamp())::double precision")
+    after = time.time()
+    difference = (before + after) / 2 - server_time
+    if abs(difference) > _MAX_CLOCK_DIFFERENCE + (after - before) / 2:
+        direction = "ahead of" if difference > 0 else "behind"
+        yield fault(
+            f"this machine is {abs(difference):,.0f} seconds {direction} the database.",
+            "Polls open and close by the database's clock; logs and certificates use this machine's. Set both by NTP",
+        )
+    else:
+        yield ok(f"this machine and the database differ by {abs(difference):.3f} seconds")

