@@ -39,7 +39,7 @@ def _run(options: argparse.Namespace) -> int:  # noqa: C901, PLR0912 - a list of
 
     if options.command == "paths":
         return folders.paths(options.folder)
-    file = loader.find(options.config)
+    file = loader.find_file(options.config)
     overrides = {
         name: getattr(options, name) for name in ("host", "port", "path") if getattr(options, name) is not None
     }

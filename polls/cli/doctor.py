@@ -19,7 +19,7 @@ def doctor(file: Path, overrides: Mapping[str, object]) -> int:
     try:
         config = load(file, **overrides)
     except ConfigError as error:
-        for fault in error.faults:
+        for fault in error.problems:
             print(Finding(Verdict.FAULT, "configuration", str(fault)))
         return 2
     is_sound = True

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from aiohttp import web
 
-from polls.config.loader import ConfigError, find, load
+from polls.config.loader import ConfigError, find_file, load
 from polls.config.settings import Config
 from polls.server.connection_limit import ConnectionLimit
 from polls.server.logs import configure_logging
@@ -24,7 +24,7 @@ _HOPELESS = 4  # the status with which a worker tells gunicorn that the applicat
 def configured() -> Config:
     """The configuration, with logging as it wants it. What can't be used ends this process, and gunicorn with it."""
     try:
-        config = load(find(None))
+        config = load(find_file(None))
     except ConfigError as error:
         _give_up(str(error))
     if config.postgres.embedded is not None:
