@@ -6,8 +6,8 @@ from aiohttp import web
 
 from polls.app import create_app
 from polls.config.settings import Config
-from polls.server.announcement import announcement
-from polls.server.event_loop import OrderlyLoop
+from polls.server.urls import ready_message
+from polls.server.event_loop import GracefulLoop
 from polls.server.logs import configure_logging
 from polls.server.process import (
     BACKLOG,
@@ -15,7 +15,7 @@ from polls.server.process import (
     connections_allowed,
     prepare_process,
     runner_options,
-    tell_systemd,
+    notify_systemd,
 )
 from polls.server.sockets import listening, unlink
 from polls.storage.postgres import embedded
@@ -27,11 +27,11 @@ def serve(config: Config) -> int:
     prepare_process()
 
     def announce(_: str) -> None:
-        print(announcement(config, sockets), flush=True)
-        tell_systemd("READY=1")
+        print(ready_message(config, sockets), flush=True)
+        notify_systemd("READY=1")
 
     def prepare_to_end() -> float:
-        tell_systemd("STOPPING=1")
+        notify_systemd("STOPPING=1")
         return DRAIN_SECONDS if unlink(sockets) else 0
 
     # The private server ends here and not in on_cleanup: that doesn't run when a start fails.
@@ -40,7 +40,7 @@ def serve(config: Config) -> int:
             create_app(replace(config, postgres=postgres)),
             sock=sockets,
             backlog=BACKLOG,
-            loop=OrderlyLoop(connections_allowed(config.limits), prepare_to_end),
+            loop=GracefulLoop(connections_allowed(config.limits), prepare_to_end),
             print=announce,
             **runner_options(config),
         )
