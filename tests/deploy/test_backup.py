@@ -14,7 +14,7 @@ import pytest
 
 from polls import paths
 from polls.cli.backup import backup, restore
-from polls.cli.errors import Refused
+from polls.cli.errors import CommandFailed as Refused
 from polls.config.settings import Config, Postgres
 from polls.storage.postgres import backup as backups
 from polls.storage.postgres import embedded, migrations
@@ -291,7 +291,7 @@ def test_an_older_backup_is_brought_up_to_date_where_the_configuration_says_so(
     assert ("new" in tables(elsewhere)) is migrate
     said = capsys.readouterr().out
     assert ("applied 9999_new\n" in said) is migrate
-    assert ("it lacks 9999_new: apply that with `polls migrate`\n" in said) is not migrate
+    assert ("the schema lacks 9999_new: apply it with `polls migrate`\n" in said) is not migrate
     assert "5 ballots in 2 polls, counted exactly" in said
 
 
@@ -349,7 +349,7 @@ def test_the_private_server_is_restored_into_a_named_one_through_a_pipe(elsewher
 def test_a_backup_is_not_poured_over_a_terminal(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
 
-    with pytest.raises(Refused, match="lead standard output to a file"):
+    with pytest.raises(Refused, match="redirect standard output to a file"):
         backup(config, Path("-"))
 
 
