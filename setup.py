@@ -33,7 +33,7 @@ class CleanBuild(build_py):
 
 
 def list_static_urls(static: Path, files: list[Path]) -> None:
-    """Write addresses.conf for nginx: static URLs with the hash of the content, as polls/web/http/static.py makes them."""
+    """Write addresses.conf for nginx: static URLs with the hash of the content, as in polls/web/http/static.py."""
     lines = ["# For the map in nginx.conf: URLs that contain the hash of their file, and can be cached for a year."]
     for file in files:
         version = urlsafe_b64encode(hashlib.sha256(file.read_bytes()).digest()).decode()

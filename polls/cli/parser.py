@@ -1,4 +1,4 @@
-"""The parser of the command line: one function for each group of commands.
+"""The parser of the command line.
 
 Each command's parser sets `run`, the function that runs it with the parsed options and returns the exit status.
 """
