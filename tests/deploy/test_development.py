@@ -58,7 +58,7 @@ def test_changed_code_and_templates_are_served(checkout: Path) -> None:
         try:
             assert eventually(lambda: "Latest polls" in page())
 
-            change(checkout / "templates/index.html", "Pick one and vote.", "Pick two and vote.")
+            change(checkout / "templates/public/index.html", "Pick one and vote.", "Pick two and vote.")
             assert eventually(lambda: "Pick two and vote." in page())
 
             change(checkout / "polls/web/public/index.py", "PAGE_SIZE = 5", "PAGE_SIZE = 2")
