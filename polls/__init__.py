@@ -1,3 +1,3 @@
-"""polls: put a question to a crowd, collect the votes, see where it stands."""
+"""polls: a web application for polls with live results."""
 
 __version__ = "0.1.0"

@@ -1,10 +1,9 @@
-"""The application: every part plugged in, in the order in which it starts."""
+"""The application: all parts, in the order in which they start and stop."""
 
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 
@@ -16,10 +15,9 @@ from polls.live.ballot_box import BallotBox
 from polls.live.broadcast import GOING_AWAY, Broadcaster
 from polls.live.poll_cache import PollCache
 from polls.live.rate_limit import VoteRateLimit
-from polls.server.announcement import bound_address
-from polls.server.gunicorn import Worker, configured
+from polls.server.gunicorn import Worker, load_config
+from polls.server.metrics import serve_metrics
 from polls.server.process import prepare_process, runner_options
-from polls.server.sockets import CannotListen, listening_for_metrics
 from polls.storage import questions
 from polls.storage.ballots import Recorder, open_recorder
 from polls.storage.checks.durability import weak_settings
@@ -40,7 +38,6 @@ from polls.web.http.static import STATIC_URLS
 from polls.web.keys import BALLOT_BOX, BROADCASTER, CONFIG, DATABASE, PASSWORDS, POLL_CACHE, VOTE_RATE_LIMIT
 from polls.web.middlewares import middlewares
 from polls.web.ops.meter import METER, Meter
-from polls.web.ops.metrics import metrics_app
 from polls.web.ops.readiness import READINESS, Readiness
 from polls.web.pages.languages import TRANSLATIONS, load_languages
 from polls.web.pages.rendering import setup_templates
@@ -50,32 +47,21 @@ from polls.web.routes import setup_routes
 
 logger = logging.getLogger(__name__)
 
-_UNTIL_NOTICES = 2  # seconds that a start waits for them
-_LAST_METRICS = 1  # seconds that the end waits for whoever is being told them
+_SYNC_TIMEOUT = 2  # seconds that the start waits for the database's notifications
 _RECORDER = web.AppKey("recorder", Recorder)
 
 
 def create_app(config: Config) -> web.Application:
-    """Assemble polls. Nothing is opened yet: that happens when the application starts."""
+    """Assemble the application. Connections are opened when it starts."""
     meter = Meter() if config.metrics.is_enabled else None
     app = web.Application(
         middlewares=middlewares(config, meter), client_max_size=MAX_BODY, handler_args=handler_args(config.limits)
     )
+    app[CONFIG] = config
     if meter:
         app[METER] = meter
         app.cleanup_ctx.append(serve_metrics)
-    app[CONFIG] = config
-    app[TRANSLATIONS] = load_languages(config.site.zone)
-    app[REQUEST_IDS] = RequestIds(is_proxied=config.trusted_proxies > 0)
-    app[RESPONSE_HEADERS] = security_headers(config)
-    app[STATIC_URLS] = {}
-    app[RENDERED_PAGES] = RenderedPages(0 if config.development else MOST_BYTES)
-    app[VOTE_REDIRECT] = PrebuiltAnswer(HTTPStatus.SEE_OTHER, app[RESPONSE_HEADERS])
-    app[READINESS] = Readiness()
-    app[PASSWORDS] = Passwords()
-    app[BROADCASTER] = Broadcaster(as_message)
-    app[SLOW_READERS] = SlowReaders(config.limits.write_timeout)
-    app[VOTE_RATE_LIMIT] = VoteRateLimit(config.votes.rate_limit) if config.votes.rate_limit else None
+    setup_state(app, config)
     setup_templates(app)
     setup_routes(app)
     app.on_startup.append(always_run_cleanup)
@@ -94,53 +80,55 @@ def create_app(config: Config) -> web.Application:
 
 
 async def application() -> web.AppRunner:
-    """What a worker of gunicorn serves: `gunicorn polls.app:application`, as the file in $POLLS_CONFIG wants it."""
-    config = configured()
+    """Return the runner of a gunicorn worker: `gunicorn polls.app:application`. $POLLS_CONFIG names the settings."""
+    config = load_config()
     prepare_process()
     return Worker(create_app(config), **runner_options(config))
 
 
-async def serve_metrics(app: web.Application) -> AsyncIterator[None]:
-    """Tell metrics, from before anything else is opened; where that can't be, votes are more important."""
-    with ExitStack() as opened:
-        try:
-            sockets = opened.enter_context(listening_for_metrics(app[CONFIG].metrics))
-        except CannotListen as refusal:
-            logger.error("metrics are not told: %s", refusal)  # noqa: TRY400 - it says all
-            yield
-            return
-        logger.info("metrics are told at %s/metrics", bound_address(sockets))
-        runner = web.AppRunner(metrics_app(app, app[METER]), access_log=None, shutdown_timeout=_LAST_METRICS)
-        await runner.setup()
-        try:
-            for listener in sockets:
-                await web.SockSite(runner, listener).start()
-            yield
-        finally:
-            await runner.cleanup()
+def setup_state(app: web.Application, config: Config) -> None:
+    """Create the caches, limits and registries that live as long as the application."""
+    app[TRANSLATIONS] = load_languages(config.site.zone)
+    app[REQUEST_IDS] = RequestIds(is_proxied=config.trusted_proxies > 0)
+    app[RESPONSE_HEADERS] = security_headers(config)
+    app[STATIC_URLS] = {}
+    app[RENDERED_PAGES] = RenderedPages(0 if config.development else MOST_BYTES)
+    app[VOTE_REDIRECT] = PrebuiltAnswer(HTTPStatus.SEE_OTHER, app[RESPONSE_HEADERS])
+    app[READINESS] = Readiness()
+    app[PASSWORDS] = Passwords()
+    app[BROADCASTER] = Broadcaster(as_message)
+    app[SLOW_READERS] = SlowReaders(config.limits.write_timeout)
+    app[VOTE_RATE_LIMIT] = VoteRateLimit(config.votes.rate_limit) if config.votes.rate_limit else None
 
 
 async def always_run_cleanup(app: web.Application) -> None:
-    """Close what was opened also when a later step of the start fails: aiohttp does so if nothing can join any more."""
+    """Freeze `on_cleanup` now: aiohttp skips its handlers after a failed startup while the signal is unfrozen."""
     app.on_cleanup.freeze()
 
 
 async def prepare_schema(app: web.Application) -> None:
-    """Bring the database up to this version, or refuse to serve one that is behind. Raises UnusableDatabase."""
-    given_up = threading.Event()
+    """Migrate the database, or refuse a schema that is behind. Raises UnusableDatabase."""
+    cancelled = threading.Event()
     try:
-        await asyncio.to_thread(_prepare_schema, app[CONFIG].postgres, given_up)
+        await asyncio.to_thread(_prepare_schema, app[CONFIG].postgres, cancelled)
     finally:
-        given_up.set()  # a thread can't be cancelled, only told
+        cancelled.set()  # a thread can't be cancelled; it checks this event
+
+
+def _prepare_schema(postgres: Postgres, cancelled: threading.Event) -> None:
+    with connect(postgres) as connection:
+        migrations.prepare(postgres, connection, cancelled)
+        for weakness in (*weak_settings(connection), *schema_damage(connection)):
+            logger.warning(weakness)
 
 
 async def init_pg(app: web.Application) -> None:
-    """Open the pool of connections. Raises UnusableDatabase."""
+    """Open the connection pool. Raises UnusableDatabase."""
     app[DATABASE] = await open_database(app[CONFIG].postgres, echo=app[CONFIG].development)
 
 
 async def open_ballot_box(app: web.Application) -> None:
-    """Begin to take ballots, and to store them over one connection more. Raises UnusableDatabase."""
+    """Open the ballot queue and the connection that stores ballots. Raises UnusableDatabase."""
     votes = app[CONFIG].votes
     app[_RECORDER] = await open_recorder(app[CONFIG].postgres, app[DATABASE])
     meter = app.get(METER)
@@ -150,7 +138,7 @@ async def open_ballot_box(app: web.Application) -> None:
 
 
 async def open_poll_cache(app: web.Application) -> None:
-    """Begin to keep polls in memory, and to hear of changes over one connection more."""
+    """Open the poll cache, and listen for changes on a connection of its own."""
     database = app[DATABASE]
     app[POLL_CACHE] = PollCache(
         partial(questions.find, database),
@@ -161,35 +149,41 @@ async def open_poll_cache(app: web.Application) -> None:
     )
     events, meter = listen(database), app.get(METER)
     app[POLL_CACHE].open(meter.hearing(events) if meter else events)
-    # Without notices it works, too, and the log tells why there are none.
+    # Without notifications pages are read from the database; the listener logs why it has none.
     with suppress(TimeoutError):
-        async with asyncio.timeout(_UNTIL_NOTICES):
+        async with asyncio.timeout(_SYNC_TIMEOUT):
             await app[POLL_CACHE].wait_until_synced()
 
 
 async def open_slow_readers(app: web.Application) -> None:
-    """Begin to give up connections whose visitors don't take their answers."""
+    """Start to close connections whose clients don't read their responses."""
     app[SLOW_READERS].open()
 
 
 async def reraise_swallowed_cancel(_: web.Application) -> None:
-    """Serve nobody if the end has come while this started: asyncio.wait_for, in Python 3.11, may swallow that."""
+    """Re-raise a cancellation that `asyncio.wait_for` swallowed (Python 3.11)."""
     if is_cancelled():
         raise asyncio.CancelledError
 
 
 async def close_websockets(app: web.Application) -> None:
-    """Close every WebSocket: their pages come back to another process."""
+    """Close all WebSockets; their pages reconnect to another process."""
     await app[BROADCASTER].close(GOING_AWAY, "this server is stopping")
 
 
 async def close_slow_readers(app: web.Application) -> None:
-    """Leave connections alone."""
+    """Stop closing connections of slow readers."""
     app[SLOW_READERS].close()
 
 
+async def close_poll_cache(app: web.Application) -> None:
+    """Close the poll cache and its listener."""
+    if poll_cache := app.get(POLL_CACHE):
+        await poll_cache.close()
+
+
 async def close_ballot_box(app: web.Application) -> None:
-    """Store the ballots that were handed in, then close their connection."""
+    """Store the ballots in the queue, then close their connection."""
     try:
         if box := app.get(BALLOT_BOX):
             await box.close()
@@ -198,20 +192,7 @@ async def close_ballot_box(app: web.Application) -> None:
             recorder.close()
 
 
-async def close_poll_cache(app: web.Application) -> None:
-    """Forget the polls, and close the connection that tells of changes."""
-    if poll_cache := app.get(POLL_CACHE):
-        await poll_cache.close()
-
-
 async def close_pg(app: web.Application) -> None:
-    """Close the pool; a start that failed half-way has none."""
+    """Close the connection pool, if the startup got as far as opening it."""
     if database := app.get(DATABASE):
         await database.close()
-
-
-def _prepare_schema(postgres: Postgres, given_up: threading.Event) -> None:
-    with connect(postgres) as connection:
-        migrations.prepare(postgres, connection, given_up)
-        for weakness in (*weak_settings(connection), *schema_damage(connection)):
-            logger.warning(weakness)

@@ -1,4 +1,4 @@
-"""Where the folders that are not Python stand: beside the package in a checkout, inside it in a wheel."""
+"""The folders of files that are not Python: beside the package in a checkout, inside it in a wheel."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def asset(name: str) -> Path:
-    """The folder `name` of polls (`templates`, `static`, `config` or `sql`)."""
+    """Return the folder `name`: `templates`, `static`, `config` or `sql`."""
     installed = _PACKAGE / "assets" / name
     return installed if installed.is_dir() else _PACKAGE.parent / name
 

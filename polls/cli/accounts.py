@@ -1,4 +1,4 @@
-"""Commands for accounts: createadmin, changepassword, admins."""
+"""The commands `createadmin`, `changepassword` and `admins`."""
 
 import asyncio
 import getpass
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from polls.cli.errors import Refused
+from polls.cli.errors import CommandFailed
 from polls.config.settings import Config, Postgres
 from polls.domain.account import FEWEST_IN_PASSWORD, MOST_IN_PASSWORD, MOST_LETTERS, fit
 from polls.domain.errors import NoSuchAccount, PollsUnavailable, UnfitPassword, UnfitUsername, UsernameTaken
@@ -20,39 +20,39 @@ from polls.storage.postgres.pool import Database, open_database
 
 _Result = TypeVar("_Result")
 
-_USERNAME = f"letters, digits, and . - _ @ + make a user name; at most {MOST_LETTERS} of them"
+_USERNAME = f"a user name consists of letters, digits and . - _ @ +, at most {MOST_LETTERS} characters"
 
-# What is wrong with a password, by the reason of UnfitPassword.
+# The messages for an unfit password, by UnfitPassword.reason.
 _PASSWORDS = {
     "short": f"a password has at least {FEWEST_IN_PASSWORD} characters",
     "long": f"a password has at most {MOST_IN_PASSWORD:,} characters",
-    "common": "this is one of the first passwords that anybody would guess; take another",
+    "common": "this password is too common; choose another",
 }
 
 
 def create_admin(config: Config, username: str | None, *, from_stdin: bool) -> int:
-    """Make an account that may sign in, with a password typed twice or read from standard input."""
-    username = username or _typed_username()
-    password = _password(username, from_stdin=from_stdin)
+    """Create an account that can sign in, with a password typed twice or read from standard input."""
+    username = username or _ask_username()
+    password = _new_password(username, from_stdin=from_stdin)
 
     async def create(database: Database) -> str:
-        kept = await Passwords().hash(password, username)
-        return (await accounts.add(database, COMMAND_LINE, username, kept)).username
+        password_hash = await Passwords().hash(password, username)
+        return (await accounts.add(database, COMMAND_LINE, username, password_hash)).username
 
-    print(f"{_with_database(config, create)} can sign in now, at /admin/")
+    print(f"created the account {_with_database(config, create)}, which can sign in at /admin/")
     return 0
 
 
 def change_password(config: Config, username: str, *, from_stdin: bool) -> int:
-    """Change a password, and end all sessions of its account."""
-    password = _password(username, from_stdin=from_stdin)
+    """Change the password of an account, and end all its sessions."""
+    password = _new_password(username, from_stdin=from_stdin)
 
     async def change(database: Database) -> None:
-        kept = await Passwords().hash(password, username)
-        await accounts.set_password(database, COMMAND_LINE, username, kept)
+        password_hash = await Passwords().hash(password, username)
+        await accounts.set_password(database, COMMAND_LINE, username, password_hash)
 
     _with_database(config, change)
-    print(f"the password of {username} was changed, and {username} was signed out everywhere")
+    print(f"changed the password of {username} and ended all sessions of that account")
     return 0
 
 
@@ -61,15 +61,18 @@ def admins(config: Config) -> int:
     users = _with_database(config, accounts.list_accounts)
     for user in users:
         state = "disabled" if user.account.disabled_at else "enabled"
-        seen = f"{user.signed_in_at:%Y-%m-%d %H:%M:%S %Z}" if user.signed_in_at else "never"
-        print(f"{user.account.username}  {state}  added {user.account.created_at:%Y-%m-%d}  last signed in {seen}")
+        last = f"{user.signed_in_at:%Y-%m-%d %H:%M:%S %Z}" if user.signed_in_at else "never"
+        print(f"{user.account.username}  {state}  added {user.account.created_at:%Y-%m-%d}  last signed in {last}")
     if not users:
-        print("nobody can sign in yet: make the first account with `polls createadmin`")
+        print("no accounts yet: create the first one with `polls createadmin`")
     return 0
 
 
 def _with_database(config: Config, work: Callable[[Database], Awaitable[_Result]]) -> _Result:
-    """What `work` makes of the configured database, brought up to this version where the configuration wants it."""
+    """Return the result of `work` on the configured database, after migrating it if the configuration says so.
+
+    Raises CommandFailed.
+    """
 
     async def run(postgres: Postgres) -> _Result:
         database = await open_database(replace(postgres, minsize=1))
@@ -84,54 +87,56 @@ def _with_database(config: Config, work: Callable[[Database], Awaitable[_Result]
         try:
             return asyncio.run(run(postgres))
         except UnfitUsername:
-            raise Refused(_USERNAME) from None
+            raise CommandFailed(_USERNAME) from None
         except UsernameTaken:
-            raise Refused("there is such an account already; `polls changepassword` changes its password") from None
+            raise CommandFailed(
+                "an account with that name exists; change its password with `polls changepassword`"
+            ) from None
         except NoSuchAccount:
-            raise Refused("there is no such account; `polls admins` lists them") from None
+            raise CommandFailed("no such account; `polls admins` lists all accounts") from None
         except UnfitPassword as error:
-            raise Refused(_PASSWORDS[error.reason]) from None
+            raise CommandFailed(_PASSWORDS[error.reason]) from None
         except PollsUnavailable as error:
-            raise Refused(f"the database can't be used just now: {error.__cause__}") from None
+            raise CommandFailed(f"the database is unavailable: {error.__cause__}") from None
 
 
-def _typed_username() -> str:
+def _ask_username() -> str:
     if not sys.stdin.isatty():
-        raise Refused("this is no terminal: say --username NAME, and --password-stdin")
+        raise CommandFailed("standard input is not a terminal: use --username NAME and --password-stdin")
     try:
-        mine = fit(getpass.getuser())
-    except (OSError, KeyError, UnfitUsername):  # a user whom the machine doesn't know
-        mine = "admin"
-    return _typed(f"User name ({mine}): ").strip() or mine
+        default = fit(getpass.getuser())
+    except (OSError, KeyError, UnfitUsername):  # the system has no name for this user id
+        default = "admin"
+    return _ask(f"User name ({default}): ").strip() or default
 
 
-def _typed(prompt: str, ask: Callable[[str], str] = input) -> str:
+def _ask(prompt: str, read: Callable[[str], str] = input) -> str:
     try:
-        return ask(prompt)
+        return read(prompt)
     except EOFError:
-        raise Refused("nothing was typed") from None
+        raise CommandFailed("no input") from None
 
 
-def _password(username: str, *, from_stdin: bool) -> str:
-    """A new password for `username`, which is never shown. Raises Refused."""
+def _new_password(username: str, *, from_stdin: bool) -> str:
+    """Return a new password for `username`, typed without echo or read from standard input. Raises CommandFailed."""
     try:
         fit(username)
     except UnfitUsername:
-        raise Refused(_USERNAME) from None
+        raise CommandFailed(_USERNAME) from None
     if from_stdin:
         try:
             return sys.stdin.buffer.readline().decode().rstrip("\r\n")
         except UnicodeDecodeError:
-            raise Refused("the password on standard input is not UTF-8 text") from None
+            raise CommandFailed("the password on standard input is not UTF-8 text") from None
     if not sys.stdin.isatty():
-        raise Refused("this is no terminal: give the password on standard input, with --password-stdin")
+        raise CommandFailed("standard input is not a terminal: pass the password on it, with --password-stdin")
     while True:
-        password = _typed(f"Password for {username}: ", getpass.getpass)
+        password = _ask(f"Password for {username}: ", getpass.getpass)
         try:
             check_fitness(password, username)
         except UnfitPassword as error:
             print(_PASSWORDS[error.reason], file=sys.stderr)
             continue
-        if _typed("The same again: ", getpass.getpass) == password:
+        if _ask("Repeat the password: ", getpass.getpass) == password:
             return password
-        print("These two differ.", file=sys.stderr)
+        print("The passwords differ.", file=sys.stderr)

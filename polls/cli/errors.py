@@ -1,5 +1,5 @@
-"""Commands that can't be carried out."""
+"""The error of a command that fails."""
 
 
-class Refused(Exception):
-    """What was asked for can't be done; the message tells why, and what to do, in one line."""
+class CommandFailed(Exception):
+    """A command can't be carried out; the message says why and what to do, in one line."""

@@ -1,4 +1,4 @@
-"""Serve polls until Ctrl-C or SIGTERM."""
+"""The command `serve`."""
 
 from dataclasses import replace
 
@@ -6,18 +6,18 @@ from aiohttp import web
 
 from polls.app import create_app
 from polls.config.settings import Config
-from polls.server.announcement import announcement
-from polls.server.event_loop import OrderlyLoop
+from polls.server.event_loop import GracefulLoop
 from polls.server.logs import configure_logging
 from polls.server.process import (
     BACKLOG,
     DRAIN_SECONDS,
     connections_allowed,
+    notify_systemd,
     prepare_process,
     runner_options,
-    tell_systemd,
 )
 from polls.server.sockets import listening, unlink
+from polls.server.urls import ready_message
 from polls.storage.postgres import embedded
 
 
@@ -27,20 +27,20 @@ def serve(config: Config) -> int:
     prepare_process()
 
     def announce(_: str) -> None:
-        print(announcement(config, sockets), flush=True)
-        tell_systemd("READY=1")
+        print(ready_message(config, sockets), flush=True)
+        notify_systemd("READY=1")
 
-    def prepare_to_end() -> float:
-        tell_systemd("STOPPING=1")
+    def prepare_shutdown() -> float:
+        notify_systemd("STOPPING=1")
         return DRAIN_SECONDS if unlink(sockets) else 0
 
-    # The private server ends here and not in on_cleanup: that doesn't run when a start fails.
+    # The private server is stopped here and not in on_cleanup, which doesn't run when a start fails.
     with listening(config) as sockets, embedded.running(config.postgres) as postgres:
         web.run_app(
             create_app(replace(config, postgres=postgres)),
             sock=sockets,
             backlog=BACKLOG,
-            loop=OrderlyLoop(connections_allowed(config.limits), prepare_to_end),
+            loop=GracefulLoop(connections_allowed(config.limits), prepare_shutdown),
             print=announce,
             **runner_options(config),
         )

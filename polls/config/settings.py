@@ -5,14 +5,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+# A host with an optional port: `db1`, `db1:5433`, `[2001:db8::1]:5433`. An IPv6 address needs brackets to match.
+HOST_AND_PORT = re.compile(r"(\[(?P<address>[^\[\]]*:[^\[\]]*)\]|(?P<name>[^:\[\]]+))(:(?P<port>[0-9]{1,5}))?")
+
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """Which PostgreSQL, and how many connections to it.
+    """The PostgreSQL server, the database, and the size of the connection pool.
 
-    `embedded` is the data folder of a private server, None where a server is named. `host` may be several, of which
-    one takes votes; each may have its own port behind it: `db1:5433`.
-    What is None is left to libpq: its environment variables, ~/.pgpass and defaults.
+    `embedded` is the data folder of a private server, or None to use an existing server. `host` may be several hosts:
+    the primary is used. Each may carry its own port: `db1:5433`. `minsize` and `maxsize` are connections in each
+    process. A None is left to libpq: its environment variables, ~/.pgpass and defaults.
     """
 
     embedded: Path | None = None
@@ -32,11 +35,11 @@ class Postgres:
 
     @property
     def hosts(self) -> list["Postgres"]:
-        """The same settings with one host alone, for each of them, and with its own port where it has one."""
-        return [self._at(host) for host in (self.host if isinstance(self.host, tuple) else [self.host])]
+        """Return the settings for each host alone, with the host's own port if it has one."""
+        return [self._with_host(host) for host in (self.host if isinstance(self.host, tuple) else [self.host])]
 
-    def _at(self, host: str | None) -> "Postgres":
-        parts = host and _HOST_AND_PORT.fullmatch(host)
+    def _with_host(self, host: str | None) -> "Postgres":
+        parts = host and HOST_AND_PORT.fullmatch(host)
         if not parts:
             return replace(self, host=host)
         return replace(self, host=parts["address"] or parts["name"], port=int(parts["port"] or 0) or self.port)
@@ -44,10 +47,10 @@ class Postgres:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the site is called, and its public address (None: what each request says).
+    """The site's name, public URL and time zone.
 
-    `admin_title` is what the admin's pages are called (None: the site's name and "administration"); `time_zone` is the one,
-    by its name in the IANA's database, in which dates are written and read.
+    `admin_title` is the title of the admin pages (None: the site's name and "administration"). `url` is the public URL
+    (None: taken from each request). `time_zone` is the IANA name of the zone in which dates are shown and entered.
     """
 
     name: str = "Polls"
@@ -57,20 +60,20 @@ class Site:
 
     @property
     def zone(self) -> ZoneInfo:
-        """The rules of the time zone."""
+        """Return the time zone."""
         return ZoneInfo(self.time_zone)
 
     @property
     def is_https(self) -> bool:
-        """Whether the public address is known to be an encrypted one."""
+        """Return whether the public URL is set and uses https."""
         return self.url is not None and self.url.startswith("https:")
 
 
 @dataclass(frozen=True, slots=True)
 class Votes:
-    """How many ballots may wait to be stored, in each process, and for how many seconds at most.
+    """The limits of the ballot queue of each process, and the vote rate limit.
 
-    `rate_limit` is how many voters may come from one network in a minute; None: as many as want to.
+    `queue_size` is in ballots, `timeout` in seconds. `rate_limit` is in voters a minute and network (None: no limit).
     """
 
     queue_size: int = 10_000
@@ -80,11 +83,11 @@ class Votes:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a visitor may keep a process waiting for, in seconds, and how many may come at once to each process.
+    """The time-outs (seconds), header size (bytes) and connection limits of each process.
 
-    `keepalive_timeout` is for a request to come, headers and all; `body_timeout` for the form that comes with it; `write_timeout` for its answer to
-    be taken. `max_header_bytes` is how many bytes the first line of a request, and each header, may have. `connections`, and
-    `websockets` among them, are None where the number of open files decides.
+    `keepalive_timeout` runs until a request's headers are complete, `body_timeout` until its form is, `write_timeout`
+    until the client has read the response. `max_header_bytes` applies to the request line and to each header.
+    `connections`, and `websockets` among them, are derived from the limit on open files if None.
     """
 
     keepalive_timeout: int = 10
@@ -97,16 +100,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """How many polls each process keeps in memory."""
+    """The number of polls that each process caches."""
 
     polls: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """How much is logged (`level`), in which `format` (text or json), and whether each request is.
+    """The log's level and format (`text` or `json`), and the access log.
 
-    `client_addresses` says whether that tells their addresses.
+    `access` turns the access log on; `client_addresses` adds client IP addresses to it.
     """
 
     level: str = "info"
@@ -117,7 +120,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Where each process tells its figures: at `port` of `host`, or on a UNIX socket; without either, nowhere."""
+    """The TCP port or UNIX socket on which each process serves metrics; without either, metrics are off."""
 
     host: str = "127.0.0.1"
     port: int | None = None
@@ -125,18 +128,18 @@ class Metrics:
 
     @property
     def is_enabled(self) -> bool:
-        """Whether anybody may ask for them."""
+        """Return whether metrics are collected and served."""
         return self.port is not None or self.path is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All settings of a running polls.
+    """All settings of a process.
 
-    `path` is a UNIX socket that is served instead of `host` and `port`; `trusted_proxies` is the number of trusted proxies in
-    front, and `prefix` what every address of ours begins with (/polls), or nothing; `templates` is a folder whose
-    templates win over ours; `development` shows tracebacks and reloads templates. `path` and `development` come from
-    the command line only.
+    `path` is a UNIX socket that replaces `host` and `port`. `trusted_proxies` is the number of reverse proxies.
+    `prefix` is the beginning of every path (/polls), or empty. `templates` is a folder of templates that override the
+    built-in ones. `development` shows tracebacks and reloads templates. `path` and `development` can be set only on
+    the command line.
     """
 
     postgres: Postgres
@@ -153,6 +156,3 @@ class Config:
     metrics: Metrics = Metrics()
     templates: Path | None = None
     development: bool = False
-
-
-_HOST_AND_PORT = re.compile(r"(\[(?P<address>[^\[\]]*:[^\[\]]*)\]|(?P<name>[^:\[\]]+))(:(?P<port>[0-9]{1,5}))?")

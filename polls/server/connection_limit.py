@@ -1,4 +1,4 @@
-"""A limit on the connections that a process has at once."""
+"""A limit on the open connections of a process."""
 
 import asyncio
 import logging
@@ -9,49 +9,50 @@ from aiohttp import web
 
 logger = logging.getLogger(__name__)
 
-
-_SILENCE = 10  # seconds between two complaints that there are too many connections
+_LOG_INTERVAL = 10  # seconds between two warnings about rejected connections
 
 
 class ConnectionLimit:
-    """Lets `most` connections in to `server`, and closes those that come beyond."""
+    """A protocol factory that passes up to `limit` open connections to `server` and closes any others at once."""
 
-    def __init__(self, server: web.Server, most: int) -> None:
+    def __init__(self, server: web.Server, limit: int) -> None:
         self._server = server
-        self._most = most
-        # Who was let in in this turn of the loop: asyncio takes in all who are waiting before the server knows of one.
-        self._arriving: deque[web.RequestHandler] = deque()
+        self._limit = limit
+        # Accepted in this loop iteration; `server.connections` doesn't include them yet.
+        self._accepted: deque[web.RequestHandler] = deque()
         self._rejected = 0
-        self._silent_until = 0.0
+        self._next_warning = 0.0
 
     @property
     def requests_count(self) -> int:
-        """How many requests the server has had, as gunicorn's worker wants to know."""
+        """Return the number of requests so far, which gunicorn's worker reads."""
         return self._server.requests_count
 
     def __call__(self) -> asyncio.BaseProtocol:
-        """What serves a connection that has just been made."""
-        while self._arriving and self._arriving[0].transport:
-            self._arriving.popleft()
-        if len(self._server.connections) + len(self._arriving) < self._most:
-            if not self._arriving:
+        """Return the protocol for a new connection."""
+        while self._accepted and self._accepted[0].transport:
+            self._accepted.popleft()
+        if len(self._server.connections) + len(self._accepted) < self._limit:
+            if not self._accepted:
                 loop = asyncio.get_running_loop()
-                loop.call_soon(loop.call_soon, self._arriving.clear)
-            self._arriving.append(self._server())
-            return self._arriving[-1]
+                loop.call_soon(loop.call_soon, self._accepted.clear)
+            self._accepted.append(self._server())
+            return self._accepted[-1]
         self._rejected += 1
-        if monotonic() >= self._silent_until:
+        if monotonic() >= self._next_warning:
             logger.warning(
-                "%d connections were closed at once, since there were %d already (limits.connections)",
+                "closed %d new connections: the limit of %d open connections is reached (limits.connections)",
                 self._rejected,
-                self._most,
+                self._limit,
             )
             self._rejected = 0
-            self._silent_until = monotonic() + _SILENCE
+            self._next_warning = monotonic() + _LOG_INTERVAL
         return RejectedConnection()
 
 
 class RejectedConnection(asyncio.Protocol):
+    """A connection over the limit, closed without a response."""
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101
         transport.abort()

@@ -12,19 +12,19 @@ from polls.server.connection_limit import ConnectionLimit
 _Args = TypeVarTuple("_Args")
 
 
-class OrderlyLoop(asyncio.SelectorEventLoop):
-    """An event loop that hears the first Ctrl-C or SIGTERM alone, and serves `most_connections` at once.
+class GracefulLoop(asyncio.SelectorEventLoop):
+    """An event loop that shuts down once, at the first SIGINT or SIGTERM, and limits connections.
 
-    What is ending in order ends in order: otherwise a second signal would cut off requests in flight, or end the
-    process before its private PostgreSQL. At the first, `prepare_to_end` is called, and tells how many seconds later
-    the end may begin.
+    Further signals are ignored: they would cut off requests in flight, or end the process before its private
+    PostgreSQL. `prepare_shutdown` is called at the first signal and returns the seconds until the shutdown begins.
+    `connections` is the limit for each aiohttp server.
     """
 
-    def __init__(self, most_connections: int, prepare_to_end: Callable[[], float]) -> None:
+    def __init__(self, connections: int, prepare_shutdown: Callable[[], float]) -> None:
         super().__init__()
-        self._most_connections = most_connections
+        self._connections = connections
         self._connection_limits: dict[web.Server, ConnectionLimit] = {}
-        self._prepare_to_end = prepare_to_end
+        self._prepare_shutdown = prepare_shutdown
 
     async def create_server(
         self,
@@ -32,21 +32,21 @@ class OrderlyLoop(asyncio.SelectorEventLoop):
         *args: Any,  # noqa: ANN401 - they are asyncio's
         **kwargs: Any,  # noqa: ANN401
     ) -> asyncio.Server:
-        """Serve connections; those to aiohttp's server through a door, which all its sockets have in common."""
+        """Create a server; all sockets of one aiohttp server share a connection limit."""
         if isinstance(protocol_factory, web.Server):
-            connection_limit = ConnectionLimit(protocol_factory, self._most_connections)
+            connection_limit = ConnectionLimit(protocol_factory, self._connections)
             protocol_factory = self._connection_limits.setdefault(protocol_factory, connection_limit)
         return await super().create_server(protocol_factory, *args, **kwargs)
 
     def add_signal_handler(self, sig: int, callback: Callable[[*_Args], object], *args: *_Args) -> None:
-        self._heard = False
+        self._is_stopping = False
 
-        def hear() -> None:
-            if not self._heard:
-                self._heard = True
-                self.call_later(self._prepare_to_end(), callback, *args)
+        def stop() -> None:
+            if not self._is_stopping:
+                self._is_stopping = True
+                self.call_later(self._prepare_shutdown(), callback, *args)
 
-        super().add_signal_handler(sig, hear)
+        super().add_signal_handler(sig, stop)
 
     def remove_signal_handler(self, sig: int) -> bool:
         removed = super().remove_signal_handler(sig)

@@ -1,4 +1,4 @@
-"""polls in gunicorn's workers."""
+"""The configuration and the runner of gunicorn's workers."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from aiohttp import web
 
-from polls.config.loader import ConfigError, find, load
+from polls.config.loader import ConfigError, find_file, load
 from polls.config.settings import Config
 from polls.server.connection_limit import ConnectionLimit
 from polls.server.logs import configure_logging
@@ -17,30 +17,30 @@ from polls.web.keys import CONFIG
 
 logger = logging.getLogger(__name__)
 
-_UNTIL_ANOTHER = 1  # second until gunicorn tries again what needs a database
-_HOPELESS = 4  # the status with which a worker tells gunicorn that the application can't be loaded
+_RETRY_DELAY = 1  # seconds until gunicorn replaces a worker that can't use the database
+_APP_LOAD_ERROR = 4  # gunicorn's exit status for a worker whose application can't be loaded: gunicorn stops, too
 
 
-def configured() -> Config:
-    """The configuration, with logging as it wants it. What can't be used ends this process, and gunicorn with it."""
+def load_config() -> Config:
+    """Load the configuration and configure logging. Exit, and stop gunicorn, if the configuration can't be used."""
     try:
-        config = load(find(None))
+        config = load(find_file(None))
     except ConfigError as error:
-        _give_up(str(error))
+        _exit(str(error))
     if config.postgres.embedded is not None:
-        _give_up("polls: gunicorn can't run a private PostgreSQL: name a server in the file that $POLLS_CONFIG names")
+        _exit("polls: gunicorn can't run a private PostgreSQL. Name a server in the file that $POLLS_CONFIG names")
     configure_logging(config.log)
     return config
 
 
 class Worker(web.AppRunner):
-    """What a worker serves; gunicorn looks after sockets and signals."""
+    """The runner of a worker; gunicorn itself handles sockets and signals."""
 
     _connection_limit: ConnectionLimit | None = None
 
     @property
     def server(self) -> ConnectionLimit | None:  # type: ignore[override]
-        """What gunicorn and its sites take for aiohttp's server."""
+        """Return the connection limit, which gunicorn and its sites use in place of aiohttp's server."""
         return self._connection_limit
 
     async def setup(self) -> None:
@@ -49,19 +49,19 @@ class Worker(web.AppRunner):
             if server := super().server:
                 self._connection_limit = ConnectionLimit(server, connections_allowed(self.app[CONFIG].limits))
         except UnusableDatabase as error:
-            # With this status gunicorn starts another worker in our place, until there is a database.
-            logger.error("%s", error)  # noqa: TRY400 - the sentence says it all
-            await asyncio.sleep(_UNTIL_ANOTHER)
+            # After this exit status gunicorn starts a new worker, until the database can be used.
+            logger.error("%s", error)  # noqa: TRY400 - the message is complete
+            await asyncio.sleep(_RETRY_DELAY)
             sys.exit(1)
 
     async def cleanup(self) -> None:
         for site in list(self.sites):
-            await site.stop()  # the sockets stay open: they are all workers'
+            await site.stop()  # the sockets stay open: all workers share them
         await asyncio.sleep(DRAIN_SECONDS)
         await super().cleanup()
 
 
-def _give_up(reason: str) -> NoReturn:
-    """End this worker, and gunicorn with it: another worker would fare no better."""
+def _exit(reason: str) -> NoReturn:
+    """Exit with the status that also stops gunicorn: another worker would fail in the same way."""
     print(reason, file=sys.stderr)
-    sys.exit(_HOPELESS)
+    sys.exit(_APP_LOAD_ERROR)

@@ -1,4 +1,4 @@
-"""Logging, as the configuration wants it: text for people or JSON for machines, on standard error."""
+"""Logging to standard error, as text or JSON."""
 
 import logging.config
 
@@ -8,11 +8,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 from polls.config.settings import Log
 from polls.web.http.request_ids import request_id
 
-_GONE = ("Transport is closing",)  # so asyncio says it, where it sends a file
+_CONNECTION_CLOSED = ("Transport is closing",)  # arguments of asyncio's RuntimeError when it sends a file
 
 
 def configure_logging(log: Log) -> None:
-    """Send everything from `log.level` up to standard error, in `log.format`."""
+    """Log everything from `log.level` up to standard error, in `log.format`."""
     logging.config.dictConfig(
         {
             "version": 1,
@@ -27,52 +27,53 @@ def configure_logging(log: Log) -> None:
                     "json_ensure_ascii": False,
                 },
             },
-            "filters": {"discreet": {"()": RedactBadRequests}, "attributed": {"()": RequestIdFilter}},
+            "filters": {"bad_requests": {"()": RedactBadRequests}, "request_id": {"()": RequestIdFilter}},
             "handlers": {
-                "stderr": {"class": "logging.StreamHandler", "formatter": log.format, "filters": ["attributed"]}
+                "stderr": {"class": "logging.StreamHandler", "formatter": log.format, "filters": ["request_id"]}
             },
             "root": {"level": log.level.upper(), "handlers": ["stderr"]},
             "loggers": {
-                "aiohttp.server": {"filters": ["discreet"]},
-                "asyncio": {"level": "WARNING"},  # each server's start is news to nobody
+                "aiohttp.server": {"filters": ["bad_requests"]},
+                "asyncio": {"level": "WARNING"},  # at INFO it logs each server that starts
             },
         }
     )
 
 
 class RequestIdFilter(logging.Filter):
-    """Tells of each record which request was being served: `request_id`, where one was."""
+    """Adds `request_id` to each record that is logged while a request is handled."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if of_request := request_id():
-            record.request_id = of_request
+        if current := request_id():
+            record.request_id = current
         return True
 
 
 class TextFormatter(logging.Formatter):
-    """Lines of text, with the request's id at the end."""
+    """Lines of text that end with the request id."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        of_request = getattr(record, "request_id", None)
+        current = getattr(record, "request_id", None)
         line = super().formatMessage(record)
-        return f"{line} [{of_request}]" if of_request else line
+        return f"{line} [{current}]" if current else line
 
 
 class RedactBadRequests(logging.Filter):
-    """What aiohttp says of requests that never reach the application, without address, query string and cookie.
+    """Replaces aiohttp's messages about requests that fail before they reach the application.
 
-    It would log the raw lines of what isn't HTTP, with a traceback, for whoever cares to send some.
+    aiohttp logs the raw lines of an invalid request with a traceback: client address, query string and cookies, and any
+    client can fill the log with them.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = "a request failed before it reached polls", ()
+        record.msg, record.args = "request failed before it reached the application", ()
         error = record.exc_info[1] if record.exc_info else None
-        known = None
+        expected = None
         if isinstance(error, HttpProcessingError | web.RequestPayloadError):
-            known = "a request that isn't HTTP was refused"
-        elif isinstance(error, RuntimeError) and error.args == _GONE:
-            known = "a visitor went away before a file was sent"
-        if known:
+            expected = "refused a request that is not valid HTTP"
+        elif isinstance(error, RuntimeError) and error.args == _CONNECTION_CLOSED:
+            expected = "client disconnected before a file was sent"
+        if expected:
             record.levelno, record.levelname = logging.INFO, "INFO"
-            record.msg, record.exc_info = known, None
+            record.msg, record.exc_info = expected, None
         return True

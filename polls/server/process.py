@@ -1,4 +1,4 @@
-"""How polls is served, by itself and by gunicorn's workers: what a process sets up, and how it treats connections."""
+"""The set-up of a server process, and the runner options and time-outs that `polls serve` and gunicorn share."""
 
 import gc
 import logging
@@ -14,37 +14,38 @@ from polls.web.http.limits import most_connections
 
 logger = logging.getLogger(__name__)
 
-# Connections that may wait until a busy process takes them. A socket that has no room for another refuses it at once.
+# Connections that the kernel queues while the process is busy. A UNIX socket whose queue is full refuses new ones.
 BACKLOG = 2048
 
-# Seconds for what is on its way to us at the end: a connection that is taken, or waits to be, and hasn't said anything
-# yet. It would be cut off, and a proxy can't know whether a vote on it may be sent to another process.
+# Seconds at the shutdown in which clients that have connected already may still send their request. Otherwise they
+# would be cut off, and a proxy can't know whether it may send a vote to another process instead.
 DRAIN_SECONDS = 0.2
 
-# Seconds for requests in flight at the end; aiohttp counts them twice.
+# Seconds at the shutdown for requests in flight; aiohttp waits for this time twice.
 SHUTDOWN_TIMEOUT = 5
 _DEVELOPMENT_SHUTDOWN_TIMEOUT = 0.5
 
 
 def prepare_process() -> None:
-    """Make the process fit for a crowd."""
-    _collect_garbage_seldom()
-    _allow_many_connections()
+    """Reduce garbage collection and raise the limit on open files."""
+    _reduce_garbage_collection()
+    _raise_open_file_limit()
 
 
 def connections_allowed(limits: Limits) -> int:
-    """How many connections this process has at once; says where that is fewer than the configuration wants."""
+    """Return the connection limit of this process; log a warning if open files allow fewer than configured."""
     connections = most_connections(limits)
     if connections < (limits.connections or 0):
         logger.warning(
-            "no more than %d connections can be served at once, since there can't be more open files (ulimit -n)",
+            "the limit on open files allows only %d connections, not %d (limits.connections); raise `ulimit -n`",
             connections,
+            limits.connections,
         )
     return connections
 
 
 def runner_options(config: Config) -> dict[str, Any]:
-    """How requests are logged, and how long connections are kept: what aiohttp's runners want to know."""
+    """Return the arguments for aiohttp's runners: access log and shutdown time-out."""
     return {
         "access_log": logging.getLogger("aiohttp.access") if config.log.access else None,
         "access_log_class": AccessLogger,
@@ -52,28 +53,28 @@ def runner_options(config: Config) -> dict[str, Any]:
     }
 
 
-def tell_systemd(state: str) -> None:
-    """Tell systemd about this service (`READY=1`), where it has started it and wants to know: sd_notify(3)."""
+def notify_systemd(state: str) -> None:
+    """Send `state` (such as `READY=1`) to systemd if it started this process: sd_notify(3)."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices, suppress(OSError):
-        notices.connect("\0" + address[1:] if address.startswith("@") else address)
-        notices.sendall(state.encode())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, suppress(OSError):
+        systemd.connect("\0" + address[1:] if address.startswith("@") else address)
+        systemd.sendall(state.encode())
 
 
-def _collect_garbage_seldom() -> None:
-    """Search for garbage seldom, and not in what was imported: the search would be an eighth of the work for a vote.
+def _reduce_garbage_collection() -> None:
+    """Collect garbage rarely, and never among imported modules: the collector took an eighth of the time of a vote.
 
-    What requests leave behind is freed without a search, but for what hangs together in circles.
+    Reference counting frees what requests leave behind, except reference cycles.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
 
 
-def _allow_many_connections() -> None:
-    """Take as many open files as this user may have: each voter who waits, and each watcher, needs one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # macOS says "unlimited", and doesn't mean it
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+def _raise_open_file_limit() -> None:
+    """Raise the soft limit on open files to the hard limit: each client that waits or watches needs one."""
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS reports "unlimited", but refuses it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))

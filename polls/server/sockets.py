@@ -1,4 +1,4 @@
-"""Open the sockets that polls listens on, before anything else starts."""
+"""The listening sockets, opened before anything else starts."""
 
 import errno
 import os
@@ -10,136 +10,136 @@ from pathlib import Path
 
 from polls.config.settings import Config, Metrics
 
-_NEIGHBOURS = 16  # ports that follow one, for processes that have it in their configuration, too
+_NEXT_PORTS = 16  # ports above metrics.port that are tried if it is in use: processes may share one configuration
 
 
 class CannotListen(Exception):
-    """The configured address can't be had; the message says why and what to do, in one line."""
+    """The configured address can't be bound; the message says why and what to do, in one line."""
 
 
 @contextmanager
 def listening(config: Config) -> Iterator[list[socket.socket]]:
-    """Sockets on `config.path`, else on every address of `config.host`; closed at the end. Raises CannotListen.
+    """Listen on `config.path`, else on every address of `config.host`; close the sockets at the end.
 
-    Whoever connects before the application is ready waits for it.
+    Clients that connect before the application is ready wait in the kernel's queue. Raises CannotListen.
     """
     if config.path is not None:
         with _unix_socket(config.path) as unix_socket:
             yield [unix_socket]
         return
-    with ExitStack() as opened:
-        yield [opened.enter_context(tcp_socket) for tcp_socket in _tcp_sockets(config.host, config.port)]
+    with ExitStack() as stack:
+        yield [stack.enter_context(tcp_socket) for tcp_socket in _tcp_sockets(config.host, config.port)]
 
 
 def unlink(sockets: list[socket.socket]) -> bool:
-    """Let nobody new find a way here, where that can be done: a UNIX socket has a name to be taken away."""
-    named = [each for each in sockets if isinstance(each, _NamedSocket)]
-    for each in named:
-        each.unlink()
-    return bool(named)
+    """Remove the paths of UNIX sockets, so that new clients can't connect. Return whether there were any."""
+    unix_sockets = [each for each in sockets if isinstance(each, _UnixSocket)]
+    for unix_socket in unix_sockets:
+        unix_socket.unlink()
+    return bool(unix_sockets)
 
 
 @contextmanager
 def listening_for_metrics(metrics: Metrics) -> Iterator[list[socket.socket]]:
-    """Sockets where `metrics` are told, at the next free port where theirs is taken. Raises CannotListen."""
+    """Listen on `metrics.path`, else on the first free port from `metrics.port` up. Raises CannotListen."""
     if metrics.path is not None:
-        with _unix_socket(metrics.path) as unix_socket:
+        with _unix_socket(metrics.path, "metrics.path") as unix_socket:
             yield [unix_socket]
         return
-    with ExitStack() as opened:
-        yield [opened.enter_context(tcp_socket) for tcp_socket in _next_free(metrics.host, metrics.port or 0)]
+    with ExitStack() as stack:
+        yield [stack.enter_context(tcp_socket) for tcp_socket in _first_free(metrics.host, metrics.port or 0)]
 
 
 @contextmanager
-def _unix_socket(path: Path) -> Iterator[socket.socket]:
-    with _NamedSocket(socket.AF_UNIX) as unix_socket:
+def _unix_socket(path: Path, option: str = "--path") -> Iterator[socket.socket]:
+    with _UnixSocket(socket.AF_UNIX) as unix_socket:
         try:
             if path.exists():
-                _remove_abandoned(path)
+                _remove_stale(path)
             unix_socket.bind(str(path))
             unix_socket.listen()
-            unix_socket.named(path)
+            unix_socket.remember_path(path)
         except OSError as error:
             reason = error.strerror or error
-            raise CannotListen(f"can't listen on {path}: {reason}. Choose another with --path") from error
+            raise CannotListen(f"can't listen on {path}: {reason}. Choose another path with {option}") from error
         try:
             yield unix_socket
         finally:
             unix_socket.unlink()
 
 
-class _NamedSocket(socket.socket):
-    """A UNIX socket that takes its name out of the file system, when it is to be found no more."""
+class _UnixSocket(socket.socket):
+    """A UNIX socket that can remove its path."""
 
-    def named(self, path: Path) -> None:
+    def remember_path(self, path: Path) -> None:
         self._path = path
         self._inode = path.stat().st_ino
 
     def unlink(self) -> None:
-        # Where the name can't be taken away (the disk may be read-only by now), the end goes on all the same.
+        # A failure (the file system may be read-only by now) must not stop the shutdown.
         with suppress(OSError):
-            # A successor may have taken the name over already.
+            # Another process may have replaced the path already.
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
 
 
-def _remove_abandoned(path: Path) -> None:
-    """Remove the socket of a process that is gone. What is in use, or no socket, stays."""
+def _remove_stale(path: Path) -> None:
+    """Remove the socket of a process that has ended. Raises OSError if it is in use, or not a socket."""
     if not stat.S_ISSOCK(path.stat().st_mode):
-        raise OSError(errno.EEXIST, "there is a file of that name")
-    with socket.socket(socket.AF_UNIX) as attempt:
-        if attempt.connect_ex(str(path)) == 0:
-            raise OSError(errno.EADDRINUSE, "another process serves it")
+        raise OSError(errno.EEXIST, "a file with that name exists")
+    with socket.socket(socket.AF_UNIX) as client:
+        if client.connect_ex(str(path)) == 0:
+            raise OSError(errno.EADDRINUSE, "another process is listening on it")
     path.unlink()
 
 
-def _next_free(host: str, port: int) -> list[socket.socket]:
-    """Sockets at `port` or one of its neighbours: several processes may have one configuration."""
-    last = min(port + _NEIGHBOURS, 65535)
+def _first_free(host: str, port: int) -> list[socket.socket]:
+    """Listen on `port`, or the first free port after it."""
+    last = min(port + _NEXT_PORTS, 65535)
     while True:
         try:
             return _tcp_sockets(host, port, options=("metrics.host", "metrics.port"))
-        except CannotListen as refusal:
-            is_taken = isinstance(refusal.__cause__, OSError) and refusal.__cause__.errno == errno.EADDRINUSE
-            if not is_taken or port == last:
+        except CannotListen as error:
+            is_in_use = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
+            if not is_in_use or port == last:
                 raise
         port += 1
 
 
 def _tcp_sockets(host: str, port: int, options: tuple[str, str] = ("--host", "--port")) -> list[socket.socket]:
-    """A listening socket for each address of `host`; where this machine lacks a kind of address, for the others.
+    """Listen on each address of `host`, except those of a kind (IPv6, say) that this machine lacks.
 
-    `options` are what chooses another host, and another port.
+    `options` are the settings that choose the host and the port, for the message. Raises CannotListen.
     """
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise CannotListen(f"there is no address {host!r}: {reason}. Choose another with {options[0]}") from error
+        raise CannotListen(f"host {host!r} has no address: {reason}. Choose another with {options[0]}") from error
     sockets: list[socket.socket] = []
-    refusals: list[OSError] = []
+    errors: list[OSError] = []
     for family, *_, address in addresses:
         try:
             sockets.append(socket.create_server((address[0], port, *address[2:]), family=family))
         except OSError as error:
-            refusals.append(error)
+            errors.append(error)
         else:
-            # With port 0 the first address takes a free one, and the others the same.
+            # With port 0 the first address gets a free port, which the others share.
             port = sockets[-1].getsockname()[1]
-    lacking = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
-    if sockets and all(refusal.errno in lacking for refusal in refusals):
+    unavailable = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+    if sockets and all(error.errno in unavailable for error in errors):
         return sockets
     for tcp_socket in sockets:
         tcp_socket.close()
-    worst = next((refusal for refusal in refusals if refusal.errno not in lacking), refusals[0])
+    worst = next((error for error in errors if error.errno not in unavailable), errors[0])
     raise CannotListen(f"can't listen on {host}:{port}: {_advice(worst, *options)}") from worst
 
 
-def _advice(refusal: OSError, host_option: str, port_option: str) -> str:
-    reason = os.strerror(refusal.errno or 0)
-    match refusal.errno:
+def _advice(error: OSError, host_option: str, port_option: str) -> str:
+    reason = os.strerror(error.errno or 0)
+    match error.errno:
         case errno.EADDRINUSE:
-            return f"{reason}. End what listens there, or choose another with {port_option}"
+            return f"{reason}. Stop the process that listens there, or choose another port with {port_option}"
         case errno.EACCES:
-            return f"{reason}. Ports below 1024 are root's: choose another with {port_option}"
-    return f"{reason}. Choose another address with {host_option}"
+            return f"{reason}. Ports below 1024 need root: choose another port with {port_option}"
+    return f"{reason}. Choose another host with {host_option}"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from polls.config.loader import ConfigError, find, load
+from polls.config.loader import ConfigError, find_file, load
 from polls.config.settings import Config, Postgres
 
 Write = Callable[[str], Path]
@@ -19,7 +19,7 @@ def write(folder: Path) -> Write:
     return write
 
 
-def faults(file: Path) -> list[str]:
+def errors(file: Path) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load(file)
     return str(caught.value).splitlines()
@@ -29,13 +29,13 @@ def test_only_postgres_is_required(write: Write) -> None:
     assert load(write("postgres: {}")) == Config(postgres=Postgres())
 
 
-def test_the_shipped_file_shows_the_defaults() -> None:
+def test_the_shipped_file_shows_the_deerrors() -> None:
     shipped = load(Path("config/polls.yaml"))
 
     assert shipped == Config(postgres=Postgres(embedded=Path("var/postgres"), database="polls"))
 
 
-def test_every_fault_is_told_at_once_with_file_line_and_key(write: Write) -> None:
+def test_all_errors_are_reported_at_once_with_file_line_and_key(write: Write) -> None:
     file = write(
         """\
 host: 1
@@ -56,44 +56,47 @@ templates: nowhere
 """,
     )
 
-    assert faults(file) == [
+    assert errors(file) == [
         "my.yaml:1: host: value is not text; put it between quotes",
         "my.yaml:2: port: value is not a whole number",
         "my.yaml:3: prt: unknown key; did you mean port?",
-        "my.yaml:6: postgres.host: can't stand beside embedded: a private server needs no address",
+        "my.yaml:6: postgres.host: can't be combined with embedded: a private server needs no address",
         "my.yaml:7: postgres.minsize: value can't be greater than maxsize",
-        "my.yaml:9: postgres.sslmode: value is none of disable, allow, prefer, require, verify-ca, verify-full",
+        "my.yaml:9: postgres.sslmode: value is not one of disable, allow, prefer, require, verify-ca, verify-full",
         "my.yaml:10: postgres.minsiz: unknown key; did you mean minsize?",
         "my.yaml:11: site.name: blank value is not allowed",
-        "my.yaml:11: site.url: value is not an address like https://polls.example.org",
+        "my.yaml:11: site.url: value is not a URL like https://polls.example.org",
         "my.yaml:12: prefix: value is not the beginning of a path, like /polls",
         "my.yaml:13: trusted_proxies: value is less than 0",
-        "my.yaml:14: log: needs keys of its own below it",
-        "my.yaml:15: templates: there is no folder nowhere",
+        "my.yaml:14: log: needs a mapping of keys to values",
+        "my.yaml:15: templates: folder nowhere does not exist",
     ]
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
+    ("text", "error"),
     [
         ("", "my.yaml:1: the file is empty; it needs at least postgres:"),
         ("port: 80", "my.yaml:1: postgres: is required"),
-        ("- postgres", "my.yaml:1: needs keys of its own below it"),
-        ("postgres:", "my.yaml:1: postgres: needs keys of its own below it"),
+        ("- postgres", "my.yaml:1: needs a mapping of keys to values"),
+        ("postgres:", "my.yaml:1: postgres: needs a mapping of keys to values"),
         ("postgres: {", "my.yaml:1: this is not YAML: expected the node content, but found '<stream end>'"),
-        ("postgres: {}\nport: 1\nport: 2", "my.yaml:3: port: stands on line 2 already"),
-        ("postgres: {}\nsite: {name: 2026-13-45}", "my.yaml:2: this is not YAML: no timestamp: 2026-13-45"),
-        ("postgres: {}\nx: {<<: {a: 1}}", "my.yaml:2: this is not YAML: merges (<<) are not for settings"),
-        ('postgres: {}\nhost: "\\0"', "my.yaml:2: host: value has a character that is none"),
-        ('postgres: {}\nhost: "\\ud800"', "my.yaml:2: host: value has a character that is none"),
-        ("postgres: {}\nport: " + "9" * 5000, "my.yaml:2: this is not YAML: no int: " + "9" * 5000),
-        ("postgres: {}\ntemplates: " + "x" * 5000, "my.yaml:2: templates: there is no folder " + "x" * 100),
-        ("postgres: {}\nport: !!int x", "my.yaml:2: this is not YAML: no int: x"),
-        ("postgres: {}\nport: !!bool x", "my.yaml:2: this is not YAML: no bool: x"),
-        ("postgres: " + "[" * 5000, "my.yaml:1: this is nested subperiods than any settings are"),
+        ("postgres: {}\nport: 1\nport: 2", "my.yaml:3: port: already set on line 2"),
+        ("postgres: {}\nsite: {name: 2026-13-45}", "my.yaml:2: this is not YAML: invalid timestamp: 2026-13-45"),
+        ("postgres: {}\nx: {<<: {a: 1}}", "my.yaml:2: this is not YAML: merges (<<) are not supported"),
+        ('postgres: {}\nhost: "\\0"', "my.yaml:2: host: value contains an invalid character (NUL or a lone surrogate)"),
+        (
+            'postgres: {}\nhost: "\\ud800"',
+            "my.yaml:2: host: value contains an invalid character (NUL or a lone surrogate)",
+        ),
+        ("postgres: {}\nport: " + "9" * 5000, "my.yaml:2: this is not YAML: invalid int: " + "9" * 5000),
+        ("postgres: {}\ntemplates: " + "x" * 5000, "my.yaml:2: templates: folder " + "x" * 100 + " does not exist"),
+        ("postgres: {}\nport: !!int x", "my.yaml:2: this is not YAML: invalid int: x"),
+        ("postgres: {}\nport: !!bool x", "my.yaml:2: this is not YAML: invalid bool: x"),
+        ("postgres: " + "[" * 5000, "my.yaml:1: values are nested too deeply"),
         (
             "postgres: {}\nsite: {url: 'https://polls.example.org/votes'}",
-            "my.yaml:2: site.url: value is not an address like https://polls.example.org",
+            "my.yaml:2: site.url: value is not a URL like https://polls.example.org",
         ),
         ("postgres: {}\nport: true", "my.yaml:2: port: value is not a whole number"),
         ("postgres: {}\nport: 70000", "my.yaml:2: port: value is greater than 65535"),
@@ -108,20 +111,20 @@ templates: nowhere
         *(
             (
                 f"postgres:\n  host: [db1, '{host}']",
-                "my.yaml:2: postgres.host.1: value is no host like db.example.org or db.example.org:5432",
+                "my.yaml:2: postgres.host.1: value is not a host like db.example.org or db.example.org:5432",
             )
             for host in ("db1,db2", "db2:", "db2:x", "db2:0", "db2:70000", "[db2]:5432", "[::1]:", "[::1", "/run,/tmp")
         ),
         (
             "postgres: {}\nsite: {url: 'https://host:port'}",
-            "my.yaml:2: site.url: value is not an address like https://polls.example.org",
+            "my.yaml:2: site.url: value is not a URL like https://polls.example.org",
         ),
         (
             "postgres: {}\nmetrics: {port: 9101, path: metrics.sock}",
-            "my.yaml:2: metrics.path: can't stand beside port: metrics are told in one place",
+            "my.yaml:2: metrics.path: can't be combined with port: metrics are served in one place",
         ),
         ("postgres: {}\nmetrics: {pat: x}", "my.yaml:2: metrics.pat: unknown key; did you mean path?"),
-        ("postgres: {}\nlog: {format: xml}", "my.yaml:2: log.format: value is none of text, json"),
+        ("postgres: {}\nlog: {format: xml}", "my.yaml:2: log.format: value is not one of text, json"),
         (
             "postgres: !!os.system x",
             "my.yaml:1: this is not YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:os.system'",
@@ -133,51 +136,51 @@ templates: nowhere
         ("? [postgres]\n: {}", "my.yaml:1: this is not YAML: found unhashable key"),
     ],
 )
-def test_a_mistake_is_told_where_it_stands(write: Write, text: str, fault: str) -> None:
-    assert faults(write(text)) == [fault]
+def test_an_error_is_reported_with_its_line(write: Write, text: str, error: str) -> None:
+    assert errors(write(text)) == [error]
 
 
-def test_a_repeated_key_hides_no_other_fault(write: Write) -> None:
-    assert faults(write("postgres: {}\nport: 1\nport: 2\nprot: 3")) == [
-        "my.yaml:3: port: stands on line 2 already",
+def test_a_repeated_key_is_reported_with_all_other_errors(write: Write) -> None:
+    assert errors(write("postgres: {}\nport: 1\nport: 2\nprot: 3")) == [
+        "my.yaml:3: port: already set on line 2",
         "my.yaml:4: prot: unknown key; did you mean port?",
     ]
 
 
-def test_a_file_that_is_not_there_is_a_fault(folder: Path) -> None:  # noqa: ARG001
-    assert faults(Path("gone.yaml")) == ["gone.yaml:1: can't read this file: No such file or directory"]
+def test_a_missing_file_is_an_error(folder: Path) -> None:  # noqa: ARG001
+    assert errors(Path("missing.yaml")) == ["missing.yaml:1: can't read this file: No such file or directory"]
 
 
-def test_a_folder_is_no_configuration(folder: Path) -> None:
-    assert faults(folder) == [f"{folder}:1: can't read this file: Is a directory"]
+def test_a_folder_is_an_error(folder: Path) -> None:
+    assert errors(folder) == [f"{folder}:1: can't read this file: Is a directory"]
 
 
-def test_a_file_that_is_not_utf8_is_a_fault(folder: Path) -> None:
+def test_a_file_that_is_not_utf8_is_an_error(folder: Path) -> None:
     (folder / "my.yaml").write_bytes(b"postgres: \xff\xfe")
 
-    assert faults(Path("my.yaml")) == ["my.yaml:1: this file is not UTF-8 text"]
+    assert errors(Path("my.yaml")) == ["my.yaml:1: this file is not UTF-8 text"]
 
 
-def test_the_command_line_stands_above_the_file(write: Write) -> None:
+def test_the_command_line_overrides_the_file(write: Write) -> None:
     loaded = load(write("postgres: {}\nport: 1"), port=2, path=Path("polls.sock"))
 
     assert (loaded.port, loaded.path) == (2, Path("polls.sock"))
 
 
-def test_a_public_address_loses_its_last_slash(write: Write) -> None:
+def test_a_trailing_slash_is_removed_from_the_public_url(write: Write) -> None:
     assert (
         load(write("postgres: {}\nsite: {url: 'https://polls.example.org/'}")).site.url == "https://polls.example.org"
     )
 
 
 @pytest.mark.parametrize(("written", "prefix"), [("null", ""), ("/", ""), ("/polls/", "/polls"), ("/a/b", "/a/b")])
-def test_a_prefix_loses_its_last_slash(write: Write, written: str, prefix: str) -> None:
+def test_a_trailing_slash_is_removed_from_a_prefix(write: Write, written: str, prefix: str) -> None:
     assert load(write(f"postgres: {{}}\nprefix: {written}")).prefix == prefix
 
 
 @pytest.mark.parametrize("written", ["polls", "//polls", "/a b", "/{a}", "/a?b", '"/é"'])
-def test_what_needs_quoting_is_no_prefix(write: Write, written: str) -> None:
-    assert "prefix" in faults(write(f"postgres: {{}}\nprefix: {written}"))[0]
+def test_a_prefix_that_needs_percent_encoding_is_an_error(write: Write, written: str) -> None:
+    assert "prefix" in errors(write(f"postgres: {{}}\nprefix: {written}"))[0]
 
 
 @pytest.mark.parametrize(
@@ -193,13 +196,13 @@ def test_what_needs_quoting_is_no_prefix(write: Write, written: str) -> None:
         ("/run/a:b/c", "/run/a:b/c", 6432),
     ],
 )
-def test_a_host_may_have_its_port_behind_it(write: Write, text: str, host: str, port: int) -> None:
+def test_a_host_may_be_followed_by_its_port(write: Write, text: str, host: str, port: int) -> None:
     postgres = load(write(f"postgres: {{host: {text}, port: 6432}}")).postgres
 
     assert [(each.host, each.port) for each in postgres.hosts] == [(host, port)]
 
 
-def test_several_hosts_have_everything_else_in_common(write: Write) -> None:
+def test_several_hosts_share_all_other_settings(write: Write) -> None:
     postgres = load(write("postgres: {host: [db1, 'db2:5433'], port: 6432, user: polls}")).postgres
 
     assert postgres.hosts == [
@@ -209,19 +212,19 @@ def test_several_hosts_have_everything_else_in_common(write: Write) -> None:
     assert Postgres().hosts == [Postgres()]
 
 
-def test_a_password_is_not_shown_with_the_settings(write: Write) -> None:
+def test_the_password_is_not_in_the_repr_of_the_settings(write: Write) -> None:
     assert "s3cret" not in repr(load(write("postgres: {password: s3cret}")))
 
 
-def test_the_configuration_is_the_named_file_then_the_environments_then_the_one_here_then_ours(folder: Path) -> None:
+def test_the_file_is_the_named_one_then_the_environments_then_the_local_one_then_the_shipped_one(folder: Path) -> None:
     environ = {"POLLS_CONFIG": "environment.yaml"}
 
-    assert find("named.yaml", environ) == Path("named.yaml")
-    assert find("", environ) == Path()
-    assert find(None, environ) == Path("environment.yaml")
-    assert find(None, {}).is_file()
-    assert find(None, {}) != Path("config/polls.yaml")
+    assert find_file("named.yaml", environ) == Path("named.yaml")
+    assert find_file("", environ) == Path()
+    assert find_file(None, environ) == Path("environment.yaml")
+    assert find_file(None, {}).is_file()
+    assert find_file(None, {}) != Path("config/polls.yaml")
 
     (folder / "config").mkdir()
     (folder / "config/polls.yaml").touch()
-    assert find(None, {}) == Path("config/polls.yaml")
+    assert find_file(None, {}) == Path("config/polls.yaml")

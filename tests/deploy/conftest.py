@@ -1,4 +1,4 @@
-"""What the tests of deployment start from: the sources, and the wheel."""
+"""Fixtures of the deployment tests: the sources, and the wheel."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    # What an earlier build left behind must not come back.
+    # Files of an earlier build must not end up in the wheel.
     stale = source / "build/lib/polls/assets/templates/deleted.html"
     stale.parent.mkdir(parents=True)
     stale.touch()

@@ -1,4 +1,4 @@
-"""Accounts from the command line, as an operator makes them."""
+"""Accounts on the command line."""
 
 import os
 import pty
@@ -18,10 +18,10 @@ PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-def settings(tmp_path: Path, postgres: Postgres, database: Connection) -> Path:  # noqa: ARG001 - it is emptied
-    """A folder with a configuration that names the tests' server."""
-    named = {key: value for key, value in asdict(postgres).items() if value is not None}
-    write(tmp_path, {"postgres": named | {"minsize": 1, "maxsize": 2}})
+def settings(tmp_path: Path, postgres: Postgres, database: Connection) -> Path:  # noqa: ARG001 - it empties the database
+    """A folder with a configuration for the tests' server."""
+    settings = {key: value for key, value in asdict(postgres).items() if value is not None}
+    write(tmp_path, {"postgres": settings | {"minsize": 1, "maxsize": 2}})
     return tmp_path
 
 
@@ -29,27 +29,27 @@ def polls(folder: Path, *arguments: str, typed: str = "") -> subprocess.Complete
     return command(folder, *arguments, "--config=polls.yaml", typed=typed)
 
 
-def at_a_terminal(folder: Path, *arguments: str, typed: list[tuple[str, str]]) -> tuple[int, str]:
-    """Type each answer when its question is asked; return the exit status, and all that the terminal showed."""
+def in_terminal(folder: Path, *arguments: str, typed: list[tuple[str, str]]) -> tuple[int, str]:
+    """Type each answer at its prompt; return the exit status and the terminal's output."""
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(folder)
         os.execv(sys.executable, [sys.executable, "-m", "polls", *arguments, "--config=polls.yaml"])
-    shown = ""
-    for question, answer in typed:
-        already = len(shown)
-        while question not in shown[already:]:
-            assert select.select([terminal], [], [], TIMEOUT)[0], shown
-            shown += os.read(terminal, 1000).decode()
+    output = ""
+    for prompt, answer in typed:
+        start = len(output)
+        while prompt not in output[start:]:
+            assert select.select([terminal], [], [], TIMEOUT)[0], output
+            output += os.read(terminal, 1000).decode()
         os.write(terminal, f"{answer}\n".encode() if answer != "^D" else b"\x04")
     while select.select([terminal], [], [], TIMEOUT)[0]:
         try:
-            shown += os.read(terminal, 1000).decode()
+            output += os.read(terminal, 1000).decode()
         except OSError:  # the other end is closed
             break
     _, status = os.waitpid(child, 0)
     os.close(terminal)
-    return os.waitstatus_to_exitcode(status), shown
+    return os.waitstatus_to_exitcode(status), output
 
 
 def usernames(database: Connection) -> list[str]:
@@ -58,23 +58,23 @@ def usernames(database: Connection) -> list[str]:
         return [name for (name,) in cursor.fetchall()]
 
 
-def test_the_first_admin_types_the_password_twice_and_it_is_never_shown(settings: Path, database: Connection) -> None:
-    status, shown = at_a_terminal(
+def test_createadmin_asks_for_the_password_twice_without_echo(settings: Path, database: Connection) -> None:
+    status, output = in_terminal(
         settings,
         "createadmin",
         "--username",
         "Ada",
-        typed=[("Password for Ada: ", PASSWORD), ("The same again: ", PASSWORD)],
+        typed=[("Password for Ada: ", PASSWORD), ("Repeat the password: ", PASSWORD)],
     )
 
     assert status == 0
-    assert PASSWORD not in shown
-    assert "ada can sign in now, at /admin/" in shown
+    assert PASSWORD not in output
+    assert "created the account ada, which can sign in at /admin/" in output
     assert usernames(database) == ["ada"]
 
 
-def test_what_is_mistyped_is_asked_again(settings: Path, database: Connection) -> None:
-    status, shown = at_a_terminal(
+def test_an_unfit_or_mistyped_password_is_asked_for_again(settings: Path, database: Connection) -> None:
+    status, output = in_terminal(
         settings,
         "createadmin",
         typed=[
@@ -82,27 +82,27 @@ def test_what_is_mistyped_is_asked_again(settings: Path, database: Connection) -
             ("Password for ada: ", "short"),
             ("Password for ada: ", "password1"),
             ("Password for ada: ", PASSWORD),
-            ("The same again: ", "something else"),
+            ("Repeat the password: ", "something else"),
             ("Password for ada: ", PASSWORD),
-            ("The same again: ", PASSWORD),
+            ("Repeat the password: ", PASSWORD),
         ],
     )
 
     assert status == 0
-    for told in ("at least 8 characters", "anybody would guess", "These two differ."):
-        assert told in shown
+    for message in ("at least 8 characters", "too common", "The passwords differ."):
+        assert message in output
     assert usernames(database) == ["ada"]
 
 
-def test_who_types_nothing_is_let_go(settings: Path, database: Connection) -> None:
-    status, shown = at_a_terminal(settings, "createadmin", "--username=ada", typed=[("Password for ada: ", "^D")])
+def test_end_of_input_at_a_prompt_fails_without_a_traceback(settings: Path, database: Connection) -> None:
+    status, output = in_terminal(settings, "createadmin", "--username=ada", typed=[("Password for ada: ", "^D")])
 
-    assert (status, "nothing was typed" in shown, "Traceback" in shown) == (1, True, False)
+    assert (status, "polls: no input" in output, "Traceback" in output) == (1, True, False)
     assert usernames(database) == []
 
 
-def test_a_password_that_nobody_could_type_is_refused(settings: Path, database: Connection) -> None:
-    done = subprocess.run(
+def test_a_password_that_is_not_utf8_is_refused(settings: Path, database: Connection) -> None:
+    result = subprocess.run(
         [sys.executable, "-m", "polls", "createadmin", "--username=ada", "--password-stdin", "--config=polls.yaml"],
         cwd=settings,
         input=PASSWORD.encode() + b"\xff\n",
@@ -110,14 +110,14 @@ def test_a_password_that_nobody_could_type_is_refused(settings: Path, database: 
         check=False,
     )
 
-    assert (done.returncode, done.stderr) == (1, b"polls: the password on standard input is not UTF-8 text\n")
+    assert (result.returncode, result.stderr) == (1, b"polls: the password on standard input is not UTF-8 text\n")
     assert usernames(database) == []
 
 
-def test_a_script_gives_the_password_on_standard_input(settings: Path, database: Connection) -> None:
-    done = polls(settings, "createadmin", "--username=ada", "--password-stdin", typed=f"{PASSWORD}\n")
+def test_a_script_can_pass_the_password_on_standard_input(settings: Path, database: Connection) -> None:
+    result = polls(settings, "createadmin", "--username=ada", "--password-stdin", typed=f"{PASSWORD}\n")
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, "")
     assert usernames(database) == ["ada"]
     with database.cursor() as cursor:
         cursor.execute("SELECT actor, deed, subject FROM history")
@@ -125,34 +125,34 @@ def test_a_script_gives_the_password_on_standard_input(settings: Path, database:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "typed", "told"),
+    ("arguments", "typed", "message"),
     [
-        (["createadmin", "--username=ada"], "", "this is no terminal"),
-        (["createadmin"], "", "say --username NAME"),
+        (["createadmin", "--username=ada"], "", "standard input is not a terminal"),
+        (["createadmin"], "", "use --username NAME"),
         (["createadmin", "--username=ada", "--password-stdin"], "", "at least 8 characters"),
-        (["createadmin", "--username=ada", "--password-stdin"], "password1\n", "anybody would guess"),
-        (["createadmin", "--username=a b", "--password-stdin"], PASSWORD, "make a user name"),
-        (["changepassword", "ada", "--password-stdin"], PASSWORD, "there is no such account"),
-        (["changepassword", "ada"], "", "this is no terminal"),
+        (["createadmin", "--username=ada", "--password-stdin"], "password1\n", "too common"),
+        (["createadmin", "--username=a b", "--password-stdin"], PASSWORD, "a user name consists of letters"),
+        (["changepassword", "ada", "--password-stdin"], PASSWORD, "no such account"),
+        (["changepassword", "ada"], "", "standard input is not a terminal"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line_with_status_1(
-    settings: Path, database: Connection, arguments: list[str], typed: str, told: str
+def test_a_failure_is_reported_in_one_line_with_status_1(
+    settings: Path, database: Connection, arguments: list[str], typed: str, message: str
 ) -> None:
-    done = polls(settings, *arguments, typed=typed)
+    result = polls(settings, *arguments, typed=typed)
 
-    assert done.returncode == 1
-    assert told in done.stderr
-    assert done.stderr.startswith("polls: ")
-    assert done.stderr.count("\n") == 1
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert result.stderr.startswith("polls: ")
+    assert result.stderr.count("\n") == 1
     assert usernames(database) == []
 
 
-def test_a_name_is_given_once(settings: Path, database: Connection) -> None:
+def test_a_user_name_is_unique(settings: Path, database: Connection) -> None:
     for name in ("ada", "ADA"):
-        done = polls(settings, "createadmin", f"--username={name}", "--password-stdin", typed=PASSWORD)
+        result = polls(settings, "createadmin", f"--username={name}", "--password-stdin", typed=PASSWORD)
 
-    assert (done.returncode, "there is such an account already" in done.stderr) == (1, True)
+    assert (result.returncode, "an account with that name exists" in result.stderr) == (1, True)
     assert usernames(database) == ["ada"]
 
 
@@ -163,9 +163,9 @@ def test_a_forgotten_password_is_replaced_and_its_sessions_end(settings: Path, d
         cursor.execute("SELECT password_hash FROM account")
         before = cursor.fetchone()
 
-        done = polls(settings, "changepassword", "Ada", "--password-stdin", typed="another horse battery\n")
+        result = polls(settings, "changepassword", "Ada", "--password-stdin", typed="another horse battery\n")
 
-        assert done.returncode == 0
+        assert result.returncode == 0
         cursor.execute("SELECT password_hash FROM account")
         assert cursor.fetchone() != before
         cursor.execute("SELECT count(*) FROM session")
@@ -173,7 +173,7 @@ def test_a_forgotten_password_is_replaced_and_its_sessions_end(settings: Path, d
 
 
 def test_admins_are_listed(settings: Path, database: Connection) -> None:
-    assert "nobody can sign in yet" in polls(settings, "admins").stdout
+    assert "no accounts yet" in polls(settings, "admins").stdout
     for name in ("bob", "ada"):
         polls(settings, "createadmin", f"--username={name}", "--password-stdin", typed=PASSWORD)
     with database.cursor() as cursor:

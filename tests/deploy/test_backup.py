@@ -14,7 +14,7 @@ import pytest
 
 from polls import paths
 from polls.cli.backup import backup, restore
-from polls.cli.errors import Refused
+from polls.cli.errors import CommandFailed
 from polls.config.settings import Config, Postgres
 from polls.storage.postgres import backup as backups
 from polls.storage.postgres import migrations
@@ -88,7 +88,7 @@ def test_only_its_owner_can_read_a_backup(file: Path) -> None:
 def test_an_existing_file_is_replaced_only_with_force(config: Config, file: Path) -> None:
     file.write_text("something else")
 
-    with pytest.raises(Refused, match="backup exists; name another file, or add --force to replace it"):
+    with pytest.raises(CommandFailed, match="backup exists; name another file, or add --force to replace it"):
         backup(config, file)
 
     assert file.read_text() == "something else"
@@ -98,21 +98,21 @@ def test_an_existing_file_is_replaced_only_with_force(config: Config, file: Path
 
 
 def test_a_folder_is_never_replaced(config: Config, tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"exists; name another file$"):
+    with pytest.raises(CommandFailed, match=r"exists; name another file$"):
         backup(config, tmp_path, replace_it=True)
 
 
 def test_a_file_that_cannot_be_written_is_reported(config: Config, tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"can't write .*: No such file or directory"):
+    with pytest.raises(CommandFailed, match=r"can't write .*: No such file or directory"):
         backup(config, tmp_path / "nowhere" / "backup")
 
 
 def test_an_impossible_file_name_is_reported(config: Config, other: Config, tmp_path: Path) -> None:
     longest = tmp_path / ("x" * 300)
 
-    with pytest.raises(Refused, match=r"can't write .*: File name too long"):
+    with pytest.raises(CommandFailed, match=r"can't write .*: File name too long"):
         backup(config, longest)
-    with pytest.raises(Refused, match=r"can't read .*: File name too long"):
+    with pytest.raises(CommandFailed, match=r"can't read .*: File name too long"):
         restore(other, longest)
 
 
@@ -145,7 +145,7 @@ def test_existing_polls_are_not_overwritten(config: Config, file: Path, database
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET question_text = 'Still here?' WHERE id = 1")
 
-    with pytest.raises(Refused, match=r"is not empty and was not changed\. Restore into a new one: .*createdb"):
+    with pytest.raises(CommandFailed, match=r"is not empty and was not changed\. Restore into a new one: .*createdb"):
         restore(config, file)
 
     with database.cursor() as cursor:
@@ -158,7 +158,7 @@ def test_a_database_with_something_else_in_it_is_not_empty(other: Config, file: 
     with connect(other.postgres) as connection, connection, connection.cursor() as cursor:
         cursor.execute(statement)
 
-    with pytest.raises(Refused, match="is not empty"):
+    with pytest.raises(CommandFailed, match="is not empty"):
         restore(other, file)
 
 
@@ -184,7 +184,7 @@ def test_a_damaged_backup_restores_nothing(
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     file.write_bytes(damage(file.read_bytes()))
 
-    with pytest.raises(Refused, match=message) as refused:
+    with pytest.raises(CommandFailed, match=message) as refused:
         restore(other, file)
 
     assert "\n" not in str(refused.value)
@@ -192,12 +192,12 @@ def test_a_damaged_backup_restores_nothing(
 
 
 def test_an_unreadable_file_is_reported(other: Config, tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"can't read .*/gone: No such file or directory$"):
+    with pytest.raises(CommandFailed, match=r"can't read .*/gone: No such file or directory$"):
         restore(other, tmp_path / "gone")
-    with pytest.raises(Refused, match=r"can't read .*: Is a directory$"):
+    with pytest.raises(CommandFailed, match=r"can't read .*: Is a directory$"):
         restore(other, tmp_path)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(Refused, match=r"pipe can be read only once; use standard input"):
+    with pytest.raises(CommandFailed, match=r"pipe can be read only once; use standard input"):
         restore(other, tmp_path / "pipe")
     assert tables(other) == []
 
@@ -222,12 +222,12 @@ def test_a_dump_of_another_application_is_refused(config: Config, other: Config,
             command = [backups.find_program("pg_dump", theirs, connection), "--format=custom"]
             subprocess.run(command, env=os.environ | libpq_environment(theirs), stdout=dump, check=True)
 
-    with pytest.raises(Refused, match="dump is no backup of polls"):
+    with pytest.raises(CommandFailed, match="dump is no backup of polls"):
         restore(other, tmp_path / "dump")
 
 
 def test_a_database_without_polls_is_not_backed_up(other: Config, tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="there is nothing to back up"):
+    with pytest.raises(CommandFailed, match="there is nothing to back up"):
         backup(other, tmp_path / "backup")
 
     assert names(tmp_path) == []
@@ -260,7 +260,7 @@ def test_a_backup_with_other_migrations_is_refused(
     with recorded_migration(database, migration, "other"):
         backup(config, tmp_path / "backup")
 
-    with pytest.raises(Refused, match=refusal):
+    with pytest.raises(CommandFailed, match=refusal):
         restore(other, tmp_path / "backup")
 
     assert tables(other) == []
@@ -287,7 +287,7 @@ def test_an_older_backup_is_migrated_if_configured(
     assert ("new" in tables(other)) is migrate
     output = capsys.readouterr().out
     assert ("applied 9999_new\n" in output) is migrate
-    assert ("it lacks 9999_new: apply that with `polls migrate`\n" in output) is not migrate
+    assert ("the schema lacks 9999_new: apply it with `polls migrate`\n" in output) is not migrate
     assert "5 ballots in 2 polls, counted exactly" in output
 
 
@@ -323,7 +323,8 @@ def test_without_programs_of_the_servers_version_the_package_to_install_is_named
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(
-        Refused, match=r"no pg_dump of that version is installed here\. Install it \(on Debian: postgresql-client-"
+        CommandFailed,
+        match=r"no pg_dump of that version is installed here\. Install it \(on Debian: postgresql-client-",
     ):
         backup(config, tmp_path / "backup")
 
@@ -345,7 +346,7 @@ def test_a_private_server_is_restored_into_a_named_one_through_a_pipe(other: Con
 def test_a_backup_is_not_written_to_a_terminal(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
 
-    with pytest.raises(Refused, match="lead standard output to a file"):
+    with pytest.raises(CommandFailed, match="redirect standard output to a file"):
         backup(config, Path("-"))
 
 

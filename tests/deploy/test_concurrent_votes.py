@@ -1,4 +1,4 @@
-"""A crowd that votes at once, over two processes."""
+"""Concurrent votes at two processes."""
 
 import asyncio
 from collections import Counter
@@ -13,23 +13,23 @@ from tests.conftest import Ask
 from tests.support.processes import serving
 
 
-def test_200_concurrent_votes_over_two_processes_raise_the_count_by_exactly_200(
+def test_200_concurrent_votes_at_two_processes_raise_the_count_by_exactly_200(
     tmp_path: Path, postgres: Postgres, ask: Ask, votes: Callable[[], list[int]]
 ) -> None:
     ask("Tea?", "Yes", "No", votes=(5, 0))
     config = {"postgres": {key: value for key, value in asdict(postgres).items() if value is not None}}
 
-    async def crowd(*urls: str) -> Counter[int]:
+    async def vote_concurrently(*urls: str) -> Counter[int]:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
             async def vote(url: str) -> int:
-                answer = await session.post(f"{url}/poll/1/vote", data={"choice": "1"}, allow_redirects=False)
-                return answer.status
+                response = await session.post(f"{url}/poll/1/vote", data={"choice": "1"}, allow_redirects=False)
+                return response.status
 
             return Counter(await asyncio.gather(*(vote(urls[number % len(urls)]) for number in range(200))))
 
     with serving(tmp_path, config=config) as one, serving(tmp_path, config=config) as other:
-        answers = asyncio.run(crowd(one.url, other.url))
+        statuses = asyncio.run(vote_concurrently(one.url, other.url))
 
-    assert answers == {303: 200}
+    assert statuses == {303: 200}
     assert votes() == [205, 0]

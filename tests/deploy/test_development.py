@@ -1,4 +1,4 @@
-"""`make dev`: what is changed is served again."""
+"""`make dev` restarts after changes."""
 
 import os
 import re
@@ -20,7 +20,7 @@ FOLDERS = ("polls", "templates", "static", "sql", "config")
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of the code, with this environment as its own."""
+    """A copy of the code that uses this environment."""
     for folder in FOLDERS:
         shutil.copytree(CHECKOUT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("Makefile", "setup.py"):
@@ -35,16 +35,15 @@ def change(file: Path, before: str, after: str) -> None:
     file.write_text(text.replace(before, after), "utf-8")
 
 
-def test_code_and_templates_are_served_again_after_a_change(checkout: Path) -> None:
+def test_changed_code_and_templates_are_served(checkout: Path) -> None:
     port = free_port()
-    # The last line of what make would do, without the set-up before it.
-    # This test may run under make itself, whose variables are not for this one.
+    # The last command of `make dev`, without the set-up before it. Without the variables of a make that runs this test.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    planned = subprocess.check_output(
+    commands = subprocess.check_output(
         ["make", "--no-print-directory", "-n", "dev", f"ARGS=--port {port}"], cwd=checkout, env=environ, text=True
     )
     with subprocess.Popen(
-        planned.splitlines()[-1], shell=True, cwd=checkout, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        commands.splitlines()[-1], shell=True, cwd=checkout, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as development:
 
         def page() -> str:
@@ -59,7 +58,7 @@ def test_code_and_templates_are_served_again_after_a_change(checkout: Path) -> N
         try:
             assert eventually(lambda: "Latest polls" in page())
 
-            change(checkout / "templates/index.html", "Pick one and vote.", "Pick two and vote.")
+            change(checkout / "templates/public/index.html", "Pick one and vote.", "Pick two and vote.")
             assert eventually(lambda: "Pick two and vote." in page())
 
             change(checkout / "polls/web/public/index.py", "PAGE_SIZE = 5", "PAGE_SIZE = 2")

@@ -1,4 +1,4 @@
-"""nginx in front of gunicorn with four workers, all with the files that the wheel ships."""
+"""nginx in front of gunicorn with four workers, with the configuration files in the wheel."""
 
 import re
 import signal
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.crowd import AT_ONCE, TOO_LONG, Crowd
-from tests.support.processes import TIMEOUT, eventually, how_it_begins, write
+from tests.support.processes import TIMEOUT, eventually, receive_status, write
 from tests.support.readers import Readers
 from tests.support.site import (
     PROGRAMS,
@@ -29,7 +29,7 @@ from tests.support.site import (
 )
 from tests.support.watchers import Watchers
 
-pytestmark = pytest.mark.timeout(1200)  # another run of these tests may have the ports and the sockets first
+pytestmark = pytest.mark.timeout(1200)  # includes waiting for another run that uses the ports and sockets
 
 WORKERS = ["aiohttp.GunicornWebWorker", "aiohttp.GunicornUVLoopWebWorker"]
 
@@ -42,79 +42,79 @@ def site(wheel: Path) -> Iterator[Site]:
 
 @pytest.fixture(params=WORKERS)
 def arbiter(site: Site, request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[str]"]:
-    """gunicorn, which looks after its workers; the first kind of them is what the file says."""
+    """gunicorn's arbiter, with each class of workers; the first is the one in gunicorn.conf.py."""
     options = [] if request.param == WORKERS[0] else [f"--worker-class={request.param}"]
     with gunicorn(site, *options) as process:
         yield process
 
 
-def test_a_reload_under_load_fails_nobody_and_watchers_come_back(site: Site, arbiter: "subprocess.Popen[str]") -> None:
-    poll = site.ask("Tea?", "Yes", "No")
+def test_no_request_fails_in_a_reload_and_websockets_reconnect(site: Site, arbiter: "subprocess.Popen[str]") -> None:
+    poll = site.add_poll("Tea?", "Yes", "No")
     polls = {poll: site.choices(poll)}
     with (
         Watchers([site.url], 40, poll=poll) as watchers,
         Readers(site.url, ["/", f"/poll/{poll}", f"/poll/{poll}/results", "/static/css/base.css"]) as readers,
         Crowd([site.url], polls) as known,
-        Crowd([site.url], polls, known=False, persistent=False, at_once=8) as strangers,
+        Crowd([site.url], polls, known=False, persistent=False, at_once=8) as others,
     ):
         for _ in range(2):
             time.sleep(1)
             old = children(arbiter)
             arbiter.send_signal(signal.SIGHUP)
             assert eventually(lambda old=old: len(children(arbiter)) == 4 and not children(arbiter) & old)
-            served = known.total()
-            assert eventually(lambda served=served: known.total() > served + 100 and site.listeners() == 4)
+            votes = known.total()
+            assert eventually(lambda votes=votes: known.total() > votes + 100 and site.listeners() == 4)
 
     assert set(known.answers) == {303}, known.answers
     assert set(readers.answers) == {200}, readers.answers
-    assert set(strangers.answers) == {303}, strangers.answers
+    assert set(others.answers) == {303}, others.answers
     assert known.slowest < TOO_LONG
     assert set(watchers.closings) == {1001}, watchers.closings
     assert watchers.reconnects >= 40
-    site.expect_exact(poll, known, strangers)
-    # What is said is said as polls itself says it.
+    site.assert_exact(poll, known, others)
+    # gunicorn logs as polls does.
     log = (site.folder / "var/gunicorn.out.log").read_text()
     assert all(line.startswith("{") for line in log.splitlines())
     assert re.search(rf'"logger": "aiohttp.access", "message": "GET /poll/{poll} 200 ', log)
     assert "Traceback" not in log
 
 
-def test_workers_that_are_killed_are_replaced_and_nothing_is_lost(site: Site, arbiter: "subprocess.Popen[str]") -> None:
-    poll = site.ask("Coffee?", "Yes", "No")
+def test_killed_workers_are_replaced_and_no_ballot_is_lost(site: Site, arbiter: "subprocess.Popen[str]") -> None:
+    poll = site.add_poll("Coffee?", "Yes", "No")
     with Crowd([site.url], {poll: site.choices(poll)}) as known:
         for pid in children(arbiter):
             time.sleep(0.2)
             kill(pid)
             assert eventually(lambda pid=pid: pid not in children(arbiter) and len(children(arbiter)) == 4)
 
-    # Workers share their sockets: what was in flight may be sent to the same one twice.
+    # Workers share their sockets: nginx may retry a request at the same worker.
     assert set(known.answers) <= {303, 502}, known.answers
     assert known.answers[502] <= 4 * AT_ONCE
-    site.expect_exact(poll, known)
+    site.assert_exact(poll, known)
 
 
-def test_it_ends_in_order_while_people_watch(site: Site, arbiter: "subprocess.Popen[str]") -> None:
-    poll = site.ask("Water?", "Yes", "No")
+def test_it_shuts_down_gracefully_with_open_websockets(site: Site, arbiter: "subprocess.Popen[str]") -> None:
+    poll = site.add_poll("Water?", "Yes", "No")
     with Watchers([site.url], 20, poll=poll) as watchers:
-        begun = time.monotonic()
+        start = time.monotonic()
         arbiter.send_signal(signal.SIGTERM)
         assert arbiter.wait(TIMEOUT) == 0
-        took = time.monotonic() - begun
+        seconds = time.monotonic() - start
 
         assert eventually(lambda: watchers.closings[1001] == 20)
-    assert took < 15
+    assert seconds < 15
     assert not any(path.exists() for path in SOCKETS)
 
 
-def started(folder: Path, file: str) -> "subprocess.CompletedProcess[str]":
-    words = [
+def run_gunicorn(folder: Path, file: str) -> "subprocess.CompletedProcess[str]":
+    arguments = [
         "polls.app:application",
         "-c",
         str(Path("config/gunicorn.conf.py").absolute()),
         "--bind=unix:gunicorn.sock",
     ]
     return subprocess.run(
-        [PROGRAMS / "gunicorn", *words],
+        [PROGRAMS / "gunicorn", *arguments],
         cwd=folder,
         env={"PATH": "/usr/bin:/bin", "POLLS_CONFIG": file, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
@@ -125,57 +125,57 @@ def started(folder: Path, file: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_a_private_server_is_refused_in_one_line(tmp_path: Path) -> None:
-    done = started(tmp_path, str(write(tmp_path, {"postgres": {"embedded": "var/postgres"}})))
+    result = run_gunicorn(tmp_path, str(write(tmp_path, {"postgres": {"embedded": "var/postgres"}})))
 
-    assert (done.returncode, done.stdout, done.stderr) == (
+    assert (result.returncode, result.stdout, result.stderr) == (
         4,
         "",
-        "polls: gunicorn can't run a private PostgreSQL: name a server in the file that $POLLS_CONFIG names\n",
+        "polls: gunicorn can't run a private PostgreSQL. Name a server in the file that $POLLS_CONFIG names\n",
     )
 
 
-def test_a_mistaken_configuration_is_refused_with_all_its_faults(tmp_path: Path) -> None:
-    done = started(tmp_path, str(write(tmp_path, {"postgres": {}, "prot": 1, "log": {"level": "loud"}})))
+def test_an_invalid_configuration_is_refused_with_all_its_errors(tmp_path: Path) -> None:
+    result = run_gunicorn(tmp_path, str(write(tmp_path, {"postgres": {}, "prot": 1, "log": {"level": "loud"}})))
 
-    assert done.returncode == 4
-    assert [line.partition(": ")[2].partition(":")[0] for line in done.stderr.splitlines()] == ["log.level", "prot"]
+    assert result.returncode == 4
+    assert [line.partition(": ")[2].partition(":")[0] for line in result.stderr.splitlines()] == ["log.level", "prot"]
 
 
 @pytest.mark.parametrize("kind", WORKERS)
-def test_a_worker_lets_in_as_many_as_it_may(site: Site, tmp_path: Path, kind: str) -> None:
+def test_a_worker_limits_its_connections(site: Site, tmp_path: Path, kind: str) -> None:
     shipped = (site.folder / "config/production.yaml").read_text()
-    settings = tmp_path / "narrow.yaml"
+    settings = tmp_path / "limited.yaml"
     settings.write_text(f"{shipped}\nlimits: {{connections: 5}}\n")
-    (path,) = narrow = [tmp_path / "narrow.sock"]
+    path = tmp_path / "limited.sock"
     options = [f"--bind=unix:{path}", "--workers=1", f"--worker-class={kind}"]
-    words = [PROGRAMS / "gunicorn", "polls.app:application", "-c", "config/gunicorn.conf.py", *options]
-    with running(site, *words, environ={"POLLS_CONFIG": str(settings)}), ExitStack() as opened:
-        assert eventually(lambda: all(map(serves, narrow))), site.logs()
-        visitors = [opened.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(50)]
-        for visitor in visitors:
-            visitor.settimeout(TIMEOUT)
-            visitor.connect(str(path))
+    argv = [PROGRAMS / "gunicorn", "polls.app:application", "-c", "config/gunicorn.conf.py", *options]
+    with running(site, *argv, environ={"POLLS_CONFIG": str(settings)}), ExitStack() as stack:
+        assert eventually(lambda: serves(path)), site.logs()
+        clients = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(50)]
+        for client in clients:
+            client.settimeout(TIMEOUT)
+            client.connect(str(path))
             with suppress(ConnectionError):
-                visitor.sendall(b"GET / HTTP/1.1\r\nHost: polls\r\n\r\n")
+                client.sendall(b"GET / HTTP/1.1\r\nHost: polls\r\n\r\n")
 
-        answers = [how_it_begins(visitor) for visitor in visitors]
+        statuses = [receive_status(client) for client in clients]
 
-    assert sorted(answers) == [b""] * 45 + [b"HTTP/1.1 200"] * 5
-    assert "connections were closed at once, since there were 5 already" in site.logs()
+    assert sorted(statuses) == [b""] * 45 + [b"HTTP/1.1 200"] * 5
+    assert "the limit of 5 open connections is reached" in site.logs()
 
 
-def test_while_the_database_is_away_workers_are_tried_again(site: Site) -> None:
+def test_workers_are_restarted_until_the_database_is_available(site: Site) -> None:
     site.server.stop()
     environ = {"POLLS_CONFIG": "config/production.yaml"}
-    log = site.folder / "var/away.log"
+    log = site.folder / "var/no-database.log"
     try:
         with (
-            log.open("w") as written,
+            log.open("w") as errors,
             subprocess.Popen(
                 [PROGRAMS / "gunicorn", "polls.app:application", "-c", "config/gunicorn.conf.py"],
                 cwd=site.folder,
                 env=site.environ | environ,
-                stderr=written,
+                stderr=errors,
             ) as arbiter,
         ):
             try:

@@ -1,4 +1,4 @@
-"""What watches over a real process learns in time that its database has gone."""
+"""Health checks of a real process whose database fails."""
 
 import json
 import time
@@ -9,32 +9,32 @@ from pathlib import Path
 from tests.support.processes import eventually, serving
 from tests.support.servers import running
 
-SLOWEST = 3.5  # seconds; polls gives up after 2, and the machine may be busy
+MAX_SECONDS = 3.5  # polls times out after 2, and the machine may be busy
 
 
-def ask(url: str) -> tuple[int, dict[str, object], float]:
-    """The status of an answer, what it says, and how many seconds it took."""
-    begun = time.monotonic()
+def get(url: str) -> tuple[int, dict[str, object], float]:
+    """Return the status of a response, its JSON, and the seconds that it took."""
+    start = time.monotonic()
     try:
         with urllib.request.urlopen(url, timeout=30) as response:
-            return response.status, json.load(response), time.monotonic() - begun
-    except urllib.error.HTTPError as refusal:
-        return refusal.status, json.load(refusal), time.monotonic() - begun
+            return response.status, json.load(response), time.monotonic() - start
+    except urllib.error.HTTPError as error:
+        return error.status, json.load(error), time.monotonic() - start
 
 
-def test_a_frozen_database_and_a_stopped_one_are_told_in_time(tmp_path: Path) -> None:
+def test_readiness_fails_in_time_if_the_database_is_frozen_or_stopped(tmp_path: Path) -> None:
     with running(tmp_path) as server, serving(tmp_path, config={"postgres": server.address}) as polls:
-        assert ask(f"{polls.url}/readyz")[0] == 200
+        assert get(f"{polls.url}/readyz")[0] == 200
 
-        for take_away, bring_back in ((server.freeze, server.thaw), (server.stop, server.start)):
-            take_away()
+        for fail, recover in ((server.freeze, server.thaw), (server.stop, server.start)):
+            fail()
             for _ in range(2):
-                status, said, took = ask(f"{polls.url}/readyz")
-                assert (status, said["database"], said["schema"]) == (503, "unreachable", "unknown")
-                assert took < SLOWEST
-                assert ask(f"{polls.url}/healthz")[:2] == (200, {"alive": True})
-            bring_back()
-            assert eventually(lambda: ask(f"{polls.url}/readyz")[0] == 200)
+                status, body, seconds = get(f"{polls.url}/readyz")
+                assert (status, body["database"], body["schema"]) == (503, "unreachable", "unknown")
+                assert seconds < MAX_SECONDS
+                assert get(f"{polls.url}/healthz")[:2] == (200, {"alive": True})
+            recover()
+            assert eventually(lambda: get(f"{polls.url}/readyz")[0] == 200)
 
         polls.end()
     assert "Traceback" not in polls.log.read_text()

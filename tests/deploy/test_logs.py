@@ -1,4 +1,4 @@
-"""What a real process writes into its log: a line for each request, which can be found again by the request's id."""
+"""The log of a real process: a line for each request, with the request's id."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from tests.support.processes import Polls, serving
 
 @pytest.fixture
 def own(postgres: Postgres) -> Iterator[Postgres]:
-    """A database of the test's own, which it may spoil."""
+    """A database of the test's own, which it may damage."""
     with empty_database(postgres, "logs") as own:
         yield own
 
@@ -30,20 +30,21 @@ def settings(postgres: Postgres, **log: object) -> dict[str, object]:
     return {"postgres": address | {"minsize": 1, "maxsize": 2}, "log": log}
 
 
-def send(polls: Polls, method: str, address: str, body: str | None = None, **headers: str) -> tuple[int, Message]:
+def send(polls: Polls, method: str, path: str, body: str | None = None, **headers: str) -> tuple[int, Message]:
     parts = urlsplit(polls.url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=30)
-    kind = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
-    connection.request(method, address, body, kind | {name.replace("_", "-"): text for name, text in headers.items()})
+    content_type = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
+    names = {name.replace("_", "-"): text for name, text in headers.items()}
+    connection.request(method, path, body, content_type | names)
     response = connection.getresponse()
     response.read()
     connection.close()
     return response.status, response.headers
 
 
-def test_a_request_is_found_in_the_log_for_people_by_the_id_of_its_answer(own: Postgres, tmp_path: Path) -> None:
+def test_the_text_log_contains_the_request_id_of_each_response(own: Postgres, tmp_path: Path) -> None:
     with serving(tmp_path, config=settings(own, format="text")) as polls:
-        spoil(own)
+        break_pages(own)
         voted, vote = send(
             polls, "POST", "/poll/1/vote?secret", "choice=1", Cookie=f"voter={'5ec3e7' * 5}00", X_Request_ID="secret"
         )
@@ -55,28 +56,28 @@ def test_a_request_is_found_in_the_log_for_people_by_the_id_of_its_answer(own: P
     line = re.search(r"INFO aiohttp\.access: POST /poll/1/vote 503 \d+ \d\.\d{4} \[(\w+)\]\n", log)
     assert line
     assert line[1] == vote["X-Request-ID"]
-    fault = rf"ERROR polls\.web\.errors: GET /poll/1 failed \[{failure['X-Request-ID']}\]\nTraceback"
-    assert re.search(fault, log)
+    error = rf"ERROR polls\.web\.\S+: .*\[{failure['X-Request-ID']}\]\nTraceback"
+    assert re.search(error, log)
     for secret in ("secret", "5ec3e7", "127.0.0.1", "choice"):
         assert secret not in log, secret
 
 
-def spoil(postgres: Postgres) -> None:
-    """Make a fault that nobody expects."""
+def break_pages(postgres: Postgres) -> None:
+    """Cause an unexpected error on each page of a poll."""
     with connect(postgres) as connection, connection, connection.cursor() as cursor:
         cursor.execute("ALTER TABLE question RENAME COLUMN edition TO something_else")
 
 
-def test_in_json_it_is_a_member_and_so_are_visitors_where_they_are_asked_for(
+def test_the_json_log_contains_the_request_id_and_client_addresses_if_configured(
     postgres: Postgres, poll: Poll, tmp_path: Path
 ) -> None:
-    address = f"/poll/{poll.question.id}/vote"
-    given = {"X_Request_ID": "from-the-proxy", "X_Forwarded_For": "10.0.0.1, 203.0.113.7"}
+    path = f"/poll/{poll.question.id}/vote"
+    headers = {"X_Request_ID": "from-the-proxy", "X_Forwarded_For": "10.0.0.1, 203.0.113.7"}
     with serving(
         tmp_path, config=settings(postgres, format="json", client_addresses=True) | {"trusted_proxies": 1}
     ) as polls:
         statuses = [
-            send(polls, "POST", address, f"choice={poll.choices[0].id}", **given)[0],
+            send(polls, "POST", path, f"choice={poll.choices[0].id}", **headers)[0],
             send(polls, "GET", "/nowhere")[0],
         ]
         polls.end()

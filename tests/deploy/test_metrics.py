@@ -1,4 +1,4 @@
-"""Metrics of real processes: what they count, and who may see them."""
+"""Metrics of real processes: their values, and where they are served."""
 
 import asyncio
 import re
@@ -30,46 +30,48 @@ def get(url: str, **headers: str) -> tuple[int, str, Mapping[str, str]]:
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as response:
             return response.status, response.read().decode(), response.headers
-    except urllib.error.HTTPError as refusal:
-        return refusal.code, refusal.read().decode(), refusal.headers
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode(), error.headers
 
 
-def told(port: int) -> Samples:
+def scrape(port: int) -> Samples:
     return samples(get(f"http://127.0.0.1:{port}/metrics")[1])
 
 
 def port_of(polls: Polls) -> int:
-    found = re.search(r"metrics are told at http://127\.0\.0\.1:(\d+)/metrics", polls.log.read_text())
+    found = re.search(r"metrics are served at http://127\.0\.0\.1:(\d+)/metrics", polls.log.read_text())
     assert found, polls.log.read_text()
     return int(found[1])
 
 
-async def test_a_process_counts_what_happens_to_it(ask: Ask, settings: dict[str, object], tmp_path: Path) -> None:
+async def test_a_process_counts_requests_votes_and_connections(
+    ask: Ask, settings: dict[str, object], tmp_path: Path
+) -> None:
     tea, closed = ask("Tea?", "Yes", "No"), ask("Coffee?", "Yes", closed=timedelta(minutes=1))
-    yes, no, of_the_other = (choice.id for choice in (*tea.choices, *closed.choices))
+    yes, no, other_choice = (choice.id for choice in (*tea.choices, *closed.choices))
     poll, results = f"/poll/{tea.question.id}", f"/poll/{tea.question.id}/results"
     with serving(tmp_path, f"--metrics={free_port()}", config=settings) as polls:
         port = port_of(polls)
-        async with aiohttp.ClientSession(polls.url, cookie_jar=aiohttp.DummyCookieJar()) as visitors:
-            for address in (results, results, results, "/nowhere", "/metrics", f"{poll}9999/results"):
-                await visitors.get(address)
-            await visitors.delete("/")
-            for address, choice in [
+        async with aiohttp.ClientSession(polls.url, cookie_jar=aiohttp.DummyCookieJar()) as client:
+            for path in (results, results, results, "/nowhere", "/metrics", f"{poll}9999/results"):
+                await client.get(path)
+            await client.delete("/")
+            for path, choice in [
                 (poll, yes),
                 (poll, yes),
                 (poll, no),
-                (poll, of_the_other),
-                (f"/poll/{closed.question.id}", of_the_other),
+                (poll, other_choice),
+                (f"/poll/{closed.question.id}", other_choice),
                 (f"{poll}9999", yes),
             ]:
-                await visitors.post(f"{address}/vote", data={"choice": str(choice)}, allow_redirects=False)
-            await visitors.post(f"{poll}/vote", data={})
-            async with visitors.ws_connect(f"{poll}/live") as screen:
-                await screen.receive(timeout=30)
-                assert await asyncio.to_thread(eventually, lambda: told(port)["polls_listener_lag_seconds_count"])
-                during = told(port)
-            assert await asyncio.to_thread(eventually, lambda: told(port)["polls_websockets"] == 0)
-        after = told(port)
+                await client.post(f"{path}/vote", data={"choice": str(choice)}, allow_redirects=False)
+            await client.post(f"{poll}/vote", data={})
+            async with client.ws_connect(f"{poll}/live") as websocket:
+                await websocket.receive(timeout=30)
+                assert await asyncio.to_thread(eventually, lambda: scrape(port)["polls_listener_lag_seconds_count"])
+                during = scrape(port)
+            assert await asyncio.to_thread(eventually, lambda: scrape(port)["polls_websockets"] == 0)
+        after = scrape(port)
         exit_status = polls.end()
 
     assert exit_status == 0
@@ -101,32 +103,32 @@ async def test_a_process_counts_what_happens_to_it(ask: Ask, settings: dict[str,
     assert after["process_resident_memory_bytes"] > 10_000_000
 
 
-def test_metrics_are_for_a_port_of_their_own(settings: dict[str, object], tmp_path: Path) -> None:
+def test_metrics_are_served_only_on_their_own_port(settings: dict[str, object], tmp_path: Path) -> None:
     metrics = {"metrics": {"port": free_port()}}
     with serving(tmp_path, config=settings | metrics) as polls:
         port = port_of(polls)
-        # As several workers do, who have one configuration.
-        with serving(tmp_path, config=settings | metrics) as neighbour:
-            assert get(f"{polls.url}/metrics")[0] == get(f"{neighbour.url}/metrics")[0] == 404
+        # As several gunicorn workers do, which share one configuration.
+        with serving(tmp_path, config=settings | metrics) as other:
+            assert get(f"{polls.url}/metrics")[0] == get(f"{other.url}/metrics")[0] == 404
             assert get(f"http://127.0.0.1:{port}/")[0] == get(f"http://127.0.0.1:{port}/poll/1")[0] == 404
-            ports = {port, port_of(neighbour)}
-            started = {told(port)["process_start_time_seconds"] for port in ports}
+            ports = {port, port_of(other)}
+            started = {scrape(port)["process_start_time_seconds"] for port in ports}
             status, text, headers = get(
                 f"http://127.0.0.1:{port}/metrics", Accept="application/openmetrics-text; version=1.0.0"
             )
 
     assert len(ports) == len(started) == 2
-    assert all(port <= other <= port + 16 for other in ports)
+    assert all(port <= each <= port + 16 for each in ports)
     assert (status, text.endswith("# EOF\n")) == (200, True)
     assert headers["Content-Type"].startswith("application/openmetrics-text")
     assert headers["Server"] == "polls"
 
 
-def test_metrics_may_be_told_on_a_socket_and_are_not_worth_a_process(
+def test_metrics_can_be_served_on_a_socket_and_their_failure_stops_no_process(
     settings: dict[str, object], tmp_path: Path
 ) -> None:
     with (
-        tempfile.TemporaryDirectory(prefix="polls-") as folder,  # a short name: 107 characters are a socket's most
+        tempfile.TemporaryDirectory(prefix="polls-") as folder,  # a socket's path has at most 107 characters
         serving(tmp_path, config=settings | {"metrics": {"path": f"{folder}/metrics.sock"}}) as polls,
     ):
         path = Path(folder, "metrics.sock")
@@ -134,12 +136,12 @@ def test_metrics_may_be_told_on_a_socket_and_are_not_worth_a_process(
             scraper.connect(str(path))
             scraper.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
             assert scraper.recv(1000).startswith(b"HTTP/1.0 200 OK")
-        with serving(tmp_path, config=settings | {"metrics": {"path": str(path)}}) as neighbour:
-            assert get(f"{neighbour.url}/healthz")[0] == 200
-            log = neighbour.log.read_text()
+        with serving(tmp_path, config=settings | {"metrics": {"path": str(path)}}) as other:
+            assert get(f"{other.url}/healthz")[0] == 200
+            log = other.log.read_text()
         assert path.exists()
         polls.end()
         assert not path.exists()
 
-    assert "ERROR polls.app: metrics are not told: can't listen on" in log
-    assert "another process serves it" in log
+    assert "ERROR polls.server.metrics: metrics are off: can't listen on" in log
+    assert "another process is listening on it" in log

@@ -1,4 +1,4 @@
-"""Four hundred clients that drip what they send and what they read, and visitors who don't notice."""
+"""Response times while four hundred clients send and read slowly."""
 
 import json
 import re
@@ -20,13 +20,13 @@ from tests.support.processes import Polls, command, serving, write
 from tests.support.site import nginx_before
 
 CHECKOUT = Path(__file__).parents[2]
-CONNECTIONS = 150  # of each kind
-TOGETHER = 400  # at least
-SECONDS = 11  # for which visitors come: longer than any of the slow may stay
-PATIENCE = 14  # seconds after which the slow go by themselves
-QUICK = 0.5  # seconds within which 99 of 100 visitors are served
+CONNECTIONS = 150  # slow clients of each kind
+MIN_CONNECTED = 400  # slow clients in all
+SECONDS = 11  # of visits: longer than any slow client may stay connected
+SLOW_SECONDS = 14  # after which slow clients end by themselves
+MAX_P99 = 0.5  # seconds for the 99th percentile of response times
 
-# What drips: headers, bodies, and the reading of answers.
+# Options of slowhttptest: slow headers, slow bodies, slow reading of responses.
 SLOW = {
     "headers": ["-H", "-i", "1", "-u", "{url}/"],
     "bodies": ["-B", "-i", "1", "-s", "8192", "-u", "{url}/poll/1/vote"],
@@ -37,27 +37,26 @@ Front = Callable[[Path, Polls], AbstractContextManager[str]]
 
 
 @contextmanager
-def directly(folder: Path, polls: Polls) -> Iterator[str]:  # noqa: ARG001 - another front has files in it
-    """Nothing stands in front."""
+def no_proxy(folder: Path, polls: Polls) -> Iterator[str]:  # noqa: ARG001 - other fronts write files to it
+    """Yield the URL of polls itself."""
     yield polls.url
 
 
 def behind_nginx(folder: Path, polls: Polls) -> AbstractContextManager[str]:
-    """nginx with the file that we ship."""
+    """Run nginx with the shipped configuration."""
     return nginx_before(polls.url, folder / "front")
 
 
-# What stands between visitors and `python -m polls`: each is handed a folder for its files and the process behind it,
-# and yields the address that visitors use.
+# Proxies in front of polls: each gets a folder for its files, and the process, and yields the URL for clients.
 FRONTS: dict[str, Front] = {
-    "polls": directly,
+    "polls": no_proxy,
     "nginx": behind_nginx,
 }
 
 
 @pytest.fixture
 def polls(postgres: Postgres, tmp_path: Path) -> Iterator[Polls]:
-    """A process with its default limits, and the sample polls."""
+    """A process with the default limits and the sample polls."""
     with empty_database(postgres, "slow") as own:
         address = {key: value for key, value in asdict(own).items() if value is not None}
         config: dict[str, object] = {"postgres": address}
@@ -68,44 +67,44 @@ def polls(postgres: Postgres, tmp_path: Path) -> Iterator[Polls]:
 
 @contextmanager
 def slow_clients(folder: Path, url: str) -> Iterator[dict[str, Path]]:
-    """Clients that are slow in every way, while the `with` lasts and at the most for PATIENCE; what they say."""
+    """Run slow clients for at most SLOW_SECONDS; yield the files with their output."""
     assert urlsplit(url).hostname == "127.0.0.1"
-    said = {kind: folder / f"{kind}.txt" for kind in SLOW}
+    outputs = {kind: folder / f"{kind}.txt" for kind in SLOW}
     with ExitStack() as ending:
-        for kind, words in SLOW.items():
-            often = ["-c", str(CONNECTIONS), "-r", "200", "-l", str(PATIENCE), "-v", "1"]
-            arguments = ["slowhttptest", *often, *(word.format(url=url) for word in words)]
-            output = ending.enter_context(said[kind].open("w"))
+        for kind, options in SLOW.items():
+            common = ["-c", str(CONNECTIONS), "-r", "200", "-l", str(SLOW_SECONDS), "-v", "1"]
+            arguments = ["slowhttptest", *common, *(option.format(url=url) for option in options)]
+            output = ending.enter_context(outputs[kind].open("w"))
             process = ending.enter_context(subprocess.Popen(arguments, cwd=folder, stdout=output, stderr=output))
-            ending.callback(process.wait, 3 * PATIENCE)
-        yield said
+            ending.callback(process.wait, 3 * SLOW_SECONDS)
+        yield outputs
 
 
-def visits_among_slow_clients(folder: Path, url: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """What visitors found meanwhile, and what the slow clients said in the end."""
+def visit_with_slow_clients(folder: Path, url: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the results of visits meanwhile, and the output of the slow clients."""
     with slow_clients(folder, url) as files:
         arguments = [sys.executable, "-m", "tests.support.visitors", url, str(SECONDS)]
         visitors = subprocess.run(arguments, cwd=CHECKOUT, stdout=subprocess.PIPE, check=True, timeout=5 * SECONDS)
     return json.loads(visitors.stdout), {kind: file.read_text() for kind, file in files.items()}
 
 
-def most_connected(said: str) -> int:
-    return max(map(int, re.findall(r"connected:\s+(\d+)", re.sub(r"\x1b\[[0-9;]*\w", "", said))), default=0)
+def max_connected(output: str) -> int:
+    return max(map(int, re.findall(r"connected:\s+(\d+)", re.sub(r"\x1b\[[0-9;]*\w", "", output))), default=0)
 
 
 @pytest.mark.skipif(shutil.which("slowhttptest") is None, reason="slowhttptest is not installed")
 @pytest.mark.parametrize("front", FRONTS)
-def test_visitors_do_not_notice_four_hundred_slow_clients(polls: Polls, tmp_path: Path, front: str) -> None:
+def test_four_hundred_slow_clients_do_not_delay_other_clients(polls: Polls, tmp_path: Path, front: str) -> None:
     with FRONTS[front](tmp_path, polls) as url:
-        found, said = visits_among_slow_clients(tmp_path, url)
-        if found["p99"] >= QUICK:
-            # The machine may have been busy with something else for half a second; not twice.
-            found, said = visits_among_slow_clients(tmp_path, url)
+        results, outputs = visit_with_slow_clients(tmp_path, url)
+        if results["p99"] >= MAX_P99:
+            # The machine may have been busy with something else: try again once.
+            results, outputs = visit_with_slow_clients(tmp_path, url)
 
-    assert found["p99"] < QUICK, found
-    assert found["faults"] == {}
+    assert results["p99"] < MAX_P99, results
+    assert results["faults"] == {}
     assert "Traceback" not in polls.log.read_text()
     if front == "polls":
-        assert sum(map(most_connected, said.values())) >= TOGETHER
+        assert sum(map(max_connected, outputs.values())) >= MIN_CONNECTED
         for kind in ("headers", "bodies"):
-            assert "No open connections left" in said[kind], kind
+            assert "No open connections left" in outputs[kind], kind

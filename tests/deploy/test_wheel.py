@@ -1,4 +1,4 @@
-"""The wheel, installed in an empty environment, run from an empty folder."""
+"""The wheel: its files, and polls installed from it."""
 
 import gzip
 import subprocess
@@ -18,23 +18,23 @@ from tests.deploy.conftest import CHECKOUT
 from tests.support.processes import serving
 
 
-def test_everything_that_it_needs_is_inside_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_contains_all_needed_files_and_no_others(wheel: Path) -> None:
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
 
-    wanted = {
+    expected = {
         str(Path("polls", "assets", folder.name, file.relative_to(folder)))
         for folder in (paths.TEMPLATES, paths.STATIC, paths.CONFIG, paths.SQL)
         for file in folder.rglob("*")
         if file.is_file() and file.parent.name != "__pycache__"
     } | {str(file.relative_to(CHECKOUT)) for file in (CHECKOUT / "polls").rglob("*") if file.suffix in {".py", ".po"}}
-    made = {name for name in inside - wanted if name.startswith("polls/assets/static/")}
-    assert inside - made == wanted
-    assert {name.removesuffix(".gz").removesuffix(".br") for name in made} <= wanted | {
+    generated = {name for name in inside - expected if name.startswith("polls/assets/static/")}
+    assert inside - generated == expected
+    assert {name.removesuffix(".gz").removesuffix(".br") for name in generated} <= expected | {
         "polls/assets/static/addresses.conf"
     }
 
 
-def test_its_static_files_are_compressed_already(wheel: Path) -> None:
+def test_static_files_are_precompressed(wheel: Path) -> None:
     inside = zipfile.ZipFile(wheel)
     plain = sorted(file for file in paths.STATIC.rglob("*") if file.is_file())
 
@@ -45,7 +45,7 @@ def test_its_static_files_are_compressed_already(wheel: Path) -> None:
     assert plain
 
 
-def test_it_tells_nginx_the_addresses_that_the_pages_have(wheel: Path) -> None:
+def test_addresses_conf_lists_the_static_urls_of_the_pages(wheel: Path) -> None:
     app = create_app(Config(postgres=Postgres()))
     lines = zipfile.ZipFile(wheel).read("polls/assets/static/addresses.conf").decode().splitlines()[1:]
 
@@ -54,7 +54,7 @@ def test_it_tells_nginx_the_addresses_that_the_pages_have(wheel: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_installed_in_an_empty_environment_it_runs_from_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+def test_polls_runs_from_the_installed_wheel_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "environment"], check=True)
     python = tmp_path / "environment/bin/python"
     subprocess.run([python, "-m", "pip", "-q", "--disable-pip-version-check", "install", wheel], check=True)

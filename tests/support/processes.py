@@ -1,4 +1,4 @@
-"""polls as people start it: a process of its own, on a free port."""
+"""Run polls in processes of its own, on free ports."""
 
 import os
 import re
@@ -16,24 +16,24 @@ from time import monotonic, sleep
 
 import yaml
 
-TIMEOUT = 30  # seconds for anything that a process is waited for
+TIMEOUT = 30  # seconds to wait for anything that a process does
 
-# What gives a process another clock ($LD_PRELOAD); empty where it isn't installed.
+# The library that fakes a process's clock ($LD_PRELOAD); empty if it isn't installed.
 FAKETIME = next(map(str, sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), "")
 
 
 @dataclass
 class Polls:
-    """A running `python -m polls`: where it is, and what it has said."""
+    """A running `python -m polls`: its URL, the line that it printed when ready, and its log file."""
 
     process: subprocess.Popen[str]
     url: str
     announcement: str
     log: Path
 
-    def end(self, how: signal.Signals = signal.SIGINT) -> int:
-        """End it as Ctrl-C does, and return its exit status."""
-        self.process.send_signal(how)
+    def end(self, signum: signal.Signals = signal.SIGINT) -> int:
+        """Stop it as Ctrl-C does, and return its exit status."""
+        self.process.send_signal(signum)
         return self.process.wait(TIMEOUT)
 
 
@@ -47,9 +47,9 @@ def serving(
     program: Sequence[str] = ("-m", "polls"),
     inside: Sequence[str] = (),
 ) -> Iterator[Polls]:
-    """Serve from `folder` until the end. Without `config` the file is found by polls itself.
+    """Serve polls in `folder` until the end of the `with`. Without `config`, polls finds the file itself.
 
-    `inside` are words that start a program somewhere else, on another machine.
+    `inside` is a command that runs the program elsewhere, in a network namespace for example.
     """
     file = [] if config is None else [f"--config={write(folder, config)}"]
     port = [] if any(option.startswith(("--port", "--path")) for option in options) else ["--port=0"]
@@ -66,14 +66,14 @@ def serving(
         ) as process,
     ):
         assert process.stdout is not None
-        giving_up = threading.Timer(TIMEOUT, process.kill)
-        giving_up.start()
+        watchdog = threading.Timer(TIMEOUT, process.kill)
+        watchdog.start()
         announcement = process.stdout.readline()
-        giving_up.cancel()
+        watchdog.cancel()
         try:
             assert announcement, log.read_text()
-            address = re.search(r"http://\S+:\d+", announcement)
-            yield Polls(process, address[0] if address else "", announcement.strip(), log)
+            url = re.search(r"http://\S+:\d+", announcement)
+            yield Polls(process, url[0] if url else "", announcement.strip(), log)
         finally:
             if process.poll() is None:
                 process.terminate()
@@ -84,8 +84,8 @@ def serving(
                     raise
 
 
-def how_it_begins(connection: socket.socket) -> bytes:
-    """The first words of an answer, with its status; nothing, where the connection was closed instead."""
+def receive_status(connection: socket.socket) -> bytes:
+    """Return the version and status of a response, or nothing if the connection was closed instead."""
     try:
         return connection.recv(len(b"HTTP/1.1 200"))
     except ConnectionError:
@@ -93,7 +93,7 @@ def how_it_begins(connection: socket.socket) -> bytes:
 
 
 def command(folder: Path, *arguments: str, typed: str = "", **options: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m polls ARGUMENTS` in `folder` to its end; `options` are environment variables."""
+    """Run `python -m polls ARGUMENTS` in `folder`; `typed` is its input, `options` are environment variables."""
     return subprocess.run(
         [sys.executable, "-m", "polls", *arguments],
         cwd=folder,
@@ -107,14 +107,14 @@ def command(folder: Path, *arguments: str, typed: str = "", **options: str) -> s
 
 
 def write(folder: Path, config: Mapping[str, object]) -> Path:
-    """A configuration file with these settings."""
+    """Write a configuration file, and return its path."""
     file = folder / "polls.yaml"
     file.write_text(yaml.safe_dump(dict(config)), encoding="utf-8")
     return file
 
 
 def eventually(condition: Callable[[], object], seconds: float = TIMEOUT) -> bool:
-    """Whether `condition` becomes true in time."""
+    """Return whether `condition` becomes true in time."""
     deadline = monotonic() + seconds
     while not condition():
         if monotonic() > deadline:
@@ -124,7 +124,7 @@ def eventually(condition: Callable[[], object], seconds: float = TIMEOUT) -> boo
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on, and that is given to no connection of somebody else meanwhile."""
+    """Return a free port of 127.0.0.1, below the range from which the kernel assigns ports to other connections."""
     while True:
         port = 20_000 + secrets.randbelow(12_000)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -132,12 +132,12 @@ def free_port() -> int:
 
 
 def working_in(folder: Path) -> list[int]:
-    """The processes that work in `folder`, as PostgreSQL's do in their data folder."""
+    """Return the ids of processes whose working directory is `folder`, as PostgreSQL's is its data folder."""
 
-    def is_there(process: Path) -> bool:
+    def works_there(process: Path) -> bool:
         try:
             return (process / "cwd").samefile(folder)
         except OSError:
             return False
 
-    return [int(process.name) for process in Path("/proc").glob("[0-9]*") if is_there(process)]
+    return [int(process.name) for process in Path("/proc").glob("[0-9]*") if works_there(process)]

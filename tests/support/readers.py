@@ -1,4 +1,4 @@
-"""People who read pages all the time, and what they got."""
+"""Clients that request pages all the time, and count the responses."""
 
 import asyncio
 import threading
@@ -11,10 +11,10 @@ import aiohttp
 
 
 class Readers:
-    """`count` readers, each of whom asks for one of `paths` after the other, until the end of the `with`."""
+    """`count` clients, each of which requests `paths` in turn until the end of the `with`."""
 
     def __init__(self, url: str, paths: Sequence[str], count: int = 4) -> None:
-        self.answers: Counter[int | str] = Counter()  # by status; what is no answer, by its error
+        self.answers: Counter[int | str] = Counter()  # responses by status, failures by error
         self._url = url
         self._paths = paths
         self._count = count
@@ -30,23 +30,23 @@ class Readers:
         self._thread.join()
 
     async def _gather(self) -> None:
-        # A connection for each request: aiohttp would ask again by itself where one that is kept fails.
+        # A new connection for each request: aiohttp repeats a request if a kept-alive connection fails.
         connector = aiohttp.TCPConnector(force_close=True)
         timeout = aiohttp.ClientTimeout(total=30)
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
             asyncio.TaskGroup() as group,
         ):
-            for place in range(self._count):
-                group.create_task(self._read(session, place))
+            for offset in range(self._count):
+                group.create_task(self._read(session, offset))
 
-    async def _read(self, session: aiohttp.ClientSession, place: int) -> None:
+    async def _read(self, session: aiohttp.ClientSession, position: int) -> None:
         while not self._ending.is_set():
-            place += 1
+            position += 1
             try:
-                async with session.get(self._url + self._paths[place % len(self._paths)]) as answer:
-                    await answer.read()
-                    self.answers[answer.status] += 1
+                async with session.get(self._url + self._paths[position % len(self._paths)]) as response:
+                    await response.read()
+                    self.answers[response.status] += 1
             except (aiohttp.ClientError, TimeoutError) as error:
                 self.answers[type(error).__name__] += 1
             await asyncio.sleep(0.005)

@@ -1,4 +1,4 @@
-"""A whole site in a folder, as README lays it out: what the wheel ships, with the real programs running on it."""
+"""A site in a folder, as README describes it: the files of the wheel, and the real programs running on them."""
 
 import http.client
 import os
@@ -24,17 +24,17 @@ from tests.support.processes import TIMEOUT, command, eventually, free_port
 from tests.support.servers import Server
 from tests.support.servers import running as running_postgres
 
-PORT, TLS_PORT = 8000, 8443  # those in nginx.conf and nginx-tls.conf
+PORT, TLS_PORT = 8000, 8443  # as in nginx.conf and nginx-tls.conf
 SOCKETS = [Path(f"/tmp/example_{number}.sock") for number in range(1, 5)]
 PROGRAMS = Path(sys.executable).parent
 PATH = f"{PROGRAMS}:{os.environ['PATH']}:/usr/sbin"
 
-_UNTIL_FREE = 900  # seconds that another run of the tests, which has the ports and the sockets, is waited for
+_LOCK_TIMEOUT = 900  # seconds to wait for another run of the tests that uses the ports and sockets
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a visitor got."""
+    """A response to a client."""
 
     status: int
     headers: Message
@@ -47,7 +47,7 @@ class Answer:
 
 @dataclass
 class Site:
-    """A folder with config/, static/ and var/, and the database behind it."""
+    """A folder with config/, static/ and var/, and its database server."""
 
     folder: Path
     server: Server
@@ -55,8 +55,8 @@ class Site:
 
     url = f"http://127.0.0.1:{PORT}"
 
-    def ask(self, text: str, *choices: str) -> int:
-        """Put a question, and return the id of the poll."""
+    def add_poll(self, text: str, *choices: str) -> int:
+        """Add a published poll, and return its id."""
         ((poll,),) = self.server.execute(
             f"INSERT INTO question (question_text, pub_date) VALUES ('{text}', now() - interval '1 hour') RETURNING id"
         )
@@ -65,7 +65,7 @@ class Site:
         return poll  # type: ignore[return-value]
 
     def choices(self, poll: int) -> list[int]:
-        """The ids of a poll's choices, in their order."""
+        """Return the ids of a poll's choices, in order."""
         found = self.server.execute(f"SELECT id FROM choice WHERE question_id = {poll} ORDER BY id")
         return [number for (number,) in found]  # type: ignore[misc]
 
@@ -76,47 +76,50 @@ class Site:
         body: str | bytes | None = None,
         *,
         source: str = "127.0.0.1",
-        over: http.client.HTTPConnection | None = None,
+        client: http.client.HTTPConnection | None = None,
         **headers: str,
     ) -> Answer:
-        """Ask nginx as a program does, without cookies or redirects; `accept_language="zh"` is a header."""
-        asked = over or http.client.HTTPConnection("127.0.0.1", PORT, timeout=30, source_address=(source, 0))
+        """Send a request to nginx, without cookies or redirects; `accept_language="zh"` is a header."""
+        connection = client or http.client.HTTPConnection("127.0.0.1", PORT, timeout=30, source_address=(source, 0))
         names = {name.replace("_", "-").title(): value for name, value in headers.items()}
         if method == "POST":
             names.setdefault("Content-Type", "application/x-www-form-urlencoded")
-        asked.request(method, path, body, names)
-        response = asked.getresponse()
+        connection.request(method, path, body, names)
+        response = connection.getresponse()
         answer = Answer(response.status, response.headers, response.read())
-        if over is None:
-            asked.close()
+        if client is None:
+            connection.close()
         return answer
 
     def get(self, path: str, /, **headers: str) -> Answer:
         return self.request("GET", path, **headers)
 
     def polls(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of polls with the configuration of the site."""
+        """Run a polls command with the configuration of the site."""
         return command(self.folder, "--config=config/production.yaml", *arguments, **self.environ)
 
-    def expect_exact(self, poll: int, known: Crowd, *strangers: Crowd) -> None:
-        """Nothing that was acknowledged is missing, and nothing was counted twice."""
+    def assert_exact(self, poll: int, known: Crowd, *others: Crowd) -> None:
+        """Assert that every acknowledged ballot is counted once. `others` vote without a `voter` cookie."""
         done = self.polls("verify")
         assert done.returncode == 0, done.stdout + done.stderr
         counts = f"SELECT marks[1], count(*) FROM ballot WHERE question_id = {poll} GROUP BY 1"
         ballots: dict[int, int] = dict(self.server.execute(counts))  # type: ignore[arg-type]
-        unknown = sum(crowd.gave_up for crowd in strangers)
+        unknown = sum(crowd.gave_up for crowd in others)
         for choice in known.counted:
-            counted = sum(crowd.counted[choice] for crowd in (known, *strangers))
+            counted = sum(crowd.counted[choice] for crowd in (known, *others))
             assert counted <= ballots[choice] <= counted + unknown
 
     def listeners(self) -> int:
-        """How many processes hear of changes: gunicorn's workers share their sockets, and one may answer for all."""
+        """Return the number of processes that listen for changes.
+
+        gunicorn's workers share their sockets: a request doesn't show that all are ready.
+        """
         heartbeat = "query LIKE 'SELECT clock_timestamp()%'"
         ((count,),) = self.server.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {heartbeat}")
         return count  # type: ignore[return-value]
 
     def supervisorctl(self, *arguments: str) -> str:
-        """Tell supervisord something, and return what it answers."""
+        """Run supervisorctl, and return its output."""
         done = subprocess.run(
             [PROGRAMS / "supervisorctl", "-c", "config/supervisord.conf", *arguments],
             cwd=self.folder,
@@ -129,21 +132,21 @@ class Site:
         return done.stdout + done.stderr
 
     def logs(self) -> str:
-        """What all programs have written."""
+        """Return the logs of all programs."""
         return "\n".join(f"== {file.name}\n{file.read_text()}" for file in sorted((self.folder / "var").glob("*.log")))
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Nobody else on this machine has the ports and the sockets meanwhile: their names are fixed."""
+    """Hold a lock on the fixed ports and sockets, which other runs of the tests on this machine use, too."""
     with socket.socket(socket.AF_UNIX) as lock:
-        deadline = monotonic() + _UNTIL_FREE
+        deadline = monotonic() + _LOCK_TIMEOUT
         while True:
             try:
-                lock.bind("\0tests of polls: nginx")  # an abstract name: it is gone with whoever has it
+                lock.bind("\0tests of polls: nginx")  # an abstract name, released when the process ends
                 break
             except OSError:
-                assert monotonic() < deadline, "somebody else has been testing with nginx all the time"
+                assert monotonic() < deadline, "another run of the tests has held the lock all the time"
                 sleep(0.5)
         yield
     for path in SOCKETS:
@@ -152,7 +155,7 @@ def alone() -> Iterator[None]:
 
 @contextmanager
 def laid_out(wheel: Path) -> Iterator[Site]:
-    """A site over a PostgreSQL. nginx's workers are another user than we, and read what is in it."""
+    """Yield a site with a PostgreSQL server. Its folder is readable by nginx's workers, which are another user."""
     with tempfile.TemporaryDirectory(prefix="polls-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -163,25 +166,23 @@ def laid_out(wheel: Path) -> Iterator[Site]:
 
 
 def lay_out(folder: Path, wheel: Path, server: Server) -> Site:
-    """Put what nginx and the others need into `folder`: the wheel's own files."""
+    """Extract the wheel's files into `folder`, and return the site."""
     with zipfile.ZipFile(wheel) as inside:
         inside.extractall(folder / "wheel")
     assets = folder / "wheel/polls/assets"
     shutil.copytree(assets / "config", folder / "config")
     (folder / "static").symlink_to(assets / "static")
     (folder / "var").mkdir()
-    reached = {f"PG{name.upper()}": str(value) for name, value in server.address.items()}
-    return Site(folder, server, os.environ | reached | {"PATH": PATH})
+    connection = {f"PG{name.upper()}": str(value) for name, value in server.address.items()}
+    return Site(folder, server, os.environ | connection | {"PATH": PATH})
 
 
 @contextmanager
-def running(
-    site: Site, *words: str | Path, environ: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[str]]:
-    """A program that runs in the folder of the site, in the foreground, until the end."""
-    with (site.folder / "var" / f"{Path(words[0]).name}.out.log").open("a") as log:
+def running(site: Site, *argv: str | Path, environ: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """Run a program in the folder of the site until the end of the `with`."""
+    with (site.folder / "var" / f"{Path(argv[0]).name}.out.log").open("a") as log:
         process = subprocess.Popen(
-            words, cwd=site.folder, env=site.environ | dict(environ or {}), stdout=log, stderr=log, text=True
+            argv, cwd=site.folder, env=site.environ | dict(environ or {}), stdout=log, stderr=log, text=True
         )
     try:
         yield process
@@ -197,55 +198,15 @@ def running(
 
 @contextmanager
 def nginx(site: Site) -> Iterator[subprocess.Popen[str]]:
-    """nginx with the configuration that the wheel ships."""
-    words = ["nginx", "-p", f"{site.folder}/", "-c", "config/nginx.conf"]
-    with running(site, *words, "-g", "daemon off;") as process:
-        assert eventually(lambda: process.poll() is not None or _answers(site)), site.logs()
+    """Run nginx with the configuration in the wheel."""
+    argv = ["nginx", "-p", f"{site.folder}/", "-c", "config/nginx.conf"]
+    with running(site, *argv, "-g", "daemon off;") as process:
+        assert eventually(lambda: process.poll() is not None or _responds(site)), site.logs()
         assert process.poll() is None, site.logs()
         yield process
 
 
-@contextmanager
-def supervisord(site: Site) -> Iterator[subprocess.Popen[str]]:
-    """supervisord with the configuration that the wheel ships, and its four processes of polls."""
-    with running(site, PROGRAMS / "supervisord", "--nodaemon", "-c", "config/supervisord.conf") as process:
-        assert eventually(lambda: all(map(serves, SOCKETS))), site.logs()
-        yield process
-
-
-@contextmanager
-def gunicorn(site: Site, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """gunicorn with the configuration that the wheel ships, and its four workers."""
-    environ = {"POLLS_CONFIG": "config/production.yaml"}
-    words = [PROGRAMS / "gunicorn", "polls.app:application", "-c", "config/gunicorn.conf.py", *options]
-    with running(site, *words, environ=environ) as process:
-        assert eventually(lambda: site.listeners() == 4 and all(map(serves, SOCKETS))), site.logs()
-        yield process
-
-
-def serves(path: Path) -> bool:
-    """Whether polls is ready on this socket."""
-    try:
-        with socket.socket(socket.AF_UNIX) as asking:
-            asking.settimeout(TIMEOUT)
-            asking.connect(str(path))
-            asking.sendall(b"GET /readyz HTTP/1.1\r\nHost: polls\r\nConnection: close\r\n\r\n")
-            return asking.recv(100).startswith(b"HTTP/1.1 200 ")
-    except OSError:
-        return False
-
-
-def children(process: subprocess.Popen[str]) -> set[int]:
-    """The processes that this one has started itself."""
-    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
-    return set(map(int, listed.split()))
-
-
-def kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
-
-
-def _answers(site: Site) -> bool:
+def _responds(site: Site) -> bool:
     try:
         return site.get("/static/css/base.css").status == 200
     except OSError:
@@ -253,18 +214,58 @@ def _answers(site: Site) -> bool:
 
 
 @contextmanager
+def supervisord(site: Site) -> Iterator[subprocess.Popen[str]]:
+    """Run supervisord with the configuration in the wheel, and its four processes of polls."""
+    with running(site, PROGRAMS / "supervisord", "--nodaemon", "-c", "config/supervisord.conf") as process:
+        assert eventually(lambda: all(map(serves, SOCKETS))), site.logs()
+        yield process
+
+
+@contextmanager
+def gunicorn(site: Site, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Run gunicorn with the configuration in the wheel, and its four workers."""
+    environ = {"POLLS_CONFIG": "config/production.yaml"}
+    argv = [PROGRAMS / "gunicorn", "polls.app:application", "-c", "config/gunicorn.conf.py", *options]
+    with running(site, *argv, environ=environ) as process:
+        assert eventually(lambda: site.listeners() == 4 and all(map(serves, SOCKETS))), site.logs()
+        yield process
+
+
+def serves(path: Path) -> bool:
+    """Return whether polls is ready on this socket."""
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(TIMEOUT)
+            client.connect(str(path))
+            client.sendall(b"GET /readyz HTTP/1.1\r\nHost: polls\r\nConnection: close\r\n\r\n")
+            return client.recv(100).startswith(b"HTTP/1.1 200 ")
+    except OSError:
+        return False
+
+
+def children(process: subprocess.Popen[str]) -> set[int]:
+    """Return the ids of the process's direct children."""
+    text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return set(map(int, text.split()))
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
 def nginx_before(url: str, folder: Path) -> Iterator[str]:
-    """nginx with the configuration that we ship, led to one process at `url`; yields its own address."""
+    """Run nginx with the shipped configuration in front of one process at `url`; yield nginx's URL."""
     port = free_port()
     (folder / "config").mkdir(parents=True)
     (folder / "var").mkdir()
     (folder / "static").symlink_to(paths.STATIC)
     text = re.sub(r"unix:/tmp/example_\d\.sock", urlsplit(url).netloc, (paths.CONFIG / "nginx.conf").read_text())
     (folder / "config/nginx.conf").write_text(text.replace(f"listen 127.0.0.1:{PORT}", f"listen 127.0.0.1:{port}"))
-    words = ["nginx", "-p", f"{folder}/", "-c", "config/nginx.conf", "-g", "daemon off;"]
+    argv = ["nginx", "-p", f"{folder}/", "-c", "config/nginx.conf", "-g", "daemon off;"]
     if os.geteuid() == 0:
-        words[-1] += " user root;"  # who may read below a folder of ours
-    with subprocess.Popen(words, env=os.environ | {"PATH": PATH}) as process:
+        argv[-1] += " user root;"  # other users can't read our temporary folder
+    with subprocess.Popen(argv, env=os.environ | {"PATH": PATH}) as process:
         try:
             assert eventually(lambda: process.poll() is not None or (folder / "var/nginx.pid").exists())
             yield f"http://127.0.0.1:{port}"

@@ -1,10 +1,10 @@
-"""The command that prints where polls' folders are."""
+"""The command `paths`."""
 
 from polls.paths import FOLDERS
 
 
-def paths(name: str | None = None) -> int:
-    """Print where the folder called `name` is, or a line for each."""
+def print_paths(name: str | None = None) -> int:
+    """Print the path of the folder `name`, or a line for each folder."""
     if name:
         print(FOLDERS[name])
     else:

@@ -1,0 +1,197 @@
+"""The parser of the command line.
+
+Each command's parser sets `run`, the function that runs it with the parsed options and returns the exit status.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from polls import __version__
+from polls.cli import accounts, backup, configuration, database, doctor, paths, serve
+from polls.cli.configuration import DEVELOPMENT_HOST, load
+from polls.paths import FOLDERS
+
+_AddCommand = Callable[[str, str, Callable[[argparse.Namespace], int]], argparse.ArgumentParser]
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options of a command and the function that runs it, `run`. Exits with status 2 for invalid options."""
+    parser = _parser()
+    defaults = argparse.Namespace(config=None, host=None, port=None, path=None, metrics=None, development=False)
+    options = parser.parse_args(arguments, defaults)
+    if options.development and options.host not in {None, DEVELOPMENT_HOST}:
+        parser.error(f"--development serves on {DEVELOPMENT_HOST} only")
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = _common_options()
+    parser = argparse.ArgumentParser(
+        prog="polls",
+        description="Run a web application for polls with live results.",
+        epilog="Without a command, polls serves. `polls COMMAND --help` describes a command.",
+        parents=[common],
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"polls {__version__}")
+    parser.set_defaults(run=_serve)
+    commands = parser.add_subparsers(metavar="COMMAND", required=False)
+
+    def add(name: str, description: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name, help=description, description=description, parents=[common], allow_abbrev=False
+        )
+        command.set_defaults(run=run)
+        return command
+
+    add("serve", "Serve polls until Ctrl-C or SIGTERM (the default).", _serve)
+    add("check", "Check the configuration file: exit status 0, or 2 with every error in it.", configuration.check)
+    _add_migrate(add)
+    _add_doctor(add)
+    add(
+        "sample", "Load the sample polls; existing ones stay unchanged.", lambda options: database.sample(load(options))
+    )
+    _add_verify(add)
+    _add_backup(add)
+    _add_restore(add)
+    _add_createadmin(add)
+    _add_changepassword(add)
+    add("admins", "List all accounts.", lambda options: accounts.admins(load(options)))
+    _add_paths(add)
+    _add_psql(add)
+    return parser
+
+
+def _common_options() -> argparse.ArgumentParser:
+    """Return the options that may stand before and after the command; those not given leave the defaults alone."""
+    common = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    common.add_argument(
+        "--config",
+        metavar="FILE",
+        help="YAML file with the settings (default: $POLLS_CONFIG, else config/polls.yaml, else the shipped file)",
+    )
+    common.add_argument("--host", metavar="H", help="host to listen on")
+    common.add_argument("--port", metavar="P", type=_port, help="port to listen on; 0 selects a free one")
+    common.add_argument(
+        "--path", metavar="SOCKET", type=Path, help="UNIX socket to listen on, instead of host and port"
+    )
+    common.add_argument(
+        "--metrics",
+        metavar="PORT",
+        type=_port,
+        help="port to serve this process's metrics on; if it is in use, the first free one of the next 16",
+    )
+    common.add_argument(
+        "--development",
+        action="store_true",
+        help=f"reload templates, show tracebacks, log SQL; on {DEVELOPMENT_HOST} only",
+    )
+    return common
+
+
+def _serve(options: argparse.Namespace) -> int:
+    return serve.serve(load(options))
+
+
+def _add_migrate(add: _AddCommand) -> None:
+    migrate = add(
+        "migrate",
+        "Migrate the database schema to this version.",
+        lambda options: database.migrate(load(options), plan=options.plan, show=options.list),
+    )
+    mode = migrate.add_mutually_exclusive_group()
+    mode.add_argument("--plan", action="store_true", help="print the SQL of pending migrations without running it")
+    mode.add_argument("--list", action="store_true", help="list applied and pending migrations")
+
+
+def _add_doctor(add: _AddCommand) -> None:
+    add(
+        "doctor",
+        "Check the configuration, this machine and the database.",
+        lambda options: doctor.doctor(configuration.file_of(options), configuration.overrides(options)),
+    )
+
+
+def _add_verify(add: _AddCommand) -> None:
+    verify = add(
+        "verify",
+        "Recount every poll from its ballots: exit status 1 if a count is wrong.",
+        lambda options: database.verify(load(options), poll=options.poll),
+    )
+    verify.add_argument("--poll", metavar="ID", type=_poll_id, help="recount only this poll")
+
+
+def _add_backup(add: _AddCommand) -> None:
+    parser = add(
+        "backup",
+        "Write the database, without sign-in sessions, to a file; voting can continue meanwhile.",
+        lambda options: backup.backup(load(options), options.file, replace_it=options.force),
+    )
+    parser.add_argument("file", metavar="FILE", type=Path, help="file to write; - is standard output")
+    parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
+
+
+def _add_restore(add: _AddCommand) -> None:
+    restore = add(
+        "restore",
+        "Restore a backup into an empty database, and recount every poll in it.",
+        lambda options: backup.restore(load(options), options.file),
+    )
+    restore.add_argument("file", metavar="FILE", type=Path, help="file written by `polls backup`; - is standard input")
+
+
+def _add_createadmin(add: _AddCommand) -> None:
+    create = add(
+        "createadmin",
+        "Create an account that can sign in at /admin/; asks for its password twice.",
+        lambda options: accounts.create_admin(load(options), options.username, from_stdin=options.password_stdin),
+    )
+    create.add_argument("--username", metavar="NAME", help="user name (default: asks for it)")
+    _add_password_stdin(create)
+
+
+def _add_changepassword(add: _AddCommand) -> None:
+    change = add(
+        "changepassword",
+        "Change the password of an account, and end all its sessions.",
+        lambda options: accounts.change_password(load(options), options.username, from_stdin=options.password_stdin),
+    )
+    change.add_argument("username", metavar="NAME", help="user name of the account")
+    _add_password_stdin(change)
+
+
+def _add_password_stdin(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--password-stdin", action="store_true", help="read the password from the first line of standard input"
+    )
+
+
+def _add_paths(add: _AddCommand) -> None:
+    parser = add(
+        "paths",
+        "Print the folders of this installation, for the configuration of nginx.",
+        lambda options: paths.print_paths(options.folder),
+    )
+    parser.add_argument("folder", nargs="?", choices=FOLDERS, help="print only this folder")
+
+
+def _add_psql(add: _AddCommand) -> None:
+    psql = add(
+        "psql",
+        "Open psql, PostgreSQL's shell, on the configured database.",
+        lambda options: database.psql(load(options), options.arguments),
+    )
+    psql.add_argument("arguments", nargs="*", metavar="-- ARGUMENT", help="arguments of psql, such as -- -c 'SELECT 1'")
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text} is not a port: a number from 0 to 65535")
+    return int(text)
+
+
+def _poll_id(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"{text} is not a poll id: the number in the poll's URL")
+    return int(text)
