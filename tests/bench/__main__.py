@@ -1,9 +1,9 @@
 """Requests a second and CPU a request of polls, compared with a bare aiohttp server (`make bench`).
 
-Pages, votes, and a mix of nine readers to one voter are measured in turns: polls, then the bare server, which returns the
-same bytes and headers. It prints medians of several rounds; look at the ratios, since machines are noisy. Every vote is
-the first ballot of a new voter. Then follow: cached pages behind nginx; the delay from a vote to thousands of WebSockets,
-and of page reads meanwhile; the admin's list of 200,000 polls, and sign-ins.
+Pages, votes, and a mix of nine readers to one voter are measured in turns: polls, then the bare server, which returns
+the same bytes and headers. It prints medians of several rounds; look at the ratios, since machines are noisy. Every
+vote is the first ballot of a new voter. Then follow: cached pages behind nginx; the delay from a vote to thousands of
+WebSockets, and of page reads meanwhile; the admin's list of 200,000 polls, and sign-ins.
 """
 
 import argparse
@@ -226,7 +226,7 @@ def _watch(polls: Polls) -> None:
             report = json.loads(watchers.stdout.readline())
         print(
             f"{count:,} watchers, {rate} votes a second for {seconds} s: {_milliseconds(report['delays'])}; "
-            f"{report['open']:,} connected and {report['current']:,} current at the end, {report['went_back']:,} went back; "
+            f"{report['open']:,} connected, {report['current']:,} current, {report['went_back']:,} went back; "
             f"a page {_milliseconds(_quantiles(pages))}; {memory:.0f} kB a watcher; CPU {share:.1%}",
             flush=True,
         )

@@ -1,6 +1,6 @@
 """The reference of the benchmark: a bare aiohttp server that returns given bytes and headers.
 
-It reads {path: {"body": text, "headers": list of pairs}} from standard input, and prints "ready". Posted forms are parsed.
+It reads {path: {"body": text, "headers": list of pairs}} from standard input, prints "ready", and parses posted forms.
 """
 
 import json
