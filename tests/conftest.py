@@ -1,4 +1,4 @@
-"""What tests stand on: a real PostgreSQL, the real application, and a few polls in it."""
+"""Fixtures of all tests: a real PostgreSQL, the real application, and polls in it."""
 
 import asyncio
 import os
@@ -22,26 +22,26 @@ from polls.storage.postgres.connect import Connection, connect
 from polls.storage.postgres.embedded import PrivateServer
 from polls.web.keys import POLL_CACHE
 
-# One at a time can have the names that we ship: two workers would wait for each other.
-WITH_FIXED_NAMES = {"test_nginx.py", "test_gunicorn.py", "test_bare_machine.py"}
+# These use the fixed ports and sockets of config/: two workers would wait for each other.
+WITH_FIXED_PORTS = {"test_nginx.py", "test_gunicorn.py", "test_bare_machine.py"}
 
-# A test database may be lost with the machine; then it need not wait for the disk.
-CARELESS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+# A test database needn't survive a crash of the machine, so commits don't wait for the disk.
+NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
 def pytest_configure() -> None:
-    """What tests start hears Ctrl-C, and a terminal that is closed, also where the tests run in the background."""
-    for which, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
-        if signal.getsignal(which) is signal.SIG_IGN:
-            signal.signal(which, usual)
+    """Stop ignoring SIGINT and SIGHUP, as background jobs do: the processes that tests start would inherit that."""
+    for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, default)
 
 
 class _Schedule(LoadScopeScheduling):
-    """The tests of a file go to one worker; and so do all that need the ports and sockets in nginx.conf."""
+    """A scheduler that sends each file to one worker, and all files of WITH_FIXED_PORTS to the same one."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "nginx" if Path(file).name in WITH_FIXED_NAMES else str(super()._split_scope(nodeid))
+        return "nginx" if Path(file).name in WITH_FIXED_PORTS else str(super()._split_scope(nodeid))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Schedule:
@@ -50,7 +50,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Schedule:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport() -> Iterator[None]:
-    """Where nothing may be skipped (.ci/run), what is skipped has failed."""
+    """Turn skipped tests into failures if POLLS_SKIP_NOTHING is set, as .ci/run does."""
     outcome: Any = yield
     report = outcome.get_result()
     if report.skipped and os.environ.get("POLLS_SKIP_NOTHING"):
@@ -59,14 +59,14 @@ def pytest_runtest_makereport() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Postgres]:
-    """One private server for the run, a database of it for each worker."""
+    """The settings of one private server for the run, with a database for each worker."""
     folder = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         folder = folder.parent
-    server = PrivateServer(folder / "postgres", CARELESS)
-    with server.in_use(), embedded.running(Postgres(embedded=server.folder, database=f"test_{worker_id}")) as address:
-        # From here on it is a server like any other, and starts without sample polls.
-        named = replace(address, embedded=None)
+    server = PrivateServer(folder / "postgres", NOT_DURABLE)
+    with server.in_use(), embedded.running(Postgres(embedded=server.folder, database=f"test_{worker_id}")) as postgres:
+        # Without `embedded`, polls treats it as a named server, which gets no sample polls.
+        named = replace(postgres, embedded=None)
         with connect(named) as connection:
             migrations.migrate(named, connection)
         yield named
@@ -74,7 +74,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterat
 
 @contextmanager
 def empty_database(postgres: Postgres, purpose: str) -> Iterator[Postgres]:
-    """A database of its own beside the tests', as createdb makes it, removed at the end."""
+    """Create another empty database on the test server, and drop it at the end."""
     empty = replace(postgres, database=f"{postgres.database}_{purpose}")
     with connect(postgres) as connection:
         connection.autocommit = True
@@ -86,7 +86,7 @@ def empty_database(postgres: Postgres, purpose: str) -> Iterator[Postgres]:
 
 @pytest.fixture
 def database(postgres: Postgres) -> Iterator[Connection]:
-    """The empty database, with everything committed at once."""
+    """A connection in autocommit to the emptied database."""
     with connect(postgres) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -100,7 +100,10 @@ CaughtUp = Callable[[TestClient[Any, Any]], Awaitable[None]]
 
 @pytest.fixture
 def ask(database: Connection) -> Ask:
-    """Put a question, published an hour `ago`, and `closed` long ago too: `ask("Tea?", "Yes", "No", votes=(2, 1))`."""
+    """Create a poll: `ask("Tea?", "Yes", "No", votes=(2, 1))`.
+
+    `ago` and `closed` are how long ago it was published and closed.
+    """
 
     def ask(
         text: str,
@@ -144,7 +147,7 @@ def ask(database: Connection) -> Ask:
 
 @pytest.fixture
 def votes(database: Connection) -> Callable[[], list[int]]:
-    """The votes of all choices, in the order in which the choices were made."""
+    """Return the votes of all choices, in the order of their ids."""
 
     def votes() -> list[int]:
         with database.cursor() as cursor:
@@ -155,27 +158,27 @@ def votes(database: Connection) -> Callable[[], list[int]]:
 
 
 @pytest.fixture
-def config(postgres: Postgres, database: Connection) -> Config:  # noqa: ARG001 - it is emptied
+def config(postgres: Postgres, database: Connection) -> Config:  # noqa: ARG001 - the fixture empties it
     return Config(postgres=replace(postgres, minsize=2, maxsize=4), site=Site(name="Village hall"))
 
 
 @pytest.fixture
 async def client(config: Config, aiohttp_client: Any) -> TestClient[Any, Any]:
-    """A client of the running application that doesn't follow redirects by itself where a test looks at them."""
+    """A client of the running application."""
     return await aiohttp_client(create_app(config))
 
 
 @pytest.fixture
 def caught_up(database: Connection) -> CaughtUp:
-    """Wait until an application has heard of everything that was committed so far: `await caught_up(client)`."""
+    """Wait until an application has applied everything committed so far: `await caught_up(client)`."""
 
     async def caught_up(client: TestClient[Any, Any]) -> None:
         poll_cache = client.app[POLL_CACHE]  # type: ignore[union-attr]
-        before = poll_cache.generation
+        generation = poll_cache.generation
         with database.cursor() as cursor:
             cursor.execute("NOTIFY polls, '{}'")
         async with asyncio.timeout(10):
-            while poll_cache.generation == before:
+            while poll_cache.generation == generation:
                 await asyncio.sleep(0.005)
 
     return caught_up
@@ -188,6 +191,6 @@ def now() -> datetime:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder, in which the test stands."""
+    """An empty folder, which is the current one during the test."""
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -1,10 +1,9 @@
-"""How fast polls is beside a bare aiohttp server on the same machine in the same minute.
+"""Requests a second and CPU a request of polls, compared with a bare aiohttp server (`make bench`).
 
-`make bench` runs it. Pages, votes, and nine readers of the results to one voter are measured in turns, ours and the
-bare server's, which answers with the very bytes and headers of ours; what is printed are medians of several rounds, and
-the ratios are what counts: the machine is as noisy as it likes to be. Every vote is the first ballot of another voter.
-The same pages behind nginx, beside the bare server alone. Then come watchers: how long it takes until a vote is on all
-screens, and how long readers wait meanwhile. In the end, the admin's list of very many polls, and sign-ins.
+Pages, votes, and a mix of nine readers to one voter are measured in turns: polls, then the bare server, which returns
+the same bytes and headers. It prints medians of several rounds; look at the ratios, since machines are noisy. Every
+vote is the first ballot of a new voter. Then follow: cached pages behind nginx; the delay from a vote to thousands of
+WebSockets, and of page reads meanwhile; the admin's list of 200,000 polls, and sign-ins.
 """
 
 import argparse
@@ -35,10 +34,10 @@ CHECKOUT = HERE.parents[1]
 PAGES = ("/", "/poll/1", "/poll/1/results")
 RESULTS, VOTE = "/poll/1/results", "/poll/1/vote"
 FEW, MANY = 64, 256  # connections
-READERS = 9  # to a voter
-ENOUGH_FOR_NGINX = 2  # threads of wrk; one has time left beside any aiohttp server, and none beside nginx
-WATCHING = ((1000, 20, 0), (3000, 20, 100), (5000, 60, 100))  # watchers, seconds, votes a second
-READ_PAUSE = 0.05  # seconds between two pages that are read while others watch
+READERS = 9  # for each voter
+NGINX_THREADS = 2  # of wrk: one saturates an aiohttp server, but not nginx
+WATCHERS = ((1000, 20, 0), (3000, 20, 100), (5000, 60, 100))  # watchers, seconds, votes a second
+READ_PAUSE = 0.05  # seconds between two page reads while clients watch
 CONFIG = {"postgres": {"embedded": "var/postgres"}, "log": {"access": False, "level": "warning"}}
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 TICK = 1_000_000 / os.sysconf("SC_CLK_TCK")  # microseconds
@@ -46,10 +45,10 @@ TICK = 1_000_000 / os.sysconf("SC_CLK_TCK")  # microseconds
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What wrk sends: requests for `address`, or votes with so many readers each, over so many connections."""
+    """A load of wrk: requests for `path`, or votes with `readers` page reads each, over `connections`."""
 
     name: str
-    address: str
+    path: str
     connections: int
     readers: int | None = None
 
@@ -64,7 +63,7 @@ CACHED = [Load(f"GET {page}", page, FEW) for page in ("/", RESULTS)]
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What one run showed: requests a second, and microseconds of CPU a request of the server and of PostgreSQL."""
+    """The result of one run: requests a second, and CPU a request of the server and of PostgreSQL in µs."""
 
     rate: float
     cpu: float
@@ -72,14 +71,14 @@ class Measure:
 
 
 def main() -> None:
-    """Measure, and print a line for each load."""
+    """Run the parts chosen with --only, and print a line for each load."""
     options = _options()
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder), config=CONFIG) as polls:
         if loads := [load for part in options.only for load in LOADS.get(part, ())]:
             _compare(polls, Path(folder, "var/postgres"), loads, options)
         if "nginx" in options.only:
             with nginx_before(polls.url, Path(folder, "front")) as front:
-                print("\nBehind nginx, which keeps pages for a second; CPU is that of polls alone")
+                print("\nBehind nginx, which caches pages for a second; CPU is that of polls only")
                 _compare(polls, Path(folder, "var/postgres"), CACHED, options, front)
         if "watchers" in options.only:
             _watch(polls)
@@ -99,7 +98,7 @@ def _options() -> argparse.Namespace:
 def _compare(
     polls: Polls, data: Path, loads: list[Load], options: argparse.Namespace, front: str | None = None
 ) -> None:
-    """Measure polls, or what stands at `front` before it, and the bare server alone, in turns."""
+    """Measure polls, or the proxy at `front` before it, and the bare server in turns."""
     print(
         f"{options.seconds} s a run, medians of {options.rounds} rounds; CPU in µs a request\n"
         f"{'':38}{'requests a second':^30}{'CPU of the server':^30}{'of PostgreSQL':>15}\n"
@@ -107,17 +106,17 @@ def _compare(
     )
     with _bare(polls.url) as (bare_url, bare_pid):
         for load in loads:
-            ours, theirs = [], []
+            ours, bare = [], []
             for _ in range(options.rounds):
-                at, threads = (front, ENOUGH_FOR_NGINX) if front else (polls.url, 1)
-                ours.append(_measure(at, load, polls.process.pid, working_in(data), options.seconds, threads))
-                theirs.append(_measure(bare_url, load, bare_pid, [], options.seconds))
-            _print(f"{load.name}, {load.connections} connections", ours, theirs)
+                url, threads = (front, NGINX_THREADS) if front else (polls.url, 1)
+                ours.append(_measure(url, load, polls.process.pid, working_in(data), options.seconds, threads))
+                bare.append(_measure(bare_url, load, bare_pid, [], options.seconds))
+            _print(f"{load.name}, {load.connections} connections", ours, bare)
 
 
 @contextmanager
 def _bare(url: str) -> Iterator[tuple[str, int]]:
-    """The address and process of a bare server that answers as polls does at `url`: the same bytes and headers."""
+    """Run a bare server that returns the same bytes and headers as polls at `url`; yield its URL and process id."""
     ballot = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"voter={'0' * 32}"}
     answers = {
         **{page: _answer("GET", url + page) for page in PAGES},
@@ -143,69 +142,69 @@ def _bare(url: str) -> Iterator[tuple[str, int]]:
 
 
 def _answer(method: str, url: str, body: str | None = None, headers: Mapping[str, str] = NO_HEADERS) -> dict[str, Any]:
-    """What polls answers, without the headers that aiohttp adds to every answer."""
+    """Return body and headers of a response, without the headers that aiohttp adds itself."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port)
     connection.request(method, parts.path, body, dict(headers))
-    answer = connection.getresponse()
-    said = {
-        "body": answer.read().decode(),
-        "headers": [header for header in answer.getheaders() if header[0] not in {"Date", "Content-Length"}],
+    response = connection.getresponse()
+    answer = {
+        "body": response.read().decode(),
+        "headers": [header for header in response.getheaders() if header[0] not in {"Date", "Content-Length"}],
     }
     connection.close()
-    return said
+    return answer
 
 
 def _measure(url: str, load: Load, server: int, postgres: list[int], seconds: int, threads: int = 1) -> Measure:
-    script = [] if load.readers is None else ["-s", str(HERE / "crowd.lua")]
+    script = [] if load.readers is None else ["-s", str(HERE / "voters.lua")]
     arguments = [] if load.readers is None else ["--", str(load.readers)]
     before = _cpu([server]), _cpu(postgres)
     done = subprocess.run(
-        ["wrk", f"-t{threads}", f"-c{load.connections}", f"-d{seconds}s", *script, url + load.address, *arguments],
+        ["wrk", f"-t{threads}", f"-c{load.connections}", f"-d{seconds}s", *script, url + load.path, *arguments],
         capture_output=True,
         text=True,
         check=True,
     )
     after = _cpu([server]), _cpu(postgres)
     if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
-        sys.exit(f"{url}{load.address} did not answer every request:\n{done.stdout}")
+        sys.exit(f"{url}{load.path} did not answer every request:\n{done.stdout}")
     requests = int(re.search(r"(\d+) requests in", done.stdout)[1])  # type: ignore[index]
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)[1])  # type: ignore[index]
     return Measure(rate, (after[0] - before[0]) / requests, (after[1] - before[1]) / requests)
 
 
 def _cpu(processes: list[int]) -> float:
-    """Microseconds of CPU that the processes have used, in user and kernel."""
+    """Return the CPU that the processes have used, user and kernel, in µs."""
     ticks = 0
     for pid in processes:
-        with suppress(FileNotFoundError):  # PostgreSQL's helpers come and go
+        with suppress(FileNotFoundError):  # short-lived processes of PostgreSQL
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])
     return ticks * TICK
 
 
-def _print(what: str, ours: list[Measure], theirs: list[Measure]) -> None:
-    """A line of medians. The ratios are medians, too, of runs that followed upon each other."""
-    rate, bare_rate = (median(measure.rate for measure in measures) for measures in (ours, theirs))
-    cpu, bare_cpu = (median(measure.cpu for measure in measures) for measures in (ours, theirs))
-    pairs = list(zip(ours, theirs, strict=True))
+def _print(name: str, ours: list[Measure], bare: list[Measure]) -> None:
+    """Print a line of medians. The ratios are medians of the ratios of consecutive runs."""
+    rate, bare_rate = (median(measure.rate for measure in measures) for measures in (ours, bare))
+    cpu, bare_cpu = (median(measure.cpu for measure in measures) for measures in (ours, bare))
+    pairs = list(zip(ours, bare, strict=True))
     rates, cpus = (
-        median(our.rate / their.rate for our, their in pairs),
-        median(our.cpu / their.cpu for our, their in pairs),
+        median(our.rate / reference.rate for our, reference in pairs),
+        median(our.cpu / reference.cpu for our, reference in pairs),
     )
     postgres = median(measure.postgres for measure in ours)
     print(
-        f"{what:38}{rate:10,.0f}{bare_rate:10,.0f}{rates:10.2f}{cpu:10.0f}{bare_cpu:10.0f}{cpus:10.2f}{postgres:15.0f}",
+        f"{name:38}{rate:10,.0f}{bare_rate:10,.0f}{rates:10.2f}{cpu:10.0f}{bare_cpu:10.0f}{cpus:10.2f}{postgres:15.0f}",
         flush=True,
     )
 
 
 def _watch(polls: Polls) -> None:
-    """Let thousands watch, and print when they see what is voted, while somebody reads the results."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    print("\nFrom the sending of a vote to its being on a screen, over all votes and screens, in ms")
-    for count, seconds, rate in WATCHING:
+    """Print the delays from votes to thousands of WebSockets, and of page reads meanwhile."""
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    print("\nFrom sending a vote to receiving it, over all votes and WebSockets, in ms")
+    for count, seconds, rate in WATCHERS:
         before = _resident(polls.process.pid)
         with subprocess.Popen(
             [sys.executable, "-m", "tests.support.watchers", polls.url, *map(str, (count, seconds, rate))],
@@ -220,38 +219,38 @@ def _watch(polls: Polls) -> None:
             memory = (_resident(polls.process.pid) - before) / count
             watchers.stdin.write("go\n")
             watchers.stdin.flush()
-            cpu, begun = _cpu([polls.process.pid]), monotonic()
-            # Who only watches is to cost nothing; reading would.
+            cpu, started = _cpu([polls.process.pid]), monotonic()
+            # Without votes, the CPU of idle WebSockets is measured: reading pages would add to it.
             pages = _read(polls.url, seconds) if rate else sleep(seconds) or []
-            share = (_cpu([polls.process.pid]) - cpu) / (monotonic() - begun) / 1_000_000
-            saw = json.loads(watchers.stdout.readline())
+            share = (_cpu([polls.process.pid]) - cpu) / (monotonic() - started) / 1_000_000
+            report = json.loads(watchers.stdout.readline())
         print(
-            f"{count:,} watchers, {rate} votes a second for {seconds} s: {_milliseconds(saw['delays'])}; "
-            f"{saw['open']:,} stayed, {saw['right']:,} right in the end, {saw['fell']:,} saw a step back; "
+            f"{count:,} watchers, {rate} votes a second for {seconds} s: {_milliseconds(report['delays'])}; "
+            f"{report['open']:,} connected, {report['current']:,} current, {report['went_back']:,} went back; "
             f"a page {_milliseconds(_quantiles(pages))}; {memory:.0f} kB a watcher; CPU {share:.1%}",
             flush=True,
         )
 
 
 def _read(url: str, seconds: int) -> list[float]:
-    """Read the results again and again, and return how long each took."""
+    """Read the results page repeatedly for some seconds, and return the durations."""
     connection = HTTPConnection(urlsplit(url).netloc)
-    took = []
+    durations = []
     end = monotonic() + seconds
     while monotonic() < end:
-        begun = monotonic()
+        started = monotonic()
         connection.request("GET", RESULTS)
         connection.getresponse().read()
-        took.append(monotonic() - begun)
+        durations.append(monotonic() - started)
         sleep(READ_PAUSE)
     connection.close()
-    return took
+    return durations
 
 
 def _quantiles(values: list[float]) -> dict[str, float]:
-    in_order = sorted(values)
-    places = {"median": 0.5, "p99": 0.99, "most": 1.0}
-    return {name: in_order[int(share * (len(values) - 1))] for name, share in places.items()} if values else {}
+    ordered = sorted(values)
+    shares = {"median": 0.5, "p99": 0.99, "max": 1.0}
+    return {name: ordered[int(share * (len(values) - 1))] for name, share in shares.items()} if values else {}
 
 
 def _milliseconds(delays: dict[str, float]) -> str:
@@ -259,7 +258,7 @@ def _milliseconds(delays: dict[str, float]) -> str:
 
 
 def _resident(pid: int) -> int:
-    """Kilobytes of memory that a process has."""
+    """Return the resident memory of a process in kB."""
     return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])  # type: ignore[index]
 
 

@@ -1,10 +1,11 @@
-"""How long the admin's list takes with 200,000 polls, and whether a sign-in tells a known user name by its time."""
+"""Duration of the admin's list with 200,000 polls, and of failed sign-ins for known and unknown names."""
 
 import subprocess
 import sys
 from collections.abc import Callable
 from http.client import HTTPConnection
 from itertools import product
+from operator import itemgetter
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -15,35 +16,35 @@ from tests.support.processes import Polls
 HERE = Path(__file__).parent
 PASSWORD = "correct horse battery"
 COLUMNS = ("text", "published", "recent", "state", "ballots")
-WORDS = ("", "c4c yes", "a", "ma", "19999")  # from rare beginnings to one that all polls have
+WORDS = ("", "c4c yes", "a", "ma", "19999")  # from a rare beginning to one that all polls have
 STATES = ("", "scheduled", "open", "closed")
 DATES = ("", "year")
 ORDERS = ("", "-ballots", "state,-ballots,text", "-recent,text", "text,-published")
 PAGES = (1, 20)
 ROUNDS = 3
-GUESSES = 20  # at each kind of name
+GUESSES = 20  # for each kind of name
 
 
 def measure(polls: Polls, folder: Path) -> None:
-    """Fill the database, sign in, ask for the list in many ways, and print what takes longest; then guess passwords."""
-    _run(folder, "createadmin", "--username=ada", "--password-stdin", typed=PASSWORD)
+    """Fill the database, sign in, request the list in many ways, and print the slowest; then guess passwords."""
+    _run(folder, "createadmin", "--username=ada", "--password-stdin", stdin=PASSWORD)
     _run(folder, "psql", "--", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(HERE / "many_polls.sql"))
     connection = HTTPConnection(urlsplit(polls.url).netloc)
     cookie = _sign_in(connection, "ada", PASSWORD)
 
-    def took(query: dict[str, object]) -> float:
-        address = "/admin/?" + urlencode({name: value for name, value in query.items() if value}, quote_via=quote)
+    def measure_list(query: dict[str, object]) -> float:
+        path = "/admin/?" + urlencode({name: value for name, value in query.items() if value}, quote_via=quote)
         times = []
         for _ in range(ROUNDS):
-            begun = perf_counter()
-            connection.request("GET", address, headers={"Cookie": cookie})
-            answer = connection.getresponse()
-            answer.read()
-            times.append(perf_counter() - begun)
-            assert answer.status in {200, 303}, (address, answer.status)
+            started = perf_counter()
+            connection.request("GET", path, headers={"Cookie": cookie})
+            response = connection.getresponse()
+            response.read()
+            times.append(perf_counter() - started)
+            assert response.status in {200, 303}, (path, response.status)
         return median(times)
 
-    print(f"\nThe admin's list of 200,000 polls, in ms until the whole page is there, medians of {ROUNDS}", flush=True)
+    print(f"\nThe admin's list of 200,000 polls, in ms for the whole page, medians of {ROUNDS}", flush=True)
     one_column = [
         {"sort": sort, "page": page} for column in COLUMNS for sort in (column, f"-{column}") for page in range(1, 21)
     ]
@@ -59,45 +60,47 @@ def measure(polls: Polls, folder: Path) -> None:
         "filters": filters,
         "any combination": combinations,
     }.items():
-        _print(name, queries, took)
-    _guess(connection)
+        _print(name, queries, measure_list)
+    _measure_failed_sign_ins(connection)
 
 
-def _print(name: str, queries: list[dict[str, object]], took: Callable[[dict[str, object]], float]) -> None:
-    times = sorted(((took(query), query) for query in queries), key=lambda timed: timed[0])
-    (most, worst) = times[-1]
+def _print(name: str, queries: list[dict[str, object]], measure_list: Callable[[dict[str, object]], float]) -> None:
+    times = sorted(((measure_list(query), query) for query in queries), key=itemgetter(0))
+    slowest, query = times[-1]
     middle = times[len(times) // 2][0]
-    shown = {key: value for key, value in worst.items() if value}
-    print(f"{name:30}{len(times):5}  median {1000 * middle:4.0f}  most {1000 * most:4.0f} for {shown}", flush=True)
+    shown = {key: value for key, value in query.items() if value}
+    print(f"{name:30}{len(times):5}  median {1000 * middle:4.0f}  max {1000 * slowest:4.0f} for {shown}", flush=True)
 
 
-def _guess(connection: HTTPConnection) -> None:
-    """Guess at known and unknown names in turns: each guess costs one hash, so that their times are the same."""
+def _measure_failed_sign_ins(connection: HTTPConnection) -> None:
+    """Compare failed sign-ins of known and unknown names, in turns: each costs one hash and should take as long."""
     times: dict[str, list[float]] = {"known": [], "unknown": []}
     for number in range(1, GUESSES + 1):
-        for kind, of_kind in times.items():
-            begun = perf_counter()
+        for kind, durations in times.items():
+            started = perf_counter()
             assert _sign_in(connection, f"{kind}{number}", "wrong horse") == ""
-            of_kind.append(perf_counter() - begun)
-    known, unknown = (1000 * median(of_kind) for of_kind in times.values())
-    print(f"\nA sign-in that fails: {known:.0f} ms for known names, {unknown:.0f} ms for others, {known / unknown:.2f}")
+            durations.append(perf_counter() - started)
+    known, unknown = (1000 * median(durations) for durations in times.values())
+    print(
+        f"\nFailed sign-ins: {known:.0f} ms for known names, {unknown:.0f} ms for others, ratio {known / unknown:.2f}"
+    )
 
 
 def _sign_in(connection: HTTPConnection, username: str, password: str) -> str:
-    """The cookie of the session, or nothing."""
+    """Return the session cookie, or an empty string if the sign-in fails."""
     body = urlencode({"username": username, "password": password})
     connection.request("POST", "/admin/login", body, {"Content-Type": "application/x-www-form-urlencoded"})
-    answer = connection.getresponse()
-    answer.read()
-    return (answer.getheader("Set-Cookie") or "").partition(";")[0]
+    response = connection.getresponse()
+    response.read()
+    return (response.getheader("Set-Cookie") or "").partition(";")[0]
 
 
-def _run(folder: Path, *arguments: str, typed: str = "") -> None:
+def _run(folder: Path, *arguments: str, stdin: str = "") -> None:
     command, *rest = arguments
     subprocess.run(
         [sys.executable, "-m", "polls", command, "--config=polls.yaml", *rest],
         cwd=folder,
-        input=typed,
+        input=stdin,
         stdout=subprocess.DEVNULL,
         text=True,
         check=True,

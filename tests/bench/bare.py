@@ -1,7 +1,6 @@
-"""The reference: an aiohttp server with nothing behind it, that answers with the very bytes and headers of polls.
+"""The reference of the benchmark: a bare aiohttp server that returns given bytes and headers.
 
-It reads from standard input what to answer with, {address: {"body": text, "headers": list of pairs}}, and prints that
-it is ready. What is posted is parsed as a form.
+It reads {path: {"body": text, "headers": list of pairs}} from standard input, prints "ready", and parses posted forms.
 """
 
 import json
@@ -13,9 +12,9 @@ from multidict import CIMultiDict
 
 
 def create_app(answers: dict[str, Any]) -> web.Application:
-    """One handler for each address."""
+    """Create an application with one handler for each path."""
     app = web.Application()
-    for address, answer in answers.items():
+    for path, answer in answers.items():
         body = answer["body"].encode()
         headers = CIMultiDict(answer["headers"])
 
@@ -27,10 +26,10 @@ def create_app(answers: dict[str, Any]) -> web.Application:
             int(str(form["choice"]))
             return web.Response(status=303, headers=headers)
 
-        if address.endswith("/vote"):
-            app.router.add_post(address, vote)
+        if path.endswith("/vote"):
+            app.router.add_post(path, vote)
         else:
-            app.router.add_get(address, page)
+            app.router.add_get(path, page)
     return app
 
 

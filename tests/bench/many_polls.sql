@@ -1,5 +1,5 @@
--- 200,000 polls of ten years, a third of them closed, some scheduled, with words that repeat: what the admin's list is
--- measured on. Their numbers of ballots are made up: there is nothing behind them.
+-- 200,000 polls of ten years for the benchmark of the admin's list: a third of them closed, some scheduled, with words
+-- that repeat. Their numbers of ballots are made up, without rows in `ballot`.
 
 SET statement_timeout = 0;
 ALTER TABLE question DISABLE TRIGGER USER;
@@ -33,7 +33,7 @@ ALTER TABLE choice ENABLE TRIGGER USER;
 
 SELECT write_words(ARRAY(SELECT id FROM question)) \gset ignored_
 
--- Accounts to guess at, with the hash that the first one has.
+-- Accounts for failed sign-ins, with the password hash of the first account.
 INSERT INTO account (username, password_hash)
 SELECT 'known' || n, password_hash
 FROM generate_series(1, 20) AS n

@@ -1,4 +1,4 @@
-"""polls as real processes over a real PostgreSQL that fsyncs, and what must be true after any fault."""
+"""Real processes of polls over a real PostgreSQL that fsyncs, and what must hold after any fault."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -27,34 +27,34 @@ def settings(server: Server, **others: object) -> dict[str, object]:
 
 
 @contextmanager
-def pair(folder: Path, *where: Machine) -> Iterator[tuple[Server, Server]]:
-    """A primary with one poll of two choices and a standby that follows it, each on a machine of its own or both here.
+def pair(folder: Path, *machines: Machine) -> Iterator[tuple[Server, Server]]:
+    """A primary with one poll of two choices and its standby, on two `machines` or both on this one.
 
-    They need not wait for the disk: processes are killed, and machines are not.
+    fsync is off: the tests kill processes, not machines.
     """
-    here, there = where or (None, None)
+    first, second = machines or (None, None)
     for name in ("primary", "standby"):
         (folder / name).mkdir()
-    with running(folder / "primary", {"fsync": "off"}, machine=here) as primary:
-        prepare(folder, primary, by_socket(primary))
-        with running(folder / "standby", {"fsync": "off"}, machine=there, standby_of=primary) as standby:
+    with running(folder / "primary", {"fsync": "off"}, machine=first) as primary:
+        prepare(folder, primary, settings_by_socket(primary))
+        with running(folder / "standby", {"fsync": "off"}, machine=second, standby_of=primary) as standby:
             yield primary, standby
 
 
-def several(*servers: Server) -> dict[str, object]:
-    """The settings that name several hosts."""
-    names = ["{host}:{port}".format_map(server.address) for server in servers]
-    return {"postgres": {"host": names, "user": USER, "minsize": 2, "maxsize": 5}, "log": {"access": False}}
+def settings_of_hosts(*servers: Server) -> dict[str, object]:
+    """Return settings that list several hosts."""
+    hosts = ["{host}:{port}".format_map(server.address) for server in servers]
+    return {"postgres": {"host": hosts, "user": USER, "minsize": 2, "maxsize": 5}, "log": {"access": False}}
 
 
-def by_socket(server: Server) -> dict[str, object]:
-    """The settings that lead to a server on whatever machine from here."""
+def settings_by_socket(server: Server) -> dict[str, object]:
+    """Return settings that reach the server through its socket, on whatever machine it runs."""
     return {"postgres": server.address | {"host": str(server.folder)}}
 
 
 @pytest.fixture
 def serve(tmp_path: Path, server: Server) -> Serve:
-    """Serve polls from the server, with one poll of two choices: `with serve() as polls`."""
+    """Serve from the server, with one poll of two choices: `with serve() as polls`."""
     config = settings(server)
 
     def serve(*options: str, poll: bool = True, **more: object) -> AbstractContextManager[Polls]:
@@ -66,7 +66,7 @@ def serve(tmp_path: Path, server: Server) -> Serve:
 
 
 def prepare(folder: Path, server: Server, config: dict[str, object], polls: int = 1) -> None:
-    """Make the schema and `polls` polls of two choices, where there are none yet."""
+    """Create the schema, and `polls` polls of two choices unless there are some."""
     done = command(folder, "migrate", f"--config={write(folder, config)}")
     assert done.returncode == 0, done.stderr
     if server.execute("SELECT id FROM question") == []:
@@ -81,7 +81,7 @@ def prepare(folder: Path, server: Server, config: dict[str, object], polls: int 
 
 @pytest.fixture
 def expect_exact(tmp_path: Path, server: Server) -> Expect:
-    """Nothing was lost and nothing counted twice: `expect_exact(crowd)`."""
+    """Assert that no acknowledged vote was lost or counted twice: `expect_exact(crowd)`."""
     return partial(assert_exact, tmp_path, server)
 
 

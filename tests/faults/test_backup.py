@@ -1,4 +1,4 @@
-"""A backup while a crowd votes, restored elsewhere."""
+"""A backup taken while votes arrive, restored into another server."""
 
 import time
 import urllib.request
@@ -11,7 +11,7 @@ from tests.support.crowd import Crowd
 from tests.support.processes import command, serving, write
 from tests.support.servers import Server, every_version, running
 
-OWNER = "owner"  # of a database, and nothing else
+OWNER = "owner"  # a role that owns a database and is no superuser
 
 
 def vote(url: str, choice: int, voter: int) -> None:
@@ -26,10 +26,10 @@ def ballots(server: Server) -> int:
 
 
 @pytest.mark.parametrize("server", [min], indirect=True, ids=["oldest"])
-def test_a_backup_under_load_is_restored_into_a_newer_server_where_voting_goes_on(
+def test_a_backup_under_load_is_restored_into_a_newer_server_that_accepts_votes(
     server: Server, serve: Serve, tmp_path: Path
 ) -> None:
-    """Oldest to newest; by somebody who owns the new database and is no superuser, as an extension would need one."""
+    """From the oldest to the newest version, by a role that can't create extensions: the backup must contain none."""
     if server.execute("SELECT name FROM pg_available_extensions WHERE name = 'pg_stat_statements'"):
         server.execute("CREATE EXTENSION pg_stat_statements")
     with serve() as polls:

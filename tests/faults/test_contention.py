@@ -1,4 +1,4 @@
-"""Many who want the same at the same time, over several processes."""
+"""Concurrent votes for the same rows, over several processes."""
 
 import asyncio
 import random
@@ -25,8 +25,8 @@ async def post(session: aiohttp.ClientSession, url: str, voter: str, choice: int
         return answer.status
 
 
-async def change_again_and_again(urls: list[str], clients: int, changes: int) -> Counter[int]:
-    """So many clients, each changing the ballots of the same three voters."""
+async def change_ballots(urls: list[str], clients: int, changes: int) -> Counter[int]:
+    """Run `clients` concurrent clients that change the ballots of the same three voters, and count the statuses."""
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
 
         async def client(number: int) -> list[int]:
@@ -45,14 +45,14 @@ def verify(folder: Path) -> int:
     return command(folder, "verify", "--config=polls.yaml").returncode
 
 
-def test_forty_posts_at_once_by_one_voter_are_one_ballot(serve: Serve, server: Server, tmp_path: Path) -> None:
-    async def all_at_once(urls: list[str]) -> set[int]:
+def test_forty_concurrent_posts_of_one_voter_are_one_ballot(serve: Serve, server: Server, tmp_path: Path) -> None:
+    async def post_concurrently(urls: list[str]) -> set[int]:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             posts = (post(session, urls[number % 2], VOTERS[0], 1 + number // 2 % 2) for number in range(40))
             return set(await asyncio.gather(*posts))
 
     with serve() as one, serve() as other:
-        assert asyncio.run(all_at_once([one.url, other.url])) == {303}
+        assert asyncio.run(post_concurrently([one.url, other.url])) == {303}
 
     assert server.execute("SELECT ballots FROM question") == [(1,)]
     assert server.execute("SELECT sum(votes)::int FROM choice") == [(1,)]
@@ -60,18 +60,18 @@ def test_forty_posts_at_once_by_one_voter_are_one_ballot(serve: Serve, server: S
 
 
 @pytest.mark.parametrize("server", [min, max], ids=["oldest", "newest"], indirect=True)
-def test_eight_clients_who_change_the_same_three_ballots_leave_exact_counts(
+def test_eight_clients_changing_the_same_three_ballots_leave_exact_counts(
     serve: Serve, server: Server, tmp_path: Path
 ) -> None:
     with serve() as one, serve() as other:
-        answers = asyncio.run(change_again_and_again([one.url, other.url], clients=8, changes=300))
+        answers = asyncio.run(change_ballots([one.url, other.url], clients=8, changes=300))
 
     assert answers == {303: 8 * 300 * 3}
     assert server.execute("SELECT count(*) FROM ballot") == [(3,)]
     assert verify(tmp_path) == 0
 
 
-def test_ballots_for_a_hundred_polls_at_once_from_three_processes_meet_no_deadlock(
+def test_ballots_for_a_hundred_polls_from_three_processes_cause_no_deadlock(
     tmp_path: Path, server: Server, serve: Serve, expect_exact: Expect
 ) -> None:
     prepare(tmp_path, server, settings(server), polls=100)
@@ -86,8 +86,10 @@ def test_ballots_for_a_hundred_polls_at_once_from_three_processes_meet_no_deadlo
     expect_exact(crowd)
 
 
-def test_half_hang_up_after_three_milliseconds_and_try_again(serve: Serve, expect_exact: Expect) -> None:
-    with serve() as one, serve() as other, Crowd([one.url, other.url], voters=2500, hasty=True) as crowd:
+def test_voters_who_hang_up_after_three_milliseconds_and_retry_are_counted_once(
+    serve: Serve, expect_exact: Expect
+) -> None:
+    with serve() as one, serve() as other, Crowd([one.url, other.url], voters=2500, hangs_up=True) as crowd:
         pass
 
     assert crowd.answers["hung up"] > 100
@@ -95,13 +97,11 @@ def test_half_hang_up_after_three_milliseconds_and_try_again(serve: Serve, expec
     expect_exact(crowd)
 
 
-def test_of_those_who_hang_up_and_never_return_some_are_counted_and_no_one_twice(
-    serve: Serve, expect_exact: Expect
-) -> None:
+def test_voters_who_hang_up_and_do_not_retry_are_counted_at_most_once(serve: Serve, expect_exact: Expect) -> None:
     with (
         serve() as one,
         serve() as other,
-        Crowd([one.url, other.url], voters=2500, hasty=True, persistent=False) as crowd,
+        Crowd([one.url, other.url], voters=2500, hangs_up=True, persistent=False) as crowd,
     ):
         pass
 

@@ -1,4 +1,4 @@
-"""PostgreSQL that is killed, stopped, frozen, held up or full, while a crowd votes."""
+"""PostgreSQL killed, stopped, frozen, blocked by locks or out of disk space, under load."""
 
 import subprocess
 import time
@@ -15,38 +15,38 @@ from tests.support.crowd import Crowd
 from tests.support.processes import eventually
 from tests.support.servers import Server, running
 
-SOON = 5  # seconds in which polls has recovered, counted from the database's return
+RECOVERY_TIMEOUT = 5  # seconds from the database's return to the next counted vote
 
 
 def first_vote_after(crowd: Crowd, moment: float) -> float:
-    """Seconds from `moment` until a vote was counted again."""
+    """Return the seconds from `moment` to the next acknowledged vote."""
     assert eventually(lambda: crowd.moments and crowd.moments[-1] > moment)
     return next(counted for counted in list(crowd.moments) if counted > moment) - moment
 
 
 @pytest.mark.parametrize(
-    ("take_away", "bring_back", "seconds"),
+    ("break_it", "repair", "seconds"),
     [(Server.kill, Server.start, 1), (Server.stop, Server.start, 10), (Server.freeze, Server.thaw, 5)],
     ids=["killed", "stopped", "frozen"],
 )
-def test_the_database_goes_away_and_comes_back(
+def test_voting_recovers_after_the_database_was_unreachable(
     serve: Serve,
     server: Server,
     expect_exact: Expect,
-    take_away: Callable[[Server], None],
-    bring_back: Callable[[Server], None],
+    break_it: Callable[[Server], None],
+    repair: Callable[[Server], None],
     seconds: int,
 ) -> None:
     with serve() as polls, Crowd([polls.url]) as crowd:
         time.sleep(1)
-        take_away(server)
+        break_it(server)
         time.sleep(seconds)
-        bring_back(server)
-        back = time.monotonic()
+        repair(server)
+        repaired = time.monotonic()
 
-        assert first_vote_after(crowd, back) < SOON
+        assert first_vote_after(crowd, repaired) < RECOVERY_TIMEOUT
         time.sleep(1)
-        for _ in range(10):  # the pool has healed, too
+        for _ in range(10):  # the pool has recovered, too
             with urllib.request.urlopen(f"{polls.url}/poll/1/results", timeout=10) as page:
                 assert page.status == 200
 
@@ -54,7 +54,7 @@ def test_the_database_goes_away_and_comes_back(
     expect_exact(crowd)
 
 
-def test_who_votes_without_a_cookie_while_the_database_is_away_gets_one_and_keeps_their_choice(
+def test_a_vote_without_a_cookie_while_the_database_is_down_gets_one_and_keeps_its_choice(
     serve: Serve, server: Server
 ) -> None:
     with serve() as polls:
@@ -76,12 +76,12 @@ def test_who_votes_without_a_cookie_while_the_database_is_away_gets_one_and_keep
     assert server.execute("SELECT marks FROM ballot") == [([2],)]
 
 
-def test_a_thousand_voters_end_with_a_thousand_ballots_though_the_database_is_killed_twice(
+def test_a_thousand_voters_have_a_thousand_ballots_after_the_database_was_killed_twice(
     serve: Serve, server: Server, expect_exact: Expect
 ) -> None:
-    with serve() as one, serve() as other, Crowd([one.url, other.url], voters=1000, hasty=True) as crowd:
-        for share in (200, 600):
-            assert eventually(lambda share=share: crowd.total() >= share)  # type: ignore[misc]
+    with serve() as one, serve() as other, Crowd([one.url, other.url], voters=1000, hangs_up=True) as crowd:
+        for count in (200, 600):
+            assert eventually(lambda count=count: crowd.total() >= count)  # type: ignore[misc]
             server.kill()
             time.sleep(0.5)
             server.start()
@@ -91,35 +91,35 @@ def test_a_thousand_voters_end_with_a_thousand_ballots_though_the_database_is_ki
     expect_exact(crowd)
 
 
-def test_a_lock_on_the_hot_choice_is_answered_with_503_and_voting_goes_on_after_it(
+def test_votes_for_a_locked_choice_get_503_until_the_lock_is_released(
     serve: Serve, server: Server, expect_exact: Expect
 ) -> None:
     with serve() as polls, Crowd([polls.url]) as crowd:
         time.sleep(0.5)
-        with server.connect() as somebody, somebody.cursor() as cursor:
+        with server.connect() as connection, connection.cursor() as cursor:
             cursor.execute("BEGIN; SELECT FROM choice FOR UPDATE")
             time.sleep(4)
             assert crowd.answers[503] > 0
             cursor.execute("COMMIT")
-        free = time.monotonic()
+        released = time.monotonic()
 
-        assert first_vote_after(crowd, free) < SOON
+        assert first_vote_after(crowd, released) < RECOVERY_TIMEOUT
         time.sleep(0.5)
 
     assert crowd.answers.keys() == {303, 503}
     expect_exact(crowd)
 
 
-def test_a_commit_that_waits_for_a_standby_is_answered_in_time_and_never_with_success(
+def test_a_commit_that_waits_for_a_missing_standby_gets_503_in_time(
     serve: Serve, server: Server, expect_exact: Expect
 ) -> None:
     with serve() as polls:
-        server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        server.execute("ALTER SYSTEM SET synchronous_standby_names = 'missing'")
         server.execute("SELECT pg_reload_conf()")
-        time.sleep(1)  # until all of the server has heard of it
+        time.sleep(1)  # until all backends have reloaded their settings
         with Crowd([polls.url]) as crowd:
             time.sleep(3)
-            # Somebody cancels the waiting commits: they succeed here alone, and only a warning tells.
+            # A cancelled wait lets the commit succeed on the primary only; PostgreSQL just sends a warning.
             for _ in range(10):
                 server.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
                 time.sleep(0.2)
@@ -127,22 +127,22 @@ def test_a_commit_that_waits_for_a_standby_is_answered_in_time_and_never_with_su
             assert crowd.answers[503] > 0
             server.execute("ALTER SYSTEM RESET synchronous_standby_names")
             server.execute("SELECT pg_reload_conf()")
-            back = time.monotonic()
+            repaired = time.monotonic()
 
-            assert first_vote_after(crowd, back) < SOON
+            assert first_vote_after(crowd, repaired) < RECOVERY_TIMEOUT
 
     expect_exact(crowd)
 
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
-    """A disk of its own for `folder`, in memory."""
+    """Mount a file system of this size, in memory, on `folder`."""
     try:
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], check=True, capture_output=True
         )
     except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"no disk can be mounted here: {error}")
+        pytest.skip(f"no file system can be mounted here: {error}")
     try:
         yield
     finally:
@@ -150,10 +150,10 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
 
 
 def fill(ballast: Path, seconds: float) -> None:
-    """Take all the room on a disk for a while, also what others give back meanwhile."""
-    until = time.monotonic() + seconds
+    """Keep the disk full for some seconds, including space freed by others meanwhile."""
+    deadline = time.monotonic() + seconds
     with ballast.open("wb", buffering=0) as file:
-        while time.monotonic() < until:
+        while time.monotonic() < deadline:
             try:
                 file.write(bytes(65536))
             except OSError:
@@ -168,19 +168,21 @@ class TestWithASmallDisk:
         with small_disk(folder, 150), running(folder, {"min_wal_size": "32MB", "max_wal_size": "32MB"}) as server:
             yield server
 
-    def test_the_disk_is_full_for_four_seconds(self, serve: Serve, server: Server, expect_exact: Expect) -> None:
+    def test_voting_recovers_after_the_disk_was_full_for_four_seconds(
+        self, serve: Serve, server: Server, expect_exact: Expect
+    ) -> None:
         ballast = server.data.parent / "ballast"
         with serve() as polls, Crowd([polls.url]) as crowd:
             time.sleep(1)
-            begun = time.monotonic()
+            started = time.monotonic()
             fill(ballast, seconds=4)
             ballast.unlink()
-            if not eventually(lambda: server.runs and bool(crowd.moments and crowd.moments[-1] > begun + 4), 3):
+            if not eventually(lambda: server.runs and bool(crowd.moments and crowd.moments[-1] > started + 4), 3):
                 server.kill()
                 server.start()
-            back = time.monotonic()
+            repaired = time.monotonic()
 
-            assert first_vote_after(crowd, back) < SOON
+            assert first_vote_after(crowd, repaired) < RECOVERY_TIMEOUT
             time.sleep(0.5)
 
         assert crowd.answers[503] > 0

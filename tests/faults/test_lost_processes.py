@@ -1,4 +1,4 @@
-"""Processes of polls that are killed, or told to end, while a crowd votes."""
+"""Processes of polls killed, frozen or terminated under load."""
 
 import http.client
 import signal
@@ -14,7 +14,7 @@ from tests.support.processes import Polls, eventually
 from tests.support.servers import Server
 
 
-def test_one_of_two_processes_is_killed_three_times(serve: Serve, expect_exact: Expect) -> None:
+def test_no_vote_is_lost_when_one_of_two_processes_is_killed(serve: Serve, expect_exact: Expect) -> None:
     with serve() as staying:
         urls = [staying.url]
         with Crowd(urls) as crowd:
@@ -31,9 +31,7 @@ def test_one_of_two_processes_is_killed_three_times(serve: Serve, expect_exact: 
     expect_exact(crowd)
 
 
-def test_a_process_that_is_told_to_end_answers_everybody_whose_ballot_it_took(
-    serve: Serve, expect_exact: Expect
-) -> None:
+def test_a_terminated_process_answers_every_ballot_it_accepted(serve: Serve, expect_exact: Expect) -> None:
     with serve() as staying, serve() as ending, Crowd([staying.url, ending.url]) as crowd:
         time.sleep(1)
         assert ending.end(signal.SIGTERM) == 0
@@ -44,11 +42,11 @@ def test_a_process_that_is_told_to_end_answers_everybody_whose_ballot_it_took(
     expect_exact(crowd)
 
 
-def test_ballots_that_wait_are_written_and_answered_before_the_end(
+def test_waiting_ballots_are_stored_and_answered_before_the_process_ends(
     serve: Serve, server: Server, tmp_path: Path
 ) -> None:
     with serve() as polls:
-        assert answer(post(polls, 1000)).status == 303
+        assert read_answer(post(polls, 1000)).status == 303
         server.freeze()
         waiting = [post(polls, voter) for voter in range(20)]
         time.sleep(0.5)
@@ -56,18 +54,18 @@ def test_ballots_that_wait_are_written_and_answered_before_the_end(
         time.sleep(0.5)
         server.thaw()
 
-        assert [answer(connection).status for connection in waiting] == [303] * 20
+        assert [read_answer(connection).status for connection in waiting] == [303] * 20
         assert polls.process.wait(10) == 0
 
     assert server.execute("SELECT count(*) FROM ballot") == [(21,)]
     assert verify(tmp_path) == 0
 
 
-def test_voters_who_hang_up_while_they_wait_lose_nothing_and_leave_nothing_behind(
+def test_waiting_ballots_of_voters_who_hang_up_are_stored_and_their_files_closed(
     serve: Serve, server: Server, tmp_path: Path
 ) -> None:
     with serve() as polls:
-        assert answer(post(polls, 1000)).status == 303
+        assert read_answer(post(polls, 1000)).status == 303
         time.sleep(0.2)
         before = open_files(polls)
         server.freeze()
@@ -80,60 +78,58 @@ def test_voters_who_hang_up_while_they_wait_lose_nothing_and_leave_nothing_behin
 
         assert eventually(lambda: server.execute("SELECT count(*) FROM ballot") == [(201,)])
         assert eventually(lambda: open_files(polls) <= before)
-        assert answer(post(polls, 1001)).status == 303
+        assert read_answer(post(polls, 1001)).status == 303
         assert polls.end() == 0
         assert "Traceback" not in polls.log.read_text()
 
     assert verify(tmp_path) == 0
 
 
-def test_what_a_process_that_stood_still_reads_when_its_voter_has_gone_changes_nothing_any_more(
+def test_a_frozen_process_drops_votes_whose_clients_have_disconnected(
     serve: Serve, server: Server, tmp_path: Path
 ) -> None:
     with serve() as polls, serve() as frozen:
         for process in (polls, frozen):
-            assert answer(post(process, 1000)).status == 303
+            assert read_answer(post(process, 1000)).status == 303
         frozen.process.send_signal(signal.SIGSTOP)
-        given_up = [post(frozen, voter) for voter in range(20)]
-        for connection in given_up:
+        abandoned = [post(frozen, voter) for voter in range(20)]
+        for connection in abandoned:
             connection.close()
-        assert [answer(post(polls, voter)).status for voter in range(20)] == [303] * 20
-        assert [answer(post(polls, voter, choice=2)).status for voter in range(20)] == [303] * 20
+        assert [read_answer(post(polls, voter)).status for voter in range(20)] == [303] * 20
+        assert [read_answer(post(polls, voter, choice=2)).status for voter in range(20)] == [303] * 20
 
         frozen.process.send_signal(signal.SIGCONT)
-        assert answer(post(frozen, 1001)).status == 303
+        assert read_answer(post(frozen, 1001)).status == 303
         assert frozen.end() == 0
 
     assert server.execute("SELECT votes FROM choice ORDER BY id") == [(2,), (20,)]
     assert verify(tmp_path) == 0
 
 
-def test_with_a_hundred_allowed_to_wait_the_next_is_refused_at_once(
-    serve: Serve, server: Server, tmp_path: Path
-) -> None:
+def test_a_vote_beyond_the_queue_size_is_rejected_at_once(serve: Serve, server: Server, tmp_path: Path) -> None:
     with serve(votes={"queue_size": 100}) as polls:
-        assert answer(post(polls, 1000)).status == 303
+        assert read_answer(post(polls, 1000)).status == 303
         server.freeze()
         waiting = [post(polls, voter) for voter in range(100)]
         time.sleep(0.5)
 
-        begun = time.monotonic()
-        refused = answer(post(polls, 100))
-        took = time.monotonic() - begun
+        started = time.monotonic()
+        rejected = read_answer(post(polls, 100))
+        seconds = time.monotonic() - started
         server.thaw()
 
-        assert (refused.status, refused.retry_after) == (503, "3")
-        assert "Your vote was not counted. Try again in a few seconds." in refused.text
-        assert took < 1  # while the hundred would wait for three seconds
-        assert [answer(connection).status for connection in waiting] == [303] * 100
+        assert (rejected.status, rejected.retry_after) == (503, "3")
+        assert "Your vote was not counted. Try again in a few seconds." in rejected.text
+        assert seconds < 1  # the waiting ones would get an answer after three seconds
+        assert [read_answer(connection).status for connection in waiting] == [303] * 100
 
     assert verify(tmp_path) == 0
 
 
 def post(polls: Polls, voter: int, choice: int = 1) -> http.client.HTTPConnection:
-    """Send the vote of a voter, and don't wait for the answer."""
-    address = urlsplit(polls.url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
+    """Send a vote without waiting for the response."""
+    parts = urlsplit(polls.url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"voter={voter:032x}"}
     connection.request("POST", "/poll/1/vote", f"choice={choice}", headers)
     return connection
@@ -146,7 +142,7 @@ class Answer:
     text: str
 
 
-def answer(connection: http.client.HTTPConnection) -> Answer:
+def read_answer(connection: http.client.HTTPConnection) -> Answer:
     response = connection.getresponse()
     text = response.read().decode()
     connection.close()

@@ -1,11 +1,11 @@
-"""A standby that takes over: of what was acknowledged nothing is missing, whatever its primary has kept to itself."""
+"""Failover to a standby: no acknowledged vote is missing, whatever was committed on the old primary only."""
 
 import time
 from pathlib import Path
 
-from tests.faults.conftest import pair, several
+from tests.faults.conftest import pair, settings_of_hosts
 from tests.faults.test_lost_database import first_vote_after
-from tests.faults.test_lost_processes import answer, post
+from tests.faults.test_lost_processes import post, read_answer
 from tests.support import broken
 from tests.support.crowd import Crowd
 from tests.support.processes import Polls, command, eventually, serving
@@ -14,7 +14,7 @@ from tests.support.watchers import Watchers
 
 
 def vote(polls: Polls, voter: int) -> int:
-    return answer(post(polls, voter)).status
+    return read_answer(post(polls, voter)).status
 
 
 def ballots(server: Server) -> int:
@@ -22,14 +22,14 @@ def ballots(server: Server) -> int:
     return int(str(count))
 
 
-def test_a_vote_that_its_primary_alone_has_is_not_acknowledged_though_it_is_sent_again(tmp_path: Path) -> None:
-    """To write it again is what makes the difference: who looks whether it is there acknowledges it, and it is lost."""
+def test_a_repeated_vote_that_only_the_primary_has_is_not_acknowledged(tmp_path: Path) -> None:
+    """Repeated ballots are written again. Just looking for them, as the fault does, acknowledges a lost vote."""
     with pair(tmp_path) as (primary, standby):
         primary.wait_for_standby()
-        config = several(primary, standby)
+        config = settings_of_hosts(primary, standby)
         with (
             serving(tmp_path, config=config) as polls,
-            serving(tmp_path, config=config, program=(broken.__file__, "look")) as looking,
+            serving(tmp_path, config=config, program=(broken.__file__, "look")) as faulty,
         ):
             assert vote(polls, 1) == 303
             standby.stop_following()
@@ -37,12 +37,12 @@ def test_a_vote_that_its_primary_alone_has_is_not_acknowledged_though_it_is_sent
 
             primary.kill()
             primary.start()
-            assert ballots(primary) == 2  # what has waited is committed now, here alone
-            answers = set()
-            while not waiting(primary):
-                answers.add(vote(polls, 2))
-            assert answers == {503}
-            assert eventually(lambda: vote(looking, 2) == 303)
+            assert ballots(primary) == 2  # the waiting commit has succeeded, on the primary only
+            statuses = set()
+            while not waiting_commits(primary):
+                statuses.add(vote(polls, 2))
+            assert statuses == {503}
+            assert eventually(lambda: vote(faulty, 2) == 303)
 
             primary.kill()
             standby.promote()
@@ -54,17 +54,17 @@ def test_a_vote_that_its_primary_alone_has_is_not_acknowledged_though_it_is_sent
         assert command(tmp_path, "verify", "--config=polls.yaml").returncode == 0
 
 
-def waiting(primary: Server) -> int:
-    """How many commits wait for the standby."""
+def waiting_commits(primary: Server) -> int:
+    """Return the number of commits that wait for the standby."""
     ((count,),) = primary.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
     return int(str(count))
 
 
-def test_with_a_standby_that_nobody_waits_for_votes_that_were_acknowledged_are_lost(tmp_path: Path) -> None:
-    """The tests of two hosts have to find it, or they would find nothing. Who watches sees what is true by now."""
+def test_with_an_asynchronous_standby_acknowledged_votes_are_lost(tmp_path: Path) -> None:
+    """The negative control of test_two_hosts. Watchers see the totals that are left."""
     with (
         pair(tmp_path) as (primary, standby),
-        serving(tmp_path, config=several(standby, primary)) as polls,
+        serving(tmp_path, config=settings_of_hosts(standby, primary)) as polls,
         Watchers([polls.url], 10) as watchers,
     ):
         with Crowd([polls.url], pause=0.05) as crowd:

@@ -1,4 +1,4 @@
-"""Two hosts of each kind, behind nginx, on machines of their own: what is lost of them, and what is not."""
+"""Two hosts of each kind behind nginx, in network namespaces, while hosts are lost and connections cut."""
 
 import shutil
 import subprocess
@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.faults.conftest import assert_exact, by_socket, pair, several
+from tests.faults.conftest import assert_exact, pair, settings_by_socket, settings_of_hosts
 from tests.faults.test_lost_database import first_vote_after
-from tests.faults.test_lost_processes import answer, post
+from tests.faults.test_lost_processes import post, read_answer
 from tests.support.crowd import Crowd
 from tests.support.network import Machine, machines
 from tests.support.processes import Polls, command, eventually, serving, write
 
-SOON = 5  # seconds in which votes are counted again, counted from the promotion
+RECOVERY_TIMEOUT = 5  # seconds from the promotion to the next counted vote
 
 NGINX = """
 daemon off;
@@ -48,12 +48,12 @@ http {
             proxy_pass http://polls;
         }
         location ~ ^/poll/[0-9]+/vote$ {
-            error_page 418 = @again;
+            error_page 418 = @retry;
             if ($cookie_voter) { return 418; }
             proxy_pass http://polls;
         }
-        # Who has a cookie may try at the other one: it is the same ballot.
-        location @again {
+        # With a voter cookie, a retry at the other host is the same ballot.
+        location @retry {
             proxy_next_upstream error timeout http_502 http_503 http_504 non_idempotent;
             proxy_next_upstream_tries 2;
             proxy_pass http://polls;
@@ -65,14 +65,14 @@ http {
 
 @contextmanager
 def nginx(folder: Path, machine: Machine, applications: Sequence[str]) -> Iterator[None]:
-    """nginx on a machine, port 80, in front of applications."""
+    """Run nginx on a machine, port 80, in front of these URLs."""
     if shutil.which("nginx") is None:
         pytest.skip("nginx is not installed (on Debian: apt-get install nginx)")
     folder.mkdir()
     servers = " ".join(f"server {urlsplit(url).netloc} max_fails=1 fail_timeout=1s;" for url in applications)
     (folder / "nginx.conf").write_text(NGINX.replace("SERVERS", servers))
-    words = [*machine.inside, "nginx", "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"]
-    with subprocess.Popen(words) as process:
+    arguments = [*machine.inside, "nginx", "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"]
+    with subprocess.Popen(arguments) as process:
         try:
             assert eventually((folder / "nginx.pid").exists)
             yield
@@ -81,55 +81,55 @@ def nginx(folder: Path, machine: Machine, applications: Sequence[str]) -> Iterat
 
 
 @contextmanager
-def applications(folder: Path, config: dict[str, object], *where: Machine) -> Iterator[list[Polls]]:
-    """polls on each machine, port 8080."""
+def applications(folder: Path, config: dict[str, object], *hosts: Machine) -> Iterator[list[Polls]]:
+    """Serve polls on each machine, port 8080."""
     with ExitStack() as processes:
         yield [
             processes.enter_context(
                 serving(folder, f"--host={machine.address}", "--port=8080", config=config, inside=machine.inside)
             )
-            for machine in where
+            for machine in hosts
         ]
 
 
-def is_ready(polls: Polls, seen_from: Machine) -> bool:
-    def ask() -> bool:
+def is_ready(polls: Polls, client: Machine) -> bool:
+    def request() -> bool:
         try:
             with urllib.request.urlopen(f"{polls.url}/readyz", timeout=10) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
 
-    return bool(seen_from.ask(ask))
+    return bool(client.call(request))
 
 
-def vote(polls: Polls, voter: int, seen_from: Machine) -> int:
-    return int(seen_from.ask(lambda: answer(post(polls, voter)).status))
+def vote(polls: Polls, voter: int, client: Machine) -> int:
+    return int(client.call(lambda: read_answer(post(polls, voter)).status))
 
 
-def test_a_crowd_loses_nothing_while_hosts_are_cut_off_and_a_standby_takes_over(tmp_path: Path) -> None:
+def test_no_vote_is_lost_while_hosts_are_cut_off_and_a_standby_is_promoted(tmp_path: Path) -> None:
     with (
         machines(5) as (front, left, right, upper, lower),
         pair(tmp_path, upper, lower) as (primary, standby),
-        applications(tmp_path, several(primary, standby), left, right) as (one, other),
+        applications(tmp_path, settings_of_hosts(primary, standby), left, right) as (one, other),
         nginx(tmp_path / "nginx", front, [one.url, other.url]),
     ):
         primary.wait_for_standby()
         with Crowd(["http://127.0.0.1"], machine=front, pause=0.1) as crowd:
             time.sleep(1)
-            left.cut(upper)
-            left.cut(lower)
+            left.disconnect(upper)
+            left.disconnect(lower)
             time.sleep(6)
             assert not is_ready(one, front)
-            assert first_vote_after(crowd, time.monotonic()) < SOON
-            left.mend(upper)
-            left.mend(lower)
+            assert first_vote_after(crowd, time.monotonic()) < RECOVERY_TIMEOUT
+            left.reconnect(upper)
+            left.reconnect(lower)
             assert eventually(lambda: is_ready(one, front))
 
-            front.cut(left)
+            front.disconnect(left)
             time.sleep(4)
-            assert first_vote_after(crowd, time.monotonic()) < SOON
-            front.mend(left)
+            assert first_vote_after(crowd, time.monotonic()) < RECOVERY_TIMEOUT
+            front.reconnect(left)
             assert eventually(lambda: is_ready(one, front))
 
             primary.kill()
@@ -137,35 +137,35 @@ def test_a_crowd_loses_nothing_while_hosts_are_cut_off_and_a_standby_takes_over(
             assert not is_ready(other, front)
             promoted = time.monotonic()
             standby.promote()
-            assert first_vote_after(crowd, promoted) < SOON
+            assert first_vote_after(crowd, promoted) < RECOVERY_TIMEOUT
             assert eventually(lambda: is_ready(one, front) and is_ready(other, front))
             time.sleep(1)
 
         assert crowd.total() > 2500
         assert "Traceback" not in one.log.read_text() + other.log.read_text()
-        assert_exact(write(tmp_path, by_socket(standby)).parent, standby, crowd)
+        assert_exact(write(tmp_path, settings_by_socket(standby)).parent, standby, crowd)
 
 
-def test_an_old_primary_that_is_cut_off_acknowledges_nothing(tmp_path: Path) -> None:
+def test_an_old_primary_that_was_cut_off_acknowledges_no_votes(tmp_path: Path) -> None:
     with (
         machines(5) as (front, left, right, upper, lower),
         pair(tmp_path, upper, lower) as (primary, standby),
-        applications(tmp_path, several(primary, standby), left, right) as (one, other),
+        applications(tmp_path, settings_of_hosts(primary, standby), left, right) as (one, other),
     ):
         primary.wait_for_standby()
         assert vote(one, 0, front) == 303
-        upper.cut(lower)
-        left.cut(lower)
+        upper.disconnect(lower)
+        left.disconnect(lower)
         assert [vote(polls, voter, front) for polls, voter in ((one, 1), (other, 2))] == [503, 503]
 
         standby.promote()
 
-        # Who reaches both goes to the one that was promoted, who reaches the old one alone counts for nobody.
+        # A process that reaches both uses the promoted one; one that reaches only the old primary gets 503.
         assert eventually(lambda: vote(other, 2, front) == 303)
         assert primary.execute("SELECT pg_is_in_recovery()") == [(False,)]
         assert vote(one, 1, front) == 503
         assert standby.execute("SELECT ballots FROM question") == [(2,)]
-        left.mend(lower)
+        left.reconnect(lower)
         assert eventually(lambda: vote(one, 1, front) == 303)
         assert standby.execute("SELECT ballots FROM question") == [(3,)]
-        assert command(tmp_path, "verify", f"--config={write(tmp_path, by_socket(standby))}").returncode == 0
+        assert command(tmp_path, "verify", f"--config={write(tmp_path, settings_by_socket(standby))}").returncode == 0

@@ -1,4 +1,4 @@
-"""A crowd that votes all the time, each voter once, and doesn't give up."""
+"""Load of voters: each votes once, and retries until the vote is acknowledged."""
 
 import asyncio
 import random
@@ -15,25 +15,26 @@ import aiohttp
 
 from tests.support.network import Machine
 
-PATIENCE = 60  # seconds that a voter goes on trying
-TOO_LONG = 6  # seconds: a vote is answered, one way or the other, in less
-AT_ONCE = 64  # voters
+RETRY_TIMEOUT = 60  # seconds for which a voter retries
+TOO_LONG = 6  # seconds within which each vote gets a response
+AT_ONCE = 64  # concurrent voters
+HANG_UP_AFTER = 0.003  # seconds
 
 
 @dataclass
 class Crowd:
-    """Voters who come until `voters` have come, or until the end of the `with`; each tries until their vote is counted.
+    """`at_once` concurrent clients that vote as new voters until `voters` have voted, or until the end of the `with`.
 
-    `urls` is where polls is served; who gets no answer, or a 503, tries the next. `polls` are {id: its choices}.
-    Of a `hasty` crowd, half hang up within three milliseconds, and try again. Who isn't `persistent` tries once. Who
-    isn't `known` comes without the cookie that makes several tries one ballot. The next one comes `pause` seconds after
-    one who has voted. All are at `machine`, where one is named.
+    `urls` are processes of polls; after an error or a status other than 303, the voter retries at the next one. `polls`
+    are {id: its choice ids}. With `hangs_up`, half of the voters close their first connection after 3 ms and retry. If
+    not `persistent`, a voter tries once. If not `known`, voters send no cookie, so that each try is another ballot.
+    `pause` is the time between two voters of a client, in seconds. The load runs on `machine` if one is given.
     """
 
     urls: Sequence[str]
     polls: dict[int, list[int]] = field(default_factory=lambda: {1: [1, 2]})
     voters: int | None = None
-    hasty: bool = False
+    hangs_up: bool = False
     persistent: bool = True
     known: bool = True
     at_once: int = AT_ONCE
@@ -42,13 +43,13 @@ class Crowd:
 
     def __post_init__(self) -> None:
         self.counted: Counter[int] = Counter()  # acknowledged ballots, by choice
-        self.answers: Counter[int | str] = Counter()  # by status; what is no answer, by its error
-        self.gave_up = 0  # voters who don't know whether they are counted
-        self.moments: list[float] = []  # when a ballot was acknowledged
-        self.slowest = 0.0  # seconds until an answer
-        self._came = 0
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._come, name="crowd")
+        self.answers: Counter[int | str] = Counter()  # by status, or by the name of the error
+        self.gave_up = 0  # voters without an acknowledgement, whose ballot may be stored or not
+        self.moments: list[float] = []  # when each ballot was acknowledged, by monotonic()
+        self.slowest = 0.0  # seconds until a response
+        self._started = 0  # voters
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="crowd")
         self._failure: BaseException | None = None
 
     def __enter__(self) -> Self:
@@ -56,9 +57,9 @@ class Crowd:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """Let nobody else come, and wait until everybody who is here has voted."""
+        """Start no more voters, and wait until the current ones have finished."""
         if self.voters is None or error is not None:
-            self._ending.set()
+            self._stopping.set()
         self._thread.join()
         if error is None and self._failure is not None:
             raise self._failure
@@ -66,12 +67,12 @@ class Crowd:
     def total(self) -> int:
         return self.counted.total()
 
-    def _come(self) -> None:
+    def _run(self) -> None:
         if self.machine:
             self.machine.enter()
-        asyncio.run(self._gather())
+        asyncio.run(self._run_clients())
 
-    async def _gather(self) -> None:
+    async def _run_clients(self) -> None:
         try:
             timeout = aiohttp.ClientTimeout(total=2 * TOO_LONG)
             connector = aiohttp.TCPConnector(limit=0)
@@ -81,13 +82,13 @@ class Crowd:
                 asyncio.TaskGroup() as group,
             ):
                 for _ in range(self.at_once):
-                    group.create_task(self._queue(session))
-        except BaseException as failure:  # noqa: BLE001 - it is raised where the test runs
+                    group.create_task(self._run_client(session))
+        except BaseException as failure:  # noqa: BLE001 - raised again in the test's thread
             self._failure = failure
 
-    async def _queue(self, session: aiohttp.ClientSession) -> None:
-        while not self._ending.is_set() and (self.voters is None or self._came < self.voters):
-            self._came += 1
+    async def _run_client(self, session: aiohttp.ClientSession) -> None:
+        while not self._stopping.is_set() and (self.voters is None or self._started < self.voters):
+            self._started += 1
             await self._vote(session)
             await asyncio.sleep(self.pause)
 
@@ -95,13 +96,12 @@ class Crowd:
         poll = random.choice(list(self.polls))
         choice = random.choice(self.polls[poll])
         cookie = {"Cookie": f"voter={secrets.token_hex(16)}"} if self.known else {}
-        place = random.randrange(len(self.urls))
-        hasty = self.hasty and random.random() < 0.5
-        deadline = monotonic() + PATIENCE
+        position = random.randrange(len(self.urls))
+        hangs_up = self.hangs_up and random.random() < 0.5
+        deadline = monotonic() + RETRY_TIMEOUT
         while monotonic() < deadline:
-            status = await self._try(
-                session, f"{self.urls[place % len(self.urls)]}/poll/{poll}/vote", choice, cookie, hasty
-            )
+            url = f"{self.urls[position % len(self.urls)]}/poll/{poll}/vote"
+            status = await self._post(session, url, choice, cookie, hangs_up=hangs_up)
             self.answers[status] += 1
             if status == 303:
                 self.counted[choice] += 1
@@ -110,25 +110,27 @@ class Crowd:
             if not self.persistent:
                 self.gave_up += 1
                 return
-            place += 1
-            if not hasty:
+            position += 1
+            if not hangs_up:
                 await asyncio.sleep(0.1)
-            hasty = False
-        raise AssertionError(f"a voter tried for {PATIENCE} seconds: {self.answers}")
+            hangs_up = False
+        raise AssertionError(f"a voter retried for {RETRY_TIMEOUT} seconds: {self.answers}")
 
-    async def _try(
-        self, session: aiohttp.ClientSession, url: str, choice: int, cookie: dict[str, str], hasty: bool
+    async def _post(
+        self, session: aiohttp.ClientSession, url: str, choice: int, cookie: dict[str, str], *, hangs_up: bool
     ) -> int | str:
-        """The status of the answer, or what went wrong instead of one."""
-        begun = monotonic()
+        """Return the status of the response, or the name of the error."""
+        started = monotonic()
         try:
-            async with asyncio.timeout(0.003 if hasty else None):
-                async with session.post(url, data={"choice": choice}, headers=cookie, allow_redirects=False) as answer:
-                    return answer.status
+            async with asyncio.timeout(HANG_UP_AFTER if hangs_up else None):
+                async with session.post(
+                    url, data={"choice": choice}, headers=cookie, allow_redirects=False
+                ) as response:
+                    return response.status
         except (aiohttp.ClientError, ConnectionError) as error:
             return type(error).__name__
         except TimeoutError:
-            assert hasty, f"no answer after {monotonic() - begun:.1f} seconds"
+            assert hangs_up, f"no response after {monotonic() - started:.1f} seconds"
             return "hung up"
         finally:
-            self.slowest = max(self.slowest, monotonic() - begun)
+            self.slowest = max(self.slowest, monotonic() - started)

@@ -1,4 +1,4 @@
-"""Machines with addresses of their own on one wire, all inside this one; who reaches whom is up to the test."""
+"""Hosts as network namespaces on one bridge, whose connections a test can cut."""
 
 import ctypes
 import os
@@ -15,13 +15,13 @@ import pytest
 
 from tests.support.processes import eventually
 
-_NET = 0x40000000  # CLONE_NEWNET of <linux/sched.h>
-_NOBODY = "02:00:00:00:00:ff"  # a hardware address that no machine has
+_CLONE_NEWNET = 0x40000000  # of <linux/sched.h>
+_UNUSED_MAC = "02:00:00:00:00:ff"  # a hardware address that no machine has
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A network namespace, there for as long as the process `pid` is; `inside` are words that run a program in it."""
+    """A network namespace, held open by the process `pid`; `inside` is the command prefix to run a program in it."""
 
     pid: int
     address: str
@@ -31,66 +31,66 @@ class Machine:
         return ["nsenter", f"--net=/proc/{self.pid}/ns/net", "--"]
 
     def enter(self) -> None:
-        """Go there with this thread; others stay where they are."""
+        """Move the calling thread into the namespace; other threads stay where they are."""
         with Path(f"/proc/{self.pid}/ns/net").open() as namespace:
-            if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _NET) != 0:
+            if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET) != 0:
                 raise OSError(ctypes.get_errno(), "setns")
 
-    def ask(self, question: Callable[[], Any]) -> Any:
-        """What is answered to a question that is asked from there."""
-        answers: list[Any] = []
+    def call(self, function: Callable[[], Any]) -> Any:
+        """Return the result of `function`, called in a thread inside the namespace."""
+        results: list[Any] = []
 
-        def go() -> None:
+        def run() -> None:
             self.enter()
-            answers.append(question())
+            results.append(function())
 
-        thread = threading.Thread(target=go)
+        thread = threading.Thread(target=run)
         thread.start()
         thread.join()
-        assert answers, "it has raised"
-        return answers[0]
+        assert results, "the function has raised"
+        return results[0]
 
-    def cut(self, other: "Machine") -> None:
-        """Let nothing through between these two, and tell neither: what they send goes to a card that isn't there."""
-        for here, there in ((self, other), (other, self)):
-            here.ip("neigh", "replace", there.address, "lladdr", _NOBODY, "dev", "eth0", "nud", "permanent")
+    def disconnect(self, other: "Machine") -> None:
+        """Drop all packets between the two silently: they are sent to a hardware address that doesn't exist."""
+        for source, target in ((self, other), (other, self)):
+            source.ip("neigh", "replace", target.address, "lladdr", _UNUSED_MAC, "dev", "eth0", "nud", "permanent")
 
-    def mend(self, other: "Machine") -> None:
-        """Let everything through again."""
-        for here, there in ((self, other), (other, self)):
-            here.ip("neigh", "del", there.address, "dev", "eth0")
+    def reconnect(self, other: "Machine") -> None:
+        """Let packets through again."""
+        for source, target in ((self, other), (other, self)):
+            source.ip("neigh", "del", target.address, "dev", "eth0")
 
-    def ip(self, *words: str) -> None:
-        subprocess.run([*self.inside, "ip", *words], check=True, capture_output=True)
+    def ip(self, *arguments: str) -> None:
+        subprocess.run([*self.inside, "ip", *arguments], check=True, capture_output=True)
 
 
 @contextmanager
 def machines(count: int) -> Iterator[list[Machine]]:
-    """So many machines that reach each other. Nothing of them is left at the end, however it comes."""
+    """Create `count` machines that reach each other; the kernel removes them at the end, even after a kill."""
     if os.geteuid() != 0 or shutil.which("ip") is None:
         pytest.skip("machines in namespaces need root, and the program ip (on Debian: apt-get install iproute2)")
-    with ExitStack() as list_accounts:
-        wire = list_accounts.enter_context(_machine(""))
-        wire.ip("link", "add", "wire", "type", "bridge")
-        wire.ip("link", "set", "wire", "up")
-        made = []
+    with ExitStack() as stack:
+        bridge = stack.enter_context(_machine(""))
+        bridge.ip("link", "add", "br0", "type", "bridge")
+        bridge.ip("link", "set", "br0", "up")
+        created = []
         for number in range(1, count + 1):
-            machine = list_accounts.enter_context(_machine(f"10.0.0.{number}"))
-            plug = f"plug{number}"
-            wire.ip("link", "add", plug, "type", "veth", "peer", "name", "eth0", "netns", str(machine.pid))
-            wire.ip("link", "set", plug, "master", "wire", "up")
+            machine = stack.enter_context(_machine(f"10.0.0.{number}"))
+            port = f"port{number}"
+            bridge.ip("link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", str(machine.pid))
+            bridge.ip("link", "set", port, "master", "br0", "up")
             machine.ip("address", "add", f"{machine.address}/24", "dev", "eth0")
             machine.ip("link", "set", "eth0", "up")
             machine.ip("link", "set", "lo", "up")
-            made.append(machine)
-        yield made
+            created.append(machine)
+        yield created
 
 
 @contextmanager
 def _machine(address: str) -> Iterator[Machine]:
-    # It ends when its input does, even if we are killed; with it and its programs, the kernel removes all of it.
+    # cat ends with its input, even if we are killed; then the kernel removes the namespace.
     with subprocess.Popen(["unshare", "--net", "--", "cat"], stdin=subprocess.PIPE) as holder:
-        ours, its = Path("/proc/self/ns/net").readlink(), Path(f"/proc/{holder.pid}/ns/net")
-        if not eventually(lambda: holder.poll() is not None or its.readlink() != ours) or holder.poll() is not None:
+        own, new = Path("/proc/self/ns/net").readlink(), Path(f"/proc/{holder.pid}/ns/net")
+        if not eventually(lambda: holder.poll() is not None or new.readlink() != own) or holder.poll() is not None:
             pytest.skip("no network namespace can be made here")
         yield Machine(holder.pid, address)

@@ -1,6 +1,6 @@
-"""A crowd that watches a poll over WebSockets, as cheaply as a program can, and what it saw when.
+"""Many WebSocket clients of a poll with little CPU each, and what each received when.
 
-`python -m tests.support.watchers URL COUNT SECONDS RATE` watches, casts RATE votes a second meanwhile, and prints JSON.
+`python -m tests.support.watchers URL COUNT SECONDS RATE` opens COUNT clients, casts RATE votes a second, prints JSON.
 """
 
 import base64
@@ -23,35 +23,40 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+RECONNECT_PAUSE = 0.2  # seconds
+
 _REVISION = re.compile(rb'"revision":(\d+)')
 _TEXT, _CLOSE, _PING, _PONG = 0x1, 0x8, 0x9, 0xA
 
 
 @dataclass(slots=True, eq=False)
 class Watcher:
-    """One connection: the newest message, when which revision came, and with which code it was closed."""
+    """One connection: its newest message, `received` (time and revision of each), and the close code.
+
+    `went_back` is true if an older revision was received after a newer one.
+    """
 
     url: str
     socket: socket.socket
     unread: bytes = b""
     message: bytes = b""
     revision: int = -1
-    seen: list[tuple[float, int]] = field(default_factory=list)
+    received: list[tuple[float, int]] = field(default_factory=list)
     closed: int | None = None
-    fell: bool = False
+    went_back: bool = False
 
     def read(self) -> bool:
-        """Take what has come, and say whether the connection is still there."""
+        """Read all complete frames, and return whether the connection is still open."""
         try:
-            received = self.socket.recv(1 << 16)
+            chunk = self.socket.recv(1 << 16)
         except BlockingIOError:
             return True
         except ConnectionError:
-            received = b""
-        if not received:
+            chunk = b""
+        if not chunk:
             self.closed = self.closed or 1006
             return False
-        self.unread += received
+        self.unread += chunk
         now = monotonic()
         while (frame := _frame(self.unread)) is not None:
             opcode, payload, length = frame
@@ -59,9 +64,9 @@ class Watcher:
             if opcode == _TEXT:
                 self.message = payload
                 revision = int(_REVISION.search(payload)[1])  # type: ignore[index]
-                self.fell |= revision < self.revision
+                self.went_back |= revision < self.revision
                 self.revision = revision
-                self.seen.append((now, revision))
+                self.received.append((now, revision))
             elif opcode == _PING:
                 self.socket.send(_masked(_PONG, payload))
             elif opcode == _CLOSE:
@@ -71,9 +76,9 @@ class Watcher:
 
 
 class Watchers:
-    """`count` watchers of a poll, who come back after a second at the next of `urls` when they are cut off.
+    """`count` WebSocket clients of a poll, which reconnect to the next of `urls` when their connection is lost.
 
-    Read in a thread, from the beginning of the `with` to its end.
+    A thread reads them, from the beginning of the `with` to its end.
     """
 
     def __init__(self, urls: Sequence[str], count: int, *, poll: int = 1) -> None:
@@ -81,12 +86,12 @@ class Watchers:
         self._poll = poll
         self.watchers: list[Watcher] = []
         self.reconnects = 0
-        self.closings: Counter[int | None] = Counter()  # codes with which connections were closed
+        self.closings: Counter[int | None] = Counter()  # connections by close code
         self._epoll = select.epoll()
         self._by_file: dict[int, Watcher] = {}
-        for place in range(count):
-            self._add(connect(urls[place % len(urls)], poll))
-        self._ending = threading.Event()
+        for position in range(count):
+            self._add(connect(urls[position % len(urls)], poll))
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._read, name="watchers")
 
     def __enter__(self) -> Self:
@@ -94,7 +99,7 @@ class Watchers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._ending.set()
+        self._stopping.set()
         self._thread.join()
         for watcher in self.watchers:
             watcher.socket.close()
@@ -102,7 +107,7 @@ class Watchers:
 
     @property
     def revisions(self) -> set[int]:
-        """Which revisions they see now."""
+        """The newest revision of each, without duplicates."""
         return {watcher.revision for watcher in self.watchers}
 
     @property
@@ -111,7 +116,7 @@ class Watchers:
 
     @property
     def votes(self) -> set[int]:
-        """How many votes they see now, in all; -1 of who has just come, and sees nothing yet."""
+        """The total of votes in each client's newest message, without duplicates; -1 for a client without a message."""
         return {
             sum(choice["votes"] for choice in json.loads(watcher.message)["choices"].values())
             if watcher.message
@@ -120,9 +125,9 @@ class Watchers:
         }
 
     @property
-    def fell(self) -> bool:
-        """Whether any of them saw an earlier revision after a later one, on one connection."""
-        return any(watcher.fell for watcher in self.watchers)
+    def went_back(self) -> bool:
+        """Return whether any connection received an older revision after a newer one."""
+        return any(watcher.went_back for watcher in self.watchers)
 
     def _add(self, watcher: Watcher) -> None:
         self.watchers.append(watcher)
@@ -130,8 +135,8 @@ class Watchers:
         self._epoll.register(watcher.socket, select.EPOLLIN)
 
     def _read(self) -> None:
-        lost: list[tuple[float, str]] = []
-        while not self._ending.is_set():
+        pending: list[tuple[float, str]] = []  # when to reconnect, and where
+        while not self._stopping.is_set():
             for file, _ in self._epoll.poll(0.05):
                 watcher = self._by_file[file]
                 if not watcher.read():
@@ -141,17 +146,20 @@ class Watchers:
                     self.watchers.remove(watcher)
                     self.reconnects += 1
                     self.closings[watcher.closed] += 1
-                    lost.append((monotonic() + 0.2, self._urls[(self._urls.index(watcher.url) + 1) % len(self._urls)]))
-            for when, url in [each for each in lost if each[0] < monotonic()]:
-                lost.remove((when, url))
+                    pending.append((monotonic() + RECONNECT_PAUSE, self._url_after(watcher.url)))
+            for when, url in [each for each in pending if each[0] < monotonic()]:
+                pending.remove((when, url))
                 try:
                     self._add(connect(url, self._poll))
                 except OSError:
-                    lost.append((monotonic() + 0.2, self._urls[(self._urls.index(url) + 1) % len(self._urls)]))
+                    pending.append((monotonic() + RECONNECT_PAUSE, self._url_after(url)))
+
+    def _url_after(self, url: str) -> str:
+        return self._urls[(self._urls.index(url) + 1) % len(self._urls)]
 
 
 def connect(url: str, poll: int = 1) -> Watcher:
-    """Open a WebSocket (RFC 6455). Raises OSError where that is refused."""
+    """Open a WebSocket (RFC 6455). Raises OSError if the handshake fails."""
     parts = urlsplit(url)
     assert parts.hostname
     connection = socket.create_connection((parts.hostname, parts.port), timeout=10)
@@ -159,93 +167,93 @@ def connect(url: str, poll: int = 1) -> Watcher:
         f"GET /poll/{poll}/live HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\n\r\n".encode()
     )
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        received = connection.recv(4096)
-        if not received:
+    response = b""
+    while b"\r\n\r\n" not in response:
+        chunk = connection.recv(4096)
+        if not chunk:
             raise ConnectionResetError
-        answer += received
-    if b" 101 " not in answer.split(b"\r\n")[0]:
+        response += chunk
+    if b" 101 " not in response.split(b"\r\n")[0]:
         connection.close()
-        raise ConnectionRefusedError(answer.split(b"\r\n")[0].decode())
+        raise ConnectionRefusedError(response.split(b"\r\n")[0].decode())
     connection.settimeout(0)
-    return Watcher(url, connection, unread=answer.partition(b"\r\n\r\n")[2])
+    return Watcher(url, connection, unread=response.partition(b"\r\n\r\n")[2])
 
 
 def _frame(data: bytes) -> tuple[int, bytes, int] | None:
-    """Opcode, payload and length of the first frame; None while it isn't complete."""
+    """Return opcode, payload and length of the first frame, or None if it isn't complete."""
     if len(data) < 2:
         return None
-    size, begin = data[1] & 0x7F, 2
+    size, start = data[1] & 0x7F, 2
     if size == 126:
         if len(data) < 4:
             return None
-        size, begin = struct.unpack(">H", data[2:4])[0], 4
-    if len(data) < begin + size:
+        size, start = struct.unpack(">H", data[2:4])[0], 4
+    if len(data) < start + size:
         return None
-    return data[0] & 0x0F, data[begin : begin + size], begin + size
+    return data[0] & 0x0F, data[start : start + size], start + size
 
 
 def _masked(opcode: int, payload: bytes) -> bytes:
-    """A client's frame. Its mask is zero, which the standard allows."""
+    """Return a client's frame. Its mask is zero, which RFC 6455 allows."""
     return bytes((0x80 | opcode, 0x80 | len(payload))) + bytes(4) + payload
 
 
 def vote(connection: http.client.HTTPConnection, poll: int = 1, choice: int = 1) -> int:
-    """A new voter votes; returns the revision that counts them."""
+    """Vote as a new voter, and return the revision that counts the vote."""
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"voter={secrets.token_hex(16)}"}
     connection.request("POST", f"/poll/{poll}/vote", f"choice={choice}", headers)
-    answer = connection.getresponse()
-    answer.read()
-    assert answer.status == 303, answer.status
-    return int((answer.getheader("Location") or "").partition("after=")[2])
+    response = connection.getresponse()
+    response.read()
+    assert response.status == 303, response.status
+    return int((response.getheader("Location") or "").partition("after=")[2])
 
 
 def main() -> None:
     url, count, seconds, rate = sys.argv[1], *map(int, sys.argv[2:5])
-    cast: dict[int, float] = {}
+    sent_at: dict[int, float] = {}  # by revision
     with Watchers([url], count) as watchers:
         print("ready", flush=True)
         sys.stdin.readline()
         connection = http.client.HTTPConnection(urlsplit(url).netloc)
-        begun = monotonic()
+        started = monotonic()
         for number in range(seconds * rate):
-            sleep(max(0, begun + number / rate - monotonic()))
+            sleep(max(0, started + number / rate - monotonic()))
             sent = monotonic()
-            cast.setdefault(vote(connection), sent)
+            sent_at.setdefault(vote(connection), sent)
         sleep(1 if rate else seconds)
-        newest = max(cast, default=-1)
-        answer: dict[str, object] = {
+        newest = max(sent_at, default=-1)
+        report: dict[str, object] = {
             "open": watchers.open,
-            "right": sum(watcher.revision >= newest for watcher in watchers.watchers),
-            "fell": sum(watcher.fell for watcher in watchers.watchers),
+            "current": sum(watcher.revision >= newest for watcher in watchers.watchers),
+            "went_back": sum(watcher.went_back for watcher in watchers.watchers),
         }
-    # Not before: it takes a while, and keeps the watchers from answering the heartbeat.
-    answer["delays"] = delays(watchers.watchers, cast)
-    print(json.dumps(answer), flush=True)
+    # Computed after the clients are closed: meanwhile they would not answer the heartbeat.
+    report["delays"] = delays(watchers.watchers, sent_at)
+    print(json.dumps(report), flush=True)
 
 
-def delays(watchers: Sequence[Watcher], cast: dict[int, float]) -> dict[str, float]:
-    """Seconds from a ballot's being sent to its being seen, over all watchers and all ballots."""
-    revisions = sorted(cast)
-    found: Counter[float] = Counter()  # by millisecond: there are millions
+def delays(watchers: Sequence[Watcher], sent_at: dict[int, float]) -> dict[str, float]:
+    """Return quantiles of the seconds from sending a ballot to receiving it, over all watchers and ballots."""
+    revisions = sorted(sent_at)
+    counts: Counter[float] = Counter()  # by millisecond: there are millions
     for watcher in watchers:
-        before = 0
-        for moment, revision in watcher.seen:
-            upto = bisect_right(revisions, revision)
-            for counted in revisions[before:upto]:
-                found[round(moment - cast[counted], 3)] += 1
-            before = upto
-    return {"median": quantile(found, 0.5), "p99": quantile(found, 0.99), "most": max(found)} if found else {}
+        start = 0
+        for moment, revision in watcher.received:
+            end = bisect_right(revisions, revision)
+            for counted in revisions[start:end]:
+                counts[round(moment - sent_at[counted], 3)] += 1
+            start = end
+    return {"median": quantile(counts, 0.5), "p99": quantile(counts, 0.99), "max": max(counts)} if counts else {}
 
 
-def quantile(found: Counter[float], share: float) -> float:
-    rest = share * found.total()
-    for value in sorted(found):
-        rest -= found[value]
-        if rest <= 0:
+def quantile(counts: Counter[float], share: float) -> float:
+    remaining = share * counts.total()
+    for value in sorted(counts):
+        remaining -= counts[value]
+        if remaining <= 0:
             return value
-    return max(found)
+    return max(counts)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""polls with a heartbeat of seconds, so that a test sees who is dropped: `python impatient.py serve ...`."""
+"""polls with a WebSocket heartbeat of 4 seconds, so that tests can wait for its time-out."""
 
 import sys
 

@@ -1,4 +1,4 @@
--- What wrk sends: ballots of ever new voters, as their browsers send them, and so many readers of the results to each.
+-- Requests for wrk: ballots of new voters, as browsers send them, and the given number of page reads for each.
 math.randomseed(os.time())
 
 local reads = 0
