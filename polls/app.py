@@ -29,7 +29,7 @@ from polls.storage.postgres.connect import connect
 from polls.storage.postgres.pool import open_database
 from polls.web.http.forms import MAX_BODY
 from polls.web.http.limits import handler_args
-from polls.web.http.page_cache import MOST_BYTES, RENDERED_PAGES, RenderedPages
+from polls.web.http.page_cache import MAX_BYTES, RENDERED_PAGES, RenderedPages
 from polls.web.http.prebuilt import PrebuiltAnswer
 from polls.web.http.request_ids import REQUEST_IDS, RequestIds
 from polls.web.http.security_headers import RESPONSE_HEADERS, security_headers
@@ -42,7 +42,7 @@ from polls.web.ops.readiness import READINESS, Readiness
 from polls.web.pages.languages import TRANSLATIONS, load_languages
 from polls.web.pages.rendering import setup_templates
 from polls.web.public.vote import VOTE_REDIRECT
-from polls.web.public.watch import as_message
+from polls.web.public.watch import encode_results
 from polls.web.routes import setup_routes
 
 logger = logging.getLogger(__name__)
@@ -92,11 +92,11 @@ def setup_state(app: web.Application, config: Config) -> None:
     app[REQUEST_IDS] = RequestIds(is_proxied=config.trusted_proxies > 0)
     app[RESPONSE_HEADERS] = security_headers(config)
     app[STATIC_URLS] = {}
-    app[RENDERED_PAGES] = RenderedPages(0 if config.development else MOST_BYTES)
+    app[RENDERED_PAGES] = RenderedPages(0 if config.development else MAX_BYTES)
     app[VOTE_REDIRECT] = PrebuiltAnswer(HTTPStatus.SEE_OTHER, app[RESPONSE_HEADERS])
     app[READINESS] = Readiness()
     app[PASSWORDS] = Passwords()
-    app[BROADCASTER] = Broadcaster(as_message)
+    app[BROADCASTER] = Broadcaster(encode_results)
     app[SLOW_READERS] = SlowReaders(config.limits.write_timeout)
     app[VOTE_RATE_LIMIT] = VoteRateLimit(config.votes.rate_limit) if config.votes.rate_limit else None
 
@@ -132,7 +132,7 @@ async def open_ballot_box(app: web.Application) -> None:
     votes = app[CONFIG].votes
     app[_RECORDER] = await open_recorder(app[CONFIG].postgres, app[DATABASE])
     meter = app.get(METER)
-    record = meter.recording(app[_RECORDER].record) if meter else app[_RECORDER].record
+    record = meter.count_batches(app[_RECORDER].record) if meter else app[_RECORDER].record
     app[BALLOT_BOX] = BallotBox(record, queue_size=votes.queue_size, timeout=votes.timeout)
     app[BALLOT_BOX].open()
 
@@ -148,7 +148,7 @@ async def open_poll_cache(app: web.Application) -> None:
         max_polls=app[CONFIG].cache.polls,
     )
     events, meter = listen(database), app.get(METER)
-    app[POLL_CACHE].open(meter.hearing(events) if meter else events)
+    app[POLL_CACHE].open(meter.count_events(events) if meter else events)
     # Without notifications pages are read from the database; the listener logs why it has none.
     with suppress(TimeoutError):
         async with asyncio.timeout(_SYNC_TIMEOUT):

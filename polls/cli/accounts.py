@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from polls.cli.errors import CommandFailed
 from polls.config.settings import Config, Postgres
-from polls.domain.account import FEWEST_IN_PASSWORD, MOST_IN_PASSWORD, MOST_LETTERS, fit
-from polls.domain.errors import NoSuchAccount, PollsUnavailable, UnfitPassword, UnfitUsername, UsernameTaken
+from polls.domain.account import MAX_PASSWORD_LENGTH, MAX_USERNAME_LENGTH, MIN_PASSWORD_LENGTH, validate_username
+from polls.domain.errors import AccountNotFound, InvalidPassword, InvalidUsername, PollsUnavailable, UsernameTaken
 from polls.domain.permissions import COMMAND_LINE
 from polls.storage import accounts
 from polls.storage.passwords import Passwords, check_fitness
@@ -20,12 +20,12 @@ from polls.storage.postgres.pool import Database, open_database
 
 _Result = TypeVar("_Result")
 
-_USERNAME = f"a user name consists of letters, digits and . - _ @ +, at most {MOST_LETTERS} characters"
+_USERNAME = f"a user name consists of letters, digits and . - _ @ +, at most {MAX_USERNAME_LENGTH} characters"
 
-# The messages for an unfit password, by UnfitPassword.reason.
+# The messages for an unfit password, by InvalidPassword.reason.
 _PASSWORDS = {
-    "short": f"a password has at least {FEWEST_IN_PASSWORD} characters",
-    "long": f"a password has at most {MOST_IN_PASSWORD:,} characters",
+    "short": f"a password has at least {MIN_PASSWORD_LENGTH} characters",
+    "long": f"a password has at most {MAX_PASSWORD_LENGTH:,} characters",
     "common": "this password is too common; choose another",
 }
 
@@ -86,15 +86,15 @@ def _with_database(config: Config, work: Callable[[Database], Awaitable[_Result]
             migrations.prepare(postgres, connection)
         try:
             return asyncio.run(run(postgres))
-        except UnfitUsername:
+        except InvalidUsername:
             raise CommandFailed(_USERNAME) from None
         except UsernameTaken:
             raise CommandFailed(
                 "an account with that name exists; change its password with `polls changepassword`"
             ) from None
-        except NoSuchAccount:
+        except AccountNotFound:
             raise CommandFailed("no such account; `polls admins` lists all accounts") from None
-        except UnfitPassword as error:
+        except InvalidPassword as error:
             raise CommandFailed(_PASSWORDS[error.reason]) from None
         except PollsUnavailable as error:
             raise CommandFailed(f"the database is unavailable: {error.__cause__}") from None
@@ -104,8 +104,8 @@ def _ask_username() -> str:
     if not sys.stdin.isatty():
         raise CommandFailed("standard input is not a terminal: use --username NAME and --password-stdin")
     try:
-        default = fit(getpass.getuser())
-    except (OSError, KeyError, UnfitUsername):  # the system has no name for this user id
+        default = validate_username(getpass.getuser())
+    except (OSError, KeyError, InvalidUsername):  # the system has no name for this user id
         default = "admin"
     return _ask(f"User name ({default}): ").strip() or default
 
@@ -120,8 +120,8 @@ def _ask(prompt: str, read: Callable[[str], str] = input) -> str:
 def _new_password(username: str, *, from_stdin: bool) -> str:
     """Return a new password for `username`, typed without echo or read from standard input. Raises CommandFailed."""
     try:
-        fit(username)
-    except UnfitUsername:
+        validate_username(username)
+    except InvalidUsername:
         raise CommandFailed(_USERNAME) from None
     if from_stdin:
         try:
@@ -134,7 +134,7 @@ def _new_password(username: str, *, from_stdin: bool) -> str:
         password = _ask(f"Password for {username}: ", getpass.getpass)
         try:
             check_fitness(password, username)
-        except UnfitPassword as error:
+        except InvalidPassword as error:
             print(_PASSWORDS[error.reason], file=sys.stderr)
             continue
         if _ask("Repeat the password: ", getpass.getpass) == password:

@@ -13,12 +13,12 @@ from polls.storage.postgres import embedded, migrations
 from polls.storage.postgres.backup import BackupFailed, back_up, restore_from, stream
 from polls.storage.postgres.connect import Connection, connect, single_host
 from polls.storage.postgres.primary import database_name
-from polls.storage.recount import Recount, counted, recount
+from polls.storage.recount import Recount, count_of, recount
 
 _STANDARD_STREAM = Path("-")  # standard input or output, in place of a file
 
 
-def backup(config: Config, file: Path, *, replace_it: bool = False) -> int:
+def backup(config: Config, file: Path, *, overwrite: bool = False) -> int:
     """Write the database, without sign-in sessions, to `file`, or to standard output if it is `-`."""
     with _connected(config) as (postgres, connection):
         if file == _STANDARD_STREAM:
@@ -26,7 +26,7 @@ def backup(config: Config, file: Path, *, replace_it: bool = False) -> int:
                 raise CommandFailed("a backup is binary: redirect standard output to a file, or name a file")
             stream(sys.stdout.buffer, postgres, connection)
             return 0
-        size = back_up(file, postgres, connection, replace=replace_it)
+        size = back_up(file, postgres, connection, replace=overwrite)
     print(f"wrote the database {database_name(postgres)}, without sign-in sessions, to {file}: {size:,} bytes")
     return 0
 
@@ -38,7 +38,7 @@ def restore(config: Config, file: Path) -> int:
             with tempfile.NamedTemporaryFile(prefix="polls-") as received:  # it is read twice
                 shutil.copyfileobj(sys.stdin.buffer, received)
                 received.flush()
-                restore_from(Path(received.name), postgres, connection, called="standard input")
+                restore_from(Path(received.name), postgres, connection, display_name="standard input")
         else:
             restore_from(file, postgres, connection)
         print(f"the database {database_name(postgres)} was restored")
@@ -74,5 +74,5 @@ def _report(recounts: Sequence[Recount]) -> int:
         print(f"polls: {len(wrong):,} of {len(recounts):,} polls are COUNTED WRONGLY in this backup", file=sys.stderr)
         return 1
     ballots = sum(result.ballots.found for result in recounts)
-    print(f"{counted(ballots, 'ballot')} in {counted(len(recounts), 'poll')}, counted exactly")
+    print(f"{count_of(ballots, 'ballot')} in {count_of(len(recounts), 'poll')}, counted exactly")
     return 0

@@ -126,7 +126,7 @@ def _add_backup(add: _AddCommand) -> None:
     parser = add(
         "backup",
         "Write the database, without sign-in sessions, to a file; voting can continue meanwhile.",
-        lambda options: backup.backup(load(options), options.file, replace_it=options.force),
+        lambda options: backup.backup(load(options), options.file, overwrite=options.force),
     )
     parser.add_argument("file", metavar="FILE", type=Path, help="file to write; - is standard output")
     parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")

@@ -4,12 +4,12 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 
-from polls.domain.errors import UnfitUsername
+from polls.domain.errors import InvalidUsername
 from polls.domain.permissions import Person, admin
 
-MOST_LETTERS = 150  # in a user name
-FEWEST_IN_PASSWORD = 8  # characters
-MOST_IN_PASSWORD = 1000
+MAX_USERNAME_LENGTH = 150  # in a user name
+MIN_PASSWORD_LENGTH = 8  # characters
+MAX_PASSWORD_LENGTH = 1000
 
 _PUNCTUATION = frozenset(".-_@+")
 
@@ -29,14 +29,16 @@ class Account:
         return admin(self.username)
 
 
-def folded(username: str) -> str:
+def fold_username(username: str) -> str:
     """Return `username` as it is stored and compared: "Ada" and "ada" are one (Unicode's NFKC and case folding)."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username.strip()).casefold())
 
 
-def fit(username: str) -> str:
-    """Return `username`, folded. Raises UnfitUsername unless it is 1 to 150 letters, digits, and . - _ @ +."""
-    name = folded(username)
-    if not 0 < len(name) <= MOST_LETTERS or not all(letter.isalnum() or letter in _PUNCTUATION for letter in name):
-        raise UnfitUsername
+def validate_username(username: str) -> str:
+    """Return `username`, folded. Raises InvalidUsername unless it is 1 to 150 letters, digits, and . - _ @ +."""
+    name = fold_username(username)
+    if not 0 < len(name) <= MAX_USERNAME_LENGTH or not all(
+        letter.isalnum() or letter in _PUNCTUATION for letter in name
+    ):
+        raise InvalidUsername
     return name

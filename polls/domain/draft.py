@@ -4,9 +4,9 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 
-MOST_CHOICES = 100
-MOST_CHARACTERS = 200  # in a question, and in a choice
-ILLEGIBLE = "\ufffd"  # Unicode's replacement character; decoding also puts it in place of invalid bytes
+MAX_CHOICES = 100
+MAX_TEXT_LENGTH = 200  # in a question, and in a choice
+REPLACEMENT_CHARACTER = "\ufffd"  # Unicode's replacement character; decoding also puts it in place of invalid bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,12 @@ def is_blank(text: str) -> bool:
     return all(unicodedata.category(character)[0] in "ZC" for character in text)
 
 
-def legible(text: str) -> str:
-    """Return `text` with ILLEGIBLE for what can't stand in a line of a page: line breaks, controls, lone surrogates."""
-    return "".join(ILLEGIBLE if _is_illegible(character) else character for character in text)
+def replace_unprintable(text: str) -> str:
+    """Return `text` with REPLACEMENT_CHARACTER for what a line can't show: line breaks, controls, lone surrogates."""
+    return "".join(REPLACEMENT_CHARACTER if _is_illegible(character) else character for character in text)
 
 
-def plain(text: str) -> str:
+def comparison_key(text: str) -> str:
     """Return a key that is equal for texts that look the same to readers, ignoring case and repeated spaces."""
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 

@@ -13,7 +13,7 @@ class PollNotFound(Exception):
 
 
 @dataclass(eq=False)
-class NothingChosen(Exception):
+class InvalidChoice(Exception):
     """A vote without a valid choice of its poll; nothing was counted."""
 
     question_id: int
@@ -59,7 +59,7 @@ class ChoicesHaveVotes(Exception):
     votes: Mapping[int, int]
 
 
-class UnfitUsername(Exception):
+class InvalidUsername(Exception):
     """An invalid user name."""
 
 
@@ -68,13 +68,13 @@ class UsernameTaken(Exception):
 
 
 @dataclass(eq=False)
-class UnfitPassword(Exception):
+class InvalidPassword(Exception):
     """A password that can't be set; `reason` is `short`, `long` or `common`."""
 
     reason: str
 
 
-class NoSuchAccount(Exception):
+class AccountNotFound(Exception):
     """A user name or id that no account has."""
 
 

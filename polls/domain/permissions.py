@@ -21,7 +21,7 @@ class Person:
         return self.is_admin
 
     @property
-    def may_add(self) -> bool:
+    def may_create_polls(self) -> bool:
         """Return whether they may create polls."""
         return self.is_admin
 
@@ -31,7 +31,7 @@ class Person:
         return self.is_admin
 
     @property
-    def may_appoint(self) -> bool:
+    def may_manage_accounts(self) -> bool:
         """Return whether they may create, disable and enable accounts."""
         return self.is_admin
 

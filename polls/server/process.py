@@ -10,7 +10,7 @@ from typing import Any
 
 from polls.config.settings import Config, Limits
 from polls.web.http.access_log import AccessLogger
-from polls.web.http.limits import most_connections
+from polls.web.http.limits import max_connections
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def prepare_process() -> None:
 
 def connections_allowed(limits: Limits) -> int:
     """Return the connection limit of this process; log a warning if open files allow fewer than configured."""
-    connections = most_connections(limits)
+    connections = max_connections(limits)
     if connections < (limits.connections or 0):
         logger.warning(
             "the limit on open files allows only %d connections, not %d (limits.connections); raise `ulimit -n`",

@@ -8,8 +8,8 @@ import aiopg.sa
 import psycopg2
 import sqlalchemy as sa
 
-from polls.domain.account import Account, fit, folded
-from polls.domain.errors import LastAdmin, NoSuchAccount, SignInFailed, UnfitUsername, UsernameTaken
+from polls.domain.account import Account, fold_username, validate_username
+from polls.domain.errors import AccountNotFound, InvalidUsername, LastAdmin, SignInFailed, UsernameTaken
 from polls.domain.permissions import Person
 from polls.storage.history import account_event, record
 from polls.storage.postgres.pool import Database, acquired, transaction
@@ -36,8 +36,8 @@ class AccountSummary:
 
 
 async def add(database: Database, person: Person, username: str, password_hash: str) -> Account:
-    """Add an account, and return it. Raises UnfitUsername, UsernameTaken."""
-    name = fit(username)
+    """Add an account, and return it. Raises InvalidUsername, UsernameTaken."""
+    name = validate_username(username)
     async with transaction(database) as connection:
         try:
             inserted = await connection.execute(
@@ -53,8 +53,8 @@ async def add(database: Database, person: Person, username: str, password_hash: 
 async def find(database: Database, username: str) -> tuple[Account, str] | None:
     """Return the account of a user name and its password hash, or None if there is none."""
     try:
-        name = fit(username)
-    except UnfitUsername:
+        name = validate_username(username)
+    except InvalidUsername:
         return None
     query = sa.select(*ACCOUNT, account.c.password_hash).where(account.c.username == name)
     async with acquired(database) as connection:
@@ -85,23 +85,23 @@ async def list_accounts(database: Database) -> list[AccountSummary]:
 
 
 async def set_password(database: Database, person: Person, username: str, password_hash: str) -> None:
-    """Change a password, and end the account's sessions. Raises NoSuchAccount."""
+    """Change a password, and end the account's sessions. Raises AccountNotFound."""
     async with transaction(database) as connection:
-        owner = await _lock(connection, account.c.username == folded(username))
+        owner = await _lock(connection, account.c.username == fold_username(username))
         await _set_password(connection, person, owner, password_hash)
 
 
 async def change_own_password(
-    database: Database, credentials: VerifiedCredentials, password_hash: str, *, stays: bytes | None
+    database: Database, credentials: VerifiedCredentials, password_hash: str, *, keep_session: bytes | None
 ) -> None:
-    """Change the password of `credentials.account`, and end its sessions except the one whose token hash is `stays`.
+    """Change the password of `credentials.account`, and end its sessions but the one with token hash `keep_session`.
 
     Raises SignInFailed if the account was disabled or got another password meanwhile.
     """
     async with transaction(database) as connection:
         await check(connection, credentials)
         owner = credentials.account
-        await _set_password(connection, owner.person, owner, password_hash, stays=stays)
+        await _set_password(connection, owner.person, owner, password_hash, keep_session=keep_session)
 
 
 async def rehash_password(database: Database, account_id: int, old_hash: str, new_hash: str) -> str:
@@ -130,7 +130,7 @@ async def check(connection: aiopg.sa.SAConnection, credentials: VerifiedCredenti
 
 
 async def disable(database: Database, person: Person, account_id: int) -> None:
-    """Disable an account, and end its sessions. Raises NoSuchAccount, LastAdmin."""
+    """Disable an account, and end its sessions. Raises AccountNotFound, LastAdmin."""
     async with transaction(database) as connection:
         # Lock all enabled accounts in id order: of two admins who disable each other at once, the second one waits here
         # and then finds that the other is the last.
@@ -149,7 +149,7 @@ async def disable(database: Database, person: Person, account_id: int) -> None:
 
 
 async def enable(database: Database, person: Person, account_id: int) -> None:
-    """Enable a disabled account. Raises NoSuchAccount."""
+    """Enable a disabled account. Raises AccountNotFound."""
     async with transaction(database) as connection:
         enabled = await _lock(connection, account.c.id == account_id)
         if enabled.disabled_at is None:
@@ -159,7 +159,7 @@ async def enable(database: Database, person: Person, account_id: int) -> None:
 
 
 async def end_sessions(database: Database, person: Person, account_id: int) -> None:
-    """End all sessions of an account. Raises NoSuchAccount."""
+    """End all sessions of an account. Raises AccountNotFound."""
     async with transaction(database) as connection:
         owner = await _lock(connection, account.c.id == account_id)
         await _end_sessions(connection, owner)
@@ -174,20 +174,27 @@ def as_account(row: Any) -> Account:  # noqa: ANN401 - aiopg has no types
 async def _lock(connection: aiopg.sa.SAConnection, condition: sa.sql.ColumnElement) -> Account:
     row = await (await connection.execute(sa.select(*ACCOUNT).where(condition).with_for_update())).first()
     if row is None:
-        raise NoSuchAccount
+        raise AccountNotFound
     return as_account(row)
 
 
 async def _set_password(
-    connection: aiopg.sa.SAConnection, person: Person, owner: Account, password_hash: str, *, stays: bytes | None = None
+    connection: aiopg.sa.SAConnection,
+    person: Person,
+    owner: Account,
+    password_hash: str,
+    *,
+    keep_session: bytes | None = None,
 ) -> None:
     await connection.execute(account.update().where(account.c.id == owner.id).values(password_hash=password_hash))
-    await _end_sessions(connection, owner, stays=stays)
+    await _end_sessions(connection, owner, keep_session=keep_session)
     await record(connection, person, account_event("password changed", owner))
 
 
-async def _end_sessions(connection: aiopg.sa.SAConnection, owner: Account, *, stays: bytes | None = None) -> None:
+async def _end_sessions(
+    connection: aiopg.sa.SAConnection, owner: Account, *, keep_session: bytes | None = None
+) -> None:
     ended = session.delete().where(session.c.account_id == owner.id)
-    if stays is not None:
-        ended = ended.where(session.c.token_hash != stays)
+    if keep_session is not None:
+        ended = ended.where(session.c.token_hash != keep_session)
     await connection.execute(ended)

@@ -14,7 +14,7 @@ import psycopg2
 from polls.aio import is_cancelled
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot
-from polls.domain.errors import NothingChosen, PollClosed, PollNotFound, VoteNotStored
+from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored
 from polls.storage import ballot_sql
 from polls.storage.ballot_connection import BallotConnection
 from polls.storage.ballot_rules import RulesCache
@@ -23,7 +23,7 @@ from polls.storage.postgres.pool import CONNECTION_ERRORS, Database
 
 logger = logging.getLogger(__name__)
 
-Refusal: TypeAlias = PollNotFound | PollClosed | NothingChosen | VoteNotStored
+Refusal: TypeAlias = PollNotFound | PollClosed | InvalidChoice | VoteNotStored
 Outcome: TypeAlias = int | Refusal  # of a ballot: the revision of the poll that counts it, or the reason of its refusal
 
 _ERRORS_OF_ONE_POLL = (psycopg2.errors.LockNotAvailable, psycopg2.IntegrityError, psycopg2.DataError, ValueError)
@@ -120,7 +120,7 @@ class Recorder:
         # The cached rules may be of an older edition: read them again before refusing a ballot.
         await self._read_rules(not_accepted)
         return {
-            index: NothingChosen(ballots[index].question_id)
+            index: InvalidChoice(ballots[index].question_id)
             if ballots[index].question_id in self._rules
             else PollNotFound(ballots[index].question_id)
             for index in indexes

@@ -53,20 +53,20 @@ class Entry(NamedTuple):
 
 def poll_event(verb: str, poll: Poll, changes: Sequence[Change] = ()) -> HistoryEvent:
     """Return an event of a poll; `poll` is its state afterwards, or before it was deleted."""
-    return HistoryEvent(verb, of_poll(poll.question.id), poll.question.text, changes, poll.edition)
+    return HistoryEvent(verb, poll_subject(poll.question.id), poll.question.text, changes, poll.edition)
 
 
 def account_event(verb: str, account: Account) -> HistoryEvent:
     """Return an event of an account."""
-    return HistoryEvent(verb, of_account(account), account.username)
+    return HistoryEvent(verb, account_subject(account), account.username)
 
 
-def of_poll(question_id: int) -> str:
+def poll_subject(question_id: int) -> str:
     """Return the subject for a poll: "poll:12"."""
     return f"poll:{question_id}"
 
 
-def of_account(account: Account) -> str:
+def account_subject(account: Account) -> str:
     """Return the subject for an account: "account:ada"."""
     return f"account:{account.username}"
 

@@ -19,7 +19,7 @@ from polls.storage.postgres.pool import Database, acquired
 from polls.storage.questions import QUESTION, as_question
 from polls.storage.tables import choice, question, question_words
 
-MOST_COUNTED = 10_000  # matching polls are counted up to this number
+MAX_COUNT = 10_000  # matching polls are counted up to this number
 
 _TIMESTAMP = sa.DateTime(timezone=True)
 _EXACT = 16  # a magnitude below this is the number of ballots: see question.magnitude in sql/README.md
@@ -36,7 +36,7 @@ class Column(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class SortKey:
     """A column to sort by, and the direction."""
 
     column: Column
@@ -63,7 +63,7 @@ class PollFilter:
     periods: tuple[Period, ...] = ()
     state: State | None = None
     words: str = ""
-    order: tuple[Key, ...] = (Key(Column.PUBLISHED, descending=True),)
+    order: tuple[SortKey, ...] = (SortKey(Column.PUBLISHED, descending=True),)
     ids: str | None = None
 
 
@@ -77,7 +77,7 @@ class PollRow:
 
 
 async def prefetch_matches(
-    database: Database, poll_filter: PollFilter, *, max_count: int = MOST_COUNTED
+    database: Database, poll_filter: PollFilter, *, max_count: int = MAX_COUNT
 ) -> tuple[PollFilter, int]:
     """Count the matching polls, and return a filter for them together with their number.
 
@@ -203,7 +203,7 @@ def _matching(poll_filter: PollFilter) -> sa.sql.Select:
     return query
 
 
-def _tie_break(first: Key) -> list[Any]:
+def _tie_break(first: SortKey) -> list[Any]:
     """Return the columns that order polls with equal keys, such that the index on the `first` key contains them."""
     match first.column:
         case Column.TEXT:
@@ -215,7 +215,7 @@ def _tie_break(first: Key) -> list[Any]:
     return [_directed(column, descending=descending) for column in (question.c.pub_date, question.c.id)]
 
 
-def _sorted_by(key: Key, now: datetime) -> Any:  # noqa: ANN401 - SQLAlchemy 1.4 has no types
+def _sorted_by(key: SortKey, now: datetime) -> Any:  # noqa: ANN401 - SQLAlchemy 1.4 has no types
     match key.column:
         case Column.TEXT:
             by = question.c.question_text

@@ -11,8 +11,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from zxcvbn import zxcvbn
 
-from polls.domain.account import FEWEST_IN_PASSWORD, MOST_IN_PASSWORD
-from polls.domain.errors import TooManyAttempts, UnfitPassword
+from polls.domain.account import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
+from polls.domain.errors import InvalidPassword, TooManyAttempts
 
 MAX_CONCURRENT = 2  # each takes 64 MiB and a core for a tenth of a second
 QUEUE_TIMEOUT = 5  # seconds that a sign-in waits for a slot
@@ -31,17 +31,17 @@ class PasswordMatch(Enum):
 
 
 def check_fitness(password: str, username: str) -> None:
-    """Raise UnfitPassword if the password is too short, too long, or easily guessed.
+    """Raise InvalidPassword if the password is too short, too long, or easily guessed.
 
     There are no other requirements (NIST SP 800-63B, section 3.1.1.2).
     """
     password = _normal(password)
-    if len(password) < FEWEST_IN_PASSWORD:
-        raise UnfitPassword("short")
-    if len(password) > MOST_IN_PASSWORD:
-        raise UnfitPassword("long")
+    if len(password) < MIN_PASSWORD_LENGTH:
+        raise InvalidPassword("short")
+    if len(password) > MAX_PASSWORD_LENGTH:
+        raise InvalidPassword("long")
     if zxcvbn(password[:_ESTIMATED_LENGTH], user_inputs=[username])["guesses"] < _MIN_GUESSES:
-        raise UnfitPassword("common")
+        raise InvalidPassword("common")
 
 
 class Passwords:
@@ -57,7 +57,7 @@ class Passwords:
         self._dummy_hash = _dummy_hash(self._hasher)
 
     async def hash(self, password: str, username: str) -> str:
-        """Return the hash of a password for `username`. Raises UnfitPassword, TooManyAttempts."""
+        """Return the hash of a password for `username`. Raises InvalidPassword, TooManyAttempts."""
         await asyncio.to_thread(check_fitness, password, username)
         async with self.slot(username):
             return await self.rehash(password)

@@ -70,14 +70,14 @@ class Recount:
         return self.ballots.is_exact and all(count.is_exact for count in self.votes.values())
 
     def __str__(self) -> str:
-        line = f"poll {self.question_id}: {counted(self.ballots.found, 'ballot')}"
+        line = f"poll {self.question_id}: {count_of(self.ballots.found, 'ballot')}"
         if self.orphaned:
             line += f" ({self.orphaned:,} for a choice that is no longer offered)"
         if self.is_exact:
             return f"{line}, counted exactly"
         differences = [] if self.ballots.is_exact else [f"question.ballots says {self.ballots.stored}"]
         differences += [
-            f"choice {choice_id} is marked by {counted(count.found, 'ballot')}, and choice.votes says {count.stored}"
+            f"choice {choice_id} is marked by {count_of(count.found, 'ballot')}, and choice.votes says {count.stored}"
             for choice_id, count in self.votes.items()
             if not count.is_exact
         ]
@@ -100,6 +100,6 @@ def recount(connection: Connection, question_id: int | None = None) -> Iterator[
         yield Recount(id_, count, votes[id_], orphaned.get(id_, 0))
 
 
-def counted(number: int, noun: str) -> str:
+def count_of(number: int, noun: str) -> str:
     """Return a number with its noun: `1 ballot`, `1,284 ballots`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from polls.domain.account import Account, folded
+from polls.domain.account import Account, fold_username
 from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.storage import accounts
 from polls.storage.accounts import ACCOUNT, VerifiedCredentials, as_account
@@ -16,7 +16,7 @@ from polls.storage.postgres.pool import Database, acquired, compiled, transactio
 from polls.storage.tables import account, session, sign_in_failure
 
 IDLE_TIMEOUT = timedelta(hours=8)
-LONGEST = timedelta(days=7)  # from sign-in to the end of a session
+MAX_AGE = timedelta(days=7)  # from sign-in to the end of a session
 
 _SEEN_RESOLUTION = timedelta(minutes=1)  # session.seen_at is updated at most this often
 _TOKEN_BYTES = 32
@@ -50,7 +50,7 @@ _SECONDS_TO_WAIT = f"""
 
 _IS_ALIVE = sa.and_(
     session.c.seen_at > sa.func.now() - sa.bindparam("idle_timeout", IDLE_TIMEOUT, type_=sa.Interval),
-    session.c.began_at > sa.func.now() - sa.bindparam("longest", LONGEST, type_=sa.Interval),
+    session.c.began_at > sa.func.now() - sa.bindparam("longest", MAX_AGE, type_=sa.Interval),
 )
 
 _FIND = compiled(
@@ -72,7 +72,7 @@ async def authenticate(
 
     Raises SignInFailed, TooManyAttempts, PollsUnavailable.
     """
-    who = hashlib.sha256(f"{folded(username)}\0{client_network}".encode(errors="replace")).digest()
+    who = hashlib.sha256(f"{fold_username(username)}\0{client_network}".encode(errors="replace")).digest()
     async with passwords.slot(client_network):
         await _count_attempt(database, who)
         owner, password_hash = await accounts.find(database, username) or (None, None)
@@ -87,19 +87,19 @@ async def authenticate(
     return VerifiedCredentials(owner, password_hash)
 
 
-async def begin(database: Database, credentials: VerifiedCredentials, *, before: str | None) -> str:
-    """Begin a session, and return its token. Delete expired sessions, and the session of the token `before`.
+async def begin(database: Database, credentials: VerifiedCredentials, *, replaces: str | None) -> str:
+    """Begin a session, and return its token. Delete expired sessions, and the session of the token `replaces`.
 
     Raises SignInFailed if the account was disabled or got another password meanwhile.
     """
     token, owner = secrets.token_urlsafe(_TOKEN_BYTES), credentials.account
     ended = sa.not_(_IS_ALIVE)
-    if before is not None:
-        ended = sa.or_(ended, session.c.token_hash == hashed(before))
+    if replaces is not None:
+        ended = sa.or_(ended, session.c.token_hash == hash_token(replaces))
     async with transaction(database) as connection:
         await accounts.check(connection, credentials)
         await connection.execute(session.delete().where(ended))
-        await connection.execute(session.insert().values(token_hash=hashed(token), account_id=owner.id))
+        await connection.execute(session.insert().values(token_hash=hash_token(token), account_id=owner.id))
         await record(connection, owner.person, account_event("signed in", owner))
     return token
 
@@ -109,17 +109,17 @@ async def find(database: Database, token: str) -> Account | None:
     async with acquired(database) as connection:
         found = await connection.execute(
             _FIND,
-            token_hash=hashed(token),
+            token_hash=hash_token(token),
             seen_resolution=_SEEN_RESOLUTION,
             idle_timeout=IDLE_TIMEOUT,
-            longest=LONGEST,
+            longest=MAX_AGE,
         )
         row = await found.first()
         if row is None:
             return None
         if row.seen_at_is_due:
             await connection.execute(
-                session.update().where(session.c.token_hash == hashed(token)).values(seen_at=sa.func.now())
+                session.update().where(session.c.token_hash == hash_token(token)).values(seen_at=sa.func.now())
             )
         return as_account(row)
 
@@ -127,10 +127,10 @@ async def find(database: Database, token: str) -> Account | None:
 async def end(database: Database, token: str) -> None:
     """End the session of a token."""
     async with acquired(database) as connection:
-        await connection.execute(session.delete().where(session.c.token_hash == hashed(token)))
+        await connection.execute(session.delete().where(session.c.token_hash == hash_token(token)))
 
 
-def hashed(token: str) -> bytes:
+def hash_token(token: str) -> bytes:
     """Return the hash of a token. Unlike a password, a token is random, so it needs neither salt nor a slow hash."""
     return hashlib.sha256(token.encode()).digest()
 

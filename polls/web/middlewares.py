@@ -13,7 +13,7 @@ from polls.web.http.security_headers import set_security_headers
 from polls.web.http.slow_readers import SLOW_READERS
 from polls.web.http.static import static_cache_control
 from polls.web.ops.meter import Meter
-from polls.web.pages.problems import respond
+from polls.web.pages.problems import error_response
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 
@@ -51,7 +51,7 @@ async def handle_errors_and_headers(request: web.Request, handler: Handler) -> w
         no_error.headers[REQUEST_ID] = request_id
         raise
     except Exception as error:  # noqa: BLE001 - respond() logs those that are our fault
-        response = respond(request, error)
+        response = error_response(request, error)
     if isinstance(response, PrebuiltResponse):  # has the security headers already
         response.request_id = request_id
         return response

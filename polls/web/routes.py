@@ -6,15 +6,15 @@ from aiohttp import web
 
 from polls import paths
 from polls.web.admin.account import AccountView
-from polls.web.admin.bulk_actions import DeleteView, SelectionView
+from polls.web.admin.bulk_actions import BulkActionView, DeletePollView
 from polls.web.admin.history import HistoryView, PollHistoryView
-from polls.web.admin.poll_list import AdminRedirectView, ListView
+from polls.web.admin.poll_list import AdminRedirectView, PollListView
 from polls.web.admin.sign_in import SignInView, SignOutView
 from polls.web.admin.users import UsersView, UserView
 from polls.web.http.expectations import send_continue
 from polls.web.http.numbers import NUMBER
 from polls.web.keys import CONFIG
-from polls.web.manage.poll_editor import AddView, ChangeView
+from polls.web.manage.poll_editor import AddPollView, EditPollView
 from polls.web.ops.health import HealthView, ReadyView
 from polls.web.pages.base import View
 from polls.web.public.index import IndexRedirectView, IndexView
@@ -35,15 +35,15 @@ VIEWS: list[tuple[str, type[View], str]] = [
     (POLL + "/results", ResultsView, "results"),
     (POLL + "/live", WatchView, "live"),
     (POLL + "/present", PresenterView, "presenter"),
-    ("/admin/", ListView, "admin"),
+    ("/admin/", PollListView, "admin"),
     ("/admin", AdminRedirectView, "admin_redirect"),
     ("/admin/login", SignInView, "sign_in"),
     ("/admin/logout", SignOutView, "sign_out"),
-    ("/admin/polls/add", AddView, "admin_add"),
-    ("/admin/polls/selected", SelectionView, "admin_selected"),
-    (f"/admin/polls/{{slug:{NUMBER}}}", ChangeView, "admin_poll"),
-    (f"/admin/polls/{{slug:{NUMBER}}}/delete", DeleteView, "admin_delete"),
-    (f"/admin/polls/{{slug:{NUMBER}}}/history", PollHistoryView, "admin_poll_history"),
+    ("/admin/polls/add", AddPollView, "poll_add"),
+    ("/admin/polls/selected", BulkActionView, "admin_selected"),
+    (f"/admin/polls/{{slug:{NUMBER}}}", EditPollView, "poll_edit"),
+    (f"/admin/polls/{{slug:{NUMBER}}}/delete", DeletePollView, "poll_delete"),
+    (f"/admin/polls/{{slug:{NUMBER}}}/history", PollHistoryView, "poll_history"),
     ("/admin/history", HistoryView, "admin_history"),
     ("/admin/users/", UsersView, "admin_users"),
     (f"/admin/users/{{id:{NUMBER}}}", UserView, "admin_user"),

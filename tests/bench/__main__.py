@@ -26,8 +26,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.bench import admin
-from tests.support.processes import Polls, free_port, serving, working_in
-from tests.support.site import nginx_before
+from tests.support.processes import Polls, free_port, processes_in, serving
+from tests.support.site import nginx_in_front_of
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
@@ -77,7 +77,7 @@ def main() -> None:
         if loads := [load for part in options.only for load in LOADS.get(part, ())]:
             _compare(polls, Path(folder, "var/postgres"), loads, options)
         if "nginx" in options.only:
-            with nginx_before(polls.url, Path(folder, "front")) as front:
+            with nginx_in_front_of(polls.url, Path(folder, "front")) as front:
                 print("\nBehind nginx, which caches pages for a second; CPU is that of polls only")
                 _compare(polls, Path(folder, "var/postgres"), CACHED, options, front)
         if "watchers" in options.only:
@@ -109,7 +109,7 @@ def _compare(
             ours, bare = [], []
             for _ in range(options.rounds):
                 url, threads = (front, NGINX_THREADS) if front else (polls.url, 1)
-                ours.append(_measure(url, load, polls.process.pid, working_in(data), options.seconds, threads))
+                ours.append(_measure(url, load, polls.process.pid, processes_in(data), options.seconds, threads))
                 bare.append(_measure(bare_url, load, bare_pid, [], options.seconds))
             _print(f"{load.name}, {load.connections} connections", ours, bare)
 

@@ -92,14 +92,14 @@ def test_an_existing_file_is_replaced_only_with_force(config: Config, file: Path
         backup(config, file)
 
     assert file.read_text() == "something else"
-    assert backup(config, file, replace_it=True) == 0
+    assert backup(config, file, overwrite=True) == 0
     assert file.read_bytes().startswith(b"PGDMP")
     assert names(file.parent) == [file.name]
 
 
 def test_a_folder_is_never_replaced(config: Config, tmp_path: Path) -> None:
     with pytest.raises(CommandFailed, match=r"exists; name another file$"):
-        backup(config, tmp_path, replace_it=True)
+        backup(config, tmp_path, overwrite=True)
 
 
 def test_a_file_that_cannot_be_written_is_reported(config: Config, tmp_path: Path) -> None:

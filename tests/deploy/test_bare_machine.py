@@ -12,7 +12,7 @@ import pytest
 
 from tests.deploy.conftest import CHECKOUT
 from tests.support.processes import eventually
-from tests.support.site import Site, alone
+from tests.support.site import Site, exclusive_ports
 
 # A copy of this machine's file system whose changes are kept in memory, in its own process namespace: all processes end
 # with the first one. The network is this machine's. $1 is the checkout, $2 the commands to run.
@@ -47,7 +47,7 @@ def machine(source: Path) -> Iterator[subprocess.Popen[str]]:
     script = f'exec 2>&1; {commands()}\necho DONE; while read -r line; do sh -c "$line" < /dev/null; echo DONE; done'
     unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", NAMESPACE, "sh", source, script]
     with (
-        alone(),
+        exclusive_ports(),
         subprocess.Popen(unshare, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
     ):
         yield process

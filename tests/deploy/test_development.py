@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import eventually, free_port, working_in
+from tests.support.processes import eventually, free_port, processes_in
 
 CHECKOUT = Path(__file__).parents[2]
 FOLDERS = ("polls", "templates", "static", "sql", "config")
@@ -70,4 +70,4 @@ def test_changed_code_and_templates_are_served(checkout: Path) -> None:
             development.send_signal(signal.SIGINT)
             development.communicate(timeout=20)
 
-    assert working_in(checkout) == working_in(checkout / "var/postgres") == []
+    assert processes_in(checkout) == processes_in(checkout / "var/postgres") == []

@@ -18,8 +18,8 @@ from tests.support.site import (
     PROGRAMS,
     SOCKETS,
     Site,
-    alone,
     children,
+    exclusive_ports,
     gunicorn,
     kill,
     laid_out,
@@ -36,7 +36,7 @@ WORKERS = ["aiohttp.GunicornWebWorker", "aiohttp.GunicornUVLoopWebWorker"]
 
 @pytest.fixture(scope="module")
 def site(wheel: Path) -> Iterator[Site]:
-    with alone(), laid_out(wheel) as site, nginx(site):
+    with exclusive_ports(), laid_out(wheel) as site, nginx(site):
         yield site
 
 

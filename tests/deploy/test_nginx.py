@@ -21,12 +21,24 @@ import pytest
 
 from polls import paths
 from polls.web.http.security_headers import SECURITY_HEADERS
-from polls.web.http.static import A_YEAR
+from polls.web.http.static import CACHE_FOR_A_YEAR
 from tests.support import unavailable_pages
 from tests.support.crowd import TOO_LONG, Crowd
 from tests.support.processes import TIMEOUT, eventually
 from tests.support.readers import Readers
-from tests.support.site import PORT, SOCKETS, TLS_PORT, Answer, Site, alone, kill, laid_out, nginx, serves, supervisord
+from tests.support.site import (
+    PORT,
+    SOCKETS,
+    TLS_PORT,
+    Answer,
+    Site,
+    exclusive_ports,
+    kill,
+    laid_out,
+    nginx,
+    serves,
+    supervisord,
+)
 from tests.support.watchers import Watchers
 
 pytestmark = pytest.mark.timeout(1200)  # includes waiting for another run that uses the ports and sockets
@@ -37,7 +49,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @pytest.fixture(scope="module")
 def site(wheel: Path) -> Iterator[Site]:
-    with alone(), laid_out(wheel) as site, supervisord(site), nginx(site):
+    with exclusive_ports(), laid_out(wheel) as site, supervisord(site), nginx(site):
         yield site
 
 
@@ -150,7 +162,7 @@ def test_static_files_are_served_compressed_and_cacheable(site: Site) -> None:
     assert plain.body == gzip.decompress(compressed.body) == (paths.STATIC / "css/base.css").read_bytes()
     assert compressed.headers["Content-Encoding"] == "gzip"
     assert compressed.headers["Content-Type"] == "text/css; charset=utf-8"
-    assert compressed.headers["Cache-Control"] == A_YEAR
+    assert compressed.headers["Cache-Control"] == CACHE_FOR_A_YEAR
     for other in ("/static/css/base.css", "/static/css/base.css?v=older"):
         assert site.get(other).headers["Cache-Control"] == "no-cache"
     assert {line["upstream"] for line in logged(site, "/static/css/base.css")} == {""}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from polls.storage.postgres.embedded import PrivateServer
-from tests.support.processes import command, eventually, serving, working_in, write
+from tests.support.processes import command, eventually, processes_in, serving, write
 
 CONFIG = {"postgres": {"embedded": "var/postgres"}}
 
@@ -27,7 +27,7 @@ def postmasters(folder: Path) -> int:
 
     The working directory of their child processes is the same folder, but so is that of the children's parent.
     """
-    processes = working_in(folder / "var/postgres")
+    processes = processes_in(folder / "var/postgres")
     parents = [parent_of(pid) for pid in processes]
     return sum(parent is not None and parent not in processes for parent in parents)
 

@@ -17,7 +17,7 @@ import pytest
 from polls.config.settings import Postgres
 from tests.conftest import empty_database
 from tests.support.processes import Polls, command, serving, write
-from tests.support.site import nginx_before
+from tests.support.site import nginx_in_front_of
 
 CHECKOUT = Path(__file__).parents[2]
 CONNECTIONS = 150  # slow clients of each kind
@@ -44,7 +44,7 @@ def no_proxy(folder: Path, polls: Polls) -> Iterator[str]:  # noqa: ARG001 - oth
 
 def behind_nginx(folder: Path, polls: Polls) -> AbstractContextManager[str]:
     """Run nginx with the shipped configuration."""
-    return nginx_before(polls.url, folder / "front")
+    return nginx_in_front_of(polls.url, folder / "front")
 
 
 # Proxies in front of polls: each gets a folder for its files, and the process, and yields the URL for clients.

@@ -13,7 +13,7 @@ import pytest
 from polls import paths
 from polls.app import create_app
 from polls.config.settings import Config, Postgres
-from polls.web.http.static import A_YEAR, static_url
+from polls.web.http.static import CACHE_FOR_A_YEAR, static_url
 from tests.deploy.conftest import CHECKOUT
 from tests.support.processes import serving
 
@@ -50,7 +50,7 @@ def test_addresses_conf_lists_the_static_urls_of_the_pages(wheel: Path) -> None:
     lines = zipfile.ZipFile(wheel).read("polls/assets/static/addresses.conf").decode().splitlines()[1:]
 
     files = [file.relative_to(paths.STATIC) for file in sorted(paths.STATIC.rglob("*")) if file.is_file()]
-    assert lines == [f'"{static_url(app, str(file))}" "{A_YEAR}";' for file in files]
+    assert lines == [f'"{static_url(app, str(file))}" "{CACHE_FOR_A_YEAR}";' for file in files]
 
 
 @pytest.mark.timeout(300)

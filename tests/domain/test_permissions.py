@@ -19,7 +19,7 @@ def test_only_admins_see_a_poll_before_it_is_published(person: Person, sees: boo
     assert person.may_see(PUBLIC)
     assert person.may_see(SCHEDULED) is sees
     assert person.may_edit(SCHEDULED) is edits
-    assert person.may_add is person.may_see_all is person.may_appoint is edits
+    assert person.may_create_polls is person.may_see_all is person.may_manage_accounts is edits
 
 
 def test_an_admin_is_named_by_the_user_name_in_history() -> None:

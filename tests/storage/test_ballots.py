@@ -12,7 +12,7 @@ import pytest
 
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot
-from polls.domain.errors import NothingChosen, PollClosed, PollNotFound, VoteNotStored
+from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored
 from polls.storage.ballot_connection import BallotConnection
 from polls.storage.ballots import Recorder
 from polls.storage.postgres.connect import Connection, connect
@@ -177,7 +177,7 @@ async def test_a_refused_ballot_does_not_fail_others_in_its_batch(
     outcomes = await recorder.record([ballot("bob", 1), *bad, ballot("cid", 2)], TIMEOUT)
 
     assert [type(outcome) for outcome in outcomes] == [
-        *(int, NothingChosen, NothingChosen, NothingChosen, NothingChosen),
+        *(int, InvalidChoice, InvalidChoice, InvalidChoice, InvalidChoice),
         *(PollClosed, PollNotFound, PollNotFound, PollNotFound, int),
     ]
     assert votes() == [1, 1, 0, 0]
@@ -188,7 +188,7 @@ EDITS = {
     "closed": ("UPDATE question SET closes_at = clock_timestamp() WHERE id = 1", PollClosed),
     "deleted": ("DELETE FROM question WHERE id = 1", PollNotFound),
     "put off": ("UPDATE question SET pub_date = now() + interval '1 day' WHERE id = 1", PollNotFound),
-    "left without the choice": ("DELETE FROM choice WHERE id = 1", NothingChosen),
+    "left without the choice": ("DELETE FROM choice WHERE id = 1", InvalidChoice),
     "reworded": ("UPDATE choice SET choice_text = 'Yes!' WHERE id = 1", int),
 }
 
@@ -236,7 +236,7 @@ async def test_a_new_poll_with_the_id_of_a_deleted_one_is_another_poll(
 
     outcomes = await recorder.record([ballot("ann", 1), ballot("bob", 3)], TIMEOUT)
 
-    assert [type(outcome) for outcome in outcomes] == [NothingChosen, int]
+    assert [type(outcome) for outcome in outcomes] == [InvalidChoice, int]
     assert votes() == [1, 0]
     assert is_exact(database)
 

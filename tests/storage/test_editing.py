@@ -18,7 +18,7 @@ from polls.domain.poll import Poll
 from polls.storage import editing, history, questions
 from polls.storage.ballot_deletion import BATCH_SIZE
 from polls.storage.ballots import Recorder
-from polls.storage.history import of_poll
+from polls.storage.history import poll_subject
 from polls.storage.postgres.connect import Connection, connect
 from polls.storage.postgres.pool import Database, open_database
 from polls.storage.recount import recount
@@ -135,7 +135,7 @@ async def test_a_ballot_for_a_choice_that_was_removed_meanwhile_is_refused(pool:
     outcomes = await recorder.record([replace(yes, voter=b"three"), replace(no, voter=b"one")], 3)
     recorder.close()
 
-    assert [type(outcome).__name__ for outcome in outcomes] == ["NothingChosen", "int"]
+    assert [type(outcome).__name__ for outcome in outcomes] == ["InvalidChoice", "int"]
     assert [choice.votes for choice in (await find(pool)).choices] == [2]
 
 
@@ -172,7 +172,7 @@ async def test_the_command_line_can_add_a_poll(pool: Database) -> None:
 
     question_id = await editing.add(pool, COMMAND_LINE, draft)
 
-    (entry,) = await history.latest(pool, subject=of_poll(question_id), limit=5)
+    (entry,) = await history.latest(pool, subject=poll_subject(question_id), limit=5)
     assert (entry.actor, entry.event.verb) == ("command line", "added")
 
 

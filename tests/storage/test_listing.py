@@ -11,7 +11,7 @@ from polls.config.settings import Postgres
 from polls.domain.poll import State
 from polls.storage import listing
 from polls.storage.clock import now
-from polls.storage.listing import Column, Key, Period, PollFilter, PollRow
+from polls.storage.listing import Column, Period, PollFilter, PollRow, SortKey
 from polls.storage.postgres.connect import Connection
 from polls.storage.postgres.pool import Database, open_database
 
@@ -52,7 +52,7 @@ def polls(database: Connection) -> None:
 
 
 async def page(
-    pool: Database, poll_filter: PollFilter, skip: int = 0, limit: int = 2000, max_count: int = listing.MOST_COUNTED
+    pool: Database, poll_filter: PollFilter, skip: int = 0, limit: int = 2000, max_count: int = listing.MAX_COUNT
 ) -> list[PollRow]:
     prefetched, _ = await listing.prefetch_matches(pool, poll_filter, max_count=max_count)
     return await listing.page(pool, prefetched, skip=skip, limit=limit)
@@ -67,11 +67,11 @@ def random_filter(now: datetime, seed: int) -> PollFilter:
         tuple(Period(hour - timedelta(hours=start), hour + timedelta(hours=dice.choice([1, 60]))) for start in starts),
         dice.choice([None, None, *State]),
         " ".join(word[: dice.choice([2, 9])] for word in dice.sample(WORDS, dice.choice([0, 0, 1, 2]))),
-        tuple(Key(column, dice.random() < 0.5) for column in dice.sample(list(Column), dice.choice([1, 1, 2, 3]))),
+        tuple(SortKey(column, dice.random() < 0.5) for column in dice.sample(list(Column), dice.choice([1, 1, 2, 3]))),
     )
 
 
-def sort_key(key: Key, now: datetime) -> Any:
+def sort_key(key: SortKey, now: datetime) -> Any:
     match key.column:
         case Column.TEXT:
             return lambda poll: poll.question.text
@@ -104,7 +104,7 @@ def in_order(polls: list[PollRow], poll_filter: PollFilter) -> list[PollRow]:
 
 
 @pytest.mark.usefixtures("polls")
-@pytest.mark.parametrize("max_count", [listing.MOST_COUNTED, 3], ids=["prefetched", "not prefetched"])
+@pytest.mark.parametrize("max_count", [listing.MAX_COUNT, 3], ids=["prefetched", "not prefetched"])
 async def test_pages_equal_those_of_a_plain_model(pool: Database, database: Connection, max_count: int) -> None:
     moment = await now(pool)
     polls = await page(pool, PollFilter(moment))
@@ -132,7 +132,7 @@ async def test_pages_equal_those_of_a_plain_model(pool: Database, database: Conn
 
 
 @pytest.mark.usefixtures("polls")
-@pytest.mark.parametrize("max_count", [listing.MOST_COUNTED, 3], ids=["prefetched", "not prefetched"])
+@pytest.mark.parametrize("max_count", [listing.MAX_COUNT, 3], ids=["prefetched", "not prefetched"])
 async def test_periods_with_polls_equal_those_of_a_plain_model(pool: Database, max_count: int) -> None:
     moment = await now(pool)
     days = [Period(moment + timedelta(days=day), moment + timedelta(days=day + 1)) for day in range(-45, 5)]
@@ -162,7 +162,7 @@ async def test_polls_of_one_magnitude_are_ordered_by_ballots(pool: Database, dat
             "SELECT 'x', now(), mod(n * 7919, 5000) FROM generate_series(1, 2000) AS n"
         )
     for descending in (False, True):
-        poll_filter = PollFilter(datetime.now(UTC), order=(Key(Column.BALLOTS, descending),))
+        poll_filter = PollFilter(datetime.now(UTC), order=(SortKey(Column.BALLOTS, descending),))
 
         found = [poll.ballots for poll in await page(pool, poll_filter)]
 

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot
-from polls.domain.errors import NothingChosen, PollClosed, PollNotFound
+from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound
 from polls.storage.ballots import Recorder
 from polls.storage.postgres.connect import Connection, connect
 from polls.storage.postgres.pool import Database
@@ -44,7 +44,7 @@ class Model:
         if not self.choices:
             return PollNotFound
         if len(ballot.marks) != 1 or ballot.marks[0] not in self.choices:
-            return NothingChosen
+            return InvalidChoice
         if self.is_closed:
             return PollClosed
         self.ballots[ballot.voter] = ballot.marks

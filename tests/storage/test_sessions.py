@@ -39,7 +39,7 @@ async def credentials(pool: Database, passwords: Passwords) -> VerifiedCredentia
 
 
 async def test_verified_credentials_begin_a_session(pool: Database, credentials: VerifiedCredentials) -> None:
-    token = await sessions.begin(pool, credentials, before=None)
+    token = await sessions.begin(pool, credentials, replaces=None)
 
     assert await sessions.find(pool, token) == credentials.account
 
@@ -50,9 +50,9 @@ async def test_an_old_password_begins_no_session_after_it_was_changed(
     await accounts.set_password(pool, COMMAND_LINE, "ada", await passwords.hash("another horse", "ada"))
 
     with pytest.raises(SignInFailed):
-        await sessions.begin(pool, credentials, before=None)
+        await sessions.begin(pool, credentials, replaces=None)
     with pytest.raises(SignInFailed):
-        await accounts.change_own_password(pool, credentials, "x", stays=None)
+        await accounts.change_own_password(pool, credentials, "x", keep_session=None)
 
 
 async def test_an_account_that_was_disabled_meanwhile_begins_no_session(
@@ -61,7 +61,7 @@ async def test_an_account_that_was_disabled_meanwhile_begins_no_session(
     await accounts.disable(pool, COMMAND_LINE, credentials.account.id)
 
     with pytest.raises(SignInFailed):
-        await sessions.begin(pool, credentials, before=None)
+        await sessions.begin(pool, credentials, replaces=None)
 
 
 async def test_credentials_with_a_rehashed_password_begin_a_session(
@@ -72,7 +72,7 @@ async def test_credentials_with_a_rehashed_password_begin_a_session(
     renewed = await sessions.authenticate(pool, other_parameters, "ada", PASSWORD, client_network="here")
 
     assert renewed.password_hash != credentials.password_hash
-    assert await sessions.begin(pool, renewed, before=None)
+    assert await sessions.begin(pool, renewed, replaces=None)
     async with passwords.slot("here"):
         assert await passwords.compare(PASSWORD, renewed.password_hash) is PasswordMatch.OUTDATED
 

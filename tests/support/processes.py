@@ -131,7 +131,7 @@ def free_port() -> int:
             return port
 
 
-def working_in(folder: Path) -> list[int]:
+def processes_in(folder: Path) -> list[int]:
     """Return the ids of processes whose working directory is `folder`, as PostgreSQL's is its data folder."""
 
     def works_there(process: Path) -> bool:

@@ -14,7 +14,7 @@ import psycopg2
 from polls.storage.postgres.connect import Connection
 from polls.storage.postgres.embedded import available_binaries
 from polls.storage.postgres.embedded.binaries import unprivileged_prefix
-from tests.support.processes import TIMEOUT, eventually, free_port, working_in
+from tests.support.processes import TIMEOUT, eventually, free_port, processes_in
 
 USER = "operator"
 
@@ -111,7 +111,7 @@ class Server:
 
     @property
     def processes(self) -> list[int]:
-        return working_in(self.data)
+        return processes_in(self.data)
 
     def start(self) -> None:
         """Start, or start again, and return when the server accepts connections."""

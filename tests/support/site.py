@@ -137,7 +137,7 @@ class Site:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def exclusive_ports() -> Iterator[None]:
     """Hold a lock on the fixed ports and sockets, which other runs of the tests on this machine use, too."""
     with socket.socket(socket.AF_UNIX) as lock:
         deadline = monotonic() + _LOCK_TIMEOUT
@@ -254,7 +254,7 @@ def kill(pid: int) -> None:
 
 
 @contextmanager
-def nginx_before(url: str, folder: Path) -> Iterator[str]:
+def nginx_in_front_of(url: str, folder: Path) -> Iterator[str]:
     """Run nginx with the shipped configuration in front of one process at `url`; yield nginx's URL."""
     port = free_port()
     (folder / "config").mkdir(parents=True)

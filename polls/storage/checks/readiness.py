@@ -8,15 +8,15 @@ from polls.storage.postgres import migrations
 from polls.storage.postgres.pool import Database, acquired
 
 
-class Fitness(NamedTuple):
+class DatabaseState(NamedTuple):
     """A database's state: writable (a standby isn't), and current with every migration that this version needs."""
 
     is_writable: bool
     is_current: bool
 
 
-async def fitness(database: Database, required: frozenset[tuple[str, str]]) -> Fitness:
-    """Return the database's state; `required` are migrations, as in `needed`. Raises PollsUnavailable."""
+async def check_database(database: Database, required: frozenset[tuple[str, str]]) -> DatabaseState:
+    """Return the database's state; `required` are migrations, as in `required_migrations`. Raises PollsUnavailable."""
     async with acquired(database) as connection:
         is_writable = str(await connection.scalar("SHOW transaction_read_only")) == "off"
         if not is_writable:
@@ -25,9 +25,9 @@ async def fitness(database: Database, required: frozenset[tuple[str, str]]) -> F
             applied = await (await connection.execute("SELECT name, hash FROM migration")).fetchall()
         except psycopg2.errors.UndefinedTable:
             applied = []
-    return Fitness(is_writable, required <= {(row.name, row.hash) for row in applied})
+    return DatabaseState(is_writable, required <= {(row.name, row.hash) for row in applied})
 
 
-def needed() -> frozenset[tuple[str, str]]:
+def required_migrations() -> frozenset[tuple[str, str]]:
     """Return the migrations of this version: {(name, hash)}. Newer ones keep the schema usable for it."""
     return frozenset((migration.name, migration.hash) for migration in migrations.migrations())

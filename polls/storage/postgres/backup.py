@@ -117,10 +117,10 @@ def stream(target: IO[bytes], postgres: Postgres, connection: Connection) -> Non
         raise BackupFailed("the backup is incomplete: pg_dump failed")
 
 
-def restore_from(file: Path, postgres: Postgres, connection: Connection, *, called: str = "") -> None:
+def restore_from(file: Path, postgres: Postgres, connection: Connection, *, display_name: str = "") -> None:
     """Restore `file` into an empty database, completely or not at all. Raises BackupFailed.
 
-    An older schema is not migrated; a newer one is refused. `called` is the file's name in messages.
+    An older schema is not migrated; a newer one is refused. `display_name` is the file's name in messages.
     """
     pg_restore = find_program("pg_restore", postgres, connection)
     name = database_name(postgres)
@@ -132,14 +132,14 @@ def restore_from(file: Path, postgres: Postgres, connection: Connection, *, call
                 "set postgres.database to another name"
                 + (" (polls creates it)" if postgres.embedded else f", and create it: createdb {name}_restored")
             )
-        _check_backup(file, called or str(file), pg_restore, postgres)
+        _check_backup(file, display_name or str(file), pg_restore, postgres)
         target = f"--dbname={make_dsn(dbname=name)}"
         options = ["--single-transaction", "--exit-on-error", target, *_NOTHING_OF_THE_OPERATOR]
         try:
             _run([pg_restore, *options, str(file)], postgres)
         except _ProgramFailed as error:
             raise BackupFailed(
-                f"nothing was restored from {called or file}; the database {name} is still empty. {error}"
+                f"nothing was restored from {display_name or file}; the database {name} is still empty. {error}"
             ) from error
     with connection, connection.cursor() as cursor:
         # Backups of older versions contain sessions, some of which have ended since.
@@ -207,15 +207,17 @@ def _has_objects(connection: Connection) -> bool:
         return cursor.fetchone() == (True,)
 
 
-def _check_backup(file: Path, called: str, pg_restore: str, postgres: Postgres) -> None:
+def _check_backup(file: Path, display_name: str, pg_restore: str, postgres: Postgres) -> None:
     """Raise BackupFailed if `file` is no backup, or one that this version of polls can't serve."""
     try:
         if file.is_fifo():
-            raise BackupFailed(f"{called} can be read only once; use standard input: polls restore - < {called}")
+            raise BackupFailed(
+                f"{display_name} can be read only once; use standard input: polls restore - < {display_name}"
+            )
         with file.open("rb"):
             pass
     except OSError as error:
-        raise BackupFailed(f"can't read {called}: {error.strerror or error}") from error
+        raise BackupFailed(f"can't read {display_name}: {error.strerror or error}") from error
     try:
         sql = _run([pg_restore, "--data-only", "--table=migration", "--file=-", str(file)], postgres)
     except _ProgramFailed as error:
@@ -225,17 +227,19 @@ def _check_backup(file: Path, called: str, pg_restore: str, postgres: Postgres) 
             problem = "is no backup of polls"
         else:
             problem = f"is damaged or incomplete; use another backup. {error}"
-        raise BackupFailed(f"{called} {problem}") from error
+        raise BackupFailed(f"{display_name} {problem}") from error
     rows = re.search(r"^COPY \S*migration \(name, hash, [^\n]*\n(.*?)^\\\.$", sql, re.DOTALL | re.MULTILINE)
     if rows is None:
-        raise BackupFailed(f"{called} is no backup of polls")
+        raise BackupFailed(f"{display_name} is no backup of polls")
     applied = {name: hash_ for name, hash_, *_ in (row.split("\t") for row in rows[1].splitlines())}
     ours = {migration.name: migration.hash for migration in migrations.migrations()}
     if newer := sorted(applied.keys() - ours.keys()):
-        raise BackupFailed(f"{called} was written by a newer polls, with {', '.join(newer)}; restore it with that one")
+        raise BackupFailed(
+            f"{display_name} was written by a newer polls, with {', '.join(newer)}; restore it with that one"
+        )
     if differing := sorted(name for name, hash_ in applied.items() if hash_ != ours[name]):
         raise BackupFailed(
-            f"{called} was written by a polls with another sql/{differing[0]}.sql; restore it with that one"
+            f"{display_name} was written by a polls with another sql/{differing[0]}.sql; restore it with that one"
         )
 
 

@@ -18,9 +18,9 @@ class PoolQueue(asyncio.Semaphore):
 
 
 class PoolUse(NamedTuple):
-    """Connections that are `busy` and `free`, the maximum size of the pool (`most`), and requests `waiting`."""
+    """Connections that are `busy` and `free`, the maximum size of the pool (`max_size`), and requests `waiting`."""
 
     busy: int
     free: int
-    most: int
+    max_size: int
     waiting: int

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from polls.domain.errors import SignInFailed, TooManyAttempts, UnfitPassword
+from polls.domain.errors import InvalidPassword, SignInFailed, TooManyAttempts
 from polls.storage import accounts, history, sessions
-from polls.storage.history import of_account
+from polls.storage.history import account_subject
 from polls.web.admin.account_errors import password_error
 from polls.web.http.forms import read_form
 from polls.web.http.forwarded import client_network
 from polls.web.keys import DATABASE, PASSWORDS
 from polls.web.pages.flash import Flash
 from polls.web.pages.private import SignedInView
-from polls.web.pages.problems import wording
-from polls.web.pages.session import token_of
+from polls.web.pages.problems import describe_error
+from polls.web.pages.session import session_token
 
 _HISTORY_SIZE = 50  # entries
 
@@ -36,8 +36,8 @@ class AccountView(SignedInView):
         except SignInFailed:
             errors["current"] = self.language.gettext("Wrong password.")
         except TooManyAttempts as error:
-            errors["current"] = wording(error, self.language).detail
-        except UnfitPassword as error:
+            errors["current"] = describe_error(error, self.language).detail
+        except InvalidPassword as error:
             errors["password"] = password_error(error, self.language)
         if errors:
             return await self._show_account(status=400, errors=errors)
@@ -46,20 +46,20 @@ class AccountView(SignedInView):
     async def _change_password(self, current: str, new: str) -> None:
         """Change the password and end all other sessions of the account.
 
-        Raises SignInFailed if `current` is wrong, TooManyAttempts, UnfitPassword.
+        Raises SignInFailed if `current` is wrong, TooManyAttempts, InvalidPassword.
         """
         database, passwords = self.request.app[DATABASE], self.request.app[PASSWORDS]
         credentials = await sessions.authenticate(
             database, passwords, self.account.username, current, client_network=client_network(self.request)
         )
         password_hash = await passwords.hash(new, self.account.username)
-        token = token_of(self.request)
-        this_session = sessions.hashed(token) if token else None
-        await accounts.change_own_password(database, credentials, password_hash, stays=this_session)
+        token = session_token(self.request)
+        this_session = sessions.hash_token(token) if token else None
+        await accounts.change_own_password(database, credentials, password_hash, keep_session=this_session)
 
     async def _show_account(self, *, status: int = 200, errors: Mapping[str, str] | None = None) -> web.Response:
         entries = await history.latest(
-            self.request.app[DATABASE], subject=of_account(self.account), limit=_HISTORY_SIZE
+            self.request.app[DATABASE], subject=account_subject(self.account), limit=_HISTORY_SIZE
         )
         return self.show(
             "admin/account.html", status=status, errors=errors or {}, entries=entries, here=self.url("admin_account")

@@ -1,25 +1,25 @@
 """Error messages for user names and passwords that can't be set."""
 
-from polls.domain.account import FEWEST_IN_PASSWORD, MOST_IN_PASSWORD, MOST_LETTERS
-from polls.domain.errors import UnfitPassword, UnfitUsername, UsernameTaken
+from polls.domain.account import MAX_PASSWORD_LENGTH, MAX_USERNAME_LENGTH, MIN_PASSWORD_LENGTH
+from polls.domain.errors import InvalidPassword, InvalidUsername, UsernameTaken
 from polls.web.pages.languages import Language
 
 
-def username_error(error: UnfitUsername | UsernameTaken, language: Language) -> str:
+def username_error(error: InvalidUsername | UsernameTaken, language: Language) -> str:
     """Return the message to show beside the field of the user name."""
     _ = language.gettext
     if isinstance(error, UsernameTaken):
         return _("This user name is already taken.")
     invalid = _("Use 1 to %(max)s characters: letters, digits, and . - _ @ +")
-    return invalid % {"max": language.number(MOST_LETTERS)}
+    return invalid % {"max": language.number(MAX_USERNAME_LENGTH)}
 
 
-def password_error(error: UnfitPassword, language: Language) -> str:
+def password_error(error: InvalidPassword, language: Language) -> str:
     """Return the message to show beside the field of the new password."""
     _ = language.gettext
     match error.reason:
         case "short":
-            return _("Use at least %(min)s characters.") % {"min": language.number(FEWEST_IN_PASSWORD)}
+            return _("Use at least %(min)s characters.") % {"min": language.number(MIN_PASSWORD_LENGTH)}
         case "long":
-            return _("Use at most %(max)s characters.") % {"max": language.number(MOST_IN_PASSWORD)}
+            return _("Use at most %(max)s characters.") % {"max": language.number(MAX_PASSWORD_LENGTH)}
     return _("This password is too easy to guess. Choose another.")

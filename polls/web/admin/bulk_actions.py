@@ -10,7 +10,7 @@ from polls.storage import editing, questions
 from polls.storage.postgres.pool import Database
 from polls.web.admin.poll_list import PAGE_SIZE
 from polls.web.http.forms import read_form
-from polls.web.http.numbers import number
+from polls.web.http.numbers import parse_number
 from polls.web.http.redirects import local_path
 from polls.web.keys import DATABASE
 from polls.web.pages.flash import Flash
@@ -43,13 +43,13 @@ class ConfirmView(SignedInView):
         return self.redirect(back, Flash(kind, count) if count else Flash(f"not-{kind}"))
 
 
-class SelectionView(ConfirmView):
+class BulkActionView(ConfirmView):
     """The action on the polls that are ticked in the list."""
 
     async def post(self) -> web.StreamResponse:
         form = await read_form(self.request)
         action, back = form.get("do", ""), local_path(form.get("back", ""), self.url("admin"))
-        ids = sorted({id_ for value in form.getall("poll", []) if (id_ := number(value))})
+        ids = sorted({id_ for value in form.getall("poll", []) if (id_ := parse_number(value))})
         if action not in ACTIONS or not ids or len(ids) > PAGE_SIZE:
             return self.redirect(back, Flash("nothing-selected"))
         if form.get("sure", "") == "yes":
@@ -60,7 +60,7 @@ class SelectionView(ConfirmView):
         )
 
 
-class DeleteView(ConfirmView, EditablePollView):
+class DeletePollView(ConfirmView, EditablePollView):
     """The deletion of one poll."""
 
     async def get(self) -> web.StreamResponse:

@@ -6,9 +6,9 @@ from aiohttp import web
 
 from polls.domain.errors import PollNotFound
 from polls.storage import history, questions
-from polls.web.http.numbers import number
+from polls.web.http.numbers import parse_number
 from polls.web.keys import DATABASE
-from polls.web.pages.base import AboutPoll
+from polls.web.pages.base import BasePollView
 from polls.web.pages.private import SignedInView
 
 PAGE_SIZE = 100
@@ -22,7 +22,7 @@ class _EntriesView(SignedInView):
 
         Raises HTTPNotFound for a page that doesn't exist.
         """
-        page = number(self.request.query.get("page", "1"))
+        page = parse_number(self.request.query.get("page", "1"))
         if page is None:
             raise web.HTTPNotFound
         found = await history.latest(
@@ -42,11 +42,11 @@ class HistoryView(_EntriesView):
         return self.show("admin/history.html", poll=None, question_id=None, **await self.entries(None))
 
 
-class PollHistoryView(_EntriesView, AboutPoll):
+class PollHistoryView(_EntriesView, BasePollView):
     """The history of one poll, which may have been deleted."""
 
     async def get(self) -> web.StreamResponse:
-        entries = await self.entries(history.of_poll(self.question_id))
+        entries = await self.entries(history.poll_subject(self.question_id))
         poll = await questions.find(self.request.app[DATABASE], self.question_id)
         may_read = self.person.may_edit(poll) if poll else entries["entries"] and self.person.may_see_all
         if not may_read:

@@ -6,15 +6,15 @@ from datetime import date, datetime, tzinfo
 from enum import StrEnum
 from typing import TypeVar
 
-from polls.domain.draft import legible
+from polls.domain.draft import replace_unprintable
 from polls.domain.poll import State
-from polls.storage.listing import Column, Key, PollFilter
+from polls.storage.listing import Column, PollFilter, SortKey
 from polls.web.admin.periods import DateFilter, period_of, period_of_filter
-from polls.web.http.numbers import number
+from polls.web.http.numbers import parse_number
 
 _Member = TypeVar("_Member", bound=StrEnum)
 
-_DEFAULT_ORDER = (Key(Column.PUBLISHED, descending=True),)
+_DEFAULT_ORDER = (SortKey(Column.PUBLISHED, descending=True),)
 _MAX_LENGTH = 200  # characters of the search words
 
 
@@ -26,19 +26,19 @@ class Query:
     dates: DateFilter | None = None
     state: State | None = None
     within: tuple[int, ...] = ()
-    order: tuple[Key, ...] = _DEFAULT_ORDER
+    order: tuple[SortKey, ...] = _DEFAULT_ORDER
     page: int = 1
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "Query":
         """Parse the parameters of a URL."""
         return cls(
-            words=legible(parameters.get("q", "")).strip()[:_MAX_LENGTH],
+            words=replace_unprintable(parameters.get("q", "")).strip()[:_MAX_LENGTH],
             dates=_parse_member(DateFilter, parameters.get("date")),
             state=_parse_member(State, parameters.get("state")),
             within=_parse_within(parameters.get("in", "")),
             order=_parse_order(parameters.get("sort", "")) or _DEFAULT_ORDER,
-            page=number(parameters.get("page", "1")) or 1,
+            page=parse_number(parameters.get("page", "1")) or 1,
         )
 
     @property
@@ -67,12 +67,12 @@ class Query:
 
     def is_descending(self, column: Column) -> bool:
         """Return whether the list is sorted by `column`, descending."""
-        return Key(column, descending=True) in self.order
+        return SortKey(column, descending=True) in self.order
 
     def sorted_by(self, column: Column) -> "Query":
         """Return a copy sorted by `column` first: ascending, or in the other direction if it was a sort key already."""
         is_new = self.sort_rank(column) is None
-        key = Key(column, descending=not is_new and not self.is_descending(column))
+        key = SortKey(column, descending=not is_new and not self.is_descending(column))
         return self.replace(order=(key, *(other for other in self.order if other.column is not column)))
 
     def not_sorted_by(self, column: Column) -> "Query":
@@ -93,17 +93,17 @@ def _parse_member(members: type[_Member], text: str | None) -> _Member | None:
     return members(text) if text in set(members) else None
 
 
-def _parse_order(text: str) -> tuple[Key, ...]:
-    keys: dict[Column, Key] = {}
+def _parse_order(text: str) -> tuple[SortKey, ...]:
+    keys: dict[Column, SortKey] = {}
     for part in text.split(",")[: len(Column)]:
         column = _parse_member(Column, part.removeprefix("-"))
         if column is not None:
-            keys.setdefault(column, Key(column, descending=part.startswith("-")))
+            keys.setdefault(column, SortKey(column, descending=part.startswith("-")))
     return tuple(keys.values())
 
 
 def _parse_within(text: str) -> tuple[int, ...]:
-    parts = [number(part) for part in text.split("-")]
+    parts = [parse_number(part) for part in text.split("-")]
     if None in parts or len(parts) > 3:
         return ()
     year, month, day = (*(part or 1 for part in parts), 1, 1)[:3]

@@ -9,7 +9,7 @@ from yarl import URL
 
 from polls.domain.poll import State
 from polls.storage import clock, listing
-from polls.storage.listing import MOST_COUNTED, Column, PollFilter, PollRow
+from polls.storage.listing import MAX_COUNT, Column, PollFilter, PollRow
 from polls.web.admin.list_query import Query
 from polls.web.admin.periods import DateFilter, period_of, subperiods
 from polls.web.keys import CONFIG, DATABASE
@@ -21,7 +21,7 @@ PAGE_SIZE = 100
 _MAX_YEARS = 100  # in the calendar: the latest ones
 
 
-class ListView(SignedInView):
+class PollListView(SignedInView):
     """All polls, public or not: filtered, searched, sorted, PAGE_SIZE a page."""
 
     async def get(self) -> web.StreamResponse:
@@ -42,8 +42,8 @@ class ListView(SignedInView):
             "admin/poll_list.html",
             query=query,
             rows=[_list_row(row, poll_filter.now, self.language) for row in found[:PAGE_SIZE]],
-            count=min(count, MOST_COUNTED),
-            is_more=count > MOST_COUNTED,
+            count=min(count, MAX_COUNT),
+            is_more=count > MAX_COUNT,
             has_next=len(found) > PAGE_SIZE,
             calendar=calendar,
             columns=list(Column),

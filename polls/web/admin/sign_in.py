@@ -4,13 +4,13 @@ from aiohttp import web
 
 from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.storage import accounts, sessions
-from polls.web.http.forms import line, read_form
+from polls.web.http.forms import read_form, text_field
 from polls.web.http.forwarded import client_network
 from polls.web.http.redirects import local_path
 from polls.web.keys import DATABASE, PASSWORDS
 from polls.web.pages.private import PrivateView, SignedInView
-from polls.web.pages.problems import Problem, wants_json, wording
-from polls.web.pages.session import account_of, delete_session_cookie, set_session_cookie, token_of
+from polls.web.pages.problems import Problem, describe_error, wants_json
+from polls.web.pages.session import delete_session_cookie, session_token, set_session_cookie, signed_in_account
 
 
 class SignInView(PrivateView):
@@ -18,19 +18,19 @@ class SignInView(PrivateView):
 
     async def get(self) -> web.StreamResponse:
         next_url = local_path(self.request.query.get("next"), self.url("admin"))
-        if await account_of(self.request):
+        if await signed_in_account(self.request):
             return self.redirect(next_url)
         return await self._show_form(next=next_url)
 
     async def post(self) -> web.StreamResponse:
         database, form = self.request.app[DATABASE], await read_form(self.request)
         next_url = local_path(form.get("next", ""), self.url("admin"))
-        username, password = line(form, "username"), form.get("password", "")
+        username, password = text_field(form, "username"), form.get("password", "")
         try:
             credentials = await sessions.authenticate(
                 database, self.request.app[PASSWORDS], username, password, client_network=client_network(self.request)
             )
-            token = await sessions.begin(database, credentials, before=token_of(self.request))
+            token = await sessions.begin(database, credentials, replaces=session_token(self.request))
         except (SignInFailed, TooManyAttempts) as error:
             return await self._refuse(error, next=next_url, username=username)
         response = self.redirect(next_url)
@@ -53,7 +53,7 @@ class SignInView(PrivateView):
     async def _refuse(self, error: SignInFailed | TooManyAttempts, **context: str) -> web.Response:
         if wants_json(self.request):
             raise error
-        problem = wording(error, self.language)
+        problem = describe_error(error, self.language)
         response = await self._show_form(status=problem.status, problem=problem, **context)
         if isinstance(error, TooManyAttempts):
             response.headers["Retry-After"] = str(error.seconds)
@@ -68,7 +68,7 @@ class SignOutView(SignedInView):
         database = self.request.app[DATABASE]
         if form.get("where", "") == "everywhere":
             await accounts.end_sessions(database, self.person, self.account.id)
-        elif token := token_of(self.request):
+        elif token := session_token(self.request):
             await sessions.end(database, token)
         response = self.redirect(self.url("index"))
         delete_session_cookie(self.request, response)

@@ -2,10 +2,10 @@
 
 from aiohttp import web
 
-from polls.domain.errors import LastAdmin, UnfitPassword, UnfitUsername, UsernameTaken
+from polls.domain.errors import InvalidPassword, InvalidUsername, LastAdmin, UsernameTaken
 from polls.storage import accounts
 from polls.web.admin.account_errors import password_error, username_error
-from polls.web.http.forms import line, read_form
+from polls.web.http.forms import read_form, text_field
 from polls.web.keys import DATABASE, PASSWORDS
 from polls.web.pages.flash import Flash
 from polls.web.pages.private import SignedInView
@@ -20,7 +20,7 @@ class UsersView(SignedInView):
     async def post(self) -> web.StreamResponse:
         self.check_permission()
         form = await read_form(self.request)
-        username, password = line(form, "username"), form.get("password", "")
+        username, password = text_field(form, "username"), form.get("password", "")
         errors = {}
         if password != form.get("again", ""):
             errors["again"] = self.language.gettext("The two passwords don't match.")
@@ -28,9 +28,9 @@ class UsersView(SignedInView):
             try:
                 password_hash = await self.request.app[PASSWORDS].hash(password, username)
                 await accounts.add(self.request.app[DATABASE], self.person, username, password_hash)
-            except (UnfitUsername, UsernameTaken) as error:
+            except (InvalidUsername, UsernameTaken) as error:
                 errors["username"] = username_error(error, self.language)
-            except UnfitPassword as error:
+            except InvalidPassword as error:
                 errors["password"] = password_error(error, self.language)
         if errors:
             return await self.show_users(status=400, errors=errors, username=username)
@@ -49,7 +49,7 @@ class UsersView(SignedInView):
 
     def check_permission(self) -> None:
         """Raise HTTPForbidden unless the person may manage accounts."""
-        if not self.person.may_appoint:
+        if not self.person.may_manage_accounts:
             raise web.HTTPForbidden
 
 

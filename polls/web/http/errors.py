@@ -13,7 +13,7 @@ class NotSignedIn(Exception):
     """A request without a valid session for a page that needs one."""
 
 
-class TooManyWatchers(Exception):
+class TooManyWebSockets(Exception):
     """A WebSocket beyond the limit of this process."""
 
 

@@ -6,7 +6,7 @@ from typing import cast
 from aiohttp import BodyPartReader, web
 from multidict import MultiDict, MultiMapping
 
-from polls.domain.draft import legible
+from polls.domain.draft import replace_unprintable
 from polls.web.keys import CONFIG
 
 MAX_BODY = 64 * 1024  # bytes; our forms need a few dozen
@@ -22,25 +22,25 @@ class SlowForm(Exception):
     """The body of a request did not arrive within `limits.body_timeout`."""
 
 
-async def read_form(request: web.Request, *, most: int = MAX_BODY) -> MultiMapping[str]:
+async def read_form(request: web.Request, *, max_size: int = MAX_BODY) -> MultiMapping[str]:
     """Return the text fields of a posted form, none if the body is no form. Ignores files: our forms send none.
 
-    Raises MalformedForm, SlowForm, and aiohttp's HTTPRequestEntityTooLarge (413) beyond `most` bytes.
+    Raises MalformedForm, SlowForm, and aiohttp's HTTPRequestEntityTooLarge (413) beyond `max_size` bytes.
     """
     # aiohttp checks only the limit of the outermost application, which isn't ours if polls is a sub-application.
-    if (size := request.content_length or 0) > most:
-        raise web.HTTPRequestEntityTooLarge(most, size)
+    if (size := request.content_length or 0) > max_size:
+        raise web.HTTPRequestEntityTooLarge(max_size, size)
     # Browsers send forms in the encoding of our pages, UTF-8. Some of Python's codecs take minutes to decode, or yield
     # lone surrogates.
     if (request.charset or "utf-8").lower() not in _CHARSETS:
         raise MalformedForm
-    if most != MAX_BODY:
-        request = request.clone(client_max_size=most)
+    if max_size != MAX_BODY:
+        request = request.clone(client_max_size=max_size)
     try:
         if request.content.is_eof():  # the usual case for a vote: the body has arrived with the headers
-            return await _fields(request, most)
+            return await _fields(request, max_size)
         async with asyncio.timeout(request.app[CONFIG].limits.body_timeout):
-            return await _fields(request, most)
+            return await _fields(request, max_size)
     except TimeoutError:
         raise SlowForm from None
     except (web.HTTPException, MalformedForm):
@@ -77,6 +77,6 @@ async def _multipart_fields(request: web.Request, max_size: int) -> MultiMapping
     return form
 
 
-def line(form: MultiMapping[str], name: str) -> str:
+def text_field(form: MultiMapping[str], name: str) -> str:
     """Return the text of a field as one legible line (see `domain.draft.legible`), empty if the field is missing."""
-    return legible(form.get(name, ""))
+    return replace_unprintable(form.get(name, ""))

@@ -27,7 +27,7 @@ def handler_args(limits: Limits) -> dict[str, Any]:
     }
 
 
-def most_connections(limits: Limits) -> int:
+def max_connections(limits: Limits) -> int:
     """Return the maximum number of connections: the configured one, reduced if RLIMIT_NOFILE doesn't allow as many."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     configured = limits.connections or DEFAULT_MAX_CONNECTIONS
@@ -36,6 +36,6 @@ def most_connections(limits: Limits) -> int:
     return min(configured, max(files - _RESERVED_FILES, files // 2))
 
 
-def most_watchers(limits: Limits) -> int:
+def max_websockets(limits: Limits) -> int:
     """Return the maximum number of WebSockets: by default 3/4 of the connections, so that voters can still connect."""
-    return most_connections(limits) * 3 // 4 if limits.websockets is None else limits.websockets
+    return max_connections(limits) * 3 // 4 if limits.websockets is None else limits.websockets

@@ -7,6 +7,6 @@ NUMBER = "[1-9][0-9]{0,8}"  # ASCII digits, no leading zeros, within PostgreSQL'
 _NUMBER = re.compile(NUMBER)
 
 
-def number(text: str) -> int | None:
+def parse_number(text: str) -> int | None:
     """Return `text` as an integer, or None if it doesn't match NUMBER."""
     return int(text) if _NUMBER.fullmatch(text) else None

@@ -9,12 +9,12 @@ from aiohttp import hdrs, web
 
 from polls.web.http.prebuilt import PrebuiltAnswer
 
-MOST_BYTES = 64 * 1024 * 1024  # of all cached pages together
+MAX_BYTES = 64 * 1024 * 1024  # of all cached pages together
 
 # Values of Cache-Control.
-FOR_ALL = "max-age=0, s-maxage=1"  # shared caches such as nginx may reuse the page for a second
-FOR_ONE = "private, no-cache"
-FOR_NOW = "private, no-store"
+SHARED_ONE_SECOND = "max-age=0, s-maxage=1"  # shared caches such as nginx may reuse the page for a second
+PRIVATE_NO_CACHE = "private, no-cache"
+PRIVATE_NO_STORE = "private, no-store"
 
 
 class Page:

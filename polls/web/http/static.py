@@ -6,7 +6,7 @@ from polls.web.keys import CONFIG
 
 STATIC_URLS: web.AppKey[dict[str, str]] = web.AppKey("static_urls")  # {file below static/: its URL}
 
-A_YEAR = "public, max-age=31536000, immutable"
+CACHE_FOR_A_YEAR = "public, max-age=31536000, immutable"
 
 
 def static_url(app: web.Application, filename: str) -> str:
@@ -26,4 +26,4 @@ def static_cache_control(request: web.Request) -> str:
     During a roll-out, a page of one version may request its files from a process with the other version.
     """
     current = static_url(request.app, request.match_info["filename"])
-    return A_YEAR if str(request.rel_url) == current else "no-cache"
+    return CACHE_FOR_A_YEAR if str(request.rel_url) == current else "no-cache"

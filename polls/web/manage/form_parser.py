@@ -4,8 +4,8 @@ import re
 
 from multidict import MultiMapping
 
-from polls.web.http.forms import line
-from polls.web.http.numbers import number
+from polls.web.http.forms import text_field
+from polls.web.http.numbers import parse_number
 from polls.web.manage.datetime_fields import DateTimeFields
 from polls.web.manage.poll_form import ChoiceRow, PollForm
 
@@ -21,28 +21,28 @@ def parse_form(fields: MultiMapping[str]) -> PollForm:
     A missing or malformed edition is -1, which no poll has.
     """
     numbers = sorted({int(match[1]) for name in fields if (match := _TEXT_OF_CHOICE.fullmatch(name))})
-    edition = line(fields, "edition")
+    edition = text_field(fields, "edition")
     return PollForm(
-        line(fields, "text"),
+        text_field(fields, "text"),
         _parse_datetime(fields, "published"),
         _parse_datetime(fields, "closes"),
         tuple(_parse_row(fields, row_number) for row_number in numbers),
         int(edition) if _EDITION.fullmatch(edition) else -1,
-        frozenset(id_ for value in fields.getall("confirmed", []) if (id_ := number(value))),
+        frozenset(id_ for value in fields.getall("confirmed", []) if (id_ := parse_number(value))),
     )
 
 
 def _parse_datetime(fields: MultiMapping[str], name: str) -> DateTimeFields:
-    return DateTimeFields(line(fields, f"{name}_date"), line(fields, f"{name}_time"))
+    return DateTimeFields(text_field(fields, f"{name}_date"), text_field(fields, f"{name}_time"))
 
 
 def _parse_row(fields: MultiMapping[str], row_number: int) -> ChoiceRow:
     prefix = f"choice.{row_number}"
-    choice_id = line(fields, f"{prefix}.id")
+    choice_id = text_field(fields, f"{prefix}.id")
     return ChoiceRow(
         row_number,
-        line(fields, f"{prefix}.text"),
-        line(fields, f"{prefix}.place"),
-        choice_id if number(choice_id) else "",
+        text_field(fields, f"{prefix}.text"),
+        text_field(fields, f"{prefix}.place"),
+        choice_id if parse_number(choice_id) else "",
         f"{prefix}.remove" in fields,
     )

@@ -3,9 +3,17 @@
 from collections.abc import Iterator
 from datetime import datetime, tzinfo
 
-from polls.domain.draft import ILLEGIBLE, MOST_CHARACTERS, MOST_CHOICES, Draft, DraftChoice, is_blank, plain
+from polls.domain.draft import (
+    MAX_CHOICES,
+    MAX_TEXT_LENGTH,
+    REPLACEMENT_CHARACTER,
+    Draft,
+    DraftChoice,
+    comparison_key,
+    is_blank,
+)
 from polls.domain.poll import Poll
-from polls.web.http.numbers import number
+from polls.web.http.numbers import parse_number
 from polls.web.manage.datetime_fields import DateTimeFields, InvalidDateTime, parse_moment
 from polls.web.manage.poll_form import ChoiceRow, PollForm
 from polls.web.pages.languages import Language
@@ -55,12 +63,12 @@ class _Validator:
         text = raw.strip()
         if is_blank(text):
             self.errors[field] = if_blank
-        elif ILLEGIBLE in text:
+        elif REPLACEMENT_CHARACTER in text:
             self.errors[field] = self._("The text contains a character that can't be displayed. Enter it again.")
-        elif len(text) > MOST_CHARACTERS:
+        elif len(text) > MAX_TEXT_LENGTH:
             message = self._("Use at most %(max)s characters. This text has %(length)s.")
             self.errors[field] = message % {
-                "max": self._language.number(MOST_CHARACTERS),
+                "max": self._language.number(MAX_TEXT_LENGTH),
                 "length": self._language.number(len(text)),
             }
         return text
@@ -81,19 +89,19 @@ class _Validator:
     def _choices(self, saved_ids: set[str]) -> Iterator[DraftChoice]:
         rows = [row for row in self._form.rows if not (row.is_empty or row.is_removed)]
         for row in rows:
-            if row.place.strip() and number(row.place.strip()) is None:
+            if row.place.strip() and parse_number(row.place.strip()) is None:
                 self.errors[f"choice.{row.number}"] = self._("Enter the position as a number: 1, 2, 3 …")
         seen: set[str] = set()
         for row in sorted(rows, key=_sort_key):
             field = f"choice.{row.number}"
             text = self._text(field, row.text, self._("Enter the choice, or tick “Remove”."))
-            if plain(text) in seen:
+            if comparison_key(text) in seen:
                 self.errors.setdefault(field, self._("Another choice has the same text."))
-            seen.add(plain(text))
+            seen.add(comparison_key(text))
             yield DraftChoice(text, int(row.id) if row.id in saved_ids else None)
 
     def _check_count(self, count: int) -> None:
-        excess = count - MOST_CHOICES
+        excess = count - MAX_CHOICES
         if excess > 0:
             message = self._language.ngettext(
                 "A poll can have at most %(max)s choices. Remove one.",
@@ -101,12 +109,12 @@ class _Validator:
                 excess,
             )
             self.errors["choices"] = message % {
-                "max": self._language.number(MOST_CHOICES),
+                "max": self._language.number(MAX_CHOICES),
                 "excess": self._language.number(excess),
             }
 
 
 def _sort_key(row: ChoiceRow) -> tuple[int, bool]:
     """Sort by place, rows without one last; a row that was moved to the place of another comes before it."""
-    place = number(row.place.strip())
+    place = parse_number(row.place.strip())
     return place or _NO_PLACE, place == row.number + 1

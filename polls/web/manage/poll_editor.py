@@ -10,7 +10,7 @@ from polls.domain.errors import ChoicesHaveVotes, PollEdited
 from polls.domain.poll import FIRST_DAY, LAST_DAY, Poll
 from polls.storage import editing, history
 from polls.storage.clock import now
-from polls.storage.history import of_poll
+from polls.storage.history import poll_subject
 from polls.web.http.forms import read_form
 from polls.web.keys import CONFIG, DATABASE
 from polls.web.manage.datetime_fields import format_moment
@@ -43,14 +43,14 @@ class _PollFormView(SignedInView):
         """Return where to redirect after saving with the button `action`."""
         match action:
             case "continue":
-                return self.url("admin_poll", slug=str(question_id))
+                return self.url("poll_edit", slug=str(question_id))
             case "another":
-                return self.url("admin_add")
+                return self.url("poll_add")
         return self.url("admin")
 
     async def post(self) -> web.StreamResponse:
         poll = await self.load_poll()
-        fields = await read_form(self.request, most=MAX_BYTES)
+        fields = await read_form(self.request, max_size=MAX_BYTES)
         form, action = parse_form(fields), fields.get("do", "")
         if changed := await self._apply_button(form, action):
             return self.show_form(changed, poll)
@@ -110,7 +110,7 @@ class _PollFormView(SignedInView):
         assert poll is not None  # noqa: S101 - a poll that was deleted raises PollNotFound
         entries = await history.latest(
             self.request.app[DATABASE],
-            subject=of_poll(poll.question.id),
+            subject=poll_subject(poll.question.id),
             after_edition=form.edition,
             limit=_MAX_ENTRIES,
         )
@@ -118,7 +118,7 @@ class _PollFormView(SignedInView):
         return self.show_form(rebase(form, poll), poll, status=409, conflict=conflict)
 
 
-class AddView(_PollFormView):
+class AddPollView(_PollFormView):
     """The form that adds a poll."""
 
     async def get(self) -> web.StreamResponse:
@@ -126,14 +126,14 @@ class AddView(_PollFormView):
         return self.show_form(new_poll_form(await now(self.request.app[DATABASE]), self.zone), None)
 
     async def load_poll(self) -> None:
-        if not self.person.may_add:
+        if not self.person.may_create_polls:
             raise web.HTTPForbidden
 
     async def save(self, form: PollForm, draft: Draft) -> int:  # noqa: ARG002 - a new poll has no edition
         return await editing.add(self.request.app[DATABASE], self.person, draft)
 
 
-class ChangeView(_PollFormView, EditablePollView):
+class EditPollView(_PollFormView, EditablePollView):
     """The form that edits a poll."""
 
     async def get(self) -> web.StreamResponse:

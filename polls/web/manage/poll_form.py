@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 
-from polls.domain.draft import MOST_CHOICES
+from polls.domain.draft import MAX_CHOICES
 from polls.domain.poll import Poll
-from polls.web.http.numbers import number
+from polls.web.http.numbers import parse_number
 from polls.web.manage.datetime_fields import DateTimeFields, format_moment
 
 EMPTY_SLOTS = 3
@@ -47,7 +47,7 @@ class PollForm:
     def with_empty_slots(self) -> "PollForm":
         """A copy with EMPTY_SLOTS slots for new choices, fewer near the limit of choices."""
         used = tuple(row for row in self.rows if not row.is_empty)
-        return _add_slots(replace(self, rows=used), min(EMPTY_SLOTS, max(0, MOST_CHOICES - len(used))))
+        return _add_slots(replace(self, rows=used), min(EMPTY_SLOTS, max(0, MAX_CHOICES - len(used))))
 
     @property
     def with_another_slot(self) -> "PollForm":
@@ -99,7 +99,7 @@ def votes_by_row(form: PollForm, poll: Poll | None) -> dict[int, int]:
 
 def _add_slots(form: PollForm, count: int) -> PollForm:
     first = _next_number(form.rows)
-    last_place = max((number(row.place) or 0 for row in form.rows), default=0)
+    last_place = max((parse_number(row.place) or 0 for row in form.rows), default=0)
     added = (ChoiceRow(first + slot, place=str(last_place + slot + 1)) for slot in range(count))
     return replace(form, rows=(*form.rows, *added))
 

@@ -88,7 +88,7 @@ class Meter:
         if status >= 200:  # 101: the time is how long the WebSocket was open
             responses.seconds.add(monotonic() - start)
 
-    def recording(self, record: Record) -> Record:
+    def count_batches(self, record: Record) -> Record:
         """Return a function that calls `record` and counts its ballots, outcomes and time."""
 
         async def counted(ballots: Sequence[Ballot], seconds: float) -> Sequence[Outcome]:
@@ -123,7 +123,7 @@ class Meter:
             else:
                 self._committed.setdefault(question_id, (revision, now))
 
-    async def hearing(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    async def count_events(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """Yield `events` and count heartbeats and lags."""
         async with aclosing(events):
             async for event in events:

@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from polls import __version__
-from polls.domain.errors import NothingChosen, PollClosed, PollNotFound, VoteNotStored
+from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored
 from polls.web.keys import BALLOT_BOX, BROADCASTER, DATABASE, POLL_CACHE
 from polls.web.ops.meter import Histogram, Meter
 
@@ -25,7 +25,7 @@ _OUTCOME_LABELS: dict[type, str] = {
     int: "stored",
     PollClosed: "closed",
     PollNotFound: "no_such_poll",
-    NothingChosen: "no_such_choice",
+    InvalidChoice: "no_such_choice",
     VoteNotStored: "not_stored",
 }
 
@@ -130,7 +130,7 @@ class _PollsCollector(Collector):
             connections.add_metric(["free"], use.free)
             connections.add_metric(["busy"], use.busy)
             yield connections
-            yield GaugeMetricFamily("polls_pool_size_max", "Maximum connections of the pool.", use.most)
+            yield GaugeMetricFamily("polls_pool_size_max", "Maximum connections of the pool.", use.max_size)
             yield GaugeMetricFamily("polls_pool_waiting", "Requests that wait for a connection.", use.waiting)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from polls.domain.errors import PollsUnavailable
-from polls.storage.checks.readiness import fitness, needed
+from polls.storage.checks.readiness import check_database, required_migrations
 from polls.storage.postgres.pool import Database
 
 TIMEOUT = 2  # seconds until a database that doesn't answer counts as unreachable
@@ -17,7 +17,7 @@ class Readiness:
     """A check of the database that concurrent requests share, so that requests to `/readyz` can't overload it."""
 
     def __init__(self) -> None:
-        self._needed = needed()
+        self._needed = required_migrations()
         self._running: asyncio.Task[dict[str, str]] | None = None
 
     async def check(self, database: Database) -> dict[str, str]:
@@ -31,7 +31,7 @@ class Readiness:
     async def _query(self, database: Database) -> dict[str, str]:
         try:
             async with asyncio.timeout(TIMEOUT):
-                found = await fitness(database, self._needed)
+                found = await check_database(database, self._needed)
         except (PollsUnavailable, TimeoutError):
             return {"database": "unreachable", "schema": "unknown"}
         return {

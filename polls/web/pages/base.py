@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from aiohttp import hdrs, web
 
 from polls.domain.visibility import VisiblePoll, visible_to
-from polls.web.http.page_cache import FOR_NOW, FOR_ONE, RENDERED_PAGES, Page
+from polls.web.http.page_cache import PRIVATE_NO_CACHE, PRIVATE_NO_STORE, RENDERED_PAGES, Page
 from polls.web.http.security_headers import RESPONSE_HEADERS
 from polls.web.keys import POLL_CACHE
 from polls.web.pages.problems import Problem
@@ -78,7 +78,7 @@ class View(web.View):
         return page.answer(request)
 
 
-class AboutPoll(View):
+class BasePollView(View):
     """Base of the views whose path contains a poll's slug."""
 
     @property
@@ -92,7 +92,7 @@ class AboutPoll(View):
         return int(self.slug)
 
 
-class PollView(AboutPoll):
+class PollView(BasePollView):
     """Base of a poll's public pages, which read it from the poll cache."""
 
     async def find(self, *, after: int = 0) -> VisiblePoll:
@@ -110,7 +110,7 @@ class PollView(AboutPoll):
 
     def cache_control(self, visible: VisiblePoll) -> str:
         """Return the Cache-Control of a page that shows `visible`: no cache may store it before it is published."""
-        return FOR_ONE if visible.poll.is_published else FOR_NOW
+        return PRIVATE_NO_CACHE if visible.poll.is_published else PRIVATE_NO_STORE
 
     def form_page(self, visible: VisiblePoll, *, problem: Problem, marks: frozenset[int] | None = None) -> web.Response:
         """Return the poll's page again, with the `problem` of the ballot that was sent.

@@ -9,11 +9,11 @@ from polls.domain.poll import Poll
 from polls.storage import questions
 from polls.web.http.errors import NotSignedIn
 from polls.web.keys import DATABASE
-from polls.web.pages.base import AboutPoll, Method, View
+from polls.web.pages.base import BasePollView, Method, View
 from polls.web.pages.flash import Flash, delete_flash, read_flash, set_flash
 from polls.web.pages.languages import Language
 from polls.web.pages.rendering import language_of, render
-from polls.web.pages.session import account_of
+from polls.web.pages.session import signed_in_account
 
 
 class PrivateView(View):
@@ -52,7 +52,7 @@ class SignedInView(PrivateView):
         return self.account.person
 
     async def answer(self, method: Method) -> web.StreamResponse:
-        account = await account_of(self.request)
+        account = await signed_in_account(self.request)
         if account is None:
             raise NotSignedIn
         self.account = account
@@ -66,7 +66,7 @@ class SignedInView(PrivateView):
         return response
 
 
-class EditablePollView(SignedInView, AboutPoll):
+class EditablePollView(SignedInView, BasePollView):
     """A page about the poll in its URL, for those who may edit it."""
 
     async def find_poll(self) -> Poll:

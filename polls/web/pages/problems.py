@@ -10,8 +10,8 @@ from http import HTTPStatus
 from aiohttp import web
 
 from polls.domain.errors import (
-    NoSuchAccount,
-    NothingChosen,
+    AccountNotFound,
+    InvalidChoice,
     PollClosed,
     PollNotFound,
     PollsUnavailable,
@@ -20,7 +20,7 @@ from polls.domain.errors import (
     TooManyVoters,
     VoteNotStored,
 )
-from polls.web.http.errors import CrossSiteRequest, NotAWebSocket, NotSignedIn, TooManyWatchers
+from polls.web.http.errors import CrossSiteRequest, NotAWebSocket, NotSignedIn, TooManyWebSockets
 from polls.web.http.forms import MalformedForm, SlowForm
 from polls.web.http.negotiation import preferences
 from polls.web.http.request_ids import request_id
@@ -43,14 +43,14 @@ class Problem:
     detail: str
 
 
-def respond(request: web.Request, error: Exception) -> web.Response:
+def error_response(request: web.Request, error: Exception) -> web.Response:
     """Return the response to a request that failed with `error`.
 
     Faults of polls itself are logged with their traceback, which is shown only in development.
     """
     if isinstance(error, NotSignedIn) and not wants_json(request):
         return _redirect_to_sign_in(request)
-    problem = wording(error, language_of(request))
+    problem = describe_error(error, language_of(request))
     if isinstance(error, PollsUnavailable):
         reason = " ".join(str(error.__cause__).split()) or type(error.__cause__).__name__
         logger.warning("the database can't be used: %s", reason)
@@ -84,14 +84,14 @@ def retry_after(error: Exception) -> int | None:
     match error:
         case PollsUnavailable() | VoteNotStored():
             return RETRY_AFTER
-        case TooManyWatchers():
+        case TooManyWebSockets():
             return _WATCHERS_RETRY_AFTER
         case TooManyAttempts(seconds=seconds) | TooManyVoters(seconds=seconds):
             return seconds
     return None
 
 
-def wording(error: Exception, language: Language) -> Problem:
+def describe_error(error: Exception, language: Language) -> Problem:
     """Return the problem that `error` is to a visitor, in `language`."""
     return (
         _poll_problem(error, language)
@@ -107,7 +107,7 @@ def _poll_problem(error: Exception, language: Language) -> Problem | None:
     match error:
         case PollNotFound():
             return Problem(404, _("Poll not found"), _("This poll doesn't exist or isn't published yet."))
-        case NothingChosen():
+        case InvalidChoice():
             return Problem(400, _("No choice selected"), _("You didn't select a choice."))
         case PollClosed(at=at):
             closed = _("This poll closed on %(date)s at %(time)s.")
@@ -122,7 +122,7 @@ def _poll_problem(error: Exception, language: Language) -> Problem | None:
                 seconds,
             )
             return Problem(429, _("Vote not counted"), detail % {"seconds": language.number(seconds)})
-        case TooManyWatchers():
+        case TooManyWebSockets():
             return Problem(
                 503,
                 _("Live updates unavailable"),
@@ -177,7 +177,7 @@ def _account_problem(error: Exception, language: Language) -> Problem | None:
                 minutes := -(-seconds // 60),
             )
             return Problem(429, _("Too many attempts"), detail % {"minutes": language.number(minutes)})
-        case NoSuchAccount():
+        case AccountNotFound():
             return Problem(404, _("User not found"), _("This user doesn't exist."))
     return None
 

@@ -13,26 +13,26 @@ SESSION_COOKIE = "session"
 _TOKEN = cookie_pattern(SESSION_COOKIE, "[0-9A-Za-z_-]{43}")
 
 
-def token_of(request: web.Request) -> str | None:
+def session_token(request: web.Request) -> str | None:
     """Return the token in the session cookie, which may be expired or made up, or None."""
     return read_cookie(request, _TOKEN)
 
 
-async def account_of(request: web.Request) -> Account | None:
+async def signed_in_account(request: web.Request) -> Account | None:
     """Return the account that is signed in, or None. Queries the database only if the request has the cookie."""
-    token = token_of(request)
+    token = session_token(request)
     return await sessions.find(request.app[DATABASE], token) if token else None
 
 
 async def person_of(request: web.Request) -> Person | None:
     """Return the person whose account is signed in, or None."""
-    account = await account_of(request)
+    account = await signed_in_account(request)
     return account.person if account else None
 
 
 def set_session_cookie(request: web.Request, response: web.StreamResponse, token: str) -> None:
     """Set the session cookie, for as long as a session can last."""
-    seconds = round(sessions.LONGEST.total_seconds())
+    seconds = round(sessions.MAX_AGE.total_seconds())
     set_cookie(request, response, SESSION_COOKIE, token, path=cookie_path(request), seconds=seconds)
 
 

@@ -2,8 +2,8 @@
 
 from multidict import MultiMapping
 
-from polls.domain.errors import NothingChosen
-from polls.web.http.numbers import number
+from polls.domain.errors import InvalidChoice
+from polls.web.http.numbers import parse_number
 
 _MAX_MARKS = 100  # more than any ballot has: marks are kept in memory while the ballot is in the queue
 
@@ -11,17 +11,17 @@ _MAX_MARKS = 100  # more than any ballot has: marks are kept in memory while the
 def parse_marks(form: MultiMapping[str], question_id: int) -> tuple[int, ...]:
     """Return the marks of a ballot for `question_id`: the ids of the chosen choices, ascending.
 
-    Raises NothingChosen if there are none, more than 100, or one that isn't a number.
+    Raises InvalidChoice if there are none, more than 100, or one that isn't a number.
     """
     values = form.getall("choice", [])
     if len(values) > _MAX_MARKS:
-        raise NothingChosen(question_id)
+        raise InvalidChoice(question_id)
     marks: list[int] = []
     for value in values:
-        choice_id = number(value)
+        choice_id = parse_number(value)
         if choice_id is None:
-            raise NothingChosen(question_id)
+            raise InvalidChoice(question_id)
         marks.append(choice_id)
     if not marks:
-        raise NothingChosen(question_id)
+        raise InvalidChoice(question_id)
     return tuple(sorted(marks))

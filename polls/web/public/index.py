@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
-from polls.web.http.numbers import number
-from polls.web.http.page_cache import FOR_ALL
+from polls.web.http.numbers import parse_number
+from polls.web.http.page_cache import SHARED_ONE_SECOND
 from polls.web.keys import POLL_CACHE
 from polls.web.pages.base import View
 
@@ -23,7 +23,7 @@ class IndexView(View):
             "public/index.html",
             questions,
             page,
-            cache_control=FOR_ALL,
+            cache_control=SHARED_ONE_SECOND,
             context=lambda: {
                 "questions": questions[:PAGE_SIZE],
                 "page": page,
@@ -33,7 +33,7 @@ class IndexView(View):
         )
 
     def _page(self) -> int:
-        page = number(self.request.query.get("page", "1"))
+        page = parse_number(self.request.query.get("page", "1"))
         if page is None:
             raise web.HTTPNotFound
         return page

@@ -4,7 +4,7 @@ import re
 
 from aiohttp import web
 
-from polls.web.http.page_cache import FOR_ALL, FOR_NOW
+from polls.web.http.page_cache import PRIVATE_NO_STORE, SHARED_ONE_SECOND
 from polls.web.pages.base import PollView
 
 _REVISION = re.compile("[0-9]{1,18}", re.ASCII)
@@ -20,7 +20,9 @@ class ResultsView(PollView):
         after = self._after() if self.request.rel_url.raw_query_string else 0
         visible = await self.find(after=after)
         is_same_for_all = visible.poll.is_published and not visible.marks
-        cache_control = FOR_NOW if after else FOR_ALL if is_same_for_all else self.cache_control(visible)
+        cache_control = (
+            PRIVATE_NO_STORE if after else SHARED_ONE_SECOND if is_same_for_all else self.cache_control(visible)
+        )
         return self.cached_page(
             "public/results.html",
             visible.poll,

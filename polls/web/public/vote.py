@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import hdrs, web
 
 from polls.domain.ballot import Ballot
-from polls.domain.errors import NothingChosen, PollClosed, PollsUnavailable, TooManyVoters, VoteNotStored
+from polls.domain.errors import InvalidChoice, PollClosed, PollsUnavailable, TooManyVoters, VoteNotStored
 from polls.domain.visibility import visible_to
 from polls.storage.ballots import Outcome
 from polls.web.http.connections import has_hung_up
@@ -14,7 +14,7 @@ from polls.web.http.forwarded import client_network
 from polls.web.http.prebuilt import PrebuiltAnswer
 from polls.web.keys import BALLOT_BOX, POLL_CACHE, VOTE_RATE_LIMIT
 from polls.web.pages.base import PollView
-from polls.web.pages.problems import respond, retry_after, wants_json, wording
+from polls.web.pages.problems import describe_error, error_response, retry_after, wants_json
 from polls.web.pages.rendering import language_of, render
 from polls.web.pages.voter import (
     ensure_voter_cookie,
@@ -41,7 +41,7 @@ class VoteView(PollView):
         form = await read_form(request)
         try:
             marks = parse_marks(form, question_id)
-        except NothingChosen as error:
+        except InvalidChoice as error:
             return await self._show_form_again(error)
         if has_hung_up(request):
             # This process may have stalled, and the voter voted at another process since: this ballot is outdated.
@@ -53,7 +53,7 @@ class VoteView(PollView):
             return self._redirect_to_results(outcome, marks, None if known else voter)
         if isinstance(outcome, VoteNotStored | TooManyVoters):
             return self._offer_retry(outcome, voter, marks)
-        if isinstance(outcome, NothingChosen | PollClosed):
+        if isinstance(outcome, InvalidChoice | PollClosed):
             return await self._show_form_again(outcome)
         raise outcome
 
@@ -83,7 +83,7 @@ class VoteView(PollView):
         set_ballot_cookie(self.request, response, marks, path=self.url("poll", slug=slug))
         return response
 
-    async def _show_form_again(self, refusal: NothingChosen | PollClosed) -> web.Response:
+    async def _show_form_again(self, refusal: InvalidChoice | PollClosed) -> web.Response:
         """Return the form with the reason why the ballot was refused.
 
         A missing or closed poll takes precedence over `refusal`: raises PollNotFound, or shows that the poll is closed.
@@ -98,14 +98,14 @@ class VoteView(PollView):
             refusal = PollClosed(self.question_id, visible.poll.question.closes_at)
         if wants_json(self.request):
             raise refusal
-        response = self.form_page(visible, problem=wording(refusal, language_of(self.request)))
+        response = self.form_page(visible, problem=describe_error(refusal, language_of(self.request)))
         ensure_voter_cookie(self.request, response)
         return response
 
     def _offer_retry(self, error: VoteNotStored | TooManyVoters, voter: str, marks: tuple[int, ...]) -> web.Response:
         """Return the form with the same choices selected, for another attempt by the same voter."""
         if wants_json(self.request):
-            response = respond(self.request, error)
+            response = error_response(self.request, error)
         else:
             response = self._retry_page(error, marks)
             response.headers["Cache-Control"] = "no-store"
@@ -115,7 +115,7 @@ class VoteView(PollView):
 
     def _retry_page(self, error: VoteNotStored | TooManyVoters, marks: tuple[int, ...]) -> web.Response:
         """Return the poll's page if the poll is in the cache, else a page with hidden fields for the choices."""
-        problem = wording(error, language_of(self.request))
+        problem = describe_error(error, language_of(self.request))
         poll = self.request.app[POLL_CACHE].last_known(self.question_id)
         if poll and poll.is_published and not poll.is_closed and poll.offers(*marks):
             visible = visible_to(poll, viewer_of(self.request))

@@ -9,8 +9,8 @@ from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 from polls.domain.errors import PollNotFound, PollsUnavailable
 from polls.domain.poll import Poll
 from polls.domain.visibility import ANONYMOUS, visible_to
-from polls.web.http.errors import NotAWebSocket, TooManyWatchers
-from polls.web.http.limits import most_watchers
+from polls.web.http.errors import NotAWebSocket, TooManyWebSockets
+from polls.web.http.limits import max_websockets
 from polls.web.http.request_ids import REQUEST_ID, request_id
 from polls.web.http.same_origin import check_websocket_origin
 from polls.web.http.security_headers import set_security_headers
@@ -35,8 +35,8 @@ class WatchView(PollView):
         if not _is_handshake(socket, self.request):
             raise NotAWebSocket
         broadcaster = self.request.app[BROADCASTER]
-        if len(broadcaster) >= most_watchers(self.request.app[CONFIG].limits):
-            raise TooManyWatchers
+        if len(broadcaster) >= max_websockets(self.request.app[CONFIG].limits):
+            raise TooManyWebSockets
         set_security_headers(self.request, socket)
         socket.headers[REQUEST_ID] = request_id()
         try:
@@ -65,7 +65,7 @@ def _is_handshake(socket: web.WebSocketResponse, request: web.Request) -> bool:
         return False
 
 
-def as_message(poll: Poll) -> bytes | None:
+def encode_results(poll: Poll) -> bytes | None:
     """Return the public results of a poll as JSON, or None if it isn't public."""
     try:
         visible = visible_to(poll, ANONYMOUS)

@@ -18,7 +18,7 @@ from polls.storage.postgres.embedded import PrivateServer, running
 from polls.storage.postgres.embedded.binaries import binaries_for
 from polls.storage.postgres.embedded.locks import startup_lock
 from polls.storage.postgres.embedded.supervisor import supervise
-from tests.support.processes import eventually, working_in
+from tests.support.processes import eventually, processes_in
 
 
 def select(postgres: Postgres, statement: str) -> object:
@@ -284,4 +284,4 @@ def test_a_folder_that_is_removed_while_it_is_used_leaves_no_server_running(tmp_
         )
 
     assert not Path(f"/proc/{pid}").exists()
-    assert working_in(tmp_path / "var" / "postgres") == []
+    assert processes_in(tmp_path / "var" / "postgres") == []

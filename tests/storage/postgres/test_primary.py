@@ -13,10 +13,10 @@ import pytest
 
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot
-from polls.domain.errors import NothingChosen, PollsUnavailable, VoteNotStored
+from polls.domain.errors import InvalidChoice, PollsUnavailable, VoteNotStored
 from polls.domain.events import CacheInvalidated, ListenerLost
 from polls.storage.ballots import Recorder
-from polls.storage.checks.readiness import fitness
+from polls.storage.checks.readiness import check_database
 from polls.storage.listener import listen
 from polls.storage.postgres import migrations, pool
 from polls.storage.postgres.connect import UnusableDatabase, connect, libpq_environment
@@ -29,7 +29,7 @@ FAST = {"fsync": "off"}  # these servers needn't survive a power failure
 
 
 async def is_writable(engine: Database) -> bool:
-    return (await fitness(engine, frozenset())).is_writable
+    return (await check_database(engine, frozenset())).is_writable
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +237,7 @@ async def test_polls_cached_from_the_old_primary_are_dropped(
     outcomes = await recorder.record([Ballot(1, b"bob", (10,))], 5)
     recorder.close()
 
-    assert isinstance(outcomes[0], NothingChosen)
+    assert isinstance(outcomes[0], InvalidChoice)
 
 
 async def test_statements_that_hang_on_the_old_primary_are_aborted(

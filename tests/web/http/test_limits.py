@@ -14,7 +14,7 @@ from aiohttp.web import AppRunner
 
 from polls.app import create_app
 from polls.config.settings import Config, Limits
-from polls.web.http.limits import most_connections, most_watchers
+from polls.web.http.limits import max_connections, max_websockets
 from tests.conftest import Ask
 from tests.support.pages import find, parse, words
 
@@ -190,4 +190,4 @@ def test_the_default_limits_depend_on_the_limit_of_open_files(
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
 
-    assert (most_connections(limits), most_watchers(limits)) == (connections, websockets)
+    assert (max_connections(limits), max_websockets(limits)) == (connections, websockets)

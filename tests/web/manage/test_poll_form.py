@@ -8,7 +8,7 @@ import pytest
 from multidict import MultiDict
 
 from polls.config.settings import Site
-from polls.domain.draft import legible
+from polls.domain.draft import replace_unprintable
 from polls.storage.postgres.connect import Connection
 from tests.conftest import Ask
 from tests.support.pages import fields, find, links, parse, words
@@ -382,7 +382,7 @@ async def test_an_invalid_form_is_shown_again_with_messages_and_all_input(
 
     assert await errors(response) == expected
     again = fields(parse(await response.text()), ADD)
-    assert {name: again[name] for name in sent} == {name: legible(value) for name, value in sent.items()}
+    assert {name: again[name] for name in sent} == {name: replace_unprintable(value) for name, value in sent.items()}
     assert polls(database) == []
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
-from polls.storage.checks.readiness import Fitness, fitness
+from polls.storage.checks.readiness import DatabaseState, check_database
 from polls.storage.postgres.connect import Connection
 from polls.storage.postgres.pool import Database
 from polls.web.keys import POLL_CACHE
@@ -113,10 +113,10 @@ async def test_concurrent_requests_share_one_check_of_the_database(
 ) -> None:
     checks = []
 
-    async def counted(database: Database, needed: Any) -> Fitness:
+    async def counted(database: Database, required_migrations: Any) -> DatabaseState:
         checks.append(database)
         await asyncio.sleep(0.5)
-        return await fitness(database, needed)
+        return await check_database(database, required_migrations)
 
     monkeypatch.setattr(readiness, "fitness", counted)
 
