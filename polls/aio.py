@@ -1,6 +1,7 @@
 """Small asyncio helpers."""
 
 import asyncio
+from typing import Any
 
 
 def is_cancelled() -> bool:
@@ -9,7 +10,7 @@ def is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def retrieve_exception(task: asyncio.Task[None]) -> None:
+def retrieve_exception(task: asyncio.Task[Any]) -> None:
     """Mark a finished task's exception as retrieved: asyncio logs it if all that awaited the task were cancelled."""
     if not task.cancelled():
         task.exception()

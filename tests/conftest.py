@@ -94,18 +94,18 @@ def database(postgres: Postgres) -> Iterator[Connection]:
         yield connection
 
 
-Ask = Callable[..., Poll]
+CreatePoll = Callable[..., Poll]
 CaughtUp = Callable[[TestClient[Any, Any]], Awaitable[None]]
 
 
 @pytest.fixture
-def ask(database: Connection) -> Ask:
+def create_poll(database: Connection) -> CreatePoll:
     """Create a poll: `ask("Tea?", "Yes", "No", votes=(2, 1))`.
 
     `ago` and `closed` are how long ago it was published and closed.
     """
 
-    def ask(
+    def create_poll(
         text: str,
         *choices: str,
         ago: timedelta = timedelta(hours=1),
@@ -142,7 +142,7 @@ def ask(database: Connection) -> Ask:
             closes_at, *rest = cursor.fetchone() or ()
         return Poll(Question(question_id, text, pub_date.astimezone(UTC), closes_at), tuple(added), *rest)
 
-    return ask
+    return create_poll
 
 
 @pytest.fixture

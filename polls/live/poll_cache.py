@@ -7,6 +7,7 @@ from contextvars import Context
 from itertools import islice
 from typing import Any
 
+from polls.aio import retrieve_exception
 from polls.domain.errors import PollNotFound
 from polls.domain.events import Event
 from polls.domain.poll import Poll, Question
@@ -147,7 +148,7 @@ class PollCache:
     def _start(self, read: Coroutine[Any, Any, Poll | None]) -> asyncio.Task[Poll | None]:
         """Start a read in an empty context: it is for many requests, and not logged as one of theirs."""
         task = self._loop.create_task(read, context=Context())
-        task.add_done_callback(_retrieve_exception)
+        task.add_done_callback(retrieve_exception)
         return task
 
     async def _read_into(self, question_id: int, entry: CacheEntry) -> Poll | None:
@@ -231,9 +232,3 @@ class PollCache:
         entry.recheck = None
         entry.invalidate()
         return await self._read(question_id)
-
-
-def _retrieve_exception(task: asyncio.Task[Any]) -> None:
-    """Retrieve a task's exception: asyncio logs those that aren't, also if every waiter was cancelled."""
-    if not task.cancelled():
-        task.exception()

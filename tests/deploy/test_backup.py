@@ -19,7 +19,7 @@ from polls.config.settings import Config, Postgres
 from polls.storage.postgres import backup as backups
 from polls.storage.postgres import migrations
 from polls.storage.postgres.connect import Connection, connect, libpq_environment
-from tests.conftest import Ask, empty_database
+from tests.conftest import CreatePoll, empty_database
 from tests.support.processes import command, eventually, serving, write
 
 
@@ -31,10 +31,10 @@ def other(postgres: Postgres) -> Iterator[Config]:
 
 
 @pytest.fixture
-def file(tmp_path: Path, config: Config, ask: Ask) -> Path:
+def file(tmp_path: Path, config: Config, create_poll: CreatePoll) -> Path:
     """A backup of two polls with five ballots."""
-    ask("Tea?", "Yes", "No", votes=(2, 1))
-    ask("Coffee?", "Yes", votes=(2,))
+    create_poll("Tea?", "Yes", "No", votes=(2, 1))
+    create_poll("Coffee?", "Yes", votes=(2,))
     assert backup(config, tmp_path / "backup") == 0
     return tmp_path / "backup"
 
@@ -68,9 +68,9 @@ def test_a_backup_is_restored_and_recounted(file: Path, other: Config, capsys: p
 
 
 def test_of_several_hosts_the_primary_is_backed_up_and_restored(
-    config: Config, ask: Ask, other: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    config: Config, create_poll: CreatePoll, other: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ask("Tea?", "Yes", votes=(2,))
+    create_poll("Tea?", "Yes", votes=(2,))
 
     def one_of_two(postgres: Postgres) -> Config:
         return Config(postgres=replace(postgres, host=("127.0.0.1:1", str(postgres.host))))
@@ -294,13 +294,13 @@ def test_an_older_backup_is_migrated_if_configured(
 def test_wrong_counts_in_a_backup_are_reported(
     config: Config,
     other: Config,
-    ask: Ask,
+    create_poll: CreatePoll,
     database: Connection,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    ask("Tea?", "Yes", votes=(2,))
-    ask("Coffee?", "Yes", votes=(2,))
+    create_poll("Tea?", "Yes", votes=(2,))
+    create_poll("Coffee?", "Yes", votes=(2,))
     with database.cursor() as cursor:
         cursor.execute("UPDATE choice SET votes = 3 WHERE question_id = 2")
     backup(config, tmp_path / "backup")

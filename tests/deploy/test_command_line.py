@@ -16,7 +16,7 @@ from polls import __version__
 from polls.config.settings import Postgres
 from polls.storage.postgres import migrations
 from polls.storage.postgres.connect import Connection
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 from tests.support.processes import command, eventually, serving, write
 
 COMMANDS = [
@@ -130,9 +130,9 @@ def test_options_work_before_and_after_the_command(tmp_path: Path) -> None:
 
 
 def test_serve_uses_the_configured_database_and_the_port_of_the_command_line(
-    tmp_path: Path, config: dict[str, object], ask: Ask
+    tmp_path: Path, config: dict[str, object], create_poll: CreatePoll
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
 
     with serving(tmp_path, config=config | {"port": 1}) as polls:
         assert "Tea?" in get(polls.url)
@@ -274,9 +274,9 @@ def test_a_server_with_too_few_connections_is_reported_in_one_line(
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_request_in_flight_is_finished_before_the_process_ends(
-    tmp_path: Path, config: dict[str, object], ask: Ask, database: Connection, signum: signal.Signals
+    tmp_path: Path, config: dict[str, object], create_poll: CreatePoll, database: Connection, signum: signal.Signals
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     answers: list[str] = []
     with serving(tmp_path, config=config) as polls:
         database.autocommit = False
@@ -391,8 +391,10 @@ def test_sample_polls_are_loaded_once(tmp_path: Path, config: dict[str, object],
         assert cursor.fetchone() == (3,)
 
 
-def test_psql_runs_on_the_configured_database(tmp_path: Path, config: dict[str, object], ask: Ask) -> None:
-    ask("Tea?", "Yes")
+def test_psql_runs_on_the_configured_database(
+    tmp_path: Path, config: dict[str, object], create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes")
     write(tmp_path, config)
 
     result = command(tmp_path, "psql", "--config=polls.yaml", "--", "-tAc", "SELECT question_text FROM question")

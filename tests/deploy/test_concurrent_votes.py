@@ -9,14 +9,14 @@ from pathlib import Path
 import aiohttp
 
 from polls.config.settings import Postgres
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 from tests.support.processes import serving
 
 
 def test_200_concurrent_votes_at_two_processes_raise_the_count_by_exactly_200(
-    tmp_path: Path, postgres: Postgres, ask: Ask, votes: Callable[[], list[int]]
+    tmp_path: Path, postgres: Postgres, create_poll: CreatePoll, votes: Callable[[], list[int]]
 ) -> None:
-    ask("Tea?", "Yes", "No", votes=(5, 0))
+    create_poll("Tea?", "Yes", "No", votes=(5, 0))
     config = {"postgres": {key: value for key, value in asdict(postgres).items() if value is not None}}
 
     async def vote_concurrently(*urls: str) -> Counter[int]:

@@ -14,7 +14,7 @@ import pytest
 from polls.config.settings import Postgres
 from polls.domain.poll import Poll
 from polls.storage.postgres.connect import connect
-from tests.conftest import Ask, empty_database
+from tests.conftest import CreatePoll, empty_database
 from tests.support.processes import Polls, serving
 
 
@@ -93,5 +93,5 @@ def test_the_json_log_contains_the_request_id_and_client_addresses_if_configured
 
 
 @pytest.fixture
-def poll(ask: Ask) -> Poll:
-    return ask("Tea?", "Yes")
+def poll(create_poll: CreatePoll) -> Poll:
+    return create_poll("Tea?", "Yes")

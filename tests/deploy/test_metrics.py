@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from polls.config.settings import Postgres
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 from tests.support.metrics import Samples, samples, votes
 from tests.support.processes import Polls, eventually, free_port, serving
 
@@ -45,9 +45,9 @@ def port_of(polls: Polls) -> int:
 
 
 async def test_a_process_counts_requests_votes_and_connections(
-    ask: Ask, settings: dict[str, object], tmp_path: Path
+    create_poll: CreatePoll, settings: dict[str, object], tmp_path: Path
 ) -> None:
-    tea, closed = ask("Tea?", "Yes", "No"), ask("Coffee?", "Yes", closed=timedelta(minutes=1))
+    tea, closed = create_poll("Tea?", "Yes", "No"), create_poll("Coffee?", "Yes", closed=timedelta(minutes=1))
     yes, no, other_choice = (choice.id for choice in (*tea.choices, *closed.choices))
     poll, results = f"/poll/{tea.question.id}", f"/poll/{tea.question.id}/results"
     with serving(tmp_path, f"--metrics={free_port()}", config=settings) as polls:

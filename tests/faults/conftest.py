@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.crowd import TOO_LONG, Crowd
+from tests.support.crowd import RESPONSE_TIMEOUT, Crowd
 from tests.support.network import Machine
 from tests.support.processes import Polls, command, serving, write
 from tests.support.servers import USER, Server, running
@@ -95,4 +95,4 @@ def assert_exact(folder: Path, server: Server, crowd: Crowd, *, at_most: int | N
     else:
         assert all(ballots[choice] >= crowd.counted[choice] for choice in crowd.counted), crowd.answers  # type: ignore[operator]
         assert sum(ballots.values()) <= at_most  # type: ignore[arg-type]
-    assert crowd.slowest < TOO_LONG
+    assert crowd.slowest < RESPONSE_TIMEOUT

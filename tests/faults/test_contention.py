@@ -101,10 +101,10 @@ def test_voters_who_hang_up_and_do_not_retry_are_counted_at_most_once(serve: Ser
     with (
         serve() as one,
         serve() as other,
-        Crowd([one.url, other.url], voters=2500, hangs_up=True, persistent=False) as crowd,
+        Crowd([one.url, other.url], voters=2500, hangs_up=True, retries=False) as crowd,
     ):
         pass
 
-    assert crowd.gave_up > 100
-    assert crowd.total() + crowd.gave_up == 2500
+    assert crowd.unacknowledged > 100
+    assert crowd.total() + crowd.unacknowledged == 2500
     expect_exact(crowd, at_most=2500)

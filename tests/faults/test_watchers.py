@@ -192,7 +192,7 @@ def test_a_process_with_a_thousand_watchers_ends_in_order_within_five_seconds(
     serve: Serve, expect_exact: Expect
 ) -> None:
     with serve() as polls, Watchers([polls.url], 1000) as watchers:
-        with Crowd([polls.url], persistent=False) as crowd:
+        with Crowd([polls.url], retries=False) as crowd:
             sleep(1)
             connected = list(watchers.watchers)
             started = monotonic()
@@ -204,4 +204,4 @@ def test_a_process_with_a_thousand_watchers_ends_in_order_within_five_seconds(
     assert seconds < 5
     assert set(codes) == {1001}
     assert "Traceback" not in polls.log.read_text()
-    expect_exact(crowd, at_most=crowd.total() + crowd.gave_up)
+    expect_exact(crowd, at_most=crowd.total() + crowd.unacknowledged)

@@ -18,7 +18,7 @@ from polls.storage.ballots import Recorder
 from polls.storage.postgres.connect import Connection, connect
 from polls.storage.postgres.pool import Database
 from polls.storage.recount import recount
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 
 Votes = Callable[[], list[int]]
 
@@ -76,9 +76,9 @@ def execute(database: Connection, statement: str) -> list[tuple[object, ...]]:
 
 
 async def test_each_ballot_is_a_row_and_is_counted(
-    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+    recorder: Recorder, create_poll: CreatePoll, votes: Votes, database: Connection
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
 
     assert await recorder.record([ballot("ann", 1), ballot("bob", 2), ballot("cid", 1)], TIMEOUT) == [
         COUNTED,
@@ -92,9 +92,9 @@ async def test_each_ballot_is_a_row_and_is_counted(
 
 
 async def test_a_second_ballot_from_the_same_voter_replaces_the_first(
-    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+    recorder: Recorder, create_poll: CreatePoll, votes: Votes, database: Connection
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
     await recorder.record([ballot("ann", 1)], TIMEOUT)
     await recorder.record([ballot("ann", 2)], TIMEOUT)
 
@@ -104,10 +104,10 @@ async def test_a_second_ballot_from_the_same_voter_replaces_the_first(
 
 
 async def test_a_repeated_ballot_is_written_again(
-    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+    recorder: Recorder, create_poll: CreatePoll, votes: Votes, database: Connection
 ) -> None:
     """It is acknowledged because of its own commit: it isn't known whether the first one reached the standby."""
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
     await recorder.record([ballot("ann", 1)], TIMEOUT)
     before = execute(database, "SELECT xmin::text FROM ballot")
 
@@ -118,9 +118,9 @@ async def test_a_repeated_ballot_is_written_again(
 
 
 async def test_of_two_ballots_by_one_voter_in_a_batch_the_last_is_stored(
-    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+    recorder: Recorder, create_poll: CreatePoll, votes: Votes, database: Connection
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
 
     outcomes = await recorder.record([ballot("ann", 1), ballot("bob", 1), ballot("ann", 2)], TIMEOUT)
 
@@ -130,10 +130,10 @@ async def test_of_two_ballots_by_one_voter_in_a_batch_the_last_is_stored(
 
 
 async def test_voters_are_stored_as_hashes_that_differ_from_poll_to_poll(
-    recorder: Recorder, ask: Ask, database: Connection
+    recorder: Recorder, create_poll: CreatePoll, database: Connection
 ) -> None:
-    ask("Tea?", "Yes")
-    ask("Coffee?", "Yes")
+    create_poll("Tea?", "Yes")
+    create_poll("Coffee?", "Yes")
     await recorder.record([ballot("ann", 1), ballot("ann", 2, poll=2)], TIMEOUT)
 
     ((one,), (other,)) = execute(database, "SELECT voter FROM ballot ORDER BY question_id")
@@ -144,9 +144,9 @@ async def test_voters_are_stored_as_hashes_that_differ_from_poll_to_poll(
 
 
 async def test_after_a_new_salt_a_voter_counts_as_a_new_one(
-    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+    recorder: Recorder, create_poll: CreatePoll, votes: Votes, database: Connection
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
     await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(database, "UPDATE question SET voter_salt = uuid_send(gen_random_uuid())")
 
@@ -157,12 +157,12 @@ async def test_after_a_new_salt_a_voter_counts_as_a_new_one(
 
 
 async def test_a_refused_ballot_does_not_fail_others_in_its_batch(
-    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+    recorder: Recorder, create_poll: CreatePoll, votes: Votes, database: Connection
 ) -> None:
-    ask("Tea?", "Yes", "No")
-    ask("Closed?", "Yes", closed=timedelta(seconds=1))
-    ask("Of the future?", "Yes", ago=timedelta(days=-1))
-    ask("Without choices?")
+    create_poll("Tea?", "Yes", "No")
+    create_poll("Closed?", "Yes", closed=timedelta(seconds=1))
+    create_poll("Of the future?", "Yes", ago=timedelta(days=-1))
+    create_poll("Without choices?")
     bad = [
         ballot("ann", 9),  # no poll's choice
         ballot("ann", 3),  # another poll's choice
@@ -197,14 +197,14 @@ EDITS = {
 @pytest.mark.parametrize("meanwhile", [False, True], ids=["before", "while the ballot waits for the lock"])
 async def test_a_ballot_is_decided_by_the_poll_as_it_is_after_an_edit(
     recorder: Recorder,
-    ask: Ask,
+    create_poll: CreatePoll,
     database: Connection,
     edit: str,
     outcome: type[Exception] | type[int],
     meanwhile: bool,
 ) -> None:
-    ask("Tea?", "Yes", "No")
-    ask("Coffee?", "Yes")
+    create_poll("Tea?", "Yes", "No")
+    create_poll("Coffee?", "Yes")
     await recorder.record([ballot("ann", 1), ballot("ann", 3, poll=2)], TIMEOUT)  # from here on both polls are cached
 
     with locked(database, f"SELECT FROM question WHERE id = 1 FOR NO KEY UPDATE; {edit}") as other:
@@ -220,9 +220,9 @@ async def test_a_ballot_is_decided_by_the_poll_as_it_is_after_an_edit(
 
 
 async def test_a_new_poll_with_the_id_of_a_deleted_one_is_another_poll(
-    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+    recorder: Recorder, create_poll: CreatePoll, votes: Votes, database: Connection
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
     await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(
         database,
@@ -242,9 +242,9 @@ async def test_a_new_poll_with_the_id_of_a_deleted_one_is_another_poll(
 
 
 async def test_a_choice_that_is_added_can_be_chosen_at_once(
-    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+    recorder: Recorder, create_poll: CreatePoll, votes: Votes, database: Connection
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
     await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(database, "INSERT INTO choice (question_id, choice_text) VALUES (1, 'Perhaps')")
 
@@ -253,9 +253,9 @@ async def test_a_choice_that_is_added_can_be_chosen_at_once(
 
 
 async def test_a_voter_whose_choice_was_removed_may_vote_again(
-    recorder: Recorder, ask: Ask, database: Connection
+    recorder: Recorder, create_poll: CreatePoll, database: Connection
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
     await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(database, "DELETE FROM choice WHERE id = 1")
 
@@ -265,11 +265,11 @@ async def test_a_voter_whose_choice_was_removed_may_vote_again(
 
 
 async def test_ballots_for_more_polls_than_the_cache_holds_are_recorded(
-    postgres: Postgres, ask: Ask, votes: Votes
+    postgres: Postgres, create_poll: CreatePoll, votes: Votes
 ) -> None:
     recorder = Recorder(Database(postgres), max_cached_polls=3)
     for number in range(1, 11):
-        ask(f"{number}?", "Yes")
+        create_poll(f"{number}?", "Yes")
 
     for voter in ("ann", "bob"):
         ballots = [ballot(voter, number, poll=number) for number in range(1, 11)]
@@ -281,9 +281,9 @@ async def test_ballots_for_more_polls_than_the_cache_holds_are_recorded(
 
 @pytest.mark.parametrize("error", [psycopg2.errors.DeadlockDetected, psycopg2.errors.SerializationFailure])
 async def test_a_batch_is_retried_after_a_deadlock(
-    recorder: Recorder, ask: Ask, votes: Votes, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+    recorder: Recorder, create_poll: CreatePoll, votes: Votes, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     record = BallotConnection.record
     faults = [error(), error()]
 
@@ -299,10 +299,10 @@ async def test_a_batch_is_retried_after_a_deadlock(
 
 
 async def test_a_deadlock_with_a_transaction_that_locks_in_another_order_is_retried(
-    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+    recorder: Recorder, create_poll: CreatePoll, votes: Votes, database: Connection
 ) -> None:
     """Another transaction locks a choice, then the question, which the recorder has locked while it waits."""
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
     with locked(database, "SELECT FROM choice WHERE id = 1 FOR UPDATE") as other:
         recording = asyncio.create_task(recorder.record([ballot("ann", 1)], TIMEOUT))
         await asyncio.sleep(0.3)
@@ -320,10 +320,10 @@ async def test_a_deadlock_with_a_transaction_that_locks_in_another_order_is_retr
 
 
 async def test_a_ballot_comes_back_with_the_revision_that_counts_it(
-    recorder: Recorder, ask: Ask, database: Connection
+    recorder: Recorder, create_poll: CreatePoll, database: Connection
 ) -> None:
-    ask("Tea?", "Yes", "No")
-    ask("Coffee?", "Yes")
+    create_poll("Tea?", "Yes", "No")
+    create_poll("Coffee?", "Yes")
 
     outcomes = await recorder.record([ballot("ann", 1), ballot("ann", 3, poll=2), ballot("bob", 2)], TIMEOUT)
 
@@ -332,13 +332,13 @@ async def test_a_ballot_comes_back_with_the_revision_that_counts_it(
 
 
 async def test_counting_raises_the_revision_and_editing_the_edition_too(
-    recorder: Recorder, ask: Ask, database: Connection
+    recorder: Recorder, create_poll: CreatePoll, database: Connection
 ) -> None:
     def versions() -> tuple[int, int]:
         ((revision, edition),) = execute(database, "SELECT revision, edition FROM question")
         return revision, edition  # type: ignore[return-value]
 
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
     revision, edition = versions()
 
     await recorder.record([ballot("ann", 1)], TIMEOUT)
@@ -358,11 +358,11 @@ async def test_counting_raises_the_revision_and_editing_the_edition_too(
 
 @pytest.mark.parametrize("table", ["question", "choice"])
 async def test_a_ballot_for_a_locked_poll_fails_and_others_in_its_batch_are_stored(
-    recorder: Recorder, ask: Ask, votes: Votes, database: Connection, table: str
+    recorder: Recorder, create_poll: CreatePoll, votes: Votes, database: Connection, table: str
 ) -> None:
-    ask("Tea?", "Yes")
-    ask("Coffee?", "Yes")
-    ask("Cocoa?", "Yes")
+    create_poll("Tea?", "Yes")
+    create_poll("Coffee?", "Yes")
+    create_poll("Cocoa?", "Yes")
     ballots = [ballot("ann", poll, poll=poll) for poll in (1, 2, 3)]
     with locked(database, f"SELECT FROM {table} WHERE id = 2 FOR UPDATE"):
         async with asyncio.timeout(4):
@@ -375,10 +375,10 @@ async def test_a_ballot_for_a_locked_poll_fails_and_others_in_its_batch_are_stor
 
 
 async def test_a_poll_whose_counts_are_wrong_fails_alone(
-    recorder: Recorder, ask: Ask, votes: Votes, database: Connection, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, create_poll: CreatePoll, votes: Votes, database: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ask("Tea?", "Yes", "No")
-    ask("Coffee?", "Yes")
+    create_poll("Tea?", "Yes", "No")
+    create_poll("Coffee?", "Yes")
     await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(database, "UPDATE choice SET votes = 0")
 
@@ -391,11 +391,11 @@ async def test_a_poll_whose_counts_are_wrong_fails_alone(
 
 
 async def test_an_abandoned_batch_does_not_undo_a_later_ballot(
-    postgres: Postgres, recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+    postgres: Postgres, recorder: Recorder, create_poll: CreatePoll, votes: Votes, database: Connection
 ) -> None:
     """A batch waits for a lock past its deadline, while its voter votes again through another process."""
-    ask("Tea?", "Yes")
-    ask("Coffee?", "Yes", "No")
+    create_poll("Tea?", "Yes")
+    create_poll("Coffee?", "Yes", "No")
     elsewhere = Recorder(Database(postgres))
     await recorder.record([ballot("bob", 1), ballot("bob", 2, poll=2)], TIMEOUT)
     with locked(database, "SELECT FROM question WHERE id = 1 FOR UPDATE"):
@@ -411,8 +411,8 @@ async def test_an_abandoned_batch_does_not_undo_a_later_ballot(
     elsewhere.close()
 
 
-async def test_nothing_is_stored_after_the_deadline(recorder: Recorder, ask: Ask, votes: Votes) -> None:
-    ask("Tea?", "Yes")
+async def test_nothing_is_stored_after_the_deadline(recorder: Recorder, create_poll: CreatePoll, votes: Votes) -> None:
+    create_poll("Tea?", "Yes")
 
     (outcome,) = await recorder.record([ballot("ann", 1)], -0.1)
 
@@ -421,9 +421,9 @@ async def test_nothing_is_stored_after_the_deadline(recorder: Recorder, ask: Ask
 
 
 async def test_a_connection_that_is_cut_is_replaced(
-    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+    recorder: Recorder, create_poll: CreatePoll, votes: Votes, database: Connection
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(
         database,
@@ -439,9 +439,9 @@ async def test_a_connection_that_is_cut_is_replaced(
 
 
 async def test_cancelling_a_batch_closes_its_connection(
-    recorder: Recorder, ask: Ask, votes: Votes, database: Connection
+    recorder: Recorder, create_poll: CreatePoll, votes: Votes, database: Connection
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     with locked(database, "SELECT FROM question FOR UPDATE"):
         recording = asyncio.create_task(recorder.record([ballot("ann", 1)], TIMEOUT))
         await asyncio.sleep(0.2)
@@ -454,9 +454,11 @@ async def test_cancelling_a_batch_closes_its_connection(
     assert votes() == [1]
 
 
-async def test_a_commit_with_a_warning_is_not_acknowledged(recorder: Recorder, ask: Ask, database: Connection) -> None:
+async def test_a_commit_with_a_warning_is_not_acknowledged(
+    recorder: Recorder, create_poll: CreatePoll, database: Connection
+) -> None:
     """PostgreSQL warns so of a commit that is on this host only: its wait for the standby was cancelled."""
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     await recorder.record([ballot("ann", 1)], TIMEOUT)
     execute(
         database,
@@ -477,9 +479,9 @@ async def test_a_commit_with_a_warning_is_not_acknowledged(recorder: Recorder, a
 
 
 async def test_the_recount_reports_ballots_for_removed_choices(
-    recorder: Recorder, ask: Ask, database: Connection
+    recorder: Recorder, create_poll: CreatePoll, database: Connection
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
     await recorder.record([ballot("ann", 1), ballot("bob", 2)], TIMEOUT)
     execute(database, "DELETE FROM choice WHERE id = 1")
 
@@ -489,9 +491,11 @@ async def test_the_recount_reports_ballots_for_removed_choices(
         ]
 
 
-async def test_recounting_one_poll_gives_the_same_as_recounting_all(ask: Ask, database: Connection) -> None:
-    ask("Tea?", "Yes", votes=(1,))
-    ask("Coffee?", "Yes")
+async def test_recounting_one_poll_gives_the_same_as_recounting_all(
+    create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("Tea?", "Yes", votes=(1,))
+    create_poll("Coffee?", "Yes")
     execute(database, "UPDATE choice SET question_id = 2 WHERE id = 1")
 
     with connect_again(database) as connection:
@@ -503,9 +507,11 @@ async def test_recounting_one_poll_gives_the_same_as_recounting_all(ask: Ask, da
 
 
 @pytest.mark.parametrize("damaged", ["question.ballots", "choice.votes", "a ballot"])
-def test_the_recount_finds_wrong_counts(ask: Ask, database: Connection, postgres: Postgres, damaged: str) -> None:
-    ask("Tea?", "Yes", "No", votes=(2, 1))
-    ask("Coffee?", "Yes", votes=(1,))
+def test_the_recount_finds_wrong_counts(
+    create_poll: CreatePoll, database: Connection, postgres: Postgres, damaged: str
+) -> None:
+    create_poll("Tea?", "Yes", "No", votes=(2, 1))
+    create_poll("Coffee?", "Yes", votes=(1,))
     damage = {
         "question.ballots": "UPDATE question SET ballots = 4 WHERE id = 1",
         "choice.votes": "UPDATE choice SET votes = 9 WHERE id = 1",

@@ -22,7 +22,7 @@ from polls.storage.history import poll_subject
 from polls.storage.postgres.connect import Connection, connect
 from polls.storage.postgres.pool import Database, open_database
 from polls.storage.recount import recount
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 
 ADA = Person("admin:ada", is_admin=True)
 ANONYMOUS = Person("anonymous")
@@ -54,9 +54,9 @@ async def find(pool: Database) -> Poll:
 
 
 async def test_counts_stay_exact_while_admins_edit_and_voters_vote(
-    pool: Database, postgres: Postgres, ask: Ask
+    pool: Database, postgres: Postgres, create_poll: CreatePoll
 ) -> None:
-    ask("Tea?", "One", "Two", "Three", "Four")
+    create_poll("Tea?", "One", "Two", "Three", "Four")
     dice = random.Random(5)
     counted = 0
     end = asyncio.get_running_loop().time() + 3
@@ -104,9 +104,9 @@ async def test_counts_stay_exact_while_admins_edit_and_voters_vote(
 @pytest.mark.parametrize("ballots", [BATCH_SIZE * 2, BATCH_SIZE * 2 + 1])
 @pytest.mark.parametrize("action", ["remove", "clear", "delete"])
 async def test_more_ballots_are_deleted_than_one_statement_deletes(
-    pool: Database, postgres: Postgres, ask: Ask, ballots: int, action: str
+    pool: Database, postgres: Postgres, create_poll: CreatePoll, ballots: int, action: str
 ) -> None:
-    poll = ask("Tea?", "Yes", "No", votes=(ballots, 3))
+    poll = create_poll("Tea?", "Yes", "No", votes=(ballots, 3))
 
     match action:
         case "remove":
@@ -124,8 +124,10 @@ async def test_more_ballots_are_deleted_than_one_statement_deletes(
     assert is_exact(postgres)
 
 
-async def test_a_ballot_for_a_choice_that_was_removed_meanwhile_is_refused(pool: Database, ask: Ask) -> None:
-    poll = ask("Tea?", "Yes", "No")
+async def test_a_ballot_for_a_choice_that_was_removed_meanwhile_is_refused(
+    pool: Database, create_poll: CreatePoll
+) -> None:
+    poll = create_poll("Tea?", "Yes", "No")
     recorder = Recorder(pool)
     yes, no = (Ballot(1, voter, (choice.id,)) for voter, choice in zip((b"one", b"two"), poll.choices, strict=True))
     assert all(isinstance(outcome, int) for outcome in await recorder.record([yes, no], 3))
@@ -139,8 +141,10 @@ async def test_a_ballot_for_a_choice_that_was_removed_meanwhile_is_refused(pool:
     assert [choice.votes for choice in (await find(pool)).choices] == [2]
 
 
-async def test_a_person_without_permission_finds_no_poll_and_changes_nothing(pool: Database, ask: Ask) -> None:
-    poll = ask("Tea?", "Yes", votes=(3,))
+async def test_a_person_without_permission_finds_no_poll_and_changes_nothing(
+    pool: Database, create_poll: CreatePoll
+) -> None:
+    poll = create_poll("Tea?", "Yes", votes=(3,))
 
     with pytest.raises(PollNotFound):
         await editing.change(pool, ANONYMOUS, 1, draft_of(poll, text="Coffee?"))
@@ -152,8 +156,10 @@ async def test_a_person_without_permission_finds_no_poll_and_changes_nothing(poo
     assert await history.latest(pool, limit=1) == []
 
 
-async def test_removing_a_choice_that_got_votes_meanwhile_needs_confirmation(pool: Database, ask: Ask) -> None:
-    poll = ask("Tea?", "Yes", "No")
+async def test_removing_a_choice_that_got_votes_meanwhile_needs_confirmation(
+    pool: Database, create_poll: CreatePoll
+) -> None:
+    poll = create_poll("Tea?", "Yes", "No")
     recorder = Recorder(pool)
     await recorder.record([Ballot(1, b"one", (poll.choices[0].id,))], 3)
     recorder.close()
@@ -177,9 +183,9 @@ async def test_the_command_line_can_add_a_poll(pool: Database) -> None:
 
 
 async def test_a_poll_whose_end_comes_while_close_waits_keeps_its_end(
-    pool: Database, postgres: Postgres, ask: Ask, database: Connection
+    pool: Database, postgres: Postgres, create_poll: CreatePoll, database: Connection
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     with database.cursor() as cursor, connect(postgres) as other, other.cursor() as holding:
         cursor.execute("UPDATE question SET closes_at = now() + interval '200 milliseconds' RETURNING closes_at")
         planned = cursor.fetchone()

@@ -18,7 +18,7 @@ from polls.storage.ballots import Recorder
 from polls.storage.listener import HEARTBEAT, listen
 from polls.storage.postgres.connect import Connection
 from polls.storage.postgres.pool import Database
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 
 CUT_OFF = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -76,9 +76,9 @@ def execute(database: Connection, statement: str) -> None:
 
 
 async def test_a_batch_of_ballots_is_one_event_for_each_poll_with_its_counts(
-    listener: Listener, recorder: Recorder, ask: Ask
+    listener: Listener, recorder: Recorder, create_poll: CreatePoll
 ) -> None:
-    tea, coffee = ask("Tea?", "Yes", "No"), ask("Coffee?", "Yes")
+    tea, coffee = create_poll("Tea?", "Yes", "No"), create_poll("Coffee?", "Yes")
     await listener.take()
 
     await recorder.record(
@@ -104,9 +104,9 @@ async def test_a_batch_of_ballots_is_one_event_for_each_poll_with_its_counts(
     ],
 )
 async def test_an_edit_with_psql_is_an_event_without_counts(
-    listener: Listener, ask: Ask, database: Connection, edit: str
+    listener: Listener, create_poll: CreatePoll, database: Connection, edit: str
 ) -> None:
-    poll = ask("Tea?", "Yes", "No", votes=(2, 1))
+    poll = create_poll("Tea?", "Yes", "No", votes=(2, 1))
     await listener.take()
 
     execute(database, edit)
@@ -114,8 +114,10 @@ async def test_an_edit_with_psql_is_an_event_without_counts(
     assert await listener.take() == [PollChanged(1, poll.revision + 1, poll.edition + 1)]
 
 
-async def test_counts_corrected_with_psql_are_an_event_each(listener: Listener, ask: Ask, database: Connection) -> None:
-    poll = ask("Tea?", "Yes", "No", votes=(2, 1))
+async def test_counts_corrected_with_psql_are_an_event_each(
+    listener: Listener, create_poll: CreatePoll, database: Connection
+) -> None:
+    poll = create_poll("Tea?", "Yes", "No", votes=(2, 1))
     await listener.take()
 
     execute(database, "UPDATE choice SET votes = 5 WHERE id = 1")
@@ -128,9 +130,9 @@ async def test_counts_corrected_with_psql_are_an_event_each(listener: Listener, 
 
 
 async def test_a_deleted_poll_is_an_event_without_a_revision(
-    listener: Listener, ask: Ask, database: Connection
+    listener: Listener, create_poll: CreatePoll, database: Connection
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
     await listener.take()
 
     execute(database, "DELETE FROM question")
@@ -138,16 +140,16 @@ async def test_a_deleted_poll_is_an_event_without_a_revision(
     assert await listener.take() == [PollChanged(1)]
 
 
-async def test_a_new_poll_is_an_event(listener: Listener, ask: Ask) -> None:
-    ask("Tea?")
+async def test_a_new_poll_is_an_event(listener: Listener, create_poll: CreatePoll) -> None:
+    create_poll("Tea?")
 
     assert PollChanged(1, 0, 0) in await listener.take()
 
 
 async def test_a_transaction_that_is_rolled_back_is_no_event(
-    listener: Listener, ask: Ask, database: Connection
+    listener: Listener, create_poll: CreatePoll, database: Connection
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     await listener.take()
 
     execute(database, "BEGIN; UPDATE question SET question_text = 'Coffee?'; ROLLBACK")
@@ -157,9 +159,9 @@ async def test_a_transaction_that_is_rolled_back_is_no_event(
 
 @pytest.mark.parametrize("statement", ["TRUNCATE question CASCADE", "TRUNCATE choice"])
 async def test_truncating_a_table_invalidates_the_cache(
-    listener: Listener, ask: Ask, database: Connection, statement: str
+    listener: Listener, create_poll: CreatePoll, database: Connection, statement: str
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     await listener.take()
 
     execute(database, statement)
@@ -182,9 +184,9 @@ async def test_an_invalid_notification_invalidates_the_cache(
 
 
 async def test_the_event_of_a_poll_with_the_most_choices_has_its_counts(
-    listener: Listener, recorder: Recorder, ask: Ask
+    listener: Listener, recorder: Recorder, create_poll: CreatePoll
 ) -> None:
-    poll = ask("Tea?", *map(str, range(100)), votes=(10**5, *[0] * 99))
+    poll = create_poll("Tea?", *map(str, range(100)), votes=(10**5, *[0] * 99))
     await listener.take()
 
     await recorder.record([Ballot(1, b"ann", (7,))], 5)
@@ -195,10 +197,10 @@ async def test_the_event_of_a_poll_with_the_most_choices_has_its_counts(
 
 
 async def test_the_event_of_a_poll_with_too_many_choices_has_no_counts(
-    listener: Listener, recorder: Recorder, ask: Ask, database: Connection
+    listener: Listener, recorder: Recorder, create_poll: CreatePoll, database: Connection
 ) -> None:
     """Polls may have had more than 100 choices before there was a limit."""
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     execute(
         database,
         """
@@ -216,9 +218,9 @@ async def test_the_event_of_a_poll_with_too_many_choices_has_no_counts(
     assert (event.revision, event.votes) == (outcomes[0], None)
 
 
-async def test_a_poll_has_at_most_a_hundred_choices(ask: Ask, database: Connection) -> None:
-    ask("Tea?", *map(str, range(100)))
-    ask("Coffee?", "Yes")
+async def test_a_poll_has_at_most_a_hundred_choices(create_poll: CreatePoll, database: Connection) -> None:
+    create_poll("Tea?", *map(str, range(100)))
+    create_poll("Coffee?", "Yes")
 
     for statement in (
         "INSERT INTO choice (question_id, choice_text) VALUES (1, 'No')",
@@ -240,7 +242,7 @@ async def test_the_clock_is_the_first_event_and_is_repeated(postgres: Postgres) 
 
 
 async def test_a_connection_that_is_cut_is_replaced_and_the_cache_invalidated(
-    listener: Listener, ask: Ask, database: Connection, caplog: pytest.LogCaptureFixture
+    listener: Listener, create_poll: CreatePoll, database: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "polls")
     for _ in range(2):
@@ -250,7 +252,7 @@ async def test_a_connection_that_is_cut_is_replaced_and_the_cache_invalidated(
         events = await listener.take()
         assert (events[0], events[-1]) == (ListenerLost(), CacheInvalidated())
 
-    poll = ask("Tea?", "Yes")
+    poll = create_poll("Tea?", "Yes")
 
     assert PollChanged(1, poll.revision, poll.edition) in await listener.take()
     assert [record.message.partition(":")[0] for record in caplog.records] == [
@@ -262,8 +264,12 @@ async def test_a_connection_that_is_cut_is_replaced_and_the_cache_invalidated(
 async def test_a_server_that_stops_answering_is_noticed(listener: Listener, database: Connection) -> None:
     """As behind a network that was cut: the connection is never closed."""
     with database.cursor() as cursor:
-        cursor.execute(CUT_OFF.replace("pg_terminate_backend(pid)", "pid"))
-        ((pid,),) = cursor.fetchall()
+        while True:
+            cursor.execute(CUT_OFF.replace("pg_terminate_backend(pid)", "pid"))
+            if len(pids := cursor.fetchall()) == 1:  # the connection of the previous test may still be closing
+                break
+            await asyncio.sleep(0.02)
+    ((pid,),) = pids
 
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -304,9 +310,11 @@ async def test_a_notification_that_comes_with_the_heartbeat_is_not_lost(
     await listener.stop()
 
 
-async def test_replacing_a_table_invalidates_the_cache(listener: Listener, ask: Ask, database: Connection) -> None:
+async def test_replacing_a_table_invalidates_the_cache(
+    listener: Listener, create_poll: CreatePoll, database: Connection
+) -> None:
     """pg_restore drops and creates tables, and copies rows before it creates triggers."""
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     await listener.take()
 
     execute(
@@ -326,9 +334,9 @@ async def test_replacing_a_table_invalidates_the_cache(listener: Listener, ask: 
 
 
 async def test_changes_are_events_whatever_the_search_path_is(
-    listener: Listener, ask: Ask, database: Connection
+    listener: Listener, create_poll: CreatePoll, database: Connection
 ) -> None:
-    poll = ask("Tea?", "Yes")
+    poll = create_poll("Tea?", "Yes")
     await listener.take()
 
     execute(

@@ -10,7 +10,7 @@ from polls.storage import questions
 from polls.storage.postgres.connect import Connection
 from polls.storage.postgres.pool import Database
 from polls.web.keys import DATABASE
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 
 # Published or not: (age, number of choices).
 CORNERS = [
@@ -30,9 +30,9 @@ def pool(client: TestClient) -> Database:
 
 @pytest.mark.parametrize(("ago", "choices"), CORNERS)
 async def test_published_means_the_same_in_sql_and_in_the_domain(
-    pool: Database, ask: Ask, ago: timedelta, choices: int
+    pool: Database, create_poll: CreatePoll, ago: timedelta, choices: int
 ) -> None:
-    poll = ask("Tea?", *["Yes", "No"][:choices], ago=ago)
+    poll = create_poll("Tea?", *["Yes", "No"][:choices], ago=ago)
 
     listed = await questions.latest(pool, skip=0, limit=5)
     found = await questions.find(pool, poll.question.id)
@@ -45,10 +45,10 @@ async def test_a_poll_that_does_not_exist_is_not_found(pool: Database) -> None:
     assert await questions.find(pool, 999) is None
 
 
-async def test_the_next_publication_is_the_earliest_in_the_future(pool: Database, ask: Ask) -> None:
+async def test_the_next_publication_is_the_earliest_in_the_future(pool: Database, create_poll: CreatePoll) -> None:
     assert await questions.next_publication(pool) is None
     for days in (-3, -2, 5):
-        ask(f"{days} days ago", "Yes", ago=timedelta(days=days))
+        create_poll(f"{days} days ago", "Yes", ago=timedelta(days=days))
 
     next_one = await questions.next_publication(pool)
 
@@ -56,9 +56,9 @@ async def test_the_next_publication_is_the_earliest_in_the_future(pool: Database
     assert timedelta(days=1) < next_one - datetime.now(UTC) < timedelta(days=2, minutes=1)
 
 
-async def test_the_latest_questions_come_first(pool: Database, ask: Ask) -> None:
+async def test_the_latest_questions_come_first(pool: Database, create_poll: CreatePoll) -> None:
     for text, days in [("second", 2), ("third", 3), ("first", 1)]:
-        ask(text, "Yes", ago=timedelta(days=days))
+        create_poll(text, "Yes", ago=timedelta(days=days))
 
     assert [question.text for question in await questions.latest(pool, skip=0, limit=5)] == [
         "first",
@@ -67,17 +67,17 @@ async def test_the_latest_questions_come_first(pool: Database, ask: Ask) -> None
     ]
 
 
-async def test_latest_skips_and_limits(pool: Database, ask: Ask) -> None:
+async def test_latest_skips_and_limits(pool: Database, create_poll: CreatePoll) -> None:
     for days in range(1, 6):
-        ask(f"{days} days ago", "Yes", ago=timedelta(days=days))
+        create_poll(f"{days} days ago", "Yes", ago=timedelta(days=days))
 
     found = await questions.latest(pool, skip=1, limit=2)
 
     assert [question.text for question in found] == ["2 days ago", "3 days ago"]
 
 
-async def test_choices_are_ordered_by_position(pool: Database, ask: Ask, database: Connection) -> None:
-    poll = ask("Tea?", "Yes", "No", "Perhaps")
+async def test_choices_are_ordered_by_position(pool: Database, create_poll: CreatePoll, database: Connection) -> None:
+    poll = create_poll("Tea?", "Yes", "No", "Perhaps")
     with database.cursor() as cursor:
         cursor.execute("UPDATE choice SET position = 9 - position")
 
@@ -87,8 +87,8 @@ async def test_choices_are_ordered_by_position(pool: Database, ask: Ask, databas
     assert [choice.text for choice in found.choices] == ["Perhaps", "No", "Yes"]
 
 
-async def test_any_text_is_read_as_it_was_written(pool: Database, ask: Ask) -> None:
-    poll = ask("100 % %s {x} 'quoted' <b>\u202e ☕", "是", "\\")
+async def test_any_text_is_read_as_it_was_written(pool: Database, create_poll: CreatePoll) -> None:
+    poll = create_poll("100 % %s {x} 'quoted' <b>\u202e ☕", "是", "\\")
 
     found = await questions.find(pool, poll.question.id)
 

@@ -65,7 +65,7 @@ class Voting(RuleBasedStateMachine):
         self.polls: dict[int, Model] = {}
         self.loop = asyncio.new_event_loop()
         self.recorders = [Recorder(Database(self.postgres)), Recorder(Database(self.postgres))]
-        self.ask(2)
+        self.create_poll(2)
 
     def run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
         return self.loop.run_until_complete(coroutine)
@@ -78,7 +78,7 @@ class Voting(RuleBasedStateMachine):
         self.shell.close()
 
     @rule(choices=st.integers(0, 3))
-    def ask(self, choices: int) -> None:
+    def create_poll(self, choices: int) -> None:
         self.shell.execute("INSERT INTO question (question_text, pub_date) VALUES ('?', now()) RETURNING id")
         ((poll,),) = self.shell.fetchall()
         self.polls[poll] = Model([])

@@ -16,18 +16,18 @@ import aiohttp
 from tests.support.network import Machine
 
 RETRY_TIMEOUT = 60  # seconds for which a voter retries
-TOO_LONG = 6  # seconds within which each vote gets a response
-AT_ONCE = 64  # concurrent voters
+RESPONSE_TIMEOUT = 6  # seconds within which each vote gets a response
+CONCURRENT_VOTERS = 64  # concurrent voters
 HANG_UP_AFTER = 0.003  # seconds
 
 
 @dataclass
 class Crowd:
-    """`at_once` concurrent clients that vote as new voters until `voters` have voted, or until the end of the `with`.
+    """`concurrency` concurrent clients that vote as new voters until `voters` have voted, or until the end of the `with`.
 
     `urls` are processes of polls; after an error or a status other than 303, the voter retries at the next one. `polls`
     are {id: its choice ids}. With `hangs_up`, half of the voters close their first connection after 3 ms and retry. If
-    not `persistent`, a voter tries once. If not `known`, voters send no cookie, so that each try is another ballot.
+    not `retries`, a voter tries once. If not `sends_cookie`, voters send no cookie, so that each try is another ballot.
     `pause` is the time between two voters of a client, in seconds. The load runs on `machine` if one is given.
     """
 
@@ -35,16 +35,16 @@ class Crowd:
     polls: dict[int, list[int]] = field(default_factory=lambda: {1: [1, 2]})
     voters: int | None = None
     hangs_up: bool = False
-    persistent: bool = True
-    known: bool = True
-    at_once: int = AT_ONCE
+    retries: bool = True
+    sends_cookie: bool = True
+    concurrency: int = CONCURRENT_VOTERS
     pause: float = 0
     machine: Machine | None = None
 
     def __post_init__(self) -> None:
         self.counted: Counter[int] = Counter()  # acknowledged ballots, by choice
         self.answers: Counter[int | str] = Counter()  # by status, or by the name of the error
-        self.gave_up = 0  # voters without an acknowledgement, whose ballot may be stored or not
+        self.unacknowledged = 0  # voters without an acknowledgement, whose ballot may be stored or not
         self.moments: list[float] = []  # when each ballot was acknowledged, by monotonic()
         self.slowest = 0.0  # seconds until a response
         self._started = 0  # voters
@@ -74,14 +74,14 @@ class Crowd:
 
     async def _run_clients(self) -> None:
         try:
-            timeout = aiohttp.ClientTimeout(total=2 * TOO_LONG)
+            timeout = aiohttp.ClientTimeout(total=2 * RESPONSE_TIMEOUT)
             connector = aiohttp.TCPConnector(limit=0)
             jar = aiohttp.DummyCookieJar()
             async with (
                 aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=jar) as session,
                 asyncio.TaskGroup() as group,
             ):
-                for _ in range(self.at_once):
+                for _ in range(self.concurrency):
                     group.create_task(self._run_client(session))
         except BaseException as failure:  # noqa: BLE001 - raised again in the test's thread
             self._failure = failure
@@ -95,7 +95,7 @@ class Crowd:
     async def _vote(self, session: aiohttp.ClientSession) -> None:
         poll = random.choice(list(self.polls))
         choice = random.choice(self.polls[poll])
-        cookie = {"Cookie": f"voter={secrets.token_hex(16)}"} if self.known else {}
+        cookie = {"Cookie": f"voter={secrets.token_hex(16)}"} if self.sends_cookie else {}
         position = random.randrange(len(self.urls))
         hangs_up = self.hangs_up and random.random() < 0.5
         deadline = monotonic() + RETRY_TIMEOUT
@@ -107,8 +107,8 @@ class Crowd:
                 self.counted[choice] += 1
                 self.moments.append(monotonic())
                 return
-            if not self.persistent:
-                self.gave_up += 1
+            if not self.retries:
+                self.unacknowledged += 1
                 return
             position += 1
             if not hangs_up:

@@ -21,7 +21,7 @@ from polls.config.settings import Config, Log, Postgres
 from polls.server.logs import configure_logging
 from polls.storage.postgres.connect import Connection, UnusableDatabase
 from polls.web.http.access_log import AccessLogger
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 from tests.support.pages import links, parse
 
 
@@ -75,9 +75,9 @@ def prefixed(config: Config) -> web.Application:
 
 @pytest.mark.parametrize("below_a_prefix", [mounted, prefixed])
 async def test_it_works_below_a_prefix(
-    config: Config, aiohttp_client: Any, ask: Ask, below_a_prefix: Callable[[Config], web.Application]
+    config: Config, aiohttp_client: Any, create_poll: CreatePoll, below_a_prefix: Callable[[Config], web.Application]
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     client = await aiohttp_client(below_a_prefix(config))
 
     index = parse(await (await client.get("/polls/")).text())
@@ -113,9 +113,9 @@ async def test_a_prefix_without_its_trailing_slash_redirects_to_the_list(config:
 
 
 async def test_dates_are_in_utc_if_the_server_has_another_time_zone(
-    config: Config, aiohttp_client: Any, database: Connection, ask: Ask
+    config: Config, aiohttp_client: Any, database: Connection, create_poll: CreatePoll
 ) -> None:
-    poll = ask("Tea?", "Yes")
+    poll = create_poll("Tea?", "Yes")
     with database.cursor() as cursor:
         cursor.execute("ALTER ROLE polls SET TimeZone = 'Asia/Shanghai'")
         try:
@@ -128,9 +128,9 @@ async def test_dates_are_in_utc_if_the_server_has_another_time_zone(
 
 
 async def test_a_folder_of_templates_overrides_single_templates(
-    config: Config, aiohttp_client: Any, tmp_path: Path, ask: Ask
+    config: Config, aiohttp_client: Any, tmp_path: Path, create_poll: CreatePoll
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     (tmp_path / "public").mkdir()
     (tmp_path / "public/index.html").write_text("{{ questions[0].text }} at {{ site.name }}")
     client = await aiohttp_client(create_app(replace(config, templates=tmp_path)))
@@ -147,9 +147,9 @@ async def test_pages_show_the_configured_site_name(client: TestClient) -> None:
 
 
 async def test_the_access_log_has_no_query_no_cookie_and_no_client_address(
-    config: Config, aiohttp_server: Any, caplog: pytest.LogCaptureFixture, ask: Ask
+    config: Config, aiohttp_server: Any, caplog: pytest.LogCaptureFixture, create_poll: CreatePoll
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     caplog.set_level(logging.INFO, "aiohttp.access")
     server = await aiohttp_server(create_app(config), access_log_class=AccessLogger)
     async with TestClient(server) as client:

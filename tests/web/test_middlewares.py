@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient
 from polls.app import create_app
 from polls.config.settings import Config, Site
 from polls.web.http.security_headers import SECURITY_HEADERS
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 
 
 @pytest.mark.parametrize(
@@ -26,9 +26,9 @@ from tests.conftest import Ask
     ],
 )
 async def test_every_response_has_the_security_headers(
-    client: TestClient, ask: Ask, method: str, path: str, status: int
+    client: TestClient, create_poll: CreatePoll, method: str, path: str, status: int
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
 
     response = await client.request(method, path, allow_redirects=False)
 
@@ -89,9 +89,9 @@ CROSS_SITE = [
 
 @pytest.mark.parametrize(("headers", "is_counted"), CROSS_SITE)
 async def test_only_votes_from_our_own_pages_are_counted(
-    client: TestClient, ask: Ask, headers: dict[str, str], is_counted: bool
+    client: TestClient, create_poll: CreatePoll, headers: dict[str, str], is_counted: bool
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     host = f"{client.host}:{client.port}"
 
     response = await client.post(
@@ -105,13 +105,13 @@ async def test_only_votes_from_our_own_pages_are_counted(
 
     assert response.status == (303 if is_counted else 403)
     if not is_counted:
-        assert "another site" in await response.text()
+        assert "another website" in await response.text()
 
 
 async def test_the_site_url_is_an_own_origin_if_a_proxy_changes_the_host(
-    config: Config, aiohttp_client: Any, ask: Ask
+    config: Config, aiohttp_client: Any, create_poll: CreatePoll
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     client = await aiohttp_client(create_app(replace(config, site=Site(url="https://polls.example.org"))))
 
     async def status(origin: str) -> int:

@@ -9,7 +9,7 @@ import pytest
 from polls.config.settings import Postgres
 from polls.storage.postgres.connect import Connection, connect
 from polls.storage.recount import recount
-from tests.conftest import Ask, CaughtUp
+from tests.conftest import CaughtUp, CreatePoll
 from tests.support.pages import fields, find, parse, words
 from tests.web.conftest import Client
 
@@ -17,11 +17,11 @@ SELECTED = "/admin/polls/selected"
 
 
 @pytest.fixture
-def three_polls(ask: Ask) -> None:
+def three_polls(create_poll: CreatePoll) -> None:
     """An open, a closed and a scheduled poll."""
-    ask("Tea?", "Yes", "No", votes=(2, 1))
-    ask("Coffee?", "Yes", "No", closed=timedelta(hours=1), votes=(4, 0))
-    ask("Juice?", "Yes", "No", ago=-timedelta(days=1))
+    create_poll("Tea?", "Yes", "No", votes=(2, 1))
+    create_poll("Coffee?", "Yes", "No", closed=timedelta(hours=1), votes=(4, 0))
+    create_poll("Juice?", "Yes", "No", ago=-timedelta(days=1))
 
 
 async def select(browser: Client, do: str, *ids: int, **more: str) -> Any:
@@ -107,10 +107,10 @@ async def test_ballots_are_cleared(
 
 
 async def test_a_cleared_poll_no_longer_says_that_it_was_edited(
-    ada: Client, database: Connection, client: Client, caught_up: CaughtUp, ask: Ask
+    ada: Client, database: Connection, client: Client, caught_up: CaughtUp, create_poll: CreatePoll
 ) -> None:
     """Neither in the database nor in the cache: without votes no edit can have misled a voter."""
-    ask("Tea?", "Yes", "No", votes=(2, 1))
+    create_poll("Tea?", "Yes", "No", votes=(2, 1))
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET question_text = 'Coffee?'")
     await caught_up(client)
@@ -188,8 +188,8 @@ async def test_malformed_ids_are_ignored(ada: Client, database: Connection, valu
     assert ended_polls(database) == [False, True, False]
 
 
-async def test_the_return_url_never_leads_to_another_site(ada: Client, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_the_return_url_never_leads_to_another_site(ada: Client, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes")
 
     response = await select(ada, "close", 1, sure="yes", back="https://evil.example/")
 

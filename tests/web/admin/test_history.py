@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from polls.storage.postgres.connect import Connection
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 from tests.support.pages import fields, find, links, parse, words
 from tests.web.conftest import PASSWORD, Client, SignIn
 
@@ -26,8 +26,10 @@ async def edit(browser: Client, **changes: str) -> None:
     assert response.status == 303
 
 
-async def test_the_history_of_a_poll_has_persons_and_old_and_new_values(ada: Client, bob: Client, ask: Ask) -> None:
-    ask("Tea?", "Yse", "No", "Perhaps")
+async def test_the_history_of_a_poll_has_persons_and_old_and_new_values(
+    ada: Client, bob: Client, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yse", "No", "Perhaps")
     await edit(ada, text="Green tea?", **{"choice.0.text": "Yes", "choice.3.text": "Never", "choice.2.remove": "yes"})
     await edit(bob, closes_date="2099-05-03", closes_time="18:00", **{"choice.0.place": "9"})
     await bob.post("/admin/polls/selected", data={"do": "close", "poll": "1", "sure": "yes"})
@@ -44,8 +46,8 @@ async def test_the_history_of_a_poll_has_persons_and_old_and_new_values(ada: Cli
     ]
 
 
-async def test_votes_removed_with_a_choice_are_in_the_history(ada: Client, ask: Ask) -> None:
-    ask("Tea?", "Yes", "No", votes=(2, 12))
+async def test_votes_removed_with_a_choice_are_in_the_history(ada: Client, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes", "No", votes=(2, 12))
 
     await edit(ada, **{"choice.1.remove": "yes", "confirmed": "2"})
 
@@ -54,8 +56,8 @@ async def test_votes_removed_with_a_choice_are_in_the_history(ada: Client, ask: 
     ]
 
 
-async def test_the_whole_history_links_to_each_poll(ada: Client, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_the_whole_history_links_to_each_poll(ada: Client, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes")
     await edit(ada, text="Coffee?")
 
     page = parse(await (await ada.get("/admin/history")).text())
@@ -80,8 +82,8 @@ async def test_the_account_page_lists_sign_ins(ada: Client, bob: Client, sign_in
     assert len(await entries(bob, "/admin/account")) == 2
 
 
-async def test_refused_changes_are_not_recorded(ada: Client, ask: Ask, database: Connection) -> None:
-    ask("Tea?", "Yes", "No", votes=(2, 1))
+async def test_refused_changes_are_not_recorded(ada: Client, create_poll: CreatePoll, database: Connection) -> None:
+    create_poll("Tea?", "Yes", "No", votes=(2, 1))
     form = fields(parse(await (await ada.get(FIRST)).text()), FIRST)
     for changes in ({"text": ""}, {"edition": "0"}, {"choice.0.remove": "yes"}):
         await ada.post(FIRST, data={**form, **changes})
@@ -92,9 +94,11 @@ async def test_refused_changes_are_not_recorded(ada: Client, ask: Ask, database:
         assert [deed for (deed,) in cursor.fetchall()] == ["account added", "signed in"]
 
 
-async def test_a_change_fails_if_its_history_cannot_be_written(ada: Client, ask: Ask, database: Connection) -> None:
+async def test_a_change_fails_if_its_history_cannot_be_written(
+    ada: Client, create_poll: CreatePoll, database: Connection
+) -> None:
     """Both are written in one transaction."""
-    ask("Tea?", "Yes", "No", votes=(2, 1))
+    create_poll("Tea?", "Yes", "No", votes=(2, 1))
     form = fields(parse(await (await ada.get(FIRST)).text()), FIRST)
     requests: list[tuple[str, dict[str, Any]]] = [
         (FIRST, {**form, "text": "Coffee?"}),
@@ -122,8 +126,8 @@ async def test_a_change_fails_if_its_history_cannot_be_written(ada: Client, ask:
     assert statuses == [500] * len(requests)
 
 
-async def test_long_histories_have_pages(ada: Client, ask: Ask, database: Connection) -> None:
-    ask("Tea?", "Yes")
+async def test_long_histories_have_pages(ada: Client, create_poll: CreatePoll, database: Connection) -> None:
+    create_poll("Tea?", "Yes")
     with database.cursor() as cursor:
         cursor.execute(
             "INSERT INTO history (actor, subject, name, deed) "

@@ -9,7 +9,7 @@ from yarl import URL
 
 from polls.storage.postgres.connect import Connection
 from polls.web.admin.poll_list import PAGE_SIZE
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 from tests.support.pages import fields, find, links, parse, words
 from tests.web.conftest import Client
 
@@ -17,13 +17,13 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.fixture
-def several(ask: Ask) -> None:
+def several(create_poll: CreatePoll) -> None:
     """A poll of each kind: old, recent, closed, scheduled, without choices."""
-    ask("Where do we meet?", "Park", "Café in town", ago=400 * DAY, votes=(3, 0))
-    ask("What's for lunch?", "Soup", "Salad", ago=2 * HOUR, votes=(1, 1))
-    ask("Apples or pears?", "Apples", "Pears", ago=40 * DAY, closed=DAY, votes=(20, 21))
-    ask("Next year?", "Yes", "No", ago=-30 * DAY)
-    ask("Nothing to choose?", ago=3 * HOUR)
+    create_poll("Where do we meet?", "Park", "Café in town", ago=400 * DAY, votes=(3, 0))
+    create_poll("What's for lunch?", "Soup", "Salad", ago=2 * HOUR, votes=(1, 1))
+    create_poll("Apples or pears?", "Apples", "Pears", ago=40 * DAY, closed=DAY, votes=(20, 21))
+    create_poll("Next year?", "Yes", "No", ago=-30 * DAY)
+    create_poll("Nothing to choose?", ago=3 * HOUR)
 
 
 async def page(browser: Client, url: str = "/admin/") -> Element:
@@ -126,18 +126,20 @@ async def test_filters_and_words_work_together(ada: Client, filters: str, expect
         assert {int(box.get("value", "")) for box in find(document, "input", name="poll")} == expected
 
 
-async def test_words_are_found_in_every_script(ada: Client, ask: Ask) -> None:
-    ask("下次聚会在哪里？", "公园", "图书馆")
-    ask("Où est-ce qu'on va ?", "Château", "Plage")
-    ask("Куда идём?", "Парк", "Кафе")
+async def test_words_are_found_in_every_script(ada: Client, create_poll: CreatePoll) -> None:
+    create_poll("下次聚会在哪里？", "公园", "图书馆")
+    create_poll("Où est-ce qu'on va ?", "Château", "Plage")
+    create_poll("Куда идём?", "Парк", "Кафе")
 
     for query, found in [("聚会", 1), ("图书", 1), ("château", 2), ("plag", 2), ("парк", 3), ("Куд", 3)]:
         document = await page(ada, str(URL("/admin/").with_query(q=query)))
         assert [box.get("value") for box in find(document, "input", name="poll")] == [str(found)], query
 
 
-async def test_an_edited_poll_is_found_by_its_new_words_only(ada: Client, ask: Ask, database: Connection) -> None:
-    ask("Tea?", "Green", "Black")
+async def test_an_edited_poll_is_found_by_its_new_words_only(
+    ada: Client, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("Tea?", "Green", "Black")
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET question_text = 'Coffee?'")
         cursor.execute("UPDATE choice SET choice_text = 'White' WHERE choice_text = 'Black'")
@@ -149,8 +151,8 @@ async def test_an_edited_poll_is_found_by_its_new_words_only(ada: Client, ask: A
         assert texts(await page(ada, f"/admin/?q={new}")) == ["Coffee?"]
 
 
-async def test_date_filters_use_calendar_days(ada: Client, ask: Ask, database: Connection) -> None:
-    ask("Tea?", "Yes")
+async def test_date_filters_use_calendar_days(ada: Client, create_poll: CreatePoll, database: Connection) -> None:
+    create_poll("Tea?", "Yes")
     dates = {"today", "past7days", "month", "year"}
     for moment, lists in [
         ("date_trunc('day', now())", dates),
@@ -202,9 +204,11 @@ async def test_the_calendar_has_the_years_of_the_filtered_polls(ada: Client, dat
     assert "2019" not in links(await page(ada, "/admin/?q=soup"))
 
 
-async def test_the_calendar_covers_the_years_1_to_9999(ada: Client, ask: Ask, database: Connection) -> None:
-    ask("First?", "Yes")
-    ask("Last?", "Yes")
+async def test_the_calendar_covers_the_years_1_to_9999(
+    ada: Client, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("First?", "Yes")
+    create_poll("Last?", "Yes")
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET pub_date = '0001-01-02 00:00+00' WHERE id = 1")
         cursor.execute("UPDATE question SET pub_date = '9999-12-30 23:59+00' WHERE id = 2")

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from polls.storage.postgres.connect import Connection
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 from tests.support.pages import find, parse, words
 from tests.web.conftest import Client
 
@@ -13,8 +13,8 @@ PAGES = ["/poll/1", "/poll/1/results", "/poll/1/present"]
 
 
 @pytest.fixture
-def scheduled(ask: Ask) -> None:
-    ask("Next year?", "Yes", "No", ago=-timedelta(days=30))
+def scheduled(create_poll: CreatePoll) -> None:
+    create_poll("Next year?", "Yes", "No", ago=-timedelta(days=30))
 
 
 @pytest.mark.usefixtures("scheduled")
@@ -57,8 +57,8 @@ async def test_a_preview_takes_no_votes(ada: Client) -> None:
     assert (await ada.post("/poll/1/vote", data={"choice": "1"})).status == 404
 
 
-async def test_a_poll_without_choices_can_be_previewed(ada: Client, client: Client, ask: Ask) -> None:
-    ask("Nothing to choose?")
+async def test_a_poll_without_choices_can_be_previewed(ada: Client, client: Client, create_poll: CreatePoll) -> None:
+    create_poll("Nothing to choose?")
 
     page = parse(await (await ada.get("/poll/1")).text())
 
@@ -71,8 +71,8 @@ async def test_scheduled_polls_are_in_no_public_list(ada: Client) -> None:
     assert "Next year?" not in await (await ada.get("/")).text()
 
 
-async def test_public_pages_are_the_same_for_an_admin(ada: Client, client: Client, ask: Ask) -> None:
-    ask("Tea?", "Yes", "No", votes=(2, 1))
+async def test_public_pages_are_the_same_for_an_admin(ada: Client, client: Client, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes", "No", votes=(2, 1))
 
     for url in ("/", "/poll/1", "/poll/1/results"):
         assert await (await ada.get(url)).text() == await (await client.get(url)).text()
@@ -80,10 +80,10 @@ async def test_public_pages_are_the_same_for_an_admin(ada: Client, client: Clien
 
 @pytest.mark.parametrize("cookie", [None, "session=" + "A" * 43])
 async def test_public_pages_do_not_query_sessions(
-    client: Client, ask: Ask, cookie: str | None, monkeypatch: pytest.MonkeyPatch
+    client: Client, create_poll: CreatePoll, cookie: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even when the request carries a session cookie."""
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
     queries = []
     monkeypatch.setattr("polls.web.pages.session.sessions.find", lambda *_: queries.append(True))
 

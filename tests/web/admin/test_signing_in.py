@@ -11,7 +11,7 @@ from argon2 import PasswordHasher
 
 from polls.config.settings import Site
 from polls.storage.postgres.connect import Connection
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 from tests.support.pages import fields, find, parse, words
 from tests.web.conftest import PASSWORD, Client, Serve, SignIn, SignUp, add_account
 
@@ -334,8 +334,10 @@ async def test_the_sign_in_redirects_when_already_signed_in(ada: Client) -> None
 
 
 @pytest.mark.parametrize("url", PAGES)
-async def test_without_a_session_every_page_redirects_to_the_sign_in(client: Client, ask: Ask, url: str) -> None:
-    ask("Tea?", "Yes", "No")
+async def test_without_a_session_every_page_redirects_to_the_sign_in(
+    client: Client, create_poll: CreatePoll, url: str
+) -> None:
+    create_poll("Tea?", "Yes", "No")
 
     response = await client.get(url, allow_redirects=False)
 
@@ -345,8 +347,8 @@ async def test_without_a_session_every_page_redirects_to_the_sign_in(client: Cli
 
 
 @pytest.mark.parametrize("url", PAGES)
-async def test_without_a_session_json_clients_get_401(client: Client, ask: Ask, url: str) -> None:
-    ask("Tea?", "Yes", "No")
+async def test_without_a_session_json_clients_get_401(client: Client, create_poll: CreatePoll, url: str) -> None:
+    create_poll("Tea?", "Yes", "No")
 
     response = await client.get(url, headers={"Accept": "application/json"})
 
@@ -361,12 +363,12 @@ async def test_without_a_valid_session_nothing_is_changed(
     ada: Client,
     sign_up: SignUp,
     database: Connection,
-    ask: Ask,
+    create_poll: CreatePoll,
     url: str,
     sent: dict[str, str],
     why: str,
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
     await sign_up("bob")
     browser = client if why == "no session" else ada
     with database.cursor() as cursor:
@@ -391,9 +393,9 @@ async def test_without_a_valid_session_nothing_is_changed(
 
 @pytest.mark.parametrize(("url", "sent"), [*POSTS, ("/admin/login", {"username": "ada", "password": PASSWORD})])
 async def test_a_cross_site_post_changes_nothing(
-    ada: Client, database: Connection, ask: Ask, url: str, sent: dict[str, str]
+    ada: Client, database: Connection, create_poll: CreatePoll, url: str, sent: dict[str, str]
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
     before = snapshot(database)
 
     response = await ada.post(url, data=sent, headers={"Sec-Fetch-Site": "cross-site"}, allow_redirects=False)
@@ -409,8 +411,8 @@ async def test_requests_extend_a_session(ada: Client, database: Connection) -> N
 
 
 @pytest.mark.parametrize("url", PAGES)
-async def test_no_page_is_cached(ada: Client, ask: Ask, url: str) -> None:
-    ask("Tea?", "Yes", "No")
+async def test_no_page_is_cached(ada: Client, create_poll: CreatePoll, url: str) -> None:
+    create_poll("Tea?", "Yes", "No")
 
     response = await ada.get(url)
 

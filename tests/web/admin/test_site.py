@@ -13,7 +13,7 @@ from polls.domain.permissions import COMMAND_LINE
 from polls.storage import accounts
 from polls.storage.passwords import Passwords
 from polls.web.keys import DATABASE, PASSWORDS
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 from tests.support.pages import fields, find, links, parse, words
 from tests.web.conftest import CHEAP, PASSWORD, Client, Serve
 
@@ -52,8 +52,8 @@ async def test_the_admin_redirects_to_its_url_with_a_trailing_slash(ada: Client)
     assert (await ada.get("/admin")).url.path == "/admin/"
 
 
-async def test_the_form_links_to_the_pages_of_its_poll(ada: Client, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_the_form_links_to_the_pages_of_its_poll(ada: Client, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes")
 
     page = links(parse(await (await ada.get("/admin/polls/1")).text()))
 
@@ -66,8 +66,8 @@ async def test_the_admin_is_translated_into_chinese(ada: Client) -> None:
     assert words(find(page, "h1")[0]) == "投票"
 
 
-async def test_the_admin_works_below_a_prefix(config: Config, aiohttp_client: Any, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_the_admin_works_below_a_prefix(config: Config, aiohttp_client: Any, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes")
     app, parent = create_app(config), web.Application()
     app[PASSWORDS] = Passwords(CHEAP)
     parent.add_subapp("/village/", app)

@@ -8,7 +8,7 @@ import pytest
 from polls.app import create_app
 from polls.config.settings import Config, Site
 from polls.web.http.security_headers import HTTPS_HEADERS
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 from tests.support.pages import links, parse
 
 
@@ -26,9 +26,9 @@ from tests.support.pages import links, parse
     ],
 )
 async def test_cookies_are_secure_if_a_trusted_proxy_reports_https(
-    config: Config, aiohttp_client: Any, ask: Ask, proxies: int, forwarded: str, secure: bool
+    config: Config, aiohttp_client: Any, create_poll: CreatePoll, proxies: int, forwarded: str, secure: bool
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     client = await aiohttp_client(create_app(replace(config, trusted_proxies=proxies)))
 
     response = await client.get("/poll/1", headers={"X-Forwarded-Proto": forwarded})
@@ -37,9 +37,9 @@ async def test_cookies_are_secure_if_a_trusted_proxy_reports_https(
 
 
 async def test_the_presenter_page_links_to_the_forwarded_scheme_and_host(
-    config: Config, aiohttp_client: Any, ask: Ask
+    config: Config, aiohttp_client: Any, create_poll: CreatePoll
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     client = await aiohttp_client(create_app(replace(config, trusted_proxies=1)))
     headers = {"X-Forwarded-Proto": "https", "Host": "polls.example.org"}
 
@@ -52,9 +52,9 @@ async def test_the_presenter_page_links_to_the_forwarded_scheme_and_host(
     ("url", "has_hsts"), [("https://polls.example.org", True), ("http://polls.example.org", False), (None, False)]
 )
 async def test_responses_have_hsts_only_if_the_site_url_is_https(
-    config: Config, aiohttp_client: Any, ask: Ask, url: str | None, has_hsts: bool
+    config: Config, aiohttp_client: Any, create_poll: CreatePoll, url: str | None, has_hsts: bool
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     client = await aiohttp_client(create_app(replace(config, site=Site(url=url))))
 
     for path in ("/", "/poll/1", "/nowhere", "/static/css/base.css", "/admin/"):

@@ -15,7 +15,7 @@ from aiohttp.web import AppRunner
 from polls.app import create_app
 from polls.config.settings import Config, Limits
 from polls.web.http.limits import max_connections, max_websockets
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 from tests.support.pages import find, parse, words
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -30,9 +30,9 @@ async def vote(client: TestClient, choice: int = 1, voter: int | None = None, **
 
 
 @pytest.fixture
-async def limited(config: Config, aiohttp_client: Any, ask: Ask) -> TestClient:
+async def limited(config: Config, aiohttp_client: Any, create_poll: CreatePoll) -> TestClient:
     """A client of an application with a limit of two voters a minute and network, and a body time-out of a second."""
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
     limits = Limits(body_timeout=1, websockets=2)
     votes = replace(config.votes, rate_limit=2)
     app = create_app(replace(config, trusted_proxies=1, votes=votes, limits=limits))
@@ -134,9 +134,9 @@ async def test_clients_without_a_valid_address_are_not_rate_limited(limited: Tes
 
 
 async def test_by_default_a_hundred_voters_of_one_network_can_vote_at_once(
-    client: TestClient, ask: Ask, votes: Votes
+    client: TestClient, create_poll: CreatePoll, votes: Votes
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
 
     responses = await asyncio.gather(*(vote(client) for _ in range(100)))
 

@@ -14,7 +14,7 @@ from polls.app import create_app
 from polls.config.settings import Cache, Config
 from polls.storage.postgres.connect import Connection
 from polls.web.http.page_cache import Page, RenderedPages
-from tests.conftest import Ask, CaughtUp
+from tests.conftest import CaughtUp, CreatePoll
 from tests.support.pages import find, parse, words
 
 PAGES = ["/", "/poll/1", "/poll/1/results"]
@@ -48,9 +48,9 @@ async def eventually(client: TestClient, path: str, condition: Callable[[str], b
 
 @pytest.mark.parametrize("path", PAGES)
 async def test_concurrent_requests_render_a_page_once(
-    client: TestClient, ask: Ask, renderings: list[str], path: str, caught_up: CaughtUp
+    client: TestClient, create_poll: CreatePoll, renderings: list[str], path: str, caught_up: CaughtUp
 ) -> None:
-    ask("Tea?", "Yes", votes=(2,))
+    create_poll("Tea?", "Yes", votes=(2,))
     await caught_up(client)
 
     responses = await asyncio.gather(*(client.get(path) for _ in range(50)))
@@ -61,10 +61,10 @@ async def test_concurrent_requests_render_a_page_once(
 
 
 async def test_in_development_each_request_renders(
-    config: Config, ask: Ask, aiohttp_client: Any, renderings: list[str]
+    config: Config, create_poll: CreatePoll, aiohttp_client: Any, renderings: list[str]
 ) -> None:
     client = await aiohttp_client(create_app(replace(config, development=True)))
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
 
     for _ in range(3):
         await client.get("/poll/1")
@@ -73,9 +73,9 @@ async def test_in_development_each_request_renders(
 
 
 async def test_each_language_has_its_own_page(
-    client: TestClient, ask: Ask, renderings: list[str], caught_up: CaughtUp
+    client: TestClient, create_poll: CreatePoll, renderings: list[str], caught_up: CaughtUp
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     await caught_up(client)
 
     for _ in range(2):
@@ -86,8 +86,8 @@ async def test_each_language_has_its_own_page(
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_request_with_a_current_etag_gets_304(client: TestClient, ask: Ask, path: str) -> None:
-    ask("Tea?", "Yes")
+async def test_a_request_with_a_current_etag_gets_304(client: TestClient, create_poll: CreatePoll, path: str) -> None:
+    create_poll("Tea?", "Yes")
     page = await client.get(path, headers=ANN)
     etag = page.headers["ETag"]
 
@@ -101,9 +101,9 @@ async def test_a_request_with_a_current_etag_gets_304(client: TestClient, ask: A
 
 
 async def test_a_changed_page_has_a_new_etag(
-    client: TestClient, ask: Ask, renderings: list[str], caught_up: CaughtUp
+    client: TestClient, create_poll: CreatePoll, renderings: list[str], caught_up: CaughtUp
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     await caught_up(client)
     before = {path: (await client.get(path, headers=ANN)).headers["ETag"] for path in PAGES}
 
@@ -123,9 +123,9 @@ async def test_a_changed_page_has_a_new_etag(
 
 
 async def test_the_etag_depends_on_the_content_alone(
-    client: TestClient, ask: Ask, database: Connection, caught_up: CaughtUp
+    client: TestClient, create_poll: CreatePoll, database: Connection, caught_up: CaughtUp
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     before = await client.get("/poll/1")
 
     with database.cursor() as cursor:
@@ -137,8 +137,10 @@ async def test_the_etag_depends_on_the_content_alone(
 
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("is_current", [True, False])
-async def test_head_has_the_headers_of_get(client: TestClient, ask: Ask, path: str, is_current: bool) -> None:
-    ask("Tea?", "Yes")
+async def test_head_has_the_headers_of_get(
+    client: TestClient, create_poll: CreatePoll, path: str, is_current: bool
+) -> None:
+    create_poll("Tea?", "Yes")
     headers = {**ANN, "If-None-Match": "*"} if is_current else ANN
     got = await client.get(path, headers=headers)
 
@@ -167,9 +169,9 @@ async def test_head_has_the_headers_of_get(client: TestClient, ask: Ask, path: s
     ],
 )
 async def test_cache_control_depends_on_the_page_and_its_cookies(
-    client: TestClient, ask: Ask, path: str, cookie: str, cache_control: str
+    client: TestClient, create_poll: CreatePoll, path: str, cookie: str, cache_control: str
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
 
     for _ in range(2):
         response = await client.get(path, headers={"Cookie": cookie} if cookie else {})
@@ -177,8 +179,10 @@ async def test_cache_control_depends_on_the_page_and_its_cookies(
         assert response.headers["Vary"] == "Accept-Language, Cookie"
 
 
-async def test_the_page_with_a_voters_choice_is_not_served_to_others(client: TestClient, ask: Ask) -> None:
-    ask("Tea?", "Yes", "No")
+async def test_the_page_with_a_voters_choice_is_not_served_to_others(
+    client: TestClient, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes", "No")
 
     pages = [
         parse(await (await client.get("/poll/1/results", headers={"Cookie": cookie})).text())
@@ -190,8 +194,10 @@ async def test_the_page_with_a_voters_choice_is_not_served_to_others(client: Tes
 
 
 @pytest.mark.parametrize("after", ["9" * 18, "9" * 19, "0", "-1", "x", "1.5", "%D9%A1", "", "1&after=2"])
-async def test_an_unknown_revision_is_answered_with_the_current_page(client: TestClient, ask: Ask, after: str) -> None:
-    ask("Tea?", "Yes", votes=(2,))
+async def test_an_unknown_revision_is_answered_with_the_current_page(
+    client: TestClient, create_poll: CreatePoll, after: str
+) -> None:
+    create_poll("Tea?", "Yes", votes=(2,))
 
     response = await client.get(f"/poll/1/results?after={after}")
 
@@ -199,8 +205,10 @@ async def test_an_unknown_revision_is_answered_with_the_current_page(client: Tes
     assert "2 votes in all" in await response.text()
 
 
-async def test_an_edit_in_sql_appears_on_every_page(client: TestClient, ask: Ask, database: Connection) -> None:
-    ask("Tea?", "Yes")
+async def test_an_edit_in_sql_appears_on_every_page(
+    client: TestClient, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("Tea?", "Yes")
     for path in PAGES:
         await client.get(path)
 
@@ -212,9 +220,9 @@ async def test_an_edit_in_sql_appears_on_every_page(client: TestClient, ask: Ask
 
 
 async def test_a_poll_deleted_in_sql_disappears_from_every_page(
-    client: TestClient, ask: Ask, database: Connection
+    client: TestClient, create_poll: CreatePoll, database: Connection
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     for path in PAGES:
         await client.get(path)
 
@@ -225,8 +233,10 @@ async def test_a_poll_deleted_in_sql_disappears_from_every_page(
     assert [(await client.get(path)).status for path in PAGES] == [200, 404, 404]
 
 
-async def test_a_scheduled_poll_appears_and_closes_on_time(client: TestClient, ask: Ask, database: Connection) -> None:
-    ask("Tea?", "Yes")
+async def test_a_scheduled_poll_appears_and_closes_on_time(
+    client: TestClient, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("Tea?", "Yes")
     with database.cursor() as cursor:
         cursor.execute(
             "UPDATE question SET pub_date = now() + interval '1 second', closes_at = now() + interval '2 seconds'"
@@ -244,10 +254,12 @@ async def test_a_scheduled_poll_appears_and_closes_on_time(client: TestClient, a
     assert "<form" not in await closed_page.text()
 
 
-async def test_polls_beyond_the_cache_size_are_served(config: Config, ask: Ask, aiohttp_client: Any) -> None:
+async def test_polls_beyond_the_cache_size_are_served(
+    config: Config, create_poll: CreatePoll, aiohttp_client: Any
+) -> None:
     client = await aiohttp_client(create_app(replace(config, cache=Cache(polls=2))))
     for number in range(1, 6):
-        ask(f"Number {number}?", "Yes")
+        create_poll(f"Number {number}?", "Yes")
 
     for _ in range(2):
         for number in range(1, 6):
@@ -256,10 +268,10 @@ async def test_polls_beyond_the_cache_size_are_served(config: Config, ask: Ask, 
 
 @pytest.mark.parametrize("headers", [{"Connection": "close"}, {"X-Nothing": "at all"}])
 async def test_a_prebuilt_page_equals_one_sent_by_aiohttp(
-    config: Config, ask: Ask, aiohttp_client: Any, headers: dict[str, str]
+    config: Config, create_poll: CreatePoll, aiohttp_client: Any, headers: dict[str, str]
 ) -> None:
     """aiohttp sends a page if an outer application has an `on_response_prepare` handler, or for `Connection: close`."""
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     app = create_app(config)
 
     async def add_header(_: web.Request, response: web.StreamResponse) -> None:

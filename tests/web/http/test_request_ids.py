@@ -12,7 +12,7 @@ from polls.app import create_app
 from polls.config.settings import Config, Votes
 from polls.storage import questions
 from polls.storage.postgres.connect import Connection
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 from tests.support.pages import find, parse, words
 
 ANN = {"Cookie": f"voter={'a' * 32}"}
@@ -44,8 +44,8 @@ def ids_of(response: Any) -> list[str]:
     return list(response.headers.getall("X-Request-ID"))
 
 
-async def test_every_response_has_its_own_id(client: TestClient, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_every_response_has_its_own_id(client: TestClient, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes")
 
     ids = []
     for method, path, fields, status in REQUESTS * 2:
@@ -96,10 +96,10 @@ async def test_an_error_page_shows_the_id(
 
 
 async def test_the_page_for_a_vote_that_was_not_counted_shows_the_id(
-    config: Config, aiohttp_client: Any, ask: Ask, database: Connection
+    config: Config, aiohttp_client: Any, create_poll: CreatePoll, database: Connection
 ) -> None:
     client = await aiohttp_client(create_app(replace(config, votes=Votes(timeout=1))))
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     database.autocommit = False
     with database.cursor() as cursor:
         cursor.execute("SELECT FROM question FOR UPDATE")

@@ -71,7 +71,7 @@ async def test_the_logo_is_served_as_svg(client: TestClient) -> None:
 
 def test_every_style_sheet_and_script_is_linked() -> None:
     pages = [page.read_text() for page in paths.TEMPLATES.rglob("*.html")]
-    lists = [found for page in pages for found in re.findall(r"for sheet in \[(.+?)\]", page)]
+    lists = [found for page in pages for found in re.findall(r"for stylesheet in \[(.+?)\]", page)]
     alone = [found for page in pages for found in re.findall(r"static\('(?:css|js)/([a-z.-]+)'\)", page)]
 
     linked = {sheet.strip('"') + ".css" for found in lists for sheet in found.split(", ")}.union(alone)

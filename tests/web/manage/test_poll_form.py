@@ -10,7 +10,7 @@ from multidict import MultiDict
 from polls.config.settings import Site
 from polls.domain.draft import replace_unprintable
 from polls.storage.postgres.connect import Connection
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 from tests.support.pages import fields, find, links, parse, words
 from tests.web.conftest import PASSWORD, Client, Serve, SignIn, add_account
 
@@ -117,8 +117,8 @@ async def test_voters_see_what_was_saved(ada: Client, client: Client) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_an_unchanged_form_changes_nothing(ada: Client, ask: Ask, database: Connection) -> None:
-    ask("Tea?", "Yes", "No", votes=(2, 1), closed=timedelta(minutes=5))
+async def test_an_unchanged_form_changes_nothing(ada: Client, create_poll: CreatePoll, database: Connection) -> None:
+    create_poll("Tea?", "Yes", "No", votes=(2, 1), closed=timedelta(minutes=5))
     before = polls(database), choices(database)
     with database.cursor() as cursor:
         cursor.execute("SELECT revision, edition, edited_at FROM question")
@@ -135,9 +135,9 @@ async def test_an_unchanged_form_changes_nothing(ada: Client, ask: Ask, database
 
 
 async def test_a_choice_keeps_its_id_and_its_votes_when_its_text_changes(
-    ada: Client, ask: Ask, database: Connection
+    ada: Client, create_poll: CreatePoll, database: Connection
 ) -> None:
-    poll = ask("Tea?", "Yse", "No", votes=(5, 3))
+    poll = create_poll("Tea?", "Yse", "No", votes=(5, 3))
     form = await form_of(ada, FIRST)
 
     await send(ada, FIRST, {**form, "choice.0.text": "Yes"})
@@ -145,8 +145,10 @@ async def test_a_choice_keeps_its_id_and_its_votes_when_its_text_changes(
     assert choices(database) == [(poll.choices[0].id, "Yes", 5), (poll.choices[1].id, "No", 3)]
 
 
-async def test_choices_are_put_in_the_order_of_their_numbers(ada: Client, ask: Ask, database: Connection) -> None:
-    ask("Tea?", "One", "Two", "Three", votes=(1, 2, 3))
+async def test_choices_are_put_in_the_order_of_their_numbers(
+    ada: Client, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("Tea?", "One", "Two", "Three", votes=(1, 2, 3))
     form = await form_of(ada, FIRST)
 
     await send(
@@ -158,8 +160,8 @@ async def test_choices_are_put_in_the_order_of_their_numbers(ada: Client, ask: A
     assert [(text, votes) for _, text, votes in choices(database)] == [("Three", 3), ("New", 0), ("Two", 2), ("One", 1)]
 
 
-async def test_votes_are_shown_and_cannot_be_edited(ada: Client, ask: Ask, database: Connection) -> None:
-    ask("Tea?", "Yes", "No", votes=(1284, 1))
+async def test_votes_are_shown_and_cannot_be_edited(ada: Client, create_poll: CreatePoll, database: Connection) -> None:
+    create_poll("Tea?", "Yes", "No", votes=(1284, 1))
     page = parse(await (await ada.get(FIRST)).text())
     assert [words(votes) for votes in find(page, "span", class_="votes")] == ["1,284 votes", "1 vote"]
 
@@ -168,8 +170,10 @@ async def test_votes_are_shown_and_cannot_be_edited(ada: Client, ask: Ask, datab
     assert [votes for _, _, votes in choices(database)] == [1284, 1]
 
 
-async def test_a_choice_without_votes_is_removed_at_once(ada: Client, ask: Ask, database: Connection) -> None:
-    ask("Tea?", "Yes", "No", votes=(2, 0))
+async def test_a_choice_without_votes_is_removed_at_once(
+    ada: Client, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("Tea?", "Yes", "No", votes=(2, 0))
     form = await form_of(ada, FIRST)
 
     response = await send(ada, FIRST, {**form, "choice.1.remove": "yes"})
@@ -179,9 +183,9 @@ async def test_a_choice_without_votes_is_removed_at_once(ada: Client, ask: Ask, 
 
 
 async def test_a_choice_with_votes_is_removed_after_a_confirmation_that_names_them(
-    ada: Client, ask: Ask, database: Connection
+    ada: Client, create_poll: CreatePoll, database: Connection
 ) -> None:
-    ask("Tea?", "Yes", "No", "Perhaps", votes=(2, 12, 1))
+    create_poll("Tea?", "Yes", "No", "Perhaps", votes=(2, 12, 1))
     form = await form_of(ada, FIRST)
 
     response = await send(ada, FIRST, {**form, "choice.1.remove": "yes", "text": "Green tea?"})
@@ -202,8 +206,8 @@ async def test_a_choice_with_votes_is_removed_after_a_confirmation_that_names_th
         assert cursor.fetchone() == (3, 3)
 
 
-async def test_a_confirmation_includes_earlier_ones(ada: Client, ask: Ask, database: Connection) -> None:
-    ask("Tea?", "Yes", "No", "Perhaps", votes=(2, 12, 1))
+async def test_a_confirmation_includes_earlier_ones(ada: Client, create_poll: CreatePoll, database: Connection) -> None:
+    create_poll("Tea?", "Yes", "No", "Perhaps", votes=(2, 12, 1))
     response = await send(ada, FIRST, {**await form_of(ada, FIRST), "choice.0.remove": "yes"})
     again = fields(parse(await response.text()), FIRST)
 
@@ -216,9 +220,9 @@ async def test_a_confirmation_includes_earlier_ones(ada: Client, ask: Ask, datab
 
 
 async def test_removing_all_votes_with_a_choice_does_not_mark_the_poll_as_edited(
-    ada: Client, ask: Ask, database: Connection
+    ada: Client, create_poll: CreatePoll, database: Connection
 ) -> None:
-    poll = ask("Tea?", "Yes", "No", "Perhaps", votes=(0, 12, 0))
+    poll = create_poll("Tea?", "Yes", "No", "Perhaps", votes=(0, 12, 0))
     sent = {**await form_of(ada, FIRST), "choice.1.remove": "yes", "confirmed": str(poll.choices[1].id)}
 
     await send(ada, FIRST, sent)
@@ -239,9 +243,9 @@ async def test_removing_all_votes_with_a_choice_does_not_mark_the_poll_as_edited
     ],
 )
 async def test_a_choice_moved_to_the_place_of_another_comes_before_it(
-    ada: Client, ask: Ask, database: Connection, places: tuple[str, ...], order: list[str]
+    ada: Client, create_poll: CreatePoll, database: Connection, places: tuple[str, ...], order: list[str]
 ) -> None:
-    ask("Tea?", "One", "Two", "Three")
+    create_poll("Tea?", "One", "Two", "Three")
     moved = {f"choice.{number}.place": place for number, place in enumerate(places)}
 
     await send(ada, FIRST, {**await form_of(ada, FIRST), **moved})
@@ -249,8 +253,8 @@ async def test_a_choice_moved_to_the_place_of_another_comes_before_it(
     assert [text for _, text, _ in choices(database)] == order
 
 
-async def test_unticking_remove_keeps_the_votes(ada: Client, ask: Ask, database: Connection) -> None:
-    ask("Tea?", "Yes", "No", votes=(2, 12))
+async def test_unticking_remove_keeps_the_votes(ada: Client, create_poll: CreatePoll, database: Connection) -> None:
+    create_poll("Tea?", "Yes", "No", votes=(2, 12))
     form = await form_of(ada, FIRST)
     response = await send(ada, FIRST, {**form, "choice.1.remove": "yes"})
     again = fields(parse(await response.text()), FIRST)
@@ -261,8 +265,10 @@ async def test_unticking_remove_keeps_the_votes(ada: Client, ask: Ask, database:
     assert [votes for _, _, votes in choices(database)] == [2, 12]
 
 
-async def test_confirming_one_choice_does_not_confirm_another(ada: Client, ask: Ask, database: Connection) -> None:
-    poll = ask("Tea?", "Yes", "No", votes=(2, 12))
+async def test_confirming_one_choice_does_not_confirm_another(
+    ada: Client, create_poll: CreatePoll, database: Connection
+) -> None:
+    poll = create_poll("Tea?", "Yes", "No", votes=(2, 12))
     form = await form_of(ada, FIRST)
 
     response = await send(
@@ -273,13 +279,15 @@ async def test_confirming_one_choice_does_not_confirm_another(ada: Client, ask: 
     assert len(choices(database)) == 2
 
 
-async def test_results_say_that_the_poll_was_edited_once_there_are_votes(ada: Client, ask: Ask, client: Client) -> None:
-    ask("Tea?", "Yse", "No")
-    ask("Coffee?", "Yse", "No", votes=(1, 0))
+async def test_results_say_that_the_poll_was_edited_once_there_are_votes(
+    ada: Client, create_poll: CreatePoll, client: Client
+) -> None:
+    create_poll("Tea?", "Yse", "No")
+    create_poll("Coffee?", "Yse", "No", votes=(1, 0))
     for url in (FIRST, "/admin/polls/2"):
         await send(ada, url, {**await form_of(ada, url), "choice.0.text": "Yes"})
     # New dates and a new order don't change what voters have voted for.
-    ask("Juice?", "Yes", "No", votes=(1, 0))
+    create_poll("Juice?", "Yes", "No", votes=(1, 0))
     form = await form_of(ada, "/admin/polls/3")
     await send(
         ada, "/admin/polls/3", {**form, "closes_date": "2099-01-01", "closes_time": "00:00", "choice.0.place": "9"}
@@ -458,9 +466,11 @@ async def test_an_oversized_form_is_refused(ada: Client) -> None:
     assert (await send(ada, ADD, {"text": "x" * 600_000})).status == 413
 
 
-async def test_choices_of_another_poll_are_not_touched(ada: Client, ask: Ask, database: Connection) -> None:
-    ask("Tea?", "Yes", "No")
-    other = ask("Coffee?", "Black", "White", votes=(4, 2))
+async def test_choices_of_another_poll_are_not_touched(
+    ada: Client, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("Tea?", "Yes", "No")
+    other = create_poll("Coffee?", "Black", "White", votes=(4, 2))
     form = await form_of(ada, FIRST)
 
     await send(
@@ -477,9 +487,11 @@ async def test_choices_of_another_poll_are_not_touched(ada: Client, ask: Ask, da
     assert [(text, votes) for _, text, votes in choices(database, 2)] == [("Black", 4), ("White", 2)]
 
 
-async def test_a_form_of_another_version_loses_nothing(ada: Client, ask: Ask, database: Connection) -> None:
+async def test_a_form_of_another_version_loses_nothing(
+    ada: Client, create_poll: CreatePoll, database: Connection
+) -> None:
     """A form without an edition is a conflict, and choices that it lacks are not removed."""
-    ask("Tea?", "Yes", "No", votes=(2, 1))
+    create_poll("Tea?", "Yes", "No", votes=(2, 1))
 
     response = await send(ada, FIRST, {"text": "Coffee?", "colour": "red"})
     again = fields(parse(await response.text()), FIRST)
@@ -515,9 +527,9 @@ async def test_a_form_of_another_version_loses_nothing(ada: Client, ask: Ask, da
     ],
 )
 async def test_malformed_bodies_are_client_errors(
-    ada: Client, ask: Ask, database: Connection, body: bytes, kind: str
+    ada: Client, create_poll: CreatePoll, database: Connection, body: bytes, kind: str
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
     before = polls(database), choices(database)
 
     for url in (ADD, FIRST):
@@ -538,8 +550,10 @@ async def test_a_malformed_id_is_not_found(ada: Client, number: str) -> None:
     assert (await ada.get(f"/admin/polls/{number}")).status == 404
 
 
-async def test_a_vote_does_not_make_a_form_stale(ada: Client, client: Client, ask: Ask, database: Connection) -> None:
-    poll = ask("Tea?", "Yes", "No")
+async def test_a_vote_does_not_make_a_form_stale(
+    ada: Client, client: Client, create_poll: CreatePoll, database: Connection
+) -> None:
+    poll = create_poll("Tea?", "Yes", "No")
     form = await form_of(ada, FIRST)
     await client.post("/poll/1/vote", data={"choice": str(poll.choices[0].id)})
 
@@ -550,9 +564,9 @@ async def test_a_vote_does_not_make_a_form_stale(ada: Client, client: Client, as
 
 
 async def test_an_edit_conflict_shows_both_versions_and_loses_nothing(
-    ada: Client, bob: Client, ask: Ask, database: Connection
+    ada: Client, bob: Client, create_poll: CreatePoll, database: Connection
 ) -> None:
-    ask("Tea?", "Yes", "No", "Perhaps")
+    create_poll("Tea?", "Yes", "No", "Perhaps")
     ada_form, bob_form = await form_of(ada, FIRST), await form_of(bob, FIRST)
     await send(
         ada,
@@ -583,16 +597,20 @@ async def test_an_edit_conflict_shows_both_versions_and_loses_nothing(
     assert [text for _, text, _ in choices(database)] == ["Sure", "No", "Maybe", "New"]
 
 
-async def test_a_poll_that_was_deleted_meanwhile_is_not_found(ada: Client, bob: Client, ask: Ask) -> None:
-    ask("Tea?", "Yes", "No")
+async def test_a_poll_that_was_deleted_meanwhile_is_not_found(
+    ada: Client, bob: Client, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes", "No")
     form = await form_of(bob, FIRST)
     await ada.post("/admin/polls/1/delete")
 
     assert (await send(bob, FIRST, form)).status == 404
 
 
-async def test_of_simultaneous_saves_one_succeeds(ada: Client, ask: Ask, database: Connection, sign_in: SignIn) -> None:
-    ask("Tea?", "Yes", "No")
+async def test_of_simultaneous_saves_one_succeeds(
+    ada: Client, create_poll: CreatePoll, database: Connection, sign_in: SignIn
+) -> None:
+    create_poll("Tea?", "Yes", "No")
     browsers = [ada, *[await sign_in("ada") for _ in range(5)]]
     form = await form_of(ada, FIRST)
 
@@ -645,9 +663,11 @@ async def test_an_hour_that_the_clock_skips_is_refused(in_berlin: Client, databa
     assert polls(database) == []
 
 
-async def test_an_unchanged_time_keeps_its_seconds(in_berlin: Client, ask: Ask, database: Connection) -> None:
+async def test_an_unchanged_time_keeps_its_seconds(
+    in_berlin: Client, create_poll: CreatePoll, database: Connection
+) -> None:
     """Also in the hour that the clock repeats in autumn: 02:30:17 occurs twice, and this is the second one."""
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     second = datetime(2026, 10, 25, 1, 30, 17, tzinfo=UTC)
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET pub_date = %s", (second,))
@@ -659,8 +679,10 @@ async def test_an_unchanged_time_keeps_its_seconds(in_berlin: Client, ask: Ask, 
     assert polls(database)[0][:2] == ("Coffee?", second)
 
 
-async def test_pages_show_times_in_the_sites_time_zone(in_berlin: Client, ask: Ask, database: Connection) -> None:
-    ask("Tea?", "Yes")
+async def test_pages_show_times_in_the_sites_time_zone(
+    in_berlin: Client, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("Tea?", "Yes")
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET closes_at = '2026-05-03 22:30+00'")
 

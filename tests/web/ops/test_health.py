@@ -118,7 +118,7 @@ async def test_concurrent_requests_share_one_check_of_the_database(
         await asyncio.sleep(0.5)
         return await check_database(database, required_migrations)
 
-    monkeypatch.setattr(readiness, "fitness", counted)
+    monkeypatch.setattr(readiness, "check_database", counted)
 
     responses = await asyncio.gather(*(client.get("/readyz") for _ in range(50)))
 

@@ -15,7 +15,7 @@ from polls.storage.postgres.pool import acquired
 from polls.web.keys import DATABASE
 from polls.web.ops.meter import METER, Histogram
 from polls.web.ops.metrics import metrics_app
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 from tests.support.metrics import Samples, samples, votes
 from tests.web.ops.conftest import LoseListener
 
@@ -45,9 +45,9 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def test_ballots_that_wait_are_counted_and_then_those_not_stored(
-    client: TestClient, ask: Ask, database: Connection, get_metrics: GetMetrics
+    client: TestClient, create_poll: CreatePoll, database: Connection, get_metrics: GetMetrics
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     database.autocommit = False
     with database.cursor() as cursor:
         cursor.execute("SELECT FROM question FOR UPDATE")

@@ -23,7 +23,7 @@ from polls.live.poll_cache import PollCache
 from polls.storage.passwords import Passwords
 from polls.web.keys import PASSWORDS
 from polls.web.pages.languages import LANGUAGES, TRANSLATIONS, Language, load_languages, negotiate
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 from tests.support.pages import fields, links, parse, words
 from tests.web.conftest import CHEAP, PASSWORD, add_account
 
@@ -65,8 +65,10 @@ def test_an_unknown_chosen_language_is_ignored() -> None:
     assert negotiate("klingon", "zh", load_languages()).tag == "zh-Hans"
 
 
-async def test_a_page_declares_its_language_and_the_headers_that_it_depends_on(client: TestClient, ask: Ask) -> None:
-    ask("Tea?", "Yes", votes=(2,))
+async def test_a_page_declares_its_language_and_the_headers_that_it_depends_on(
+    client: TestClient, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes", votes=(2,))
 
     response = await client.get("/poll/1/results", headers={"Accept-Language": "zh-CN"})
 
@@ -77,8 +79,10 @@ async def test_a_page_declares_its_language_and_the_headers_that_it_depends_on(c
 
 
 @pytest.mark.parametrize(("accept", "pattern"), [("en", r"\d+ [A-Z][a-z]+ \d+"), ("zh", r"\d+年\d+月\d+日")])
-async def test_dates_have_the_format_of_the_language(client: TestClient, ask: Ask, accept: str, pattern: str) -> None:
-    ask("Tea?", "Yes")
+async def test_dates_have_the_format_of_the_language(
+    client: TestClient, create_poll: CreatePoll, accept: str, pattern: str
+) -> None:
+    create_poll("Tea?", "Yes")
 
     page = parse(await (await client.get("/", headers={"Accept-Language": accept})).text())
 
@@ -86,10 +90,12 @@ async def test_dates_have_the_format_of_the_language(client: TestClient, ask: As
     assert re.fullmatch(pattern, words(date))
 
 
-async def test_a_link_in_the_footer_changes_the_language_and_returns_to_the_page(client: TestClient, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_a_link_in_the_footer_changes_the_language_and_returns_to_the_page(
+    client: TestClient, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes")
     for number in range(6):
-        ask(f"{number}?", "Yes")
+        create_poll(f"{number}?", "Yes")
     link = links(parse(await (await client.get("/?page=2&from=a")).text()))["简体中文"]
 
     answer = await client.get(link, allow_redirects=False)
@@ -113,8 +119,10 @@ async def test_the_language_cookie_lasts_a_year_and_is_same_site(client: TestCli
     )
 
 
-async def test_after_a_refused_ballot_the_language_link_leads_to_the_poll(client: TestClient, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_after_a_refused_ballot_the_language_link_leads_to_the_poll(
+    client: TestClient, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes")
 
     page = parse(await (await client.post("/poll/1/vote")).text())
 
@@ -248,10 +256,10 @@ async def pseudo(config: Config, aiohttp_client: Any) -> TestClient[Any, Any]:
 
 @pytest.mark.parametrize(("address", "expected"), PAGES.items())
 async def test_no_public_page_has_an_untranslatable_text(
-    pseudo: TestClient, ask: Ask, address: str, expected: tuple[str, int]
+    pseudo: TestClient, create_poll: CreatePoll, address: str, expected: tuple[str, int]
 ) -> None:
     for number in range(7):
-        ask(f"{number}?", "1", "2", votes=(1, 2), ago=timedelta(hours=number))
+        create_poll(f"{number}?", "1", "2", votes=(1, 2), ago=timedelta(hours=number))
 
     await check_pseudo(pseudo, expected[0], address, expected[1])
 
@@ -287,15 +295,15 @@ ADMIN_FORMS: list[tuple[str, dict[str, str], int]] = [
 
 
 @pytest.fixture
-async def pseudo_admin(pseudo: TestClient, ask: Ask) -> TestClient[Any, Any]:
+async def pseudo_admin(pseudo: TestClient, create_poll: CreatePoll) -> TestClient[Any, Any]:
     """The client after signing in, with several polls and their history."""
     await check_pseudo(pseudo, "GET", "/admin/login", 200)
     await add_account(pseudo, "4711")
     await pseudo.post("/admin/login", data={"username": "4711", "password": PASSWORD})
-    ask("1?", "1", "2", votes=(1, 2))
-    ask("2?", "1", "2")
-    ask("3?", "1", "2", ago=-timedelta(days=1))
-    ask("4?")
+    create_poll("1?", "1", "2", votes=(1, 2))
+    create_poll("2?", "1", "2")
+    create_poll("3?", "1", "2", ago=-timedelta(days=1))
+    create_poll("4?")
     form = fields(parse(await (await pseudo.get("/admin/polls/1")).text()), "/admin/polls/1")
     more = {
         "text": "5?",

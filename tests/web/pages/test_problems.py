@@ -12,7 +12,7 @@ from polls.config.settings import Config
 from polls.domain.errors import PollsUnavailable
 from polls.storage import questions
 from polls.storage.postgres.connect import Connection
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 from tests.support.pages import links, parse, words
 
 ADDRESSES = {
@@ -28,9 +28,9 @@ ADDRESSES = {
 @pytest.mark.parametrize(("address", "allowed"), ADDRESSES.items())
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"])
 async def test_an_unsupported_method_is_answered_with_the_allowed_ones(
-    client: TestClient, ask: Ask, address: str, allowed: str, method: str
+    client: TestClient, create_poll: CreatePoll, address: str, allowed: str, method: str
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
 
     response = await client.request(method, address, allow_redirects=False)
 
@@ -43,8 +43,10 @@ async def test_an_unsupported_method_is_answered_with_the_allowed_ones(
 
 
 @pytest.mark.parametrize("address", ["/", "/poll/1", "/poll/1/results", "/nowhere", "/poll/2"])
-async def test_head_has_the_status_and_headers_of_get(client: TestClient, ask: Ask, address: str) -> None:
-    ask("Tea?", "Yes")
+async def test_head_has_the_status_and_headers_of_get(
+    client: TestClient, create_poll: CreatePoll, address: str
+) -> None:
+    create_poll("Tea?", "Yes")
 
     known = {"Cookie": f"voter={'0' * 32}"}  # without it, each response sets a random one
 
@@ -68,7 +70,7 @@ FAILURES: dict[int, tuple[str, str, dict[str, Any]]] = {
 
 
 @pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
+def failing(monkeypatch: pytest.MonkeyPatch, create_poll: CreatePoll) -> None:
     """Make the front page raise an unexpected error, and the poll's page fail for want of the database."""
 
     async def latest(*_: object, **__: object) -> None:
@@ -78,7 +80,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
         if question_id != 999:
             raise PollsUnavailable
 
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     monkeypatch.setattr(questions, "latest", latest)
     monkeypatch.setattr(questions, "find", find)
 
@@ -114,8 +116,10 @@ async def test_clients_that_accept_json_get_problem_details(client: TestClient, 
     assert "secret" not in str(problem)
 
 
-async def test_a_vote_without_a_choice_in_json_gets_problem_details(client: TestClient, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_a_vote_without_a_choice_in_json_gets_problem_details(
+    client: TestClient, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes")
 
     response = await client.post("/poll/1/vote", data={"choice": "99"}, headers={"Accept": "application/json"})
 
@@ -182,9 +186,9 @@ async def test_if_the_error_template_is_broken_the_error_is_shown_as_text(
 
 
 async def test_a_database_that_hangs_is_answered_with_503(
-    client: TestClient, ask: Ask, database: Connection, caplog: pytest.LogCaptureFixture
+    client: TestClient, create_poll: CreatePoll, database: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     database.autocommit = False
     with database.cursor() as cursor:
         cursor.execute("LOCK TABLE question")
@@ -236,8 +240,10 @@ async def raw(client: TestClient, request: bytes) -> bytes:
     ],
 )
 @pytest.mark.parametrize("target", [b"GET /", b"GET /nowhere", b"POST /poll/1/vote", b"GET /static/css/base.css"])
-async def test_an_invalid_host_is_no_server_error(client: TestClient, ask: Ask, host: bytes, target: bytes) -> None:
-    ask("Tea?", "Yes")
+async def test_an_invalid_host_is_no_server_error(
+    client: TestClient, create_poll: CreatePoll, host: bytes, target: bytes
+) -> None:
+    create_poll("Tea?", "Yes")
 
     status = await raw(client, target + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
 
@@ -288,8 +294,10 @@ async def test_an_invalid_request_line_is_no_server_error(client: TestClient, li
     ],
 )
 @pytest.mark.parametrize("target", [b"GET /", b"POST /poll/1/vote", b"GET /static/css/base.css"])
-async def test_an_invalid_header_is_no_server_error(client: TestClient, ask: Ask, header: bytes, target: bytes) -> None:
-    ask("Tea?", "Yes")
+async def test_an_invalid_header_is_no_server_error(
+    client: TestClient, create_poll: CreatePoll, header: bytes, target: bytes
+) -> None:
+    create_poll("Tea?", "Yes")
     request = target + b" HTTP/1.1\r\nHost: polls\r\nConnection: close\r\n" + header + b"\r\n\r\n"
     reader, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(request)

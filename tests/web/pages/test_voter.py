@@ -17,7 +17,7 @@ from polls.config.settings import Config, Site, Votes
 from polls.domain.ballot import Ballot
 from polls.domain.errors import VoteNotStored
 from polls.web.keys import BALLOT_BOX
-from tests.conftest import Ask, CaughtUp
+from tests.conftest import CaughtUp, CreatePoll
 from tests.support.pages import find, links, parse, words
 
 Count = Callable[[], list[int]]
@@ -53,8 +53,8 @@ def failing_client(monkeypatch: pytest.MonkeyPatch, cookieless_client: Client) -
     return cookieless_client
 
 
-async def test_the_page_of_a_poll_sets_the_voter_cookie(cookieless_client: Client, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_the_page_of_a_poll_sets_the_voter_cookie(cookieless_client: Client, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes")
 
     page = await cookieless_client.get("/poll/1")
 
@@ -63,8 +63,8 @@ async def test_the_page_of_a_poll_sets_the_voter_cookie(cookieless_client: Clien
     assert cookies(await cookieless_client.get("/poll/1"))["voter"] != cookies(page)["voter"]
 
 
-async def test_a_browser_with_a_voter_cookie_gets_no_other(cookieless_client: Client, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_a_browser_with_a_voter_cookie_gets_no_other(cookieless_client: Client, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes")
 
     page = await cookieless_client.get("/poll/1", headers=ANN)
 
@@ -75,14 +75,18 @@ async def test_a_browser_with_a_voter_cookie_gets_no_other(cookieless_client: Cl
 @pytest.mark.parametrize(
     "address", ["/", "/poll/1/results", "/language/en", "/nowhere", "/poll/999", "/static/img/polls.svg"]
 )
-async def test_no_other_page_sets_the_voter_cookie(cookieless_client: Client, ask: Ask, address: str) -> None:
-    ask("Tea?", "Yes")
+async def test_no_other_page_sets_the_voter_cookie(
+    cookieless_client: Client, create_poll: CreatePoll, address: str
+) -> None:
+    create_poll("Tea?", "Yes")
 
     assert "voter" not in cookies(await cookieless_client.get(address, allow_redirects=False))
 
 
-async def test_the_page_is_the_same_for_all_who_have_not_voted(cookieless_client: Client, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_the_page_is_the_same_for_all_who_have_not_voted(
+    cookieless_client: Client, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes")
 
     pages = [
         await (await cookieless_client.get("/poll/1", headers=headers)).read()
@@ -94,9 +98,9 @@ async def test_the_page_is_the_same_for_all_who_have_not_voted(cookieless_client
 
 @pytest.mark.parametrize(("url", "secure"), [("https://polls.example.org", True), ("http://polls.example.org", False)])
 async def test_cookies_are_secure_if_the_site_is_https(
-    config: Config, aiohttp_client: Any, ask: Ask, url: str, secure: bool
+    config: Config, aiohttp_client: Any, create_poll: CreatePoll, url: str, secure: bool
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     client = await aiohttp_client(create_app(replace(config, site=Site(url=url))))
 
     answers = [
@@ -110,8 +114,10 @@ async def test_cookies_are_secure_if_the_site_is_https(
             assert cookie.endswith("; Secure") is secure
 
 
-async def test_a_voter_who_votes_again_changes_their_ballot(client: Client, ask: Ask, votes: Count) -> None:
-    ask("Tea?", "Yes", "No")
+async def test_a_voter_who_votes_again_changes_their_ballot(
+    client: Client, create_poll: CreatePoll, votes: Count
+) -> None:
+    create_poll("Tea?", "Yes", "No")
     await client.get("/poll/1")
     await vote(client, 1)
     assert votes() == [1, 0]
@@ -121,8 +127,10 @@ async def test_a_voter_who_votes_again_changes_their_ballot(client: Client, ask:
     assert votes() == [0, 1]
 
 
-async def test_a_vote_that_is_sent_twice_counts_once(cookieless_client: Client, ask: Ask, votes: Count) -> None:
-    ask("Tea?", "Yes")
+async def test_a_vote_that_is_sent_twice_counts_once(
+    cookieless_client: Client, create_poll: CreatePoll, votes: Count
+) -> None:
+    create_poll("Tea?", "Yes")
 
     answers = [await vote(cookieless_client, 1, headers=ANN) for _ in range(2)]
 
@@ -131,9 +139,9 @@ async def test_a_vote_that_is_sent_twice_counts_once(cookieless_client: Client, 
 
 
 async def test_a_vote_without_a_cookie_is_a_new_voters_and_sets_one(
-    cookieless_client: Client, ask: Ask, votes: Count
+    cookieless_client: Client, create_poll: CreatePoll, votes: Count
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
 
     first = await vote(cookieless_client, 1)
     await vote(cookieless_client, 1)
@@ -160,9 +168,9 @@ async def test_a_vote_without_a_cookie_is_a_new_voters_and_sets_one(
     ],
 )
 async def test_a_malformed_voter_cookie_is_ignored(
-    cookieless_client: Client, ask: Ask, votes: Count, cookie: str
+    cookieless_client: Client, create_poll: CreatePoll, votes: Count, cookie: str
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
 
     page = await cookieless_client.get("/poll/1", headers={"Cookie": cookie})
     answers = [await vote(cookieless_client, 1, headers={"Cookie": cookie}) for _ in range(2)]
@@ -183,9 +191,9 @@ async def test_a_malformed_voter_cookie_is_ignored(
     ],
 )
 async def test_the_voter_cookie_is_found_among_others(
-    cookieless_client: Client, ask: Ask, votes: Count, cookie: str
+    cookieless_client: Client, create_poll: CreatePoll, votes: Count, cookie: str
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
 
     for _ in range(2):
         await vote(cookieless_client, 1, headers={"Cookie": cookie.format("a" * 32)})
@@ -194,10 +202,10 @@ async def test_the_voter_cookie_is_found_among_others(
 
 
 async def test_the_voter_cookie_is_found_in_a_second_cookie_header(
-    cookieless_client: Client, ask: Ask, votes: Count
+    cookieless_client: Client, create_poll: CreatePoll, votes: Count
 ) -> None:
     """Some proxies split HTTP/2 cookies into several headers (RFC 9113, section 8.2.3)."""
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
 
     for _ in range(2):
         await vote(cookieless_client, 1, headers=[("Cookie", "a=b"), ("Cookie", ANN["Cookie"])])
@@ -205,9 +213,9 @@ async def test_the_voter_cookie_is_found_in_a_second_cookie_header(
     assert votes() == [1]
 
 
-async def test_the_pages_of_a_poll_show_voters_their_choice(client: Client, ask: Ask) -> None:
-    ask("Tea?", "Yes", "No")
-    ask("Coffee?", "Yes")
+async def test_the_pages_of_a_poll_show_voters_their_choice(client: Client, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes", "No")
+    create_poll("Coffee?", "Yes")
     await client.get("/poll/1")
 
     answer = await vote(client, 2)
@@ -225,10 +233,10 @@ async def test_the_pages_of_a_poll_show_voters_their_choice(client: Client, ask:
 
 @pytest.mark.parametrize("marks", ["9", "1.9.x", "0", "-1", "", "1" * 40, "<b>", "3"])
 async def test_a_ballot_cookie_that_fits_no_choice_shows_nothing(
-    cookieless_client: Client, ask: Ask, marks: str
+    cookieless_client: Client, create_poll: CreatePoll, marks: str
 ) -> None:
-    ask("Tea?", "Yes", "No")
-    ask("Coffee?", "Yes")
+    create_poll("Tea?", "Yes", "No")
+    create_poll("Coffee?", "Yes")
     headers = {"Cookie": f"{ANN['Cookie']}; ballot={marks}"}
 
     poll = await (await cookieless_client.get("/poll/1", headers=headers)).text()
@@ -242,12 +250,12 @@ async def test_a_ballot_cookie_that_fits_no_choice_shows_nothing(
 @pytest.mark.parametrize("address", ["/poll/1", "/poll/1/results"])
 async def test_showing_a_voters_choice_needs_no_query(
     cookieless_client: Client,
-    ask: Ask,
+    create_poll: CreatePoll,
     caught_up: CaughtUp,
     monkeypatch: pytest.MonkeyPatch,
     address: str,
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
     queries: list[str] = []
     execute = SAConnection.execute
 
@@ -267,9 +275,9 @@ async def test_showing_a_voters_choice_needs_no_query(
 
 
 async def test_a_closed_poll_takes_no_votes_and_says_when_it_closed(
-    cookieless_client: Client, ask: Ask, votes: Count
+    cookieless_client: Client, create_poll: CreatePoll, votes: Count
 ) -> None:
-    poll = ask("Tea?", "Yes", closed=timedelta(days=3))
+    poll = create_poll("Tea?", "Yes", closed=timedelta(days=3))
     closes_at = poll.question.closes_at
     assert closes_at
     sentence = f"This poll closed on {closes_at.day} {closes_at:%B %Y} at {closes_at:%H:%M} UTC."
@@ -291,9 +299,9 @@ async def test_a_closed_poll_takes_no_votes_and_says_when_it_closed(
 
 
 async def test_a_poll_that_closes_while_its_page_is_open_keeps_the_ballot_that_was_cast(
-    client: Client, ask: Ask, votes: Count, database: Any
+    client: Client, create_poll: CreatePoll, votes: Count, database: Any
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
     await client.get("/poll/1")
     await vote(client, 1)
     with database.cursor() as cursor:
@@ -303,8 +311,8 @@ async def test_a_poll_that_closes_while_its_page_is_open_keeps_the_ballot_that_w
     assert votes() == [1, 0]
 
 
-async def test_an_open_poll_shows_its_closing_time(client: Client, ask: Ask) -> None:
-    poll = ask("Tea?", "Yes", closed=timedelta(days=-3))
+async def test_an_open_poll_shows_its_closing_time(client: Client, create_poll: CreatePoll) -> None:
+    poll = create_poll("Tea?", "Yes", closed=timedelta(days=-3))
     closes_at = poll.question.closes_at
     assert closes_at
 
@@ -313,8 +321,10 @@ async def test_an_open_poll_shows_its_closing_time(client: Client, ask: Ask) -> 
     assert f"This poll is open until {closes_at.day} {closes_at:%B %Y} at {closes_at:%H:%M} UTC." in page
 
 
-async def test_after_a_vote_that_is_not_stored_the_form_keeps_the_choice(failing_client: Client, ask: Ask) -> None:
-    ask("Tea?", "Yes", "No")
+async def test_after_a_vote_that_is_not_stored_the_form_keeps_the_choice(
+    failing_client: Client, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes", "No")
     await failing_client.get("/poll/1")
 
     answer = await vote(failing_client, 2)
@@ -328,9 +338,9 @@ async def test_after_a_vote_that_is_not_stored_the_form_keeps_the_choice(failing
 
 
 async def test_without_the_poll_in_the_cache_the_choice_is_kept_in_a_hidden_field(
-    failing_client: Client, ask: Ask
+    failing_client: Client, create_poll: CreatePoll
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
 
     answer = await vote(failing_client, 2)
 
@@ -345,9 +355,9 @@ async def test_without_the_poll_in_the_cache_the_choice_is_kept_in_a_hidden_fiel
 
 @pytest.mark.parametrize("change", ["closed", "without this choice"])
 async def test_an_outdated_poll_in_the_cache_does_not_lose_the_choice(
-    failing_client: Client, ask: Ask, database: Any, change: str
+    failing_client: Client, create_poll: CreatePoll, database: Any, change: str
 ) -> None:
-    ask("Tea?", "Yes", closed=timedelta(days=1) if change == "closed" else None)
+    create_poll("Tea?", "Yes", closed=timedelta(days=1) if change == "closed" else None)
     await failing_client.get("/poll/1")
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET closes_at = NULL")
@@ -359,16 +369,18 @@ async def test_an_outdated_poll_in_the_cache_does_not_lose_the_choice(
     assert "Your vote was not counted. Try again in a few seconds." in words(page)
 
 
-async def test_a_voter_keeps_the_cookie_when_the_vote_is_not_stored(failing_client: Client, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_a_voter_keeps_the_cookie_when_the_vote_is_not_stored(
+    failing_client: Client, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes")
 
     answer = await vote(failing_client, 1, headers=ANN)
 
     assert cookies(answer)["voter"].startswith("a" * 32)
 
 
-async def test_a_vote_that_is_not_stored_is_reported_in_json(failing_client: Client, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_a_vote_that_is_not_stored_is_reported_in_json(failing_client: Client, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes")
 
     answer = await vote(failing_client, 1, headers={"Accept": "application/json"})
 
@@ -379,9 +391,9 @@ async def test_a_vote_that_is_not_stored_is_reported_in_json(failing_client: Cli
 
 
 async def test_when_the_queue_is_full_a_vote_is_refused_at_once(
-    config: Config, aiohttp_client: Any, ask: Ask, votes: Count, database: Any
+    config: Config, aiohttp_client: Any, create_poll: CreatePoll, votes: Count, database: Any
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     client = await aiohttp_client(create_app(replace(config, votes=Votes(queue_size=3))))
     with database.cursor() as cursor:
         cursor.execute("BEGIN; SELECT FROM question FOR UPDATE")

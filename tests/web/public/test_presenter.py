@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient
 
 from polls.app import create_app
 from polls.config.settings import Config, Site
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 from tests.support.pages import find, links, parse, words
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -35,8 +35,10 @@ async def presenter_page(client: TestClient, **headers: str) -> Element:
     return parse(await answer.text())
 
 
-async def test_it_shows_the_question_the_results_and_the_url_for_voting(client: TestClient, ask: Ask) -> None:
-    ask("Tea?", "Yes", "No", votes=(3, 1))
+async def test_it_shows_the_question_the_results_and_the_url_for_voting(
+    client: TestClient, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes", "No", votes=(3, 1))
 
     page = await presenter_page(client, Host="polls.example:8080")
 
@@ -47,9 +49,11 @@ async def test_it_shows_the_question_the_results_and_the_url_for_voting(client: 
     assert list(qr_codes(page)) == [qr_code_path("http://polls.example:8080/poll/1")]
 
 
-async def test_the_configured_url_takes_precedence(config: Config, ask: Ask, aiohttp_client: Any) -> None:
+async def test_the_configured_url_takes_precedence(
+    config: Config, create_poll: CreatePoll, aiohttp_client: Any
+) -> None:
     client = await aiohttp_client(create_app(replace(config, site=Site(url="https://polls.example.org"))))
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
 
     page = await presenter_page(client)
 
@@ -72,9 +76,9 @@ async def test_the_configured_url_takes_precedence(config: Config, ask: Ask, aio
     ],
 )
 async def test_a_loopback_url_comes_with_a_hint_how_phones_can_open_it(
-    client: TestClient, ask: Ask, host: str, is_local: bool
+    client: TestClient, create_poll: CreatePoll, host: str, is_local: bool
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
 
     page = await presenter_page(client, Host=host)
 
@@ -84,14 +88,14 @@ async def test_a_loopback_url_comes_with_a_hint_how_phones_can_open_it(
 @pytest.mark.parametrize(
     "host", ["", "a b", "<b>", "polls.example/..", "x" * 300, "[::1", "[::::]", "[1:2]", "a:99999", "a:0", "é"]
 )
-async def test_an_invalid_host_is_refused(client: TestClient, ask: Ask, host: str) -> None:
-    ask("Tea?", "Yes")
+async def test_an_invalid_host_is_refused(client: TestClient, create_poll: CreatePoll, host: str) -> None:
+    create_poll("Tea?", "Yes")
 
     assert (await client.get("/poll/1/present", headers={"Host": host})).status == 400
 
 
-async def test_a_closed_poll_has_no_qr_code(client: TestClient, ask: Ask) -> None:
-    ask("Tea?", "Yes", closed=timedelta(days=1))
+async def test_a_closed_poll_has_no_qr_code(client: TestClient, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes", closed=timedelta(days=1))
 
     page = await presenter_page(client)
 

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import FormData
 from aiohttp.test_utils import TestClient
 
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 from tests.support.pages import find, parse, words
 
 Votes = Callable[[], list[int]]
@@ -19,8 +19,10 @@ async def vote(client: TestClient, poll_id: int = 1, **fields: Any) -> Any:
     return await client.post(f"/poll/{poll_id}/vote", allow_redirects=False, **fields)
 
 
-async def test_a_vote_counts_and_redirects_to_results_that_count_it(client: TestClient, ask: Ask, votes: Votes) -> None:
-    poll = ask("Tea?", "Yes", "No")
+async def test_a_vote_counts_and_redirects_to_results_that_count_it(
+    client: TestClient, create_poll: CreatePoll, votes: Votes
+) -> None:
+    poll = create_poll("Tea?", "Yes", "No")
 
     response = await vote(client, data={"choice": "2"})
 
@@ -28,8 +30,8 @@ async def test_a_vote_counts_and_redirects_to_results_that_count_it(client: Test
     assert votes() == [0, 1]
 
 
-async def test_a_multipart_form_counts_too(client: TestClient, ask: Ask, votes: Votes) -> None:
-    ask("Tea?", "Yes", "No")
+async def test_a_multipart_form_counts_too(client: TestClient, create_poll: CreatePoll, votes: Votes) -> None:
+    create_poll("Tea?", "Yes", "No")
     form = FormData(default_to_multipart=True)
     form.add_field("choice", "1")
 
@@ -37,8 +39,8 @@ async def test_a_multipart_form_counts_too(client: TestClient, ask: Ask, votes: 
     assert votes() == [1, 0]
 
 
-async def test_no_concurrent_vote_is_lost(client: TestClient, ask: Ask, votes: Votes) -> None:
-    ask("Tea?", "Yes", "No")
+async def test_no_concurrent_vote_is_lost(client: TestClient, create_poll: CreatePoll, votes: Votes) -> None:
+    create_poll("Tea?", "Yes", "No")
 
     answers = await asyncio.gather(*(vote(client, data={"choice": "1"}) for _ in range(100)))
 
@@ -49,12 +51,12 @@ async def test_no_concurrent_vote_is_lost(client: TestClient, ask: Ask, votes: V
 @pytest.mark.parametrize("disconnect", [socket.socket.close, lambda voter: voter.shutdown(socket.SHUT_WR)])
 async def test_a_ballot_of_a_client_that_disconnected_is_not_counted(
     client: TestClient,
-    ask: Ask,
+    create_poll: CreatePoll,
     votes: Votes,
     caplog: pytest.LogCaptureFixture,
     disconnect: Callable[[socket.socket], None],
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
     with caplog.at_level(logging.INFO, "aiohttp.access"), socket.socket() as voter:
         # All in one iteration of the event loop.
         voter.connect((client.host, client.port))
@@ -93,10 +95,10 @@ async def test_a_ballot_of_a_client_that_disconnected_is_not_counted(
     ],
 )
 async def test_without_a_choice_of_this_poll_the_form_is_shown_again_and_nothing_is_counted(
-    client: TestClient, ask: Ask, votes: Votes, fields: list[tuple[str, str]]
+    client: TestClient, create_poll: CreatePoll, votes: Votes, fields: list[tuple[str, str]]
 ) -> None:
-    ask("Tea?", "Yes", "No")
-    ask("Coffee?", "Yes")
+    create_poll("Tea?", "Yes", "No")
+    create_poll("Coffee?", "Yes")
 
     response = await vote(client, data=FormData(fields))
 
@@ -109,8 +111,10 @@ async def test_without_a_choice_of_this_poll_the_form_is_shown_again_and_nothing
     assert votes() == [0, 0, 0]
 
 
-async def test_a_file_instead_of_a_choice_is_no_choice(client: TestClient, ask: Ask, votes: Votes) -> None:
-    ask("Tea?", "Yes")
+async def test_a_file_instead_of_a_choice_is_no_choice(
+    client: TestClient, create_poll: CreatePoll, votes: Votes
+) -> None:
+    create_poll("Tea?", "Yes")
     form = FormData()
     form.add_field("choice", b"1", filename="choice.txt")
 
@@ -121,9 +125,9 @@ async def test_a_file_instead_of_a_choice_is_no_choice(client: TestClient, ask: 
 @pytest.mark.parametrize("fields", [{"choice": "1"}, {}])
 @pytest.mark.parametrize("ago", [timedelta(hours=-1), timedelta(days=-400)])
 async def test_a_poll_of_the_future_takes_no_votes(
-    client: TestClient, ask: Ask, votes: Votes, ago: timedelta, fields: dict[str, str]
+    client: TestClient, create_poll: CreatePoll, votes: Votes, ago: timedelta, fields: dict[str, str]
 ) -> None:
-    ask("Tea?", "Yes", ago=ago)
+    create_poll("Tea?", "Yes", ago=ago)
 
     assert (await vote(client, data=fields)).status == 404
     assert votes() == [0]
@@ -179,9 +183,9 @@ async def test_an_unknown_poll_takes_no_votes(client: TestClient, fields: dict[s
     ],
 )
 async def test_an_invalid_body_is_refused_and_nothing_is_counted(
-    client: TestClient, ask: Ask, votes: Votes, content_type: str, body: bytes, status: int
+    client: TestClient, create_poll: CreatePoll, votes: Votes, content_type: str, body: bytes, status: int
 ) -> None:
-    ask("Tea?", "Yes", "No")
+    create_poll("Tea?", "Yes", "No")
 
     response = await vote(client, data=body, headers={"Content-Type": content_type})
 
@@ -190,8 +194,8 @@ async def test_an_invalid_body_is_refused_and_nothing_is_counted(
     assert votes() == [0, 0]
 
 
-async def test_an_invalid_compressed_body_is_refused(client: TestClient, ask: Ask, votes: Votes) -> None:
-    ask("Tea?", "Yes")
+async def test_an_invalid_compressed_body_is_refused(client: TestClient, create_poll: CreatePoll, votes: Votes) -> None:
+    create_poll("Tea?", "Yes")
 
     response = await vote(
         client,
@@ -204,9 +208,9 @@ async def test_an_invalid_compressed_body_is_refused(client: TestClient, ask: As
 
 
 async def test_an_incomplete_ballot_is_not_counted(
-    client: TestClient, ask: Ask, votes: Votes, caplog: pytest.LogCaptureFixture
+    client: TestClient, create_poll: CreatePoll, votes: Votes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     _, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(
         b"POST /poll/1/vote HTTP/1.1\r\nHost: polls\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -222,8 +226,8 @@ async def test_an_incomplete_ballot_is_not_counted(
     assert (await client.get("/")).status == 200
 
 
-async def test_expect_100_continue_is_answered(client: TestClient, ask: Ask, votes: Votes) -> None:
-    ask("Tea?", "Yes")
+async def test_expect_100_continue_is_answered(client: TestClient, create_poll: CreatePoll, votes: Votes) -> None:
+    create_poll("Tea?", "Yes")
     reader, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(
         b"POST /poll/1/vote HTTP/1.1\r\nHost: polls\r\nContent-Type: application/x-www-form-urlencoded\r\n"

@@ -15,7 +15,7 @@ from polls.storage.postgres.connect import Connection
 from polls.web.http.security_headers import SECURITY_HEADERS
 from polls.web.keys import BROADCASTER
 from polls.web.public import watch
-from tests.conftest import Ask
+from tests.conftest import CreatePoll
 
 Socket = ClientWebSocketResponse
 
@@ -39,8 +39,8 @@ def execute(database: Connection, statement: str) -> None:
         cursor.execute(statement)
 
 
-async def test_a_new_watcher_gets_the_results(client: TestClient, ask: Ask) -> None:
-    poll = ask("Tea?", "Yes", "No", votes=(2, 1))
+async def test_a_new_watcher_gets_the_results(client: TestClient, create_poll: CreatePoll) -> None:
+    poll = create_poll("Tea?", "Yes", "No", votes=(2, 1))
 
     socket = await open_socket(client)
 
@@ -53,8 +53,8 @@ async def test_a_new_watcher_gets_the_results(client: TestClient, ask: Ask) -> N
     }
 
 
-async def test_each_vote_is_sent_to_all_watchers(client: TestClient, ask: Ask) -> None:
-    poll = ask("Tea?", "Yes", "No")
+async def test_each_vote_is_sent_to_all_watchers(client: TestClient, create_poll: CreatePoll) -> None:
+    poll = create_poll("Tea?", "Yes", "No")
     sockets = [await open_socket(client) for _ in range(3)]
     for socket in sockets:
         await receive(socket)
@@ -71,9 +71,9 @@ async def test_each_vote_is_sent_to_all_watchers(client: TestClient, ask: Ask) -
 
 
 async def test_an_edit_in_the_database_is_sent_as_a_new_edition(
-    client: TestClient, ask: Ask, database: Connection
+    client: TestClient, create_poll: CreatePoll, database: Connection
 ) -> None:
-    poll = ask("Tea?", "Yes", "No")
+    poll = create_poll("Tea?", "Yes", "No")
     socket = await open_socket(client)
     await receive(socket)
 
@@ -82,8 +82,10 @@ async def test_an_edit_in_the_database_is_sent_as_a_new_edition(
     assert (await receive(socket))["edition"] == poll.edition + 1
 
 
-async def test_reaching_the_closing_time_is_sent(client: TestClient, ask: Ask, database: Connection) -> None:
-    ask("Tea?", "Yes")
+async def test_reaching_the_closing_time_is_sent(
+    client: TestClient, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("Tea?", "Yes")
     execute(database, "UPDATE question SET closes_at = now() + interval '1 second'")
     socket = await open_socket(client)
 
@@ -95,9 +97,9 @@ async def test_reaching_the_closing_time_is_sent(client: TestClient, ask: Ask, d
     ["DELETE FROM question", "UPDATE question SET pub_date = now() + interval '1 day'", "DELETE FROM choice"],
 )
 async def test_when_a_poll_is_gone_its_sockets_are_closed(
-    client: TestClient, ask: Ask, database: Connection, statement: str
+    client: TestClient, create_poll: CreatePoll, database: Connection, statement: str
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     socket = await open_socket(client)
     await receive(socket)
 
@@ -108,8 +110,8 @@ async def test_when_a_poll_is_gone_its_sockets_are_closed(
     assert end.extra
 
 
-async def test_when_polls_stops_sockets_are_closed_as_going_away(client: TestClient, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_when_polls_stops_sockets_are_closed_as_going_away(client: TestClient, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes")
     socket = await open_socket(client)
     await receive(socket)
 
@@ -133,9 +135,9 @@ async def test_when_polls_stops_sockets_are_closed_as_going_away(client: TestCli
     ],
 )
 async def test_handshakes_from_other_sites_are_refused(
-    client: TestClient, ask: Ask, headers: dict[str, str], status: int
+    client: TestClient, create_poll: CreatePoll, headers: dict[str, str], status: int
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
 
     if status == 101:
         await receive(await open_socket(client, **headers))
@@ -153,16 +155,18 @@ async def test_an_unknown_poll_is_not_found_before_the_upgrade(client: TestClien
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_a_request_without_upgrade_is_answered_with_426(client: TestClient, ask: Ask, method: str) -> None:
-    ask("Tea?", "Yes")
+async def test_a_request_without_upgrade_is_answered_with_426(
+    client: TestClient, create_poll: CreatePoll, method: str
+) -> None:
+    create_poll("Tea?", "Yes")
 
     answer = await client.request(method, "/poll/1/live")
 
     assert (answer.status, answer.headers["Upgrade"]) == (426, "websocket")
 
 
-async def test_the_handshake_carries_the_security_headers(client: TestClient, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_the_handshake_carries_the_security_headers(client: TestClient, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes")
 
     handshake = {
         "Connection": "Upgrade",
@@ -178,8 +182,8 @@ async def test_the_handshake_carries_the_security_headers(client: TestClient, as
     response.close()
 
 
-async def test_messages_of_clients_are_ignored(client: TestClient, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_messages_of_clients_are_ignored(client: TestClient, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes")
     socket = await open_socket(client)
     await receive(socket)
 
@@ -190,8 +194,10 @@ async def test_messages_of_clients_are_ignored(client: TestClient, ask: Ask) -> 
     assert (await receive(socket))["ballots"] == 1
 
 
-async def test_a_client_that_sends_too_many_messages_is_disconnected(client: TestClient, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_a_client_that_sends_too_many_messages_is_disconnected(
+    client: TestClient, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes")
     socket = await open_socket(client)
     await receive(socket)
 
@@ -202,8 +208,10 @@ async def test_a_client_that_sends_too_many_messages_is_disconnected(client: Tes
     assert socket.close_code == 1008
 
 
-async def test_a_client_that_sends_a_too_large_message_is_disconnected(client: TestClient, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_a_client_that_sends_a_too_large_message_is_disconnected(
+    client: TestClient, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes")
     socket = await open_socket(client)
     await receive(socket)
 
@@ -214,10 +222,10 @@ async def test_a_client_that_sends_a_too_large_message_is_disconnected(client: T
 
 
 async def test_a_client_that_does_not_answer_the_heartbeat_is_disconnected(
-    client: TestClient, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, create_poll: CreatePoll, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "HEARTBEAT", 0.2)
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     responsive = await open_socket(client)
     silent = await client.ws_connect("/poll/1/live", autoping=False)
     assert len(client.app[BROADCASTER]) == 2  # type: ignore[union-attr]
@@ -237,8 +245,8 @@ async def test_a_client_that_does_not_answer_the_heartbeat_is_disconnected(
     await silent.close()
 
 
-async def test_disconnected_watchers_are_removed(client: TestClient, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_disconnected_watchers_are_removed(client: TestClient, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes")
     orderly, abrupt = [await open_socket(client) for _ in range(2)]
     await receive(orderly)
     await receive(abrupt)
@@ -252,9 +260,9 @@ async def test_disconnected_watchers_are_removed(client: TestClient, ask: Ask) -
 
 
 async def test_when_the_poll_can_not_be_read_the_socket_is_closed_with_try_again_later(
-    client: TestClient, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, create_poll: CreatePoll, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     find = PollCache.find
     answers = iter([find])
 
@@ -270,8 +278,8 @@ async def test_when_the_poll_can_not_be_read_the_socket_is_closed_with_try_again
     assert socket.close_code == 1013
 
 
-async def test_a_message_is_compact_json(client: TestClient, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_a_message_is_compact_json(client: TestClient, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes")
     socket = await open_socket(client)
 
     text = await socket.receive_str(timeout=5)
@@ -279,8 +287,8 @@ async def test_a_message_is_compact_json(client: TestClient, ask: Ask) -> None:
     assert json.dumps(json.loads(text), separators=(",", ":")) == text
 
 
-async def test_an_invalid_key_is_no_handshake(client: TestClient, ask: Ask) -> None:
-    ask("Tea?", "Yes")
+async def test_an_invalid_key_is_no_handshake(client: TestClient, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes")
     reader, writer = await asyncio.open_connection(client.host, client.port)
 
     writer.write(
@@ -293,9 +301,9 @@ async def test_an_invalid_key_is_no_handshake(client: TestClient, ask: Ask) -> N
 
 
 async def test_disconnecting_during_the_handshake_is_no_error(
-    client: TestClient, ask: Ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    client: TestClient, create_poll: CreatePoll, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ask("Tea?", "Yes")
+    create_poll("Tea?", "Yes")
     find = PollCache.find
 
     async def slow(self: PollCache, question_id: int, *, after: int = 0) -> Any:
