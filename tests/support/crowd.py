@@ -23,7 +23,7 @@ HANG_UP_AFTER = 0.003  # seconds
 
 @dataclass
 class Crowd:
-    """`concurrency` concurrent clients that vote as new voters until `voters` have voted, or until the end of the `with`.
+    """`concurrency` clients that vote as new voters until `voters` have voted, or until the end of the `with`.
 
     `urls` are processes of polls; after an error or a status other than 303, the voter retries at the next one. `polls`
     are {id: its choice ids}. With `hangs_up`, half of the voters close their first connection after 3 ms and retry. If
