@@ -100,7 +100,7 @@ CaughtUp = Callable[[TestClient[Any, Any]], Awaitable[None]]
 
 @pytest.fixture
 def create_poll(database: Connection) -> CreatePoll:
-    """Create a poll: `ask("Tea?", "Yes", "No", votes=(2, 1))`.
+    """Create a poll: `create_poll("Tea?", "Yes", "No", votes=(2, 1))`.
 
     `ago` and `closed` are how long ago it was published and closed.
     """
