@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.crowd import AT_ONCE, TOO_LONG, Crowd
+from tests.support.crowd import CONCURRENT_VOTERS, RESPONSE_TIMEOUT, Crowd
 from tests.support.processes import TIMEOUT, eventually, receive_status, write
 from tests.support.readers import Readers
 from tests.support.site import (
@@ -55,7 +55,7 @@ def test_no_request_fails_in_a_reload_and_websockets_reconnect(site: Site, arbit
         Watchers([site.url], 40, poll=poll) as watchers,
         Readers(site.url, ["/", f"/poll/{poll}", f"/poll/{poll}/results", "/static/css/base.css"]) as readers,
         Crowd([site.url], polls) as known,
-        Crowd([site.url], polls, known=False, persistent=False, at_once=8) as others,
+        Crowd([site.url], polls, sends_cookie=False, retries=False, concurrency=8) as others,
     ):
         for _ in range(2):
             time.sleep(1)
@@ -68,7 +68,7 @@ def test_no_request_fails_in_a_reload_and_websockets_reconnect(site: Site, arbit
     assert set(known.answers) == {303}, known.answers
     assert set(readers.answers) == {200}, readers.answers
     assert set(others.answers) == {303}, others.answers
-    assert known.slowest < TOO_LONG
+    assert known.slowest < RESPONSE_TIMEOUT
     assert set(watchers.closings) == {1001}, watchers.closings
     assert watchers.reconnects >= 40
     site.assert_exact(poll, known, others)
@@ -89,7 +89,7 @@ def test_killed_workers_are_replaced_and_no_ballot_is_lost(site: Site, arbiter: 
 
     # Workers share their sockets: nginx may retry a request at the same worker.
     assert set(known.answers) <= {303, 502}, known.answers
-    assert known.answers[502] <= 4 * AT_ONCE
+    assert known.answers[502] <= 4 * CONCURRENT_VOTERS
     site.assert_exact(poll, known)
 
 

@@ -23,7 +23,7 @@ from polls import paths
 from polls.web.http.security_headers import SECURITY_HEADERS
 from polls.web.http.static import CACHE_FOR_A_YEAR
 from tests.support import unavailable_pages
-from tests.support.crowd import TOO_LONG, Crowd
+from tests.support.crowd import RESPONSE_TIMEOUT, Crowd
 from tests.support.processes import TIMEOUT, eventually
 from tests.support.readers import Readers
 from tests.support.site import (
@@ -147,7 +147,7 @@ def test_fifteen_hundred_simultaneous_clients_are_served(site: Site, poll: int) 
     """A UNIX socket whose queue is full refuses connections, and nginx would respond with an error."""
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-    with Crowd([site.url], {poll: site.choices(poll)}, voters=1500, persistent=False, at_once=1500) as crowd:
+    with Crowd([site.url], {poll: site.choices(poll)}, voters=1500, retries=False, concurrency=1500) as crowd:
         pass
 
     assert crowd.answers == {303: 1500}
@@ -481,7 +481,7 @@ def test_killed_processes_under_load_fail_no_vote_with_a_cookie(site: Site, poll
         Watchers([site.url], 40, poll=poll) as watchers,
         Readers(site.url, pages) as readers,
         Crowd([site.url], polls) as known,
-        Crowd([site.url], polls, known=False, persistent=False, at_once=8) as others,
+        Crowd([site.url], polls, sends_cookie=False, retries=False, concurrency=8) as others,
     ):
         for path in SOCKETS:
             time.sleep(0.5)
@@ -494,7 +494,7 @@ def test_killed_processes_under_load_fail_no_vote_with_a_cookie(site: Site, poll
     assert set(readers.answers) == {200}, readers.answers
     assert set(others.answers) <= {303, 502}, others.answers
     assert others.answers[502] <= len(SOCKETS) * 8
-    assert known.slowest < TOO_LONG
+    assert known.slowest < RESPONSE_TIMEOUT
     assert watchers.reconnects >= 40
     site.assert_exact(poll, known, others)
 
@@ -516,7 +516,7 @@ def test_no_request_fails_in_a_rolling_restart_while_a_newer_version_migrates(si
         Watchers([site.url], 40, poll=poll) as watchers,
         Readers(site.url, pages) as readers,
         Crowd([site.url], polls) as known,
-        Crowd([site.url], polls, known=False, persistent=False, at_once=8) as others,
+        Crowd([site.url], polls, sends_cookie=False, retries=False, concurrency=8) as others,
     ):
         time.sleep(0.5)
         before = known.total()
@@ -538,7 +538,7 @@ def test_no_request_fails_in_a_rolling_restart_while_a_newer_version_migrates(si
     assert set(readers.answers) == {200}, readers.answers
     assert set(others.answers) <= {303, 502}, others.answers
     assert others.answers[502] <= others.answers.total() / 100
-    assert known.slowest < TOO_LONG
+    assert known.slowest < RESPONSE_TIMEOUT
     assert set(watchers.closings) <= {1001}, watchers.closings
     assert watchers.reconnects >= 40
     site.assert_exact(poll, known, others)

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 
-from polls.__main__ import main
+from polls.cli import main
 from polls.storage import ballot_sql
 from polls.storage.ballot_connection import BallotConnection
 from polls.storage.ballot_rules import PollRules

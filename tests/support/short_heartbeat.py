@@ -2,7 +2,7 @@
 
 import sys
 
-from polls.__main__ import main
+from polls.cli import main
 from polls.web.public import watch
 
 if __name__ == "__main__":
