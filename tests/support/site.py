@@ -104,7 +104,7 @@ class Site:
         assert done.returncode == 0, done.stdout + done.stderr
         counts = f"SELECT marks[1], count(*) FROM ballot WHERE question_id = {poll} GROUP BY 1"
         ballots: dict[int, int] = dict(self.server.execute(counts))  # type: ignore[arg-type]
-        unknown = sum(crowd.gave_up for crowd in others)
+        unknown = sum(crowd.unacknowledged for crowd in others)
         for choice in known.counted:
             counted = sum(crowd.counted[choice] for crowd in (known, *others))
             assert counted <= ballots[choice] <= counted + unknown
