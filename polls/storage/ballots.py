@@ -18,7 +18,7 @@ from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNot
 from polls.storage import ballot_sql
 from polls.storage.ballot_connection import BallotConnection
 from polls.storage.ballot_rules import RulesCache
-from polls.storage.postgres.connect import UnusableDatabase, advice
+from polls.storage.postgres.connect import UnusableDatabase, connect_error_message
 from polls.storage.postgres.pool import CONNECTION_ERRORS, Database
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ async def open_recorder(postgres: Postgres, database: Database) -> "Recorder":
         await recorder.open()
     except (psycopg2.Error, TimeoutError) as error:
         recorder.close()
-        raise UnusableDatabase(advice(postgres, error)) from error
+        raise UnusableDatabase(connect_error_message(postgres, error)) from error
     return recorder
 
 
