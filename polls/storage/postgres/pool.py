@@ -1,4 +1,4 @@
-"""The connection pool that requests use, connected to the primary of several hosts."""
+"""The connection pool that requests use; with several hosts, it follows the primary."""
 
 import asyncio
 import logging
@@ -57,12 +57,12 @@ class Database:
 
     @property
     def use(self) -> PoolUse:
-        """The numbers of connections and of waiting requests."""
+        """Return the numbers of connections and of waiting requests."""
         free = self.pool.freesize
         return PoolUse(self.pool.size - free, free, self.pool.maxsize, self.queue.waiting)
 
     async def connect_to_primary(self) -> aiopg.sa.Engine:
-        """Return the pool of the primary, which is searched for at first and after `recheck_primary`.
+        """Return the pool of the primary, after a search for it at the first call and after `recheck_primary`.
 
         Concurrent callers share one search. Raises psycopg2.OperationalError.
         """
