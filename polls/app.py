@@ -47,7 +47,7 @@ from polls.web.routes import setup_routes
 
 logger = logging.getLogger(__name__)
 
-_SYNC_TIMEOUT = 2  # seconds that the start waits for the database's notifications
+_SYNC_TIMEOUT = 2  # seconds that the startup waits for the poll cache to be synced
 _RECORDER = web.AppKey("recorder", Recorder)
 
 
@@ -107,7 +107,7 @@ async def always_run_cleanup(app: web.Application) -> None:
 
 
 async def prepare_schema(app: web.Application) -> None:
-    """Migrate the database, or refuse a schema that is behind. Raises UnusableDatabase."""
+    """Migrate the database, or check that its schema is current. Raises UnusableDatabase."""
     cancelled = threading.Event()
     try:
         await asyncio.to_thread(_prepare_schema, app[CONFIG].postgres, cancelled)
@@ -118,8 +118,8 @@ async def prepare_schema(app: web.Application) -> None:
 def _prepare_schema(postgres: Postgres, cancelled: threading.Event) -> None:
     with connect(postgres) as connection:
         migrations.prepare(postgres, connection, cancelled)
-        for weakness in (*weak_settings(connection), *schema_damage(connection)):
-            logger.warning(weakness)
+        for problem in (*weak_settings(connection), *schema_damage(connection)):
+            logger.warning(problem)
 
 
 async def init_pg(app: web.Application) -> None:
@@ -138,7 +138,7 @@ async def open_ballot_box(app: web.Application) -> None:
 
 
 async def open_poll_cache(app: web.Application) -> None:
-    """Open the poll cache, and listen for changes on a connection of its own."""
+    """Open the poll cache, and listen for changes on a dedicated connection."""
     database = app[DATABASE]
     app[POLL_CACHE] = PollCache(
         partial(questions.find, database),
@@ -193,6 +193,6 @@ async def close_ballot_box(app: web.Application) -> None:
 
 
 async def close_pg(app: web.Application) -> None:
-    """Close the connection pool, if the startup got as far as opening it."""
+    """Close the connection pool, if it was opened."""
     if database := app.get(DATABASE):
         await database.close()

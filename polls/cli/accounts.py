@@ -13,17 +13,17 @@ from polls.domain.account import MAX_PASSWORD_LENGTH, MAX_USERNAME_LENGTH, MIN_P
 from polls.domain.errors import AccountNotFound, InvalidPassword, InvalidUsername, PollsUnavailable, UsernameTaken
 from polls.domain.permissions import COMMAND_LINE
 from polls.storage import accounts
-from polls.storage.passwords import Passwords, check_fitness
+from polls.storage.passwords import Passwords, validate_password
 from polls.storage.postgres import embedded, migrations
 from polls.storage.postgres.connect import connect
 from polls.storage.postgres.pool import Database, open_database
 
 _Result = TypeVar("_Result")
 
-_USERNAME = f"a user name consists of letters, digits and . - _ @ +, at most {MAX_USERNAME_LENGTH} characters"
+_INVALID_USERNAME = f"a user name consists of letters, digits and . - _ @ +, at most {MAX_USERNAME_LENGTH} characters"
 
-# The messages for an unfit password, by InvalidPassword.reason.
-_PASSWORDS = {
+# By InvalidPassword.reason.
+_INVALID_PASSWORD = {
     "short": f"a password has at least {MIN_PASSWORD_LENGTH} characters",
     "long": f"a password has at most {MAX_PASSWORD_LENGTH:,} characters",
     "common": "this password is too common; choose another",
@@ -58,12 +58,13 @@ def change_password(config: Config, username: str, *, from_stdin: bool) -> int:
 
 def admins(config: Config) -> int:
     """Print a line for each account."""
-    users = _with_database(config, accounts.list_accounts)
-    for user in users:
-        state = "disabled" if user.account.disabled_at else "enabled"
-        last = f"{user.signed_in_at:%Y-%m-%d %H:%M:%S %Z}" if user.signed_in_at else "never"
-        print(f"{user.account.username}  {state}  added {user.account.created_at:%Y-%m-%d}  last signed in {last}")
-    if not users:
+    summaries = _with_database(config, accounts.list_accounts)
+    for summary in summaries:
+        account = summary.account
+        state = "disabled" if account.disabled_at else "enabled"
+        last = f"{summary.signed_in_at:%Y-%m-%d %H:%M:%S %Z}" if summary.signed_in_at else "never"
+        print(f"{account.username}  {state}  added {account.created_at:%Y-%m-%d}  last signed in {last}")
+    if not summaries:
         print("no accounts yet: create the first one with `polls createadmin`")
     return 0
 
@@ -87,7 +88,7 @@ def _with_database(config: Config, work: Callable[[Database], Awaitable[_Result]
         try:
             return asyncio.run(run(postgres))
         except InvalidUsername:
-            raise CommandFailed(_USERNAME) from None
+            raise CommandFailed(_INVALID_USERNAME) from None
         except UsernameTaken:
             raise CommandFailed(
                 "an account with that name exists; change its password with `polls changepassword`"
@@ -95,7 +96,7 @@ def _with_database(config: Config, work: Callable[[Database], Awaitable[_Result]
         except AccountNotFound:
             raise CommandFailed("no such account; `polls admins` lists all accounts") from None
         except InvalidPassword as error:
-            raise CommandFailed(_PASSWORDS[error.reason]) from None
+            raise CommandFailed(_INVALID_PASSWORD[error.reason]) from None
         except PollsUnavailable as error:
             raise CommandFailed(f"the database is unavailable: {error.__cause__}") from None
 
@@ -122,7 +123,7 @@ def _new_password(username: str, *, from_stdin: bool) -> str:
     try:
         validate_username(username)
     except InvalidUsername:
-        raise CommandFailed(_USERNAME) from None
+        raise CommandFailed(_INVALID_USERNAME) from None
     if from_stdin:
         try:
             return sys.stdin.buffer.readline().decode().rstrip("\r\n")
@@ -133,9 +134,9 @@ def _new_password(username: str, *, from_stdin: bool) -> str:
     while True:
         password = _ask(f"Password for {username}: ", getpass.getpass)
         try:
-            check_fitness(password, username)
+            validate_password(password, username)
         except InvalidPassword as error:
-            print(_PASSWORDS[error.reason], file=sys.stderr)
+            print(_INVALID_PASSWORD[error.reason], file=sys.stderr)
             continue
         if _ask("Repeat the password: ", getpass.getpass) == password:
             return password

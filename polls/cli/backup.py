@@ -10,7 +10,7 @@ from pathlib import Path
 from polls.cli.errors import CommandFailed
 from polls.config.settings import Config, Postgres
 from polls.storage.postgres import embedded, migrations
-from polls.storage.postgres.backup import BackupFailed, back_up, restore_from, stream
+from polls.storage.postgres.backup import BackupFailed, back_up, restore_from, stream_backup
 from polls.storage.postgres.connect import Connection, connect, single_host
 from polls.storage.postgres.primary import database_name
 from polls.storage.recount import Recount, count_of, recount
@@ -24,7 +24,7 @@ def backup(config: Config, file: Path, *, overwrite: bool = False) -> int:
         if file == _STANDARD_STREAM:
             if sys.stdout.isatty():
                 raise CommandFailed("a backup is binary: redirect standard output to a file, or name a file")
-            stream(sys.stdout.buffer, postgres, connection)
+            stream_backup(sys.stdout.buffer, postgres, connection)
             return 0
         size = back_up(file, postgres, connection, replace=overwrite)
     print(f"wrote the database {database_name(postgres)}, without sign-in sessions, to {file}: {size:,} bytes")
@@ -55,9 +55,9 @@ def restore(config: Config, file: Path) -> int:
 
 @contextmanager
 def _connected(config: Config) -> Iterator[tuple[Postgres, Connection]]:
-    """Connect to one host of the configured database. Raises CommandFailed in place of BackupFailed."""
+    """Connect to the primary of the configured database. Raises CommandFailed in place of BackupFailed."""
     with embedded.running(config.postgres) as running:
-        postgres = single_host(running)  # every step must use the same host
+        postgres = single_host(running)  # every step must use the same host, even after a failover
         with connect(postgres) as connection:
             try:
                 yield postgres, connection

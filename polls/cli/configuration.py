@@ -1,4 +1,4 @@
-"""The configuration that the options of a command select, and the command `check`."""
+"""The configuration of a command, read from its file and options; and the command `check`."""
 
 from argparse import Namespace
 from dataclasses import replace

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from polls.config.loader import ConfigError, load
 from polls.config.settings import Config
-from polls.storage.checks.examine import examine
 from polls.storage.checks.findings import Finding, Verdict
+from polls.storage.checks.runner import run_checks
 from polls.storage.postgres import embedded
 from polls.storage.postgres.connect import UnusableDatabase, connect
 
-# Limits on open files: below the first a crowd may exhaust them, below the second polls can't serve one.
+# A limit on open files below the first is a note, below the second a fault.
 _NOTE_BELOW, _FAULT_BELOW = 10_000, 1024
 _ADVICE = "Raise the limit: `ulimit -Hn`, LimitNOFILE= (systemd), minfds (supervisord)"
 
@@ -46,7 +46,7 @@ def diagnose(config: Config, file: Path) -> Iterator[Finding]:
                 else f"at {connection.info.host or 'its UNIX socket'}"
             )
             yield Finding(Verdict.OK, "database", f"{connection.info.dbname}, {location}")
-            yield from examine(connection, postgres)
+            yield from run_checks(connection, postgres)
     except UnusableDatabase as error:
         yield Finding(Verdict.FAULT, "database", str(error))
     else:
@@ -58,9 +58,9 @@ def _open_files() -> Finding:
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return Finding(Verdict.OK, "open files", "no limit")
-    text = f"up to {limit:,} voters, watchers and other connections at a time in each process"
+    text = f"up to {limit:,} connections of voters and others at a time in each process"
     if limit < _FAULT_BELOW:
         return Finding(Verdict.FAULT, "open files", f"{text}, which is too few. {_ADVICE}")
     if limit < _NOTE_BELOW:
-        return Finding(Verdict.NOTE, "open files", f"{text}, which a crowd may exhaust. {_ADVICE}")
+        return Finding(Verdict.NOTE, "open files", f"{text}, which may be too few for many voters. {_ADVICE}")
     return Finding(Verdict.OK, "open files", text)

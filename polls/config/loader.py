@@ -102,7 +102,7 @@ def _read(file: Path) -> tuple[object, dict[_Key, int], list[Problem]]:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, with the line of a value that can't be converted (2026-13-45).
+    """PyYAML's safe loader; its errors also name the line of a value that can't be converted, such as 2026-13-45.
 
     It refuses merges (`<<`): no setting needs them, and nested ones take minutes of CPU time (a denial of service).
     """
@@ -145,7 +145,7 @@ def _line(lines: Mapping[_Key, int], key: _Key) -> int:
 def _flatten(error: Mapping[str, Any], parent: _Key = ()) -> Iterator[tuple[_Key, str]]:
     """Yield the key and the message of each error in a nested trafaret error."""
     if error["code"] == "nothing_match":
-        # The first alternative is always "null"; the error of the second is of use to the reader.
+        # The first alternative is always "null"; only the error of the second helps the reader.
         yield from _flatten(error["nested"][1], parent)
     elif "nested" in error:
         for name, nested in error["nested"].items():

@@ -101,7 +101,7 @@ def _optional(check: t.Trafaret) -> t.Trafaret:
     return t.Null() | check
 
 
-def _keys(**checks: t.Trafaret) -> dict[t.Key, t.Trafaret]:
+def _optional_keys(**checks: t.Trafaret) -> dict[t.Key, t.Trafaret]:
     return {t.Key(name, optional=True): check for name, check in checks.items()}
 
 
@@ -117,7 +117,7 @@ def _check_postgres(postgres: Mapping[str, object]) -> Iterator[tuple[str, objec
     It is passed to trafaret's Dict as a `key`, so that its errors are reported together with all others.
     """
     if postgres.get("embedded") is not None:
-        for key in _SERVER:
+        for key in _SERVER_KEYS:
             if postgres.get(key) is not None:
                 yield key, t.DataError("can't be combined with embedded: a private server needs no address"), ()
     minsize, maxsize = (postgres.get(key, getattr(Postgres(), key)) for key in ("minsize", "maxsize"))
@@ -128,13 +128,13 @@ def _check_postgres(postgres: Mapping[str, object]) -> Iterator[tuple[str, objec
             yield "maxsize", t.DataError(f"value can't be less than minsize, which is {minsize} by default"), ()
 
 
-_SERVER = ("host", "port", "user", "password", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey")
+_SERVER_KEYS = ("host", "port", "user", "password", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey")
 _TEXT = t.String() & t.Call(_valid_text)
 _OPTIONAL_TEXT = _optional(_TEXT)
 _HOST = _TEXT & t.Call(_host)
 _HOSTS = t.List(_HOST, min_length=1)
 _POSTGRES = t.Dict(
-    _keys(
+    _optional_keys(
         embedded=_optional(_TEXT & Path),
         host=_optional(t.Call(_host_or_hosts)),
         port=_optional(_between(1, 65535)),
@@ -153,7 +153,7 @@ _POSTGRES = t.Dict(
     _check_postgres,
 )
 _SITE = t.Dict(
-    _keys(
+    _optional_keys(
         name=_TEXT,
         admin_title=_OPTIONAL_TEXT,
         url=_optional(_TEXT & t.Call(_public_url)),
@@ -161,14 +161,14 @@ _SITE = t.Dict(
     )
 )
 _VOTES = t.Dict(
-    _keys(
+    _optional_keys(
         queue_size=_between(1, 1_000_000),
         timeout=_between(1, 5),
         rate_limit=_optional(_between(1, 10_000)),
     )
 )
 _LIMITS = t.Dict(
-    _keys(
+    _optional_keys(
         keepalive_timeout=_between(1, 3600),
         body_timeout=_between(1, 3600),
         write_timeout=_between(1, 3600),
@@ -177,9 +177,9 @@ _LIMITS = t.Dict(
         websockets=_optional(_between(0, 1_000_000)),
     )
 )
-_CACHE = t.Dict(_keys(polls=_between(1, 1_000_000)))
+_CACHE = t.Dict(_optional_keys(polls=_between(1, 1_000_000)))
 _LOG = t.Dict(
-    _keys(
+    _optional_keys(
         level=_one_of("debug", "info", "warning", "error", "critical"),
         format=_one_of("text", "json"),
         access=t.Bool(),
@@ -187,7 +187,7 @@ _LOG = t.Dict(
     )
 )
 _METRICS = t.Dict(
-    _keys(host=_TEXT, port=_optional(_between(0, 65535)), path=_optional(_TEXT & Path)),
+    _optional_keys(host=_TEXT, port=_optional(_between(0, 65535)), path=_optional(_TEXT & Path)),
     _check_metrics,
 )
 SETTINGS = t.Dict(
@@ -199,7 +199,7 @@ SETTINGS = t.Dict(
         t.Key("cache", default=dict): _CACHE,
         t.Key("log", default=dict): _LOG,
         t.Key("metrics", default=dict): _METRICS,
-        **_keys(
+        **_optional_keys(
             host=_TEXT,
             port=_between(0, 65535),
             trusted_proxies=_between(0, 10),

@@ -34,6 +34,7 @@ class ConnectionLimit:
             self._accepted.popleft()
         if len(self._server.connections) + len(self._accepted) < self._limit:
             if not self._accepted:
+                # connection_made runs in the next iteration, so clear in the one after it.
                 loop = asyncio.get_running_loop()
                 loop.call_soon(loop.call_soon, self._accepted.clear)
             self._accepted.append(self._server())

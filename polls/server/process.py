@@ -74,7 +74,7 @@ def _reduce_garbage_collection() -> None:
 
 
 def _raise_open_file_limit() -> None:
-    """Raise the soft limit on open files to the hard limit: each client that waits or watches needs one."""
+    """Raise the soft limit on open files to the hard limit: each connection needs one."""
     _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # macOS reports "unlimited", but refuses it
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))

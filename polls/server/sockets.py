@@ -10,7 +10,7 @@ from pathlib import Path
 
 from polls.config.settings import Config, Metrics
 
-_NEXT_PORTS = 16  # ports above metrics.port that are tried if it is in use: processes may share one configuration
+_NEXT_PORTS = 16  # ports after metrics.port that are tried if it is in use: several processes may share a configuration
 
 
 class CannotListen(Exception):
@@ -107,7 +107,7 @@ def _first_free(host: str, port: int) -> list[socket.socket]:
 
 
 def _tcp_sockets(host: str, port: int, options: tuple[str, str] = ("--host", "--port")) -> list[socket.socket]:
-    """Listen on each address of `host`, except those of a kind (IPv6, say) that this machine lacks.
+    """Listen on each address of `host`, except those that this machine lacks (IPv6, for example).
 
     `options` are the settings that choose the host and the port, for the message. Raises CannotListen.
     """

@@ -51,7 +51,7 @@ async def add(database: Database, person: Person, username: str, password_hash: 
 
 
 async def find(database: Database, username: str) -> tuple[Account, str] | None:
-    """Return the account of a user name and its password hash, or None if there is none."""
+    """Return the account with a user name, and its password hash; None if it doesn't exist."""
     try:
         name = validate_username(username)
     except InvalidUsername:
@@ -62,7 +62,7 @@ async def find(database: Database, username: str) -> tuple[Account, str] | None:
     return (as_account(row), row.password_hash) if row else None
 
 
-async def exist(database: Database) -> bool:
+async def any_exist(database: Database) -> bool:
     """Return whether there are any accounts."""
     async with acquired(database) as connection:
         return bool(await connection.scalar(sa.select(sa.exists().select_from(account))))
@@ -99,7 +99,7 @@ async def change_own_password(
     Raises SignInFailed if the account was disabled or got another password meanwhile.
     """
     async with transaction(database) as connection:
-        await check(connection, credentials)
+        await recheck(connection, credentials)
         owner = credentials.account
         await _set_password(connection, owner.person, owner, password_hash, keep_session=keep_session)
 
@@ -115,10 +115,10 @@ async def rehash_password(database: Database, account_id: int, old_hash: str, ne
         return new_hash if updated.rowcount else old_hash
 
 
-async def check(connection: aiopg.sa.SAConnection, credentials: VerifiedCredentials) -> None:
-    """Lock the account until the commit. Raises SignInFailed if it was disabled or got another password meanwhile.
+async def recheck(connection: aiopg.sa.SAConnection, credentials: VerifiedCredentials) -> None:
+    """Lock the account of `credentials`. Raises SignInFailed if it was disabled or got another password meanwhile.
 
-    Call this before touching sessions: functions that end sessions lock the account first, too.
+    Call this before writing to `session`: functions that end sessions lock the account first, too.
     """
     unchanged = sa.select(account.c.id).where(
         account.c.id == credentials.account.id,

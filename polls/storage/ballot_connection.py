@@ -12,21 +12,21 @@ from polls.storage import ballot_sql
 from polls.storage.ballot_rules import PollRules
 from polls.storage.postgres.pool import STATEMENT_TIMEOUT, Database
 
-# Seconds. None of PostgreSQL's own time-outs ends a commit that waits for its standby.
+# Seconds. PostgreSQL's own time-outs don't end a commit that waits for a synchronous standby.
 _ANSWER_TIMEOUT = STATEMENT_TIMEOUT + 1
 
 
 class BallotConnection:
-    """A connection of its own, beside the pool, to the host that accepts writes; opened again after it was closed."""
+    """A dedicated connection to the primary, outside the pool; `open` replaces it after it was closed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connection: aiopg.Connection | None = None
-        self._clock_offset = 0.0  # seconds: the database's clock minus the event loop's, at least
+        self._clock_offset = 0.0  # seconds: the database's clock minus the event loop's, or less
 
     @property
     def is_open(self) -> bool:
-        """Return whether there is a connection that is not known to be closed."""
+        """Return whether the connection is open, as far as is known."""
         return self._connection is not None and not self._connection.closed
 
     async def open(self) -> bool:
@@ -37,8 +37,8 @@ class BallotConnection:
         self.close()
         self._connection = await self._database.connect()
         await self.execute(ballot_sql.PREPARE)
-        await self.execute(ballot_sql.LONG_LOCK_TIMEOUT)
-        self._set_clock(await self.execute(ballot_sql.TIME))
+        await self.execute(ballot_sql.SET_LONG_LOCK_TIMEOUT)
+        self._set_clock_offset(await self.execute(ballot_sql.TIME))
         return True
 
     def close(self) -> None:
@@ -48,7 +48,7 @@ class BallotConnection:
             self._connection = None
 
     def recheck_primary(self) -> None:
-        """Have the hosts checked again before the next use: this connection's host may no longer accept writes."""
+        """Search for the primary again before the next use: this connection's host may no longer accept writes."""
         if self._connection is not None:
             self._database.recheck_primary(self._connection)
 
@@ -76,7 +76,7 @@ class BallotConnection:
                 "deadline": deadline + self._clock_offset,
             },
         )
-        self._set_clock(rows)
+        self._set_clock_offset(rows)
         if warnings := self._connection and self._connection.raw.notices:
             # A commit whose wait for the standby was cancelled succeeds with a warning, and may be on this host only.
             # The server's language decides how that is worded, so any warning counts.
@@ -94,8 +94,8 @@ class BallotConnection:
         connection.raw.poll()  # only now psycopg2 reads a warning that arrived with the end of the answer
         return rows
 
-    def _set_clock(self, rows: Sequence[Any]) -> None:
-        # The time was read before it arrived here, so the database's clock is further ahead than this, never less.
+    def _set_clock_offset(self, rows: Sequence[Any]) -> None:
+        # The database read its clock before the response arrived, so the true offset is never less than this.
         self._clock_offset = rows[0].now - asyncio.get_running_loop().time()
 
 

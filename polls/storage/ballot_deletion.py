@@ -6,8 +6,8 @@ import aiopg.sa
 
 BATCH_SIZE = 5_000  # ballots that a statement reads; none may take longer than 2 seconds (STATEMENT_TIMEOUT)
 
-# Deletes those of the next ballots, in the order of voters, that mark nothing but %(marks)s. A range of the key instead
-# of a join: the planner's statistics of the table's size may be long out of date.
+# Reads the next batch of ballots, in the order of `voter`, and deletes those in it that mark nothing but %(marks)s. It
+# deletes a range of the key instead of joining: the planner's statistics may be long out of date.
 _DELETE = f"""
     WITH batch AS MATERIALIZED (
         SELECT voter
@@ -35,7 +35,7 @@ _DELETE = f"""
 async def delete_ballots(
     connection: aiopg.sa.SAConnection, question_id: int, marks: Sequence[int] | None = None
 ) -> int:
-    """Delete a poll's ballots: all of them, or those that mark nothing but `marks`. Returns how many."""
+    """Delete a poll's ballots: all of them, or those that mark nothing but `marks`. Return how many."""
     count, after = 0, b""
     while True:
         result = await connection.execute(_DELETE, {"id": question_id, "marks": marks, "after": after})

@@ -120,8 +120,8 @@ RECORD = """
 """
 
 # A batch waits this long for locks; when that fails, its polls are tried one by one with the short time-out.
-LONG_LOCK_TIMEOUT = "SET lock_timeout = '1500ms'"
-SHORT_LOCK_TIMEOUT = "SET lock_timeout = '100ms'"
+SET_LONG_LOCK_TIMEOUT = "SET lock_timeout = '1500ms'"
+SET_SHORT_LOCK_TIMEOUT = "SET lock_timeout = '100ms'"
 
 TIME = "SELECT extract(epoch FROM clock_timestamp())::double precision AS now"
 

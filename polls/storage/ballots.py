@@ -1,7 +1,7 @@
-"""Recording of ballots: many of them are stored, counted and announced in one transaction.
+"""Recording of ballots in batches: each batch is stored, counted and announced in one transaction.
 
 Every change of a poll, its choices or its ballots locks the question's row first, polls by id, then the choices by id.
-This order prevents deadlocks, and what is read after the lock stays true until the commit.
+This order prevents deadlocks, and rows that are read after the lock don't change until the commit.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNot
 from polls.storage import ballot_sql
 from polls.storage.ballot_connection import BallotConnection
 from polls.storage.ballot_rules import RulesCache
-from polls.storage.postgres.connect import UnusableDatabase, advice
+from polls.storage.postgres.connect import UnusableDatabase, connect_error_message
 from polls.storage.postgres.pool import CONNECTION_ERRORS, Database
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ Refusal: TypeAlias = PollNotFound | PollClosed | InvalidChoice | VoteNotStored
 Outcome: TypeAlias = int | Refusal  # of a ballot: the revision of the poll that counts it, or the reason of its refusal
 
 _ERRORS_OF_ONE_POLL = (psycopg2.errors.LockNotAvailable, psycopg2.IntegrityError, psycopg2.DataError, ValueError)
-_MAX_ATTEMPTS = 5  # at a batch whose polls are being edited, or that PostgreSQL aborted to end a deadlock
+_MAX_ATTEMPTS = 5  # for a batch whose polls are being edited, or that PostgreSQL aborted to end a deadlock
 _MAX_CACHED_POLLS = 1000
 
 
@@ -38,12 +38,12 @@ async def open_recorder(postgres: Postgres, database: Database) -> "Recorder":
         await recorder.open()
     except (psycopg2.Error, TimeoutError) as error:
         recorder.close()
-        raise UnusableDatabase(advice(postgres, error)) from error
+        raise UnusableDatabase(connect_error_message(postgres, error)) from error
     return recorder
 
 
 class Recorder:
-    """Stores ballots over a connection of its own, one batch at a time.
+    """Stores ballots over a dedicated connection, one batch at a time.
 
     The rules of at most `max_cached_polls` polls are kept from one batch to the next.
     """
@@ -66,9 +66,9 @@ class Recorder:
         """
         deadline = asyncio.get_running_loop().time() + seconds
         try:
-            return await self._record(ballots, deadline)
+            return await self._record_with_retries(ballots, deadline)
         except BaseException as error:
-            # The server may or may not have carried out what it was sent: this connection is in an unknown state.
+            # The server may or may not have run what it was sent: this connection is in an unknown state.
             self._connection.recheck_primary()
             self.close()
             if isinstance(error, asyncio.CancelledError) and not is_cancelled():
@@ -88,7 +88,7 @@ class Recorder:
         """Close the connection; `record` opens another one."""
         self._connection.close()
 
-    async def _record(self, ballots: Sequence[Ballot], deadline: float) -> list[Outcome]:
+    async def _record_with_retries(self, ballots: Sequence[Ballot], deadline: float) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}  # {index in `ballots`: outcome}
         pending: Sequence[int] = range(len(ballots))
         self._rules.trim()
@@ -138,7 +138,7 @@ class Recorder:
         ballots in a transaction of their own.
         """
         try:
-            return await self._send(ballots, indexes, deadline)
+            return await self._store_together(ballots, indexes, deadline)
         except _ERRORS_OF_ONE_POLL as error:
             if isinstance(error, psycopg2.errors.LockNotAvailable):
                 # The lock may be held by a commit that waits for a standby which has been promoted meanwhile.
@@ -149,14 +149,16 @@ class Recorder:
                 logger.error("the ballots for poll %d can't be stored: %s", *question_ids, reason)  # noqa: TRY400
                 return dict.fromkeys(question_ids, "unavailable")
         answers: dict[int, int | str] = {}
-        await self._connection.execute(ballot_sql.SHORT_LOCK_TIMEOUT)
+        await self._connection.execute(ballot_sql.SET_SHORT_LOCK_TIMEOUT)
         for question_id in question_ids:
             poll_indexes = [index for index in indexes if ballots[index].question_id == question_id]
             answers |= await self._store(ballots, poll_indexes, deadline)
-        await self._connection.execute(ballot_sql.LONG_LOCK_TIMEOUT)
+        await self._connection.execute(ballot_sql.SET_LONG_LOCK_TIMEOUT)
         return answers
 
-    async def _send(self, ballots: Sequence[Ballot], indexes: Sequence[int], deadline: float) -> dict[int, int | str]:
+    async def _store_together(
+        self, ballots: Sequence[Ballot], indexes: Sequence[int], deadline: float
+    ) -> dict[int, int | str]:
         """Store ballots in one transaction, and return {question id: revision or refusal}."""
         # Of two ballots by one voter the later one replaces the earlier one, as it would in the next batch.
         marks: dict[tuple[int, str], tuple[int, ...]] = {}

@@ -20,7 +20,7 @@ from polls.storage.postgres.pool import Database, transaction
 from polls.storage.questions import read
 from polls.storage.tables import choice, question
 
-_LOCK = "SELECT id FROM question WHERE id = ANY (%(ids)s) ORDER BY id FOR NO KEY UPDATE"
+_LOCK_QUESTIONS = "SELECT id FROM question WHERE id = ANY (%(ids)s) ORDER BY id FOR NO KEY UPDATE"
 _LOCK_CHOICES = "SELECT id FROM choice WHERE question_id = %(id)s ORDER BY id FOR NO KEY UPDATE"
 
 
@@ -33,7 +33,7 @@ async def add(database: Database, person: Person, draft: Draft) -> int:
             .returning(question.c.id)
         )
         await _write_choices(connection, question_id, None, draft.choices)
-        added = await _read_changed(connection, question_id)
+        added = await _read_locked(connection, question_id)
         await record(connection, person, poll_event("added", added, changes_between(None, added)))
     return question_id
 
@@ -46,7 +46,7 @@ async def change(
     *,
     confirmed: frozenset[int] = frozenset(),
 ) -> None:
-    """Change a poll to what `draft` says.
+    """Change a poll to `draft`.
 
     Choices are removed together with their ballots; those that have any must be `confirmed`, by their ids. Raises
     PollNotFound, PollEdited, ChoicesHaveVotes.
@@ -63,15 +63,15 @@ async def change(
         await _remove_choices(connection, before, draft.removed)
         await _write_choices(connection, question_id, before, draft.choices)
         await _write_question(connection, before, draft)
-        after = await _read_changed(connection, question_id)
+        after = await _read_locked(connection, question_id)
         if changes := changes_between(before, after):
             await record(connection, person, poll_event("changed", after, changes))
 
 
 async def close(database: Database, person: Person, question_ids: Sequence[int]) -> int:
     """Close those of the polls that are open, and return how many."""
-    now = sa.func.least(question.c.closes_at, sa.func.clock_timestamp())  # it may have closed while this waited
-    return await _set_end(database, person, "closed", question_ids, now)
+    end = sa.func.least(question.c.closes_at, sa.func.clock_timestamp())  # it may have closed while this waited
+    return await _set_end(database, person, "closed", question_ids, end)
 
 
 async def reopen(database: Database, person: Person, question_ids: Sequence[int]) -> int:
@@ -95,7 +95,7 @@ async def clear(database: Database, person: Person, question_ids: Sequence[int])
             await connection.execute(
                 question.update().where(question.c.id == question_id).values(ballots=0, edited_at=None)
             )
-            after = await _read_changed(connection, question_id)
+            after = await _read_locked(connection, question_id)
             await record(connection, person, poll_event("cleared", after, [Change("ballots", str(poll.ballots), "0")]))
             cleared += 1
     return cleared
@@ -121,7 +121,7 @@ async def _locked(
 ) -> AsyncIterator[tuple[aiopg.sa.SAConnection, list[Poll]]]:
     """Begin a transaction, lock the polls in it, and yield its connection and the polls that exist, by id."""
     async with transaction(database) as connection:
-        locked = await connection.execute(_LOCK, {"ids": list(question_ids)})
+        locked = await connection.execute(_LOCK_QUESTIONS, {"ids": list(question_ids)})
         # Read in statements of their own after the lock: these see what was committed while this waited.
         polls = [await read(connection, row.id) for row in await locked.fetchall()]
         yield connection, [poll for poll in polls if poll]
@@ -149,16 +149,16 @@ async def _write_choices(
     others = [choice_id for choice_id in old_texts if choice_id not in kept]
     await connection.execute(_LOCK_CHOICES, {"id": question_id})
     is_reordered = kept + others != list(old_texts) or len(kept) < len(choices)
-    for position, draft in enumerate(choices, start=1):
-        if draft.id not in old_texts:
+    for position, draft_choice in enumerate(choices, start=1):
+        if draft_choice.id not in old_texts:
             await connection.execute(
-                choice.insert().values(question_id=question_id, choice_text=draft.text, position=position)
+                choice.insert().values(question_id=question_id, choice_text=draft_choice.text, position=position)
             )
-        elif is_reordered or old_texts[draft.id] != draft.text:
+        elif is_reordered or old_texts[draft_choice.id] != draft_choice.text:
             values: dict[str, object] = {"position": position} if is_reordered else {}
-            if old_texts[draft.id] != draft.text:
-                values["choice_text"] = draft.text
-            await connection.execute(choice.update().where(choice.c.id == draft.id).values(**values))
+            if old_texts[draft_choice.id] != draft_choice.text:
+                values["choice_text"] = draft_choice.text
+            await connection.execute(choice.update().where(choice.c.id == draft_choice.id).values(**values))
 
 
 async def _write_question(connection: aiopg.sa.SAConnection, before: Poll, draft: Draft) -> None:
@@ -180,13 +180,13 @@ async def _set_end(database: Database, person: Person, verb: str, question_ids: 
             if not person.may_edit(poll) or not (poll.is_closed if end is None else is_open):
                 continue
             await connection.execute(question.update().where(question.c.id == poll.question.id).values(closes_at=end))
-            after = await _read_changed(connection, poll.question.id)
+            after = await _read_locked(connection, poll.question.id)
             await record(connection, person, poll_event(verb, after, changes_between(poll, after)))
             count += 1
     return count
 
 
-async def _read_changed(connection: aiopg.sa.SAConnection, question_id: int) -> Poll:
+async def _read_locked(connection: aiopg.sa.SAConnection, question_id: int) -> Poll:
     """Return a poll that this transaction has locked or inserted."""
     poll = await read(connection, question_id)
     assert poll is not None  # noqa: S101 - other transactions can't delete it

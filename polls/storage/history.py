@@ -25,7 +25,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HistoryEvent:
-    """An action (`verb`) on a `subject` that is called `name` at that time.
+    """An action (`verb`) on a `subject` ("poll:12", "account:ada"), whose name at that time was `name`.
 
     `edition` is the edition of the poll after the action, None for other subjects.
     """

@@ -16,9 +16,9 @@ from polls.storage.postgres.pool import STATEMENT_TIMEOUT, Database
 logger = logging.getLogger(__name__)
 
 HEARTBEAT = 1  # seconds between two queries that check the connection
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2  # seconds before reconnecting
+_MIN_PAUSE, _MAX_PAUSE = 0.1, 2  # seconds before reconnecting
 
-# The ids of the tables, too: restoring a dump replaces tables without firing a trigger.
+# With the ids of the tables: restoring a dump replaces tables without firing a trigger.
 _HEARTBEAT_QUERY = "SELECT clock_timestamp(), 'question'::regclass::oid, 'choice'::regclass::oid"
 
 
@@ -28,7 +28,7 @@ async def listen(database: Database, *, heartbeat: float = HEARTBEAT) -> AsyncGe
     Yields ListenerLost after a failure, and ClockSync and CacheInvalidated when listening has begun. ClockSync is
     repeated every `heartbeat` seconds.
     """
-    pause: float = _FIRST_PAUSE
+    pause: float = _MIN_PAUSE
     is_listening = True
     while True:
         try:
@@ -37,7 +37,7 @@ async def listen(database: Database, *, heartbeat: float = HEARTBEAT) -> AsyncGe
                     logger.info("listening for changes in the database again; pages are served from the cache")
                     is_listening = True
                 elif is_listening:
-                    pause = _FIRST_PAUSE
+                    pause = _MIN_PAUSE
                 yield event
         except (psycopg2.Error, OSError, ValueError, TimeoutError, asyncio.CancelledError) as error:
             # aiopg reports a statement time-out as a CancelledError.
@@ -50,34 +50,34 @@ async def listen(database: Database, *, heartbeat: float = HEARTBEAT) -> AsyncGe
         yield ListenerLost()
         # Random, so that processes don't reconnect all at once.
         await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        pause = min(2 * pause, _MAX_PAUSE)
 
 
 async def _events_of_one_connection(database: Database, heartbeat: float) -> AsyncGenerator[Event, None]:
     """Yield events until the connection is lost. Raises psycopg2.Error, OSError, ValueError, TimeoutError."""
     loop = asyncio.get_running_loop()
     connection = await database.connect()
-    getting: asyncio.Task[psycopg2.extensions.Notify] | None = None
+    next_notification: asyncio.Task[psycopg2.extensions.Notify] | None = None
     try:
         async with connection.cursor(timeout=STATEMENT_TIMEOUT) as cursor:
             await cursor.execute("LISTEN polls")
         notifications = connection.notifies
         last_tables: tuple[int, ...] | None = None
-        due = 0.0
+        heartbeat_at = 0.0
         while True:
             if is_cancelled():  # asyncio.wait_for, which aiopg uses, may swallow a cancellation in Python 3.11
                 raise asyncio.CancelledError  # noqa: TRY301
-            if (wait := due - loop.time()) <= 0:
+            if (wait := heartbeat_at - loop.time()) <= 0:
                 clock, tables = await _query_heartbeat(connection)
                 yield clock
                 if tables != last_tables:
                     yield CacheInvalidated()
-                last_tables, due, wait = tables, loop.time() + heartbeat, heartbeat
-            # Kept from one round to the next: cancelling it might lose a notification that it has taken already.
-            getting = getting or asyncio.ensure_future(notifications.get())
-            await asyncio.wait({getting}, timeout=wait)
-            if getting.done():
-                notification, getting = getting.result(), None
+                last_tables, heartbeat_at, wait = tables, loop.time() + heartbeat, heartbeat
+            # Kept until it is done: cancelling it might lose a notification that it has taken from the queue already.
+            next_notification = next_notification or asyncio.ensure_future(notifications.get())
+            await asyncio.wait({next_notification}, timeout=wait)
+            if next_notification.done():
+                notification, next_notification = next_notification.result(), None
                 yield _parse(notification.payload)
                 while not notifications.empty():
                     yield _parse(notifications.get_nowait().payload)
@@ -85,8 +85,8 @@ async def _events_of_one_connection(database: Database, heartbeat: float) -> Asy
         database.recheck_primary(connection)
         raise
     finally:
-        if getting:
-            getting.cancel()
+        if next_notification:
+            next_notification.cancel()
         connection.close()
 
 

@@ -1,4 +1,4 @@
-"""The admin's list of all polls: filtered, searched and sorted, with one page read at a time.
+"""The admin's list of all polls: filtered, searched and sorted, one page at a time.
 
 Sorting hundreds of thousands of polls by what no index contains (the state of a poll, say) takes too long for a
 request. So the list is divided by its first sort key into consecutive sections, each of which an index yields in order,
@@ -22,7 +22,7 @@ from polls.storage.tables import choice, question, question_words
 MAX_COUNT = 10_000  # matching polls are counted up to this number
 
 _TIMESTAMP = sa.DateTime(timezone=True)
-_EXACT = 16  # a magnitude below this is the number of ballots: see question.magnitude in sql/README.md
+_FIRST_ROUNDED = 16  # smaller magnitudes are exact numbers of ballots: see question.magnitude in sql/README.md
 
 
 class Column(StrEnum):
@@ -55,8 +55,8 @@ class Period:
 class PollFilter:
     """Criteria and order of the list: published in all of `periods`, in `state` as of `now`, matching all `words`.
 
-    A poll matches a word that one of its own words begins with. `ids`, unless None, are the text of a PostgreSQL array:
-    the ids of the polls that match already (see `prefetch_matches`).
+    A poll matches a word if one of its own words begins with it. `ids` is None, or the text of a PostgreSQL array: the
+    ids of the polls that match already (see `prefetch_matches`).
     """
 
     now: datetime
@@ -180,7 +180,7 @@ def _sections(poll_filter: PollFilter) -> Iterator[tuple[Any, list[Any]]]:
         case Column.STATE:
             sections = [(_is_in(state, poll_filter.now), rest) for state in State if poll_filter.state in {None, state}]
         case Column.BALLOTS:
-            few, many = question.c.magnitude < _EXACT, question.c.magnitude >= _EXACT
+            few, many = question.c.magnitude < _FIRST_ROUNDED, question.c.magnitude >= _FIRST_ROUNDED
             magnitude = _directed(question.c.magnitude, descending=first.descending)
             sections = [(few, [magnitude, *rest]), (many, [magnitude, _sorted_by(first, poll_filter.now), *rest])]
     for section, order in reversed(sections) if first.descending else sections:

@@ -1,4 +1,4 @@
-"""Passwords: fitness, and hashing with argon2 in threads, a limited number at once."""
+"""Passwords: validation, and hashing with argon2 in threads, a limited number at once."""
 
 import asyncio
 import unicodedata
@@ -16,26 +16,26 @@ from polls.domain.errors import InvalidPassword, TooManyAttempts
 
 MAX_CONCURRENT = 2  # each takes 64 MiB and a core for a tenth of a second
 QUEUE_TIMEOUT = 5  # seconds that a sign-in waits for a slot
-MAX_WAITING = 5  # for each network
+MAX_WAITING = 5  # for each origin, see `Passwords.slot`
 
-_MIN_GUESSES = 10_000  # a password that is guessed sooner is common
+_MIN_GUESSES = 10_000  # a password that is guessed in fewer is "common"
 _ESTIMATED_LENGTH = 72  # characters that zxcvbn evaluates
 
 
 class PasswordMatch(Enum):
-    """Result of comparing a password with a hash; OUTDATED is right, but was hashed with other parameters than now."""
+    """Result of comparing a password with a hash; OUTDATED: right, but hashed with former parameters."""
 
     WRONG = 0
     RIGHT = 1
     OUTDATED = 2
 
 
-def check_fitness(password: str, username: str) -> None:
+def validate_password(password: str, username: str) -> None:
     """Raise InvalidPassword if the password is too short, too long, or easily guessed.
 
     There are no other requirements (NIST SP 800-63B, section 3.1.1.2).
     """
-    password = _normal(password)
+    password = _normalized(password)
     if len(password) < MIN_PASSWORD_LENGTH:
         raise InvalidPassword("short")
     if len(password) > MAX_PASSWORD_LENGTH:
@@ -47,7 +47,7 @@ def check_fitness(password: str, username: str) -> None:
 class Passwords:
     """Hashes and compares passwords in threads.
 
-    A queue of slots limits how many are hashed at once, and how many from each network may wait.
+    Slots limit how many are hashed at once, and how many from each origin may wait for one.
     """
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
@@ -58,35 +58,35 @@ class Passwords:
 
     async def hash(self, password: str, username: str) -> str:
         """Return the hash of a password for `username`. Raises InvalidPassword, TooManyAttempts."""
-        await asyncio.to_thread(check_fitness, password, username)
+        await asyncio.to_thread(validate_password, password, username)
         async with self.slot(username):
             return await self.rehash(password)
 
     @asynccontextmanager
-    async def slot(self, client_network: str) -> AsyncIterator[None]:
+    async def slot(self, origin: str) -> AsyncIterator[None]:
         """Wait for one of the slots, and hold it. Raises TooManyAttempts after QUEUE_TIMEOUT.
 
-        Raises it at once if MAX_WAITING from `client_network` are waiting already: a client that tries made-up user
-        names in bulk delays its own network only.
+        Raises it at once if MAX_WAITING from `origin` (a client's network, or the account whose password is set) are
+        waiting already: a client that tries made-up user names in bulk delays its own network only.
         """
-        if self._waiting[client_network] >= MAX_WAITING:
+        if self._waiting[origin] >= MAX_WAITING:
             raise TooManyAttempts(QUEUE_TIMEOUT)
-        self._waiting[client_network] += 1
+        self._waiting[origin] += 1
         try:
             async with asyncio.timeout(QUEUE_TIMEOUT):
                 await self._slots.acquire()
         except TimeoutError:
             raise TooManyAttempts(QUEUE_TIMEOUT) from None
         finally:
-            self._waiting -= Counter([client_network])
+            self._waiting -= Counter([origin])
         try:
             yield
         finally:
             self._slots.release()
 
     async def rehash(self, password: str) -> str:
-        """Return the hash of a password without checking its fitness. The caller must hold a slot."""
-        return await asyncio.to_thread(self._hasher.hash, _normal(password))
+        """Return the hash of a password without validating it. The caller must hold a slot."""
+        return await asyncio.to_thread(self._hasher.hash, _normalized(password))
 
     async def compare(self, password: str, password_hash: str | None) -> PasswordMatch:
         """Compare a password with a hash. The caller must hold a slot.
@@ -99,14 +99,14 @@ class Passwords:
 
     def _compare(self, password: str, password_hash: str) -> PasswordMatch:
         try:
-            self._hasher.verify(password_hash, _normal(password))
+            self._hasher.verify(password_hash, _normalized(password))
         except (VerificationError, InvalidHashError):
             return PasswordMatch.WRONG
         is_outdated = self._hasher.check_needs_rehash(password_hash)
         return PasswordMatch.OUTDATED if is_outdated else PasswordMatch.RIGHT
 
 
-def _normal(password: str) -> str:
+def _normalized(password: str) -> str:
     """Return the NFKC form, since keyboards compose characters differently, with lone surrogates replaced."""
     return unicodedata.normalize("NFKC", password).encode(errors="replace").decode()
 

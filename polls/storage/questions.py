@@ -1,4 +1,4 @@
-"""Reading of questions with their choices."""
+"""Reading of polls: questions with their choices."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -45,7 +45,7 @@ _LATEST = compiled(
     .limit(sa.bindparam("limit"))
 )
 
-_NEXT = compiled(
+_NEXT_PUBLICATION = compiled(
     sa.select(sa.func.min(question.c.pub_date).label("pub_date")).where(question.c.pub_date > sa.func.now())
 )
 
@@ -67,7 +67,7 @@ async def latest(database: Database, *, skip: int, limit: int) -> list[Question]
 async def next_publication(database: Database) -> datetime | None:
     """Return the publication date of the next scheduled question, or None if there is none."""
     async with acquired(database) as connection:
-        pub_date: datetime | None = await connection.scalar(_NEXT)
+        pub_date: datetime | None = await connection.scalar(_NEXT_PUBLICATION)
         return pub_date
 
 
@@ -78,7 +78,7 @@ async def find(database: Database, question_id: int) -> Poll | None:
 
 
 async def read(connection: aiopg.sa.SAConnection, question_id: int) -> Poll | None:
-    """Return the same within the transaction of `connection`."""
+    """Return a poll as `find` does, but read in the transaction of `connection`."""
     rows = await (await connection.execute(_FIND, question_id=question_id)).fetchall()
     return as_poll(rows) if rows else None
 

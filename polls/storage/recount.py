@@ -41,14 +41,14 @@ _ORPHANED = """
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A stored count, and the number of ballots that were found."""
+    """A stored count, and the number of ballots that were found in the table `ballot`."""
 
     stored: int
     found: int
 
     @property
     def is_exact(self) -> bool:
-        """Return whether both are equal."""
+        """Return whether both numbers are equal."""
         return self.stored == self.found
 
 
@@ -66,7 +66,7 @@ class Recount:
 
     @property
     def is_exact(self) -> bool:
-        """Return whether all counts are."""
+        """Return whether all counts are exact."""
         return self.ballots.is_exact and all(count.is_exact for count in self.votes.values())
 
     def __str__(self) -> str:

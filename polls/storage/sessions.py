@@ -21,8 +21,8 @@ MAX_AGE = timedelta(days=7)  # from sign-in to the end of a session
 _SEEN_RESOLUTION = timedelta(minutes=1)  # session.seen_at is updated at most this often
 _TOKEN_BYTES = 32
 
-FREE_FAILURES = 5
-FAILURES_EXPIRE = timedelta(days=1)
+FREE_FAILURES = 5  # failures without a wait
+FAILURE_LIFETIME = timedelta(days=1)  # from the last failure until all are forgotten
 
 # Each failure after the free ones doubles the wait: 10 seconds, 20, 40 ... 15 minutes.
 _WAIT = f"""make_interval(
@@ -32,8 +32,8 @@ _WAIT = f"""make_interval(
     END
 )"""
 
-# Each attempt counts as a failure before the password is compared, and the row is deleted if it was right: of a hundred
-# guesses sent at once, five are compared.
+# Each attempt is counted as a failure before the password is compared, and the row is deleted if it was right: of a
+# hundred guesses sent at once, only FREE_FAILURES are compared.
 _COUNT_ATTEMPT = f"""
     INSERT INTO sign_in_failure AS known (who, failures, last_at)
     VALUES (%(who)s, 1, now())
@@ -48,9 +48,9 @@ _SECONDS_TO_WAIT = f"""
     WHERE who = %(who)s
 """  # noqa: S608 - constants of this module
 
-_IS_ALIVE = sa.and_(
+_IS_UNEXPIRED = sa.and_(
     session.c.seen_at > sa.func.now() - sa.bindparam("idle_timeout", IDLE_TIMEOUT, type_=sa.Interval),
-    session.c.began_at > sa.func.now() - sa.bindparam("longest", MAX_AGE, type_=sa.Interval),
+    session.c.began_at > sa.func.now() - sa.bindparam("max_age", MAX_AGE, type_=sa.Interval),
 )
 
 _FIND = compiled(
@@ -61,7 +61,7 @@ _FIND = compiled(
         ),
     )
     .join_from(session, account)
-    .where(session.c.token_hash == sa.bindparam("token_hash"), account.c.disabled_at.is_(None), _IS_ALIVE)
+    .where(session.c.token_hash == sa.bindparam("token_hash"), account.c.disabled_at.is_(None), _IS_UNEXPIRED)
 )
 
 
@@ -93,11 +93,11 @@ async def begin(database: Database, credentials: VerifiedCredentials, *, replace
     Raises SignInFailed if the account was disabled or got another password meanwhile.
     """
     token, owner = secrets.token_urlsafe(_TOKEN_BYTES), credentials.account
-    ended = sa.not_(_IS_ALIVE)
+    ended = sa.not_(_IS_UNEXPIRED)
     if replaces is not None:
         ended = sa.or_(ended, session.c.token_hash == hash_token(replaces))
     async with transaction(database) as connection:
-        await accounts.check(connection, credentials)
+        await accounts.recheck(connection, credentials)
         await connection.execute(session.delete().where(ended))
         await connection.execute(session.insert().values(token_hash=hash_token(token), account_id=owner.id))
         await record(connection, owner.person, account_event("signed in", owner))
@@ -112,7 +112,7 @@ async def find(database: Database, token: str) -> Account | None:
             token_hash=hash_token(token),
             seen_resolution=_SEEN_RESOLUTION,
             idle_timeout=IDLE_TIMEOUT,
-            longest=MAX_AGE,
+            max_age=MAX_AGE,
         )
         row = await found.first()
         if row is None:
@@ -139,7 +139,7 @@ async def _count_attempt(database: Database, who: bytes) -> None:
     """Count an attempt as a failure. Raises TooManyAttempts if the wait after earlier failures isn't over."""
     async with acquired(database) as connection:
         await connection.execute(
-            sign_in_failure.delete().where(sign_in_failure.c.last_at < sa.func.now() - FAILURES_EXPIRE)
+            sign_in_failure.delete().where(sign_in_failure.c.last_at < sa.func.now() - FAILURE_LIFETIME)
         )
         inserted = await connection.execute(_COUNT_ATTEMPT, {"who": who})
         if inserted.rowcount == 0:

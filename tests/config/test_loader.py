@@ -29,7 +29,7 @@ def test_only_postgres_is_required(write: Write) -> None:
     assert load(write("postgres: {}")) == Config(postgres=Postgres())
 
 
-def test_the_shipped_file_shows_the_deerrors() -> None:
+def test_the_shipped_file_shows_the_defaults() -> None:
     shipped = load(Path("config/polls.yaml"))
 
     assert shipped == Config(postgres=Postgres(embedded=Path("var/postgres"), database="polls"))

@@ -73,7 +73,7 @@ def test_createadmin_asks_for_the_password_twice_without_echo(settings: Path, da
     assert usernames(database) == ["ada"]
 
 
-def test_an_unfit_or_mistyped_password_is_asked_for_again(settings: Path, database: Connection) -> None:
+def test_an_invalid_or_mistyped_password_is_asked_for_again(settings: Path, database: Connection) -> None:
     status, output = in_terminal(
         settings,
         "createadmin",

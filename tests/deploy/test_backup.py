@@ -173,8 +173,8 @@ def corrupted(content: bytes) -> bytes:
         (lambda content: content[:-50], r"nothing was restored from .*backup; the database \w+ is still empty\. \w"),
         (lambda content: content[:100], r"backup is damaged or incomplete; use another backup\. pg_restore says: \w"),
         (corrupted, r"nothing was restored from .*backup; the database \w+ is still empty\. pg_restore says: \w"),
-        (lambda _: b"", r"backup is no backup of polls$"),
-        (lambda _: b"polls" * 1000, r"backup is no backup of polls$"),
+        (lambda _: b"", r"backup is not a backup of polls$"),
+        (lambda _: b"polls" * 1000, r"backup is not a backup of polls$"),
     ],
 )
 def test_a_damaged_backup_restores_nothing(
@@ -222,7 +222,7 @@ def test_a_dump_of_another_application_is_refused(config: Config, other: Config,
             command = [backups.find_program("pg_dump", theirs, connection), "--format=custom"]
             subprocess.run(command, env=os.environ | libpq_environment(theirs), stdout=dump, check=True)
 
-    with pytest.raises(CommandFailed, match="dump is no backup of polls"):
+    with pytest.raises(CommandFailed, match="dump is not a backup of polls"):
         restore(other, tmp_path / "dump")
 
 

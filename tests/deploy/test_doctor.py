@@ -13,8 +13,8 @@ import pytest
 
 from polls.config.settings import Postgres
 from polls.storage.checks import server as server_checks
-from polls.storage.checks.examine import CHECKS, examine
 from polls.storage.checks.findings import Results, Verdict
+from polls.storage.checks.runner import CHECKS, run_checks
 from polls.storage.postgres import migrations
 from polls.storage.postgres.connect import Connection, connect
 from tests.conftest import empty_database
@@ -66,7 +66,7 @@ def settings_of(server: Server, **others: object) -> Postgres:
 
 def faults_of(postgres: Postgres) -> list[str]:
     with connect(postgres) as connection:
-        return [str(finding)[6:] for finding in examine(connection, postgres) if finding.verdict is Verdict.FAULT]
+        return [str(finding)[6:] for finding in run_checks(connection, postgres) if finding.verdict is Verdict.FAULT]
 
 
 @contextmanager
@@ -144,7 +144,7 @@ def test_an_unreachable_database_is_one_line(
     assert re.match(rf"database: {message}", fault), fault
 
 
-def test_of_several_hosts_the_primary_is_examined(tmp_path: Path, server: Server) -> None:
+def test_of_several_hosts_the_primary_is_checked(tmp_path: Path, server: Server) -> None:
     hosts = ["127.0.0.1:1", server.address["host"]]
     write(tmp_path, {"postgres": server.address | {"host": hosts, "database": "polls"}})
 
@@ -433,7 +433,7 @@ def test_a_check_that_fails_is_a_fault_and_the_others_still_run(postgres: Postgr
         yield from ()
 
     with connect(postgres) as connection:
-        found = list(examine(connection, postgres, {"arithmetic": failing, "version": CHECKS["version"]}))
+        found = list(run_checks(connection, postgres, {"arithmetic": failing, "version": CHECKS["version"]}))
 
     assert str(found[0]) == "fault arithmetic: this check failed. PostgreSQL says: division by zero"
     assert [finding.subject for finding in found] == ["arithmetic", "version"]

@@ -22,7 +22,7 @@ from tests.support.site import (
     exclusive_ports,
     gunicorn,
     kill,
-    laid_out,
+    new_site,
     nginx,
     running,
     serves,
@@ -36,7 +36,7 @@ WORKERS = ["aiohttp.GunicornWebWorker", "aiohttp.GunicornUVLoopWebWorker"]
 
 @pytest.fixture(scope="module")
 def site(wheel: Path) -> Iterator[Site]:
-    with exclusive_ports(), laid_out(wheel) as site, nginx(site):
+    with exclusive_ports(), new_site(wheel) as site, nginx(site):
         yield site
 
 
@@ -186,5 +186,5 @@ def test_workers_are_restarted_until_the_database_is_available(site: Site) -> No
             finally:
                 arbiter.terminate()
     finally:
-        if not site.server.runs:
+        if not site.server.is_running:
             site.server.start()

@@ -30,11 +30,11 @@ from tests.support.site import (
     PORT,
     SOCKETS,
     TLS_PORT,
-    Answer,
+    Response,
     Site,
     exclusive_ports,
     kill,
-    laid_out,
+    new_site,
     nginx,
     serves,
     supervisord,
@@ -49,7 +49,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @pytest.fixture(scope="module")
 def site(wheel: Path) -> Iterator[Site]:
-    with exclusive_ports(), laid_out(wheel) as site, supervisord(site), nginx(site):
+    with exclusive_ports(), new_site(wheel) as site, supervisord(site), nginx(site):
         yield site
 
 
@@ -58,7 +58,7 @@ def poll(site: Site) -> int:
     return site.add_poll("Tea?", "Yes", "No")
 
 
-def vote(site: Site, poll: int, **headers: str) -> Answer:
+def vote(site: Site, poll: int, **headers: str) -> Response:
     return site.request("POST", f"/poll/{poll}/vote", f"choice={site.choices(poll)[0]}", **headers)
 
 
@@ -73,7 +73,7 @@ def logged(site: Site, path: str) -> list[dict[str, str]]:
     return [line for line in map(json.loads, log.read_text().splitlines()) if line["path"] == path]
 
 
-def get_directly(path: str, **headers: str) -> Answer:
+def get_directly(path: str, **headers: str) -> Response:
     """Send a request to a process of polls, without nginx, and return its response."""
     connection = http.client.HTTPConnection("polls")
     connection.sock = socket.socket(socket.AF_UNIX)
@@ -81,7 +81,7 @@ def get_directly(path: str, **headers: str) -> Answer:
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request("GET", path, headers=names)
     response = connection.getresponse()
-    answer = Answer(response.status, response.headers, response.read())
+    answer = Response(response.status, response.headers, response.read())
     connection.close()
     return answer
 
@@ -544,7 +544,7 @@ def test_no_request_fails_in_a_rolling_restart_while_a_newer_version_migrates(si
     site.assert_exact(poll, known, others)
     for number in range(1, 5):
         log = (site.folder / f"var/polls_{number}.log").read_text()
-        assert "a newer version of polls has applied 9999_newer to the database; going on" in log
+        assert "a newer version of polls has applied 9999_newer to the database; this one works with it" in log
 
 
 # ---- TLS and permissions

@@ -9,7 +9,7 @@ import pytest
 from tests.faults.conftest import Serve, settings
 from tests.support.crowd import Crowd
 from tests.support.processes import command, serving, write
-from tests.support.servers import Server, every_version, running
+from tests.support.servers import Server, installed_versions, running
 
 OWNER = "owner"  # a role that owns a database and is no superuser
 
@@ -66,7 +66,7 @@ def test_a_backup_under_load_is_restored_into_a_newer_server_that_accepts_votes(
             assert ballots(newer) == total + 100
         assert command(elsewhere, "verify", f"--config={file}").returncode == 0
 
-        if len(every_version()) > 1:
+        if len(installed_versions()) > 1:
             assert command(elsewhere, "backup", f"--config={file}", "newer.backup").returncode == 0
             server.execute("CREATE DATABASE back")
             file = write(tmp_path, settings(server, postgres=server.address | {"database": "back"}))

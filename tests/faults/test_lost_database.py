@@ -177,7 +177,7 @@ class TestWithASmallDisk:
             started = time.monotonic()
             fill(ballast, seconds=4)
             ballast.unlink()
-            if not eventually(lambda: server.runs and bool(crowd.moments and crowd.moments[-1] > started + 4), 3):
+            if not eventually(lambda: server.is_running and bool(crowd.moments and crowd.moments[-1] > started + 4), 3):
                 server.kill()
                 server.start()
             repaired = time.monotonic()

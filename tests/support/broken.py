@@ -15,7 +15,7 @@ def replaced(text: str, old: str, new: str) -> str:
 
 
 def lock_in_the_same_statement() -> None:
-    """Lock, read, write and count in one statement, which reads what was there before it waited for the lock."""
+    """Lock, read, write and count in one statement, which reads the rows as they were before it waited for the lock."""
     ballot_sql.RECORD = replaced(ballot_sql.RECORD, "EXECUTE lock_questions (%(questions)s);", "")
     ballot_sql.PREPARE = replaced(
         ballot_sql.PREPARE,
@@ -31,7 +31,7 @@ def lock_in_the_same_statement() -> None:
 
 
 def accept_every_ballot() -> None:
-    """Neither replace an earlier ballot of the voter nor look for one."""
+    """Store each ballot of a voter, instead of replacing the earlier one."""
     ballot_sql.PREPARE = replaced(
         ballot_sql.PREPARE,
         "ON CONFLICT (question_id, voter) DO UPDATE SET marks = excluded.marks, changed_at = excluded.changed_at",

@@ -1,4 +1,4 @@
-"""Clients that request pages all the time, and count the responses."""
+"""Clients that request pages without a pause, and count the responses."""
 
 import asyncio
 import threading

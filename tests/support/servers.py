@@ -18,11 +18,11 @@ from tests.support.processes import TIMEOUT, eventually, free_port, processes_in
 
 USER = "operator"
 
-Choose = Callable[[Iterable[int]], int]
+ChooseVersion = Callable[[Iterable[int]], int]
 
 
-def every_version() -> dict[int, Path]:
-    """Return every supported PostgreSQL on this machine: {major version: folder of programs}."""
+def installed_versions() -> dict[int, Path]:
+    """Return the supported PostgreSQL versions on this machine: {major version: folder of programs}."""
     debian = {int(folder.parent.name): folder for folder in Path("/usr/lib/postgresql").glob("*/bin")}
     ours = {int(version): folder for version, folder in available_binaries().items()}
     return {version: folder for version, folder in (debian | ours).items() if version >= 15}
@@ -49,7 +49,7 @@ class Server:
         folder: Path,
         settings: Mapping[str, str] | None = None,
         *,
-        version: Choose = max,
+        version: ChooseVersion = max,
         password: str | None = None,
         machine: Machine | None = None,
         standby_of: "Server | None" = None,
@@ -58,7 +58,7 @@ class Server:
         self.data = folder / "data"
         self.log = folder / "postgresql.log"
         self.settings = dict(settings or {})
-        versions = every_version()
+        versions = installed_versions()
         self.binaries = versions[version(versions)]  # folder of PostgreSQL's programs
         self._password = password
         self._machine = machine
@@ -167,7 +167,7 @@ class Server:
             _send(pid, signal.SIGCONT)
 
     @property
-    def runs(self) -> bool:
+    def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
     @contextmanager
@@ -187,7 +187,7 @@ class Server:
             return cursor.fetchall() if cursor.description else []
 
     def _accepts_connections(self) -> bool:
-        assert self.runs, self.log.read_text()
+        assert self.is_running, self.log.read_text()
         try:
             with self.connect("postgres") as connection, connection.cursor() as cursor:
                 cursor.execute("SELECT FROM pg_database WHERE datname = 'polls'")
@@ -199,7 +199,7 @@ class Server:
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
-            if self.runs:
+            if self.is_running:
                 self._process.send_signal(number)
             self._process.wait(TIMEOUT)
             self._process = None
@@ -211,7 +211,7 @@ def running(
     folder: Path,
     settings: Mapping[str, str] | None = None,
     *,
-    version: Choose = max,
+    version: ChooseVersion = max,
     password: str | None = None,
     machine: Machine | None = None,
     standby_of: Server | None = None,

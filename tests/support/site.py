@@ -33,7 +33,7 @@ _LOCK_TIMEOUT = 900  # seconds to wait for another run of the tests that uses th
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A response to a client."""
 
     status: int
@@ -78,7 +78,7 @@ class Site:
         source: str = "127.0.0.1",
         client: http.client.HTTPConnection | None = None,
         **headers: str,
-    ) -> Answer:
+    ) -> Response:
         """Send a request to nginx, without cookies or redirects; `accept_language="zh"` is a header."""
         connection = client or http.client.HTTPConnection("127.0.0.1", PORT, timeout=30, source_address=(source, 0))
         names = {name.replace("_", "-").title(): value for name, value in headers.items()}
@@ -86,12 +86,12 @@ class Site:
             names.setdefault("Content-Type", "application/x-www-form-urlencoded")
         connection.request(method, path, body, names)
         response = connection.getresponse()
-        answer = Answer(response.status, response.headers, response.read())
+        answer = Response(response.status, response.headers, response.read())
         if client is None:
             connection.close()
         return answer
 
-    def get(self, path: str, /, **headers: str) -> Answer:
+    def get(self, path: str, /, **headers: str) -> Response:
         return self.request("GET", path, **headers)
 
     def polls(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -104,7 +104,7 @@ class Site:
         assert done.returncode == 0, done.stdout + done.stderr
         counts = f"SELECT marks[1], count(*) FROM ballot WHERE question_id = {poll} GROUP BY 1"
         ballots: dict[int, int] = dict(self.server.execute(counts))  # type: ignore[arg-type]
-        unknown = sum(crowd.gave_up for crowd in others)
+        unknown = sum(crowd.unacknowledged for crowd in others)
         for choice in known.counted:
             counted = sum(crowd.counted[choice] for crowd in (known, *others))
             assert counted <= ballots[choice] <= counted + unknown
@@ -154,7 +154,7 @@ def exclusive_ports() -> Iterator[None]:
 
 
 @contextmanager
-def laid_out(wheel: Path) -> Iterator[Site]:
+def new_site(wheel: Path) -> Iterator[Site]:
     """Yield a site with a PostgreSQL server. Its folder is readable by nginx's workers, which are another user."""
     with tempfile.TemporaryDirectory(prefix="polls-") as name:
         folder = Path(name)
@@ -162,10 +162,10 @@ def laid_out(wheel: Path) -> Iterator[Site]:
         (folder / "postgres").mkdir()
         (folder / "site").mkdir()
         with running_postgres(folder / "postgres", {"fsync": "off"}) as server:
-            yield lay_out(folder / "site", wheel, server)
+            yield extract_site(folder / "site", wheel, server)
 
 
-def lay_out(folder: Path, wheel: Path, server: Server) -> Site:
+def extract_site(folder: Path, wheel: Path, server: Server) -> Site:
     """Extract the wheel's files into `folder`, and return the site."""
     with zipfile.ZipFile(wheel) as inside:
         inside.extractall(folder / "wheel")

@@ -40,11 +40,11 @@ def check_settings(connection: Connection, _: Postgres) -> Results:
 
 def check_standbys(connection: Connection, _: Postgres) -> Results:
     """Check that commits wait for a synchronous standby, and that one is connected."""
-    ((names, commit, connected, synchronous, hidden),) = query(connection, _STANDBYS)
+    ((names, synchronous_commit, connected, synchronous, hidden),) = query(connection, _STANDBYS)
     if not names:
         yield note("synchronous_standby_names is empty: if the database's disk is lost, so are its votes")
-    elif commit in {"off", "local"}:
-        yield fault(f"votes don't wait for {names}, since synchronous_commit is {commit}. Set it to on")
+    elif synchronous_commit in {"off", "local"}:
+        yield fault(f"votes don't wait for {names}, since synchronous_commit is {synchronous_commit}. Set it to on")
     elif hidden and not synchronous:
         yield note(f"{connected} connected; GRANT pg_monitor to this role to show whether {names} is among them")
     elif not synchronous:

@@ -36,10 +36,10 @@ def check_schema(connection: Connection, postgres: Postgres) -> Results:
     """Check that all migrations are applied and that their tables and triggers exist unchanged."""
     pending = [migration.name for migration in migrations.pending(connection)]
     newer = migrations.newer(connection)
-    if problem := migrations.missing_tables(connection):
+    if problem := migrations.describe_missing_tables(connection):
         yield fault(problem)
     elif pending and postgres.migrate:
-        yield note(f"{', '.join(pending)} not applied yet; it is when polls starts")
+        yield note(f"{', '.join(pending)} not applied yet; it will be when polls starts")
     elif pending:
         yield fault(f"{', '.join(pending)} not applied, and postgres.migrate is off. Run `polls migrate`")
     elif damage := schema_damage(connection):
@@ -90,7 +90,7 @@ class _Trigger(NamedTuple):
 
 
 def _triggers_after(applied: Iterable[migrations.Migration]) -> dict[str, str]:
-    """Return the triggers that exist after these migrations: {name: the file that has created it}."""
+    """Return the triggers that exist after these migrations: {name: the file that creates it}."""
     triggers = {}
     for migration in applied:
         for verb, name in _TRIGGER_STATEMENT.findall(migration.sql):

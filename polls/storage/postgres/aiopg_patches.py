@@ -18,7 +18,7 @@ class _DescriptorCheck:
 
     `Connection._ready` calls select.select() to test whether the descriptor of a failed connection is still open.
     select() raises ValueError for descriptors over 1,023, which a process with many WebSockets has; the descriptor then
-    stays registered in the event loop and is later reused for a visitor's connection.
+    stays registered in the event loop and is later reused for a client's connection.
     https://github.com/aio-libs/aiopg/pull/668 (open)
     """
 
@@ -33,7 +33,7 @@ class _SafelyClosedConnection(aiopg.Connection):
 
     `Connection._close` in aiopg/connection.py does it at each call: a second call would unregister another connection
     that has got the same descriptor meanwhile. https://github.com/aio-libs/aiopg/issues/138 was the same fault after a
-    failed connection, where alone it has been fixed.
+    failed connection, the only case that was fixed.
     """
 
     def _close(self) -> None:

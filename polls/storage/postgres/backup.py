@@ -22,8 +22,8 @@ from polls.storage.tables import session
 DEBIAN_BINARIES = Path("/usr/lib/postgresql")  # Debian's folder of all installed major versions
 _LOCK_TIMEOUT = "60s"  # for tables that another transaction, such as a migration, has locked
 
-# Objects of the server's operator. Restoring them may take a superuser, which polls' role isn't.
-_NOTHING_OF_THE_OPERATOR = (
+# Leave out what the server's operator manages: restoring it may need a superuser, which polls' role isn't.
+_SKIP_OPERATOR_OBJECTS = (
     "--no-owner",
     "--no-privileges",
     "--no-comments",
@@ -33,14 +33,14 @@ _NOTHING_OF_THE_OPERATOR = (
     "--no-tablespaces",
 )
 
-# Extensions are the operator's, too, except plpgsql, which every database has. Sessions are left out: a restore would
-# revive those that have ended since.
+# The operator manages extensions, too, except plpgsql, which every database has. Sessions are left out: a restore would
+# make those valid again that have ended since.
 _DUMP_OPTIONS = (
     "--format=custom",
     f"--lock-wait-timeout={_LOCK_TIMEOUT}",
     "--extension=plpgsql",
     f"--exclude-table-data={session.name}",
-    *_NOTHING_OF_THE_OPERATOR,
+    *_SKIP_OPERATOR_OBJECTS,
 )
 
 # Whether the database has relations or functions other than the system's and those of extensions.
@@ -59,13 +59,7 @@ _HAS_OBJECTS = """
     )
 """
 
-_END_SESSIONS = """
-    DO $$ BEGIN
-        IF to_regclass('session') IS NOT NULL THEN
-            DELETE FROM session;
-        END IF;
-    END $$
-"""
+_END_SESSIONS = "DO $$ BEGIN IF to_regclass('session') IS NOT NULL THEN DELETE FROM session; END IF; END $$"
 
 
 class BackupFailed(Exception):
@@ -88,9 +82,9 @@ def back_up(file: Path, postgres: Postgres, connection: Connection, *, replace: 
             raise BackupFailed(f"{file} exists; {advice}")
         _check_has_polls(postgres, connection)
         pg_dump = find_program("pg_dump", postgres, connection)
-        with _written_atomically(file) as temporary:
-            # By name: to a standard output that is a file, pg_dump writes a second table of contents at the end, by
-            # which a truncated file would pass for a complete one.
+        with _atomic_write(file) as temporary:
+            # Not by redirecting standard output: pg_dump would append a second table of contents, and a truncated
+            # file would pass for a complete one.
             _run([pg_dump, *_DUMP_OPTIONS, f"--file={temporary}"], postgres)
         return file.stat().st_size
     except _ProgramFailed as error:
@@ -99,7 +93,7 @@ def back_up(file: Path, postgres: Postgres, connection: Connection, *, replace: 
         raise BackupFailed(f"can't write {file}: {error.strerror or error}") from error
 
 
-def stream(target: IO[bytes], postgres: Postgres, connection: Connection) -> None:
+def stream_backup(target: IO[bytes], postgres: Postgres, connection: Connection) -> None:
     """Write a backup to an open file. Raises BackupFailed."""
     _check_has_polls(postgres, connection)
     command = [find_program("pg_dump", postgres, connection), *_DUMP_OPTIONS]
@@ -124,7 +118,7 @@ def restore_from(file: Path, postgres: Postgres, connection: Connection, *, disp
     """
     pg_restore = find_program("pg_restore", postgres, connection)
     name = database_name(postgres)
-    # A process that starts to serve meanwhile would create tables.
+    # Without the lock, a process that starts meanwhile would create tables.
     with migrations.migration_lock(connection):
         if _has_objects(connection):
             raise BackupFailed(
@@ -134,7 +128,7 @@ def restore_from(file: Path, postgres: Postgres, connection: Connection, *, disp
             )
         _check_backup(file, display_name or str(file), pg_restore, postgres)
         target = f"--dbname={make_dsn(dbname=name)}"
-        options = ["--single-transaction", "--exit-on-error", target, *_NOTHING_OF_THE_OPERATOR]
+        options = ["--single-transaction", "--exit-on-error", target, *_SKIP_OPERATOR_OBJECTS]
         try:
             _run([pg_restore, *options, str(file)], postgres)
         except _ProgramFailed as error:
@@ -144,7 +138,7 @@ def restore_from(file: Path, postgres: Postgres, connection: Connection, *, disp
     with connection, connection.cursor() as cursor:
         # Backups of older versions contain sessions, some of which have ended since.
         cursor.execute(_END_SESSIONS)
-        # The rows were copied before the triggers existed: no process was notified. Nor are there statistics.
+        # pg_restore copies rows before it creates triggers, so no process was notified; and it collects no statistics.
         cursor.execute("NOTIFY polls, '{}'")
         cursor.execute("ANALYZE")
 
@@ -152,7 +146,7 @@ def restore_from(file: Path, postgres: Postgres, connection: Connection, *, disp
 def find_program(name: str, postgres: Postgres, connection: Connection) -> str:
     """Return the path of PostgreSQL's program `name` in the server's major version. Raises BackupFailed.
 
-    pg_dump and pg_restore of another major version may not read what this one writes, nor the reverse.
+    Programs of different major versions may not read each other's files.
     """
     version = connection.server_version // 10_000
     if postgres.embedded:
@@ -176,7 +170,7 @@ def _major_version(path: str) -> int | None:
 
 
 @contextmanager
-def _written_atomically(file: Path) -> Iterator[Path]:
+def _atomic_write(file: Path) -> Iterator[Path]:
     """Yield a temporary file in the same folder, which is synced to disk and renamed to `file` at the end."""
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
@@ -195,7 +189,7 @@ def _written_atomically(file: Path) -> Iterator[Path]:
 
 
 def _check_has_polls(postgres: Postgres, connection: Connection) -> None:
-    if problem := migrations.missing_tables(connection):
+    if problem := migrations.describe_missing_tables(connection):
         raise BackupFailed(problem)
     if not migrations.applied(connection):
         raise BackupFailed(f"there is nothing to back up: the database {database_name(postgres)} has no polls in it")
@@ -208,7 +202,7 @@ def _has_objects(connection: Connection) -> bool:
 
 
 def _check_backup(file: Path, display_name: str, pg_restore: str, postgres: Postgres) -> None:
-    """Raise BackupFailed if `file` is no backup, or one that this version of polls can't serve."""
+    """Raise BackupFailed if `file` is not a backup, or one that this version of polls can't serve."""
     try:
         if file.is_fifo():
             raise BackupFailed(
@@ -224,13 +218,13 @@ def _check_backup(file: Path, display_name: str, pg_restore: str, postgres: Post
         if "unsupported version" in str(error):
             problem = "was written by a newer PostgreSQL than the server's; restore it into a server of that version"
         elif re.search("valid (tar )?archive|too short", str(error)):
-            problem = "is no backup of polls"
+            problem = "is not a backup of polls"
         else:
             problem = f"is damaged or incomplete; use another backup. {error}"
         raise BackupFailed(f"{display_name} {problem}") from error
     rows = re.search(r"^COPY \S*migration \(name, hash, [^\n]*\n(.*?)^\\\.$", sql, re.DOTALL | re.MULTILINE)
     if rows is None:
-        raise BackupFailed(f"{display_name} is no backup of polls")
+        raise BackupFailed(f"{display_name} is not a backup of polls")
     applied = {name: hash_ for name, hash_, *_ in (row.split("\t") for row in rows[1].splitlines())}
     ours = {migration.name: migration.hash for migration in migrations.migrations()}
     if newer := sorted(applied.keys() - ours.keys()):

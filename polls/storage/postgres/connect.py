@@ -9,7 +9,7 @@ import psycopg2
 from psycopg2.extensions import parse_dsn
 
 from polls.config.settings import Postgres
-from polls.storage.postgres.primary import NoHost, database_name, dsn, only_primary, reason
+from polls.storage.postgres.primary import NoPrimary, database_name, dsn, only_primary, short_error
 
 Connection: TypeAlias = psycopg2.extensions.connection
 
@@ -27,7 +27,7 @@ def connect(postgres: Postgres) -> Iterator[Connection]:
     try:
         connection = psycopg2.connect(dsn(only_primary(postgres)))
     except psycopg2.OperationalError as error:
-        raise UnusableDatabase(advice(postgres, error)) from error
+        raise UnusableDatabase(connect_error_message(postgres, error)) from error
     try:
         yield connection
     except psycopg2.Error as error:
@@ -37,11 +37,11 @@ def connect(postgres: Postgres) -> Iterator[Connection]:
 
 
 def single_host(postgres: Postgres) -> Postgres:
-    """Return the settings with the primary as the only host. Raises UnusableDatabase."""
+    """Return the settings with the primary as the only host, like `only_primary`. Raises UnusableDatabase."""
     try:
         return only_primary(postgres)
     except psycopg2.OperationalError as error:
-        raise UnusableDatabase(advice(postgres, error)) from error
+        raise UnusableDatabase(connect_error_message(postgres, error)) from error
 
 
 def libpq_environment(postgres: Postgres) -> dict[str, str]:
@@ -54,22 +54,24 @@ def libpq_environment(postgres: Postgres) -> dict[str, str]:
     return {names.get(key, f"PG{key.upper()}"): value for key, value in settings.items()}
 
 
-def advice(postgres: Postgres, error: Exception) -> str:
+def connect_error_message(postgres: Postgres, error: Exception) -> str:
     """Return why connecting has failed and what to do, in one line for operators."""
     if isinstance(error, psycopg2.ProgrammingError):
         return _refusal_message(error)
     name, message = database_name(postgres), str(error)
-    if not isinstance(error, NoHost):
+    if not isinstance(error, NoPrimary):
         if f'database "{name}" does not exist' in message:
             return f"the database {name} does not exist on this PostgreSQL server. Create it: createdb {name}"
         if role := re.search(r'role "(.*)" does not exist', message):
-            return f"can't reach PostgreSQL: {reason(message)}. Create it: createuser {role[1]}; or set postgres.user"
+            return (
+                f"can't reach PostgreSQL: {short_error(message)}. Create it: createuser {role[1]}; or set postgres.user"
+            )
         if "password authentication failed" in message or "no password supplied" in message:
             return (
                 "PostgreSQL refused the password. "
                 "Set postgres.user and postgres.password in the configuration, or use ~/.pgpass."
             )
-    return f"can't reach PostgreSQL: {reason(message)}. Check the settings below postgres: in the configuration."
+    return f"can't reach PostgreSQL: {short_error(message)}. Check the settings below postgres: in the configuration."
 
 
 def _refusal_message(error: psycopg2.Error) -> str:

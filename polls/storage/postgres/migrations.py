@@ -23,7 +23,7 @@ _RETRY_INTERVAL = 0.1  # seconds between two attempts to get the lock
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A file of sql/; its hash reveals later edits."""
+    """A file of sql/; its hash shows whether it was edited after it had been applied."""
 
     name: str
     sql: str
@@ -34,29 +34,31 @@ class Migration:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
-    """A row of the table migration; `at` is an aware datetime."""
+class AppliedMigration:
+    """A row of the table `migration`; `at` is an aware datetime."""
 
     hash: str
     at: datetime
 
 
 def prepare(postgres: Postgres, connection: Connection, cancelled: threading.Event | None = None) -> None:
-    """Bring the schema up to date, or check that it is, before serving; `cancelled` ends the wait for the lock.
+    """Migrate the schema, or check that it is current; setting `cancelled` ends the wait for the migration lock.
 
     Raises UnusableDatabase, also if migrations are pending and `postgres.migrate` is off, and if tables are missing.
     A schema that a newer version has migrated further is accepted: during an upgrade, processes of the older version
     may have to start.
     """
-    if problem := missing_tables(connection):
+    if problem := describe_missing_tables(connection):
         raise UnusableDatabase(problem)
     if postgres.migrate:
         migrate(postgres, connection, cancelled)
-    elif missing := pending(connection):
-        names = ", ".join(migration.name for migration in missing)
+    elif unapplied := pending(connection):
+        names = ", ".join(migration.name for migration in unapplied)
         raise UnusableDatabase(f"the database lacks {names}. Run `python -m polls migrate` with the same --config")
-    if later := newer(connection):
-        logger.warning("a newer version of polls has applied %s to the database; going on", ", ".join(later))
+    if names_of_newer := newer(connection):
+        logger.warning(
+            "a newer version of polls has applied %s to the database; this one works with it", ", ".join(names_of_newer)
+        )
 
 
 def migrate(postgres: Postgres, connection: Connection, cancelled: threading.Event | None = None) -> list[str]:
@@ -66,14 +68,14 @@ def migrate(postgres: Postgres, connection: Connection, cancelled: threading.Eve
     sample polls in the transaction of its last migration. Raises UnusableDatabase.
     """
     with migration_lock(connection, cancelled):
-        missing = pending(connection)
-        is_new = missing == migrations()
-        for migration in missing:
+        unapplied = pending(connection)
+        is_new = unapplied == migrations()
+        for migration in unapplied:
             with connection, connection.cursor() as cursor:
                 _apply(migration, cursor)
-                if postgres.embedded and is_new and migration == missing[-1]:
+                if postgres.embedded and is_new and migration == unapplied[-1]:
                     cursor.execute(_sample())
-    return [migration.name for migration in missing]
+    return [migration.name for migration in unapplied]
 
 
 def migrations() -> list[Migration]:
@@ -81,14 +83,14 @@ def migrations() -> list[Migration]:
     return [Migration(file.stem, file.read_text("utf-8")) for file in sorted(paths.SQL.glob("[0-9]*.sql"))]
 
 
-def applied(connection: Connection) -> dict[str, Applied]:
-    """Return the migrations that the database records as applied: {name: Applied}."""
+def applied(connection: Connection) -> dict[str, AppliedMigration]:
+    """Return the migrations that the database records as applied: {name: AppliedMigration}."""
     with connection, connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('migration') IS NOT NULL")
         if cursor.fetchone() != (True,):
             return {}
         cursor.execute("SELECT name, hash, applied_at FROM migration ORDER BY name")
-        return {name: Applied(hash_, at) for name, hash_, at in cursor.fetchall()}
+        return {name: AppliedMigration(hash_, at) for name, hash_, at in cursor.fetchall()}
 
 
 def pending(connection: Connection) -> list[Migration]:
@@ -111,8 +113,8 @@ def newer(connection: Connection) -> list[str]:
     return sorted(applied(connection).keys() - {migration.name for migration in migrations()})
 
 
-def missing_tables(connection: Connection) -> str | None:
-    """Return which of our tables were dropped and what to do, for operators; None if none is missing."""
+def describe_missing_tables(connection: Connection) -> str | None:
+    """Return a message for operators that names the dropped tables and the remedy; None if none is missing."""
     done = applied(connection).keys()
     ours = {migration.name for migration in migrations()}
     with connection, connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The connection pool that requests use, connected to the primary of several hosts."""
+"""The connection pool that requests use; with several hosts, it follows the primary."""
 
 import asyncio
 import logging
@@ -17,9 +17,9 @@ from polls.aio import is_cancelled, retrieve_exception
 from polls.config.settings import Postgres
 from polls.domain.errors import PollsUnavailable
 from polls.storage.postgres import aiopg_patches
-from polls.storage.postgres.connect import UnusableDatabase, advice
+from polls.storage.postgres.connect import UnusableDatabase, connect_error_message
 from polls.storage.postgres.pool_queue import PoolQueue, PoolUse
-from polls.storage.postgres.primary import CONNECT_TIMEOUT, Host, find_primary
+from polls.storage.postgres.primary import CONNECT_TIMEOUT, Primary, find_primary
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Database:
         self.queue = PoolQueue(postgres.maxsize)
         self._postgres = postgres
         self._echo = echo
-        self._host: Host | None = None
+        self._primary: Primary | None = None
         self._needs_search = True
         self._searched_at = float("-inf")  # the loop's time at the end of the last search
         self._search: asyncio.Task[None] | None = None
@@ -57,19 +57,19 @@ class Database:
 
     @property
     def use(self) -> PoolUse:
-        """The numbers of connections and of waiting requests."""
+        """Return the numbers of connections and of waiting requests."""
         free = self.pool.freesize
         return PoolUse(self.pool.size - free, free, self.pool.maxsize, self.queue.waiting)
 
     async def connect_to_primary(self) -> aiopg.sa.Engine:
-        """Return the pool of the primary, which is searched for at first and after `recheck_primary`.
+        """Return the pool of the primary, after a search for it at the first call and after `recheck_primary`.
 
         Concurrent callers share one search. Raises psycopg2.OperationalError.
         """
         if self._needs_search:
             if self._search is None:
                 # An empty context: the search belongs to no single request.
-                self._search = asyncio.create_task(self._find_primary(), context=Context())
+                self._search = asyncio.create_task(self._run_search(), context=Context())
                 self._search.add_done_callback(retrieve_exception)
             await asyncio.shield(self._search)
         return self.pool
@@ -111,29 +111,29 @@ class Database:
         if self._search:
             self._search.cancel()
             await asyncio.wait([self._search])
-        if self._host:
+        if self._primary:
             self.pool.close()
             await asyncio.gather(self.pool.wait_closed(), *self._closing_pools)
 
-    async def _find_primary(self) -> None:
+    async def _run_search(self) -> None:
         loop = asyncio.get_running_loop()
         try:
             await asyncio.sleep(self._searched_at + _SEARCH_INTERVAL - loop.time())
-            min_timeline = self._host.timeline if self._host else 0
+            min_timeline = self._primary.timeline if self._primary else 0
             primary = await asyncio.to_thread(find_primary, self._postgres, min_timeline=min_timeline)
-            if self._host is None or self._host.dsn != primary.dsn:
+            if self._primary is None or self._primary.dsn != primary.dsn:
                 self._switch_to(primary)
-            self._host = primary
+            self._primary = primary
             self._needs_search = False
         finally:
             self._searched_at = loop.time()
             self._search = None
 
-    def _switch_to(self, host: Host) -> None:
-        """Open a pool to `host`, and close all connections to the former primary, including those in use."""
-        former = self.pool if self._host else None
+    def _switch_to(self, primary: Primary) -> None:
+        """Open a pool to `primary`, and close all connections to the former primary, including those in use."""
+        former = self.pool if self._primary else None
         pool = aiopg.Pool(
-            host.dsn,
+            primary.dsn,
             minsize=1,
             maxsize=self._postgres.maxsize,
             timeout=CONNECT_TIMEOUT,
@@ -145,10 +145,10 @@ class Database:
             pool_recycle=-1,
             options=_SESSION,
         )
-        self.pool, self._host = aiopg.sa.Engine(aiopg.sa.engine.get_dialect(), pool, host.dsn), host
+        self.pool, self._primary = aiopg.sa.Engine(aiopg.sa.engine.get_dialect(), pool, primary.dsn), primary
         if former is None:
             return
-        logger.warning("the primary is now %s: all connections are moved to it", host)
+        logger.warning("the primary is now %s: all connections are moved to it", primary)
         former.terminate()
         closing = asyncio.create_task(former.wait_closed())
         self._closing_pools.add(closing)
@@ -165,7 +165,7 @@ async def open_database(postgres: Postgres, *, echo: bool = False) -> Database:
     try:
         await _fill(await database.connect_to_primary(), postgres.minsize)
     except (psycopg2.Error, TimeoutError) as error:
-        raise UnusableDatabase(advice(postgres, error)) from error
+        raise UnusableDatabase(connect_error_message(postgres, error)) from error
     return database
 
 

@@ -18,7 +18,7 @@ from polls.config.settings import Postgres
 CONNECT_TIMEOUT = 5  # seconds until a server that doesn't answer counts as unreachable
 CHECK_TIMEOUT = 1  # seconds that several hosts have to answer, all at the same time
 
-# Checks that CHECK_TIMEOUT has abandoned end soon after by themselves; libpq's shortest time-out is two seconds.
+# End the checks that CHECK_TIMEOUT has abandoned soon after it; libpq's shortest time-out is two seconds.
 _CHECK_OPTIONS: dict[str, Any] = {"connect_timeout": 2, "tcp_user_timeout": 2000, "options": "-c statement_timeout=1s"}
 
 # A standby that is promoted begins a new timeline. No role needs a privilege to read it.
@@ -31,41 +31,41 @@ _HOST_STATE = """
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
-    """A primary: the settings with this host alone, its connection string and its timeline (0 for a single host)."""
+class Primary:
+    """The primary: the settings with its host alone, its connection string and its timeline (0 if not checked)."""
 
     postgres: Postgres
     dsn: str
     timeline: int
 
     def __str__(self) -> str:
-        return _name(self.postgres)
+        return _host_name(self.postgres)
 
 
-class NoHost(psycopg2.OperationalError):
-    """None of several hosts is the primary; the message has the answer of each."""
+class NoPrimary(psycopg2.OperationalError):
+    """None of several hosts is the primary; the message contains the reason for each."""
 
 
-def find_primary(postgres: Postgres, *, min_timeline: int = 0) -> Host:
-    """Return the primary. A single host is not checked.
+def find_primary(postgres: Postgres, *, min_timeline: int = 0) -> Primary:
+    """Return the primary. A single host is taken for it without a check.
 
-    Of several hosts that say they are the primary, it is the one with the highest timeline: an old primary that was cut
+    Of several hosts that claim to be the primary, it is the one with the highest timeline: an old primary that was cut
     off from the others doesn't know that a standby was promoted in its place. A host whose timeline is lower than
     `min_timeline`, the last known one, is refused. Raises psycopg2.OperationalError.
     """
     hosts = postgres.hosts
     if len(hosts) == 1:
         with closing(psycopg2.connect(dsn(hosts[0]))) as connection:
-            return Host(hosts[0], pin_address(hosts[0], connection), timeline=0)
+            return Primary(hosts[0], pin_address(hosts[0], connection), timeline=0)
     answers = _check_hosts(hosts)
-    primaries = [answer for answer in answers if isinstance(answer, Host)]
-    newest = max(primaries, key=lambda host: host.timeline, default=None)
+    primaries = [answer for answer in answers if isinstance(answer, Primary)]
+    newest = max(primaries, key=lambda primary: primary.timeline, default=None)
     if newest is None or newest.timeline < min_timeline:
         reasons = (
-            f"{_name(host)}: {answer if isinstance(answer, str) else 'an older primary than was seen before'}"
+            f"{_host_name(host)}: {answer if isinstance(answer, str) else 'an older primary than was seen before'}"
             for host, answer in zip(hosts, answers, strict=True)
         )
-        raise NoHost(f"no host is a writable primary: {'; '.join(reasons)}")
+        raise NoPrimary(f"no host is a writable primary: {'; '.join(reasons)}")
     return newest
 
 
@@ -100,17 +100,17 @@ def database_name(postgres: Postgres) -> str:
     return postgres.database or os.environ.get("PGDATABASE") or "polls"
 
 
-def reason(message: str) -> str:
+def short_error(message: str) -> str:
     """Return libpq's error message in one line, without its hint."""
     return re.sub(r" Is the server running .*\?$", "", " ".join(message.split())).rstrip(".")
 
 
-def _check_hosts(hosts: Sequence[Postgres]) -> list[Host | str]:
-    """Return for each host a Host if it is a primary, else the reason why not.
+def _check_hosts(hosts: Sequence[Postgres]) -> list[Primary | str]:
+    """Return for each host a Primary, or the reason why it isn't one.
 
     libpq with all hosts in one connection string would wait for each unreachable one in turn.
     """
-    answers: list[Host | str] = [f"no answer within {CHECK_TIMEOUT} second"] * len(hosts)
+    answers: list[Primary | str] = [f"no answer within {CHECK_TIMEOUT} second"] * len(hosts)
 
     def check(index: int) -> None:
         answers[index] = _check_host(hosts[index])
@@ -124,16 +124,16 @@ def _check_hosts(hosts: Sequence[Postgres]) -> list[Host | str]:
     return list(answers)  # a copy: later answers are ignored
 
 
-def _check_host(postgres: Postgres) -> Host | str:
+def _check_host(postgres: Postgres) -> Primary | str:
     try:
         with closing(psycopg2.connect(dsn(postgres), **_CHECK_OPTIONS)) as connection, connection.cursor() as cursor:
             cursor.execute(_HOST_STATE)
             ((is_standby, is_read_only, timeline),) = cursor.fetchall()
             if is_standby or is_read_only:
                 return "a standby" if is_standby else "read-only"
-            return Host(postgres, pin_address(postgres, connection), int(timeline, 16))
+            return Primary(postgres, pin_address(postgres, connection), int(timeline, 16))
     except (psycopg2.Error, OSError) as error:
-        return reason(str(error).rpartition(" failed: ")[2])
+        return short_error(str(error).rpartition(" failed: ")[2])
 
 
 def pin_address(postgres: Postgres, connection: psycopg2.extensions.connection) -> str:
@@ -153,5 +153,5 @@ def _addresses(host: str) -> set[str]:
     return {str(address[0]) for *_, address in socket.getaddrinfo(host, None)}
 
 
-def _name(postgres: Postgres) -> str:
+def _host_name(postgres: Postgres) -> str:
     return f"{postgres.host}:{postgres.port}" if postgres.port else str(postgres.host)

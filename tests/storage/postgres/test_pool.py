@@ -11,17 +11,16 @@ from psycopg2.extensions import parse_dsn
 
 from polls.config.settings import Postgres
 from polls.domain.errors import PollsUnavailable
-from polls.storage.postgres import pool
 from polls.storage.postgres.connect import Connection, UnusableDatabase, connect, libpq_environment
 from polls.storage.postgres.pool import Database, acquired, open_database, transaction
 from polls.storage.postgres.primary import database_name, dsn
 
 
 @pytest.fixture
-async def engine(postgres: Postgres) -> AsyncIterator[Database]:
-    engine = await open_database(replace(postgres, minsize=2, maxsize=3))
-    yield engine
-    await engine.close()
+async def pool(postgres: Postgres) -> AsyncIterator[Database]:
+    pool = await open_database(replace(postgres, minsize=2, maxsize=3))
+    yield pool
+    await pool.close()
 
 
 async def connections(database: Connection) -> int:
@@ -32,43 +31,43 @@ async def connections(database: Connection) -> int:
         return (cursor.fetchone() or ())[0]
 
 
-async def test_the_pool_stays_between_minsize_and_maxsize(engine: Database, database: Connection) -> None:
+async def test_the_pool_stays_between_minsize_and_maxsize(pool: Database, database: Connection) -> None:
     assert await connections(database) == 2
 
-    held = [await engine.pool.acquire() for _ in range(3)]
+    held = [await pool.pool.acquire() for _ in range(3)]
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
-            await engine.pool.acquire()
+            await pool.pool.acquire()
 
     assert await connections(database) == 3
     for connection in held:
-        await engine.pool.release(connection)
+        await pool.pool.release(connection)
 
 
 async def test_closing_closes_every_connection(postgres: Postgres, database: Connection) -> None:
-    engine = await open_database(postgres)
-    await engine.close()
+    pool = await open_database(postgres)
+    await pool.close()
 
     async with asyncio.timeout(5):
         while await connections(database):
             await asyncio.sleep(0.01)
 
 
-async def test_a_statement_time_out_raises_polls_unavailable(engine: Database) -> None:
+async def test_a_statement_time_out_raises_polls_unavailable(pool: Database) -> None:
     with pytest.raises(PollsUnavailable):
-        async with acquired(engine) as connection:
+        async with acquired(pool) as connection:
             await connection.execute("SELECT pg_sleep(5)")
 
 
-async def test_a_read_only_server_raises_polls_unavailable(engine: Database) -> None:
+async def test_a_read_only_server_raises_polls_unavailable(pool: Database) -> None:
     with pytest.raises(PollsUnavailable):
-        async with transaction(engine) as connection:
+        async with transaction(pool) as connection:
             await connection.execute("SET TRANSACTION READ ONLY; CREATE TABLE new ()")
 
 
-async def test_a_cancelled_request_raises_cancelled_error(engine: Database) -> None:
+async def test_a_cancelled_request_raises_cancelled_error(pool: Database) -> None:
     async def request() -> None:
-        async with acquired(engine) as connection:
+        async with acquired(pool) as connection:
             await connection.execute("SELECT pg_sleep(1)")
 
     task = asyncio.create_task(request())
@@ -80,39 +79,39 @@ async def test_a_cancelled_request_raises_cancelled_error(engine: Database) -> N
 
 
 async def test_waiting_too_long_for_a_connection_raises_polls_unavailable(
-    engine: Database, monkeypatch: pytest.MonkeyPatch
+    pool: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "ACQUIRE_TIMEOUT", 0.1)
-    async with acquired(engine), acquired(engine), acquired(engine):
+    monkeypatch.setattr("polls.storage.postgres.pool.ACQUIRE_TIMEOUT", 0.1)
+    async with acquired(pool), acquired(pool), acquired(pool):
         with pytest.raises(PollsUnavailable):
-            async with acquired(engine):
+            async with acquired(pool):
                 pass
 
-    async with acquired(engine), acquired(engine), acquired(engine):
+    async with acquired(pool), acquired(pool), acquired(pool):
         pass
 
 
 @pytest.mark.parametrize("fault", [ValueError("filedescriptor out of range"), FileNotFoundError(2, "closed")])
 async def test_aiopgs_errors_about_descriptors_raise_polls_unavailable(
-    engine: Database, monkeypatch: pytest.MonkeyPatch, fault: Exception
+    pool: Database, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     async def fail(_: object) -> None:
         raise fault
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(engine.pool), "acquire", fail)
+        patched.setattr(type(pool.pool), "acquire", fail)
         with pytest.raises(PollsUnavailable):
-            async with acquired(engine):
+            async with acquired(pool):
                 pass
 
-    async with acquired(engine), acquired(engine), acquired(engine):
+    async with acquired(pool), acquired(pool), acquired(pool):
         pass
 
 
 async def test_closing_a_connection_twice_does_not_unregister_the_next_owner_of_its_descriptor(
-    engine: Database,
+    pool: Database,
 ) -> None:
-    connection = await engine.connect()
+    connection = await pool.connect()
     descriptor = connection.raw.fileno()
     received = asyncio.Event()
     here, there = socket.socketpair()
@@ -128,11 +127,11 @@ async def test_closing_a_connection_twice_does_not_unregister_the_next_owner_of_
         asyncio.get_running_loop().remove_reader(next_owner)
 
 
-async def test_requests_get_connections_in_order_of_arrival(engine: Database) -> None:
+async def test_requests_get_connections_in_order_of_arrival(pool: Database) -> None:
     served: list[int] = []
 
     async def request(number: int) -> None:
-        async with acquired(engine) as connection:
+        async with acquired(pool) as connection:
             served.append(number)
             await connection.execute("SELECT pg_sleep(0.001)")
 
@@ -141,7 +140,7 @@ async def test_requests_get_connections_in_order_of_arrival(engine: Database) ->
     assert served == list(range(100))
 
 
-async def test_connections_that_the_server_has_closed_are_replaced(engine: Database, database: Connection) -> None:
+async def test_connections_that_the_server_has_closed_are_replaced(pool: Database, database: Connection) -> None:
     with database.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -149,7 +148,7 @@ async def test_connections_that_the_server_has_closed_are_replaced(engine: Datab
         )
     await asyncio.sleep(0.2)
 
-    async with acquired(engine) as connection:
+    async with acquired(pool) as connection:
         assert await connection.scalar("SELECT 1") == 1
 
 

@@ -18,18 +18,18 @@ from polls.domain.events import CacheInvalidated, ListenerLost
 from polls.storage.ballots import Recorder
 from polls.storage.checks.readiness import check_database
 from polls.storage.listener import listen
-from polls.storage.postgres import migrations, pool
+from polls.storage.postgres import migrations
 from polls.storage.postgres.connect import UnusableDatabase, connect, libpq_environment
 from polls.storage.postgres.pool import Database, acquired, open_database
-from polls.storage.postgres.primary import CHECK_TIMEOUT, Host, NoHost, find_primary
+from polls.storage.postgres.primary import CHECK_TIMEOUT, NoPrimary, Primary, find_primary
 from tests.support.processes import eventually, free_port
 from tests.support.servers import USER, Server, running
 
 FAST = {"fsync": "off"}  # these servers needn't survive a power failure
 
 
-async def is_writable(engine: Database) -> bool:
-    return (await check_database(engine, frozenset())).is_writable
+async def is_writable(pool: Database) -> bool:
+    return (await check_database(pool, frozenset())).is_writable
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +60,10 @@ def poll(primary: Server) -> None:
 
 
 @pytest.fixture
-async def engine(poll: None, primary: Server, standby: Server) -> AsyncIterator[Database]:  # noqa: ARG001 - the standby copies it
-    engine = await open_database(settings(primary, standby))
-    yield engine
-    await engine.close()
+async def pool(poll: None, primary: Server, standby: Server) -> AsyncIterator[Database]:  # noqa: ARG001 - the standby copies it
+    pool = await open_database(settings(primary, standby))
+    yield pool
+    await pool.close()
 
 
 @pytest.fixture
@@ -71,11 +71,11 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[Postgres]:
     """The settings of every search for the primary."""
     searches: list[Postgres] = []
 
-    def search(postgres: Postgres, *, min_timeline: int) -> Host:
+    def search(postgres: Postgres, *, min_timeline: int) -> Primary:
         searches.append(postgres)
         return find_primary(postgres, min_timeline=min_timeline)
 
-    monkeypatch.setattr(pool, "find_primary", search)
+    monkeypatch.setattr("polls.storage.postgres.pool.find_primary", search)
     return searches
 
 
@@ -168,34 +168,34 @@ def test_an_old_primary_is_refused_while_the_promoted_one_is_unreachable(primary
     newest = find_primary(settings(primary, standby)).timeline
     standby.stop()
 
-    with pytest.raises(NoHost, match=f"{address_of(primary)}: an older primary than was seen before"):
+    with pytest.raises(NoPrimary, match=f"{address_of(primary)}: an older primary than was seen before"):
         find_primary(settings(primary, standby), min_timeline=newest)
 
 
 async def test_a_single_host_is_not_searched_for_again(primary: Server, searches: list[Postgres]) -> None:
-    engine = await open_database(settings(primary))
+    pool = await open_database(settings(primary))
     for _ in range(3):
         with pytest.raises(PollsUnavailable):
-            async with acquired(engine) as connection:
+            async with acquired(pool) as connection:
                 await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
-    await engine.close()
+    await pool.close()
 
     assert len(searches) == 1
 
 
-async def test_concurrent_requests_share_one_search(engine: Database, searches: list[Postgres]) -> None:
+async def test_concurrent_requests_share_one_search(pool: Database, searches: list[Postgres]) -> None:
     async def request() -> object:
-        async with acquired(engine) as connection:
+        async with acquired(pool) as connection:
             return await connection.scalar("SELECT 1")
 
-    engine.recheck_primary(engine.pool)
+    pool.recheck_primary(pool.pool)
 
     assert await asyncio.gather(*(request() for _ in range(20))) == [1] * 20
     assert len(searches) == 1
 
 
-async def test_all_connections_move_to_the_promoted_standby(engine: Database, primary: Server, standby: Server) -> None:
-    recorder, events = Recorder(engine), listen(engine)
+async def test_all_connections_move_to_the_promoted_standby(pool: Database, primary: Server, standby: Server) -> None:
+    recorder, events = Recorder(pool), listen(pool)
     async with aclosing(events), asyncio.timeout(20):
         while not isinstance(await anext(events), CacheInvalidated):
             pass
@@ -210,7 +210,7 @@ async def test_all_connections_move_to_the_promoted_standby(engine: Database, pr
 
             assert isinstance(outcomes[0], int)
             assert standby.execute("SELECT ballots FROM question") == [(2,)]
-            async with acquired(engine) as connection:
+            async with acquired(pool) as connection:
                 assert await connection.scalar("SELECT inet_server_port()") == standby.address["port"]
             while not isinstance(await anext(events), ListenerLost):
                 pass
@@ -221,10 +221,8 @@ async def test_all_connections_move_to_the_promoted_standby(engine: Database, pr
             recorder.close()
 
 
-async def test_polls_cached_from_the_old_primary_are_dropped(
-    engine: Database, primary: Server, standby: Server
-) -> None:
-    recorder = Recorder(engine)
+async def test_polls_cached_from_the_old_primary_are_dropped(pool: Database, primary: Server, standby: Server) -> None:
+    recorder = Recorder(pool)
     await recorder.record([Ballot(1, b"ann", (1,))], 5)
     standby.stop_following()
     primary.execute("INSERT INTO choice (id, question_id, choice_text) VALUES (10, 1, 'No')")
@@ -233,7 +231,7 @@ async def test_polls_cached_from_the_old_primary_are_dropped(
     standby.execute("INSERT INTO choice (id, question_id, choice_text) VALUES (20, 1, 'Perhaps')")
     assert primary.execute("SELECT edition FROM question") == standby.execute("SELECT edition FROM question")
 
-    engine.recheck_primary(engine.pool)
+    pool.recheck_primary(pool.pool)
     outcomes = await recorder.record([Ballot(1, b"bob", (10,))], 5)
     recorder.close()
 
@@ -241,39 +239,39 @@ async def test_polls_cached_from_the_old_primary_are_dropped(
 
 
 async def test_statements_that_hang_on_the_old_primary_are_aborted(
-    engine: Database, primary: Server, standby: Server
+    pool: Database, primary: Server, standby: Server
 ) -> None:
     async def hang() -> None:
-        async with acquired(engine) as connection:
+        async with acquired(pool) as connection:
             await connection.execute("SELECT pg_sleep(1)")
 
     hanging = asyncio.create_task(hang())
-    async with acquired(engine):
+    async with acquired(pool):
         pass
     standby.promote()
     primary.freeze()
     try:
-        engine.recheck_primary(engine.pool)
-        await engine.connect_to_primary()
+        pool.recheck_primary(pool.pool)
+        await pool.connect_to_primary()
 
         with pytest.raises(PollsUnavailable):
             await asyncio.wait_for(hanging, 1)
-        assert await is_writable(engine)
+        assert await is_writable(pool)
     finally:
         primary.thaw()
 
 
 async def test_the_database_is_writable_again_after_a_promotion(
-    engine: Database, primary: Server, standby: Server
+    pool: Database, primary: Server, standby: Server
 ) -> None:
     set_read_only(primary, "on")
     try:
-        assert not await is_writable(engine)
+        assert not await is_writable(pool)
         with pytest.raises(PollsUnavailable) as refused:
-            await is_writable(engine)
+            await is_writable(pool)
         assert "read-only" in str(refused.value.__cause__)
 
         standby.promote()
-        assert await is_writable(engine)
+        assert await is_writable(pool)
     finally:
         set_read_only(primary, "off")

@@ -14,7 +14,7 @@ from polls.storage.postgres.connect import UnusableDatabase
 def program(name: str, postgres: Postgres) -> Path:
     """Return the path of one of PostgreSQL's programs.
 
-    It has the private server's version; for a named server it is the machine's, or else the newest in the wheel.
+    For a private server it has the server's version; for a named one it is the machine's, else the newest in the wheel.
     Raises UnusableDatabase.
     """
     installed = shutil.which(name)
@@ -57,7 +57,7 @@ def available_binaries() -> dict[str, Path]:
 
 
 def unprivileged_prefix() -> list[str]:
-    """Return the words before a command that start it without root's privileges: PostgreSQL refuses to run with them.
+    """Return the command prefix that drops root's privileges: PostgreSQL refuses to run with them. Empty if not root.
 
     In a user namespace of its own the server runs as "nobody", and its files still belong to root.
     Raises UnusableDatabase if the machine doesn't allow user namespaces.

@@ -44,7 +44,7 @@ from polls.storage.postgres.embedded.supervisor import supervise
 
 logger = logging.getLogger(__name__)
 
-_POLL_INTERVAL = 0.02  # seconds between two checks of a server that starts or stops
+_CHECK_INTERVAL = 0.02  # seconds between two checks of a server that starts or stops
 _RESTART_INTERVAL = 0.2  # seconds after a start that failed
 
 
@@ -57,18 +57,18 @@ class PrivateServer:
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self.folder = resolved(folder)
         self._settings = dict(settings or {})
-        self._process: subprocess.Popen[bytes] | None = None  # if it was started by this process
-        self._log_offset = 0
+        self._process: subprocess.Popen[bytes] | None = None  # set if this process started the server
+        self._log_offset = 0  # bytes in the log before the last start
         self._stopping = threading.Event()
 
     @property
     def socket_folder(self) -> Path:
-        """The folder of the server's socket."""
+        """Return the folder of the server's socket."""
         return current_socket_folder(self.folder)
 
     @property
     def pid(self) -> int | None:
-        """The running server's process id, or None."""
+        """Return the running server's process id, or None."""
         return running_pid(self.folder)
 
     @property
@@ -82,10 +82,10 @@ class PrivateServer:
         check_data_folder(self.folder)
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            users = open_lock_file(self.folder, ".lock")
+            lock_file = open_lock_file(self.folder, ".lock")
         except OSError as error:
             raise UnusableDatabase(f"can't write {error.filename}: {error.strerror}") from error
-        with users:
+        with lock_file:
             self._stopping.clear()
             supervisor = threading.Thread(
                 target=supervise,
@@ -93,11 +93,11 @@ class PrivateServer:
                 name="PostgreSQL supervisor",
                 daemon=True,
             )
-            has_entered = False
+            held_startup_lock = False
             try:
                 with startup_lock(self.folder):
-                    has_entered = True
-                    share_lock(users)
+                    held_startup_lock = True
+                    share_lock(lock_file)
                     if not is_initialized(self.folder):
                         initialize(self.folder)
                     self._ensure_running()
@@ -109,8 +109,8 @@ class PrivateServer:
                     self._stopping.set()
                     if supervisor.is_alive():
                         supervisor.join()
-                    if has_entered:
-                        self._release(users)
+                    if held_startup_lock:
+                        self._release(lock_file)
 
     def _ensure_running(self) -> None:
         """Join the server that runs in the folder, or start one. Requires the startup lock."""
@@ -129,7 +129,7 @@ class PrivateServer:
             if self._process is None and self.pid is None:
                 remove_stale_pid_file(self.folder)
                 self._process = self._start()
-            time.sleep(_POLL_INTERVAL)
+            time.sleep(_CHECK_INTERVAL)
 
     def _start(self) -> "subprocess.Popen[bytes]":
         socket_folder = default_socket_folder(self.folder)
@@ -169,26 +169,26 @@ class PrivateServer:
         return errors[-1] if errors else "its log is empty"
 
     def _is_alive(self) -> bool:
-        """Return whether the process that we started lives, or another process's, which postmaster.pid names.
+        """Return whether the server runs: our child process, or the process that postmaster.pid names.
 
-        Ours counts even when its folder has been removed.
+        A child counts even if its folder was removed.
         """
-        is_ours_alive = self._process is not None and self._process.poll() is None
-        return is_ours_alive or self.pid is not None
+        is_child_alive = self._process is not None and self._process.poll() is None
+        return is_child_alive or self.pid is not None
 
     def _restart(self) -> None:
         with startup_lock(self.folder):
             self._process = None
             self._ensure_running()
 
-    def _release(self, users: IO[bytes]) -> None:
+    def _release(self, lock_file: IO[bytes]) -> None:
         """Stop the server unless another process uses it."""
         try:
             with startup_lock(self.folder):
-                if try_lock(users):
+                if try_lock(lock_file):
                     self._stop()
                 elif self._process is not None:
-                    # The last user will stop it; without a return code, Popen warns that it still runs.
+                    # The last user stops it. Without a return code, Popen would warn that it still runs.
                     self._process.returncode = 0
         except FileNotFoundError:
             # The folder was removed while in use. No other process can find this server any more.
@@ -206,18 +206,18 @@ class PrivateServer:
         with suppress(OSError):
             default_socket_folder(self.folder).rmdir()
 
-    def _terminate(self, pid: int, number: signal.Signals) -> bool:
-        """Send SIGINT (fast shutdown) or SIGQUIT (immediate), and return whether the server ended in STOP_TIMEOUT."""
+    def _terminate(self, pid: int, signum: signal.Signals) -> bool:
+        """Send SIGINT (fast shutdown) or SIGQUIT (immediate), and return whether it ended within STOP_TIMEOUT."""
         with suppress(ProcessLookupError):
-            os.kill(pid, number)
+            os.kill(pid, signum)
         deadline = time.monotonic() + STOP_TIMEOUT
-        while self._runs(pid):
+        while self._is_running(pid):
             if time.monotonic() > deadline:
                 return False
-            time.sleep(_POLL_INTERVAL)
+            time.sleep(_CHECK_INTERVAL)
         return True
 
-    def _runs(self, pid: int) -> bool:
+    def _is_running(self, pid: int) -> bool:
         if self._process is not None and self._process.pid == pid:
             return self._process.poll() is None
         return works_in(pid, self.folder)
@@ -238,5 +238,5 @@ def _signals_ignored() -> Iterator[None]:
 
 
 def _is_temporary(error: str) -> bool:
-    """Return whether the start failed over a resource that a server killed a moment ago still holds."""
+    """Return whether the start failed because a server that was just killed still holds a resource."""
     return "lock file" in error or "shared memory" in error

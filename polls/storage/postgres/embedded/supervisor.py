@@ -24,6 +24,6 @@ def supervise(
                 logger.warning("the private PostgreSQL has ended; restarting it")
                 restart()
         except Exception as error:  # noqa: BLE001
-            # Whatever it is (the disk is full, too many open files, the folder is gone), it may be temporary.
+            # Any error may be temporary: a full disk, too many open files, a missing folder.
             logger.error("can't restart the private PostgreSQL; trying again: %s", error)  # noqa: TRY400
             stopping.wait(retry_interval)

@@ -1,4 +1,4 @@
-"""All checks of a database, for `polls doctor`."""
+"""The runner of all checks of a database, for `polls doctor`."""
 
 from collections.abc import Iterator, Mapping
 
@@ -25,7 +25,7 @@ CHECKS: Mapping[str, Check] = {
 }
 
 
-def examine(connection: Connection, postgres: Postgres, checks: Mapping[str, Check] = CHECKS) -> Iterator[Finding]:
+def run_checks(connection: Connection, postgres: Postgres, checks: Mapping[str, Check] = CHECKS) -> Iterator[Finding]:
     """Run `checks`, {subject: check}, and yield their findings. Changes nothing.
 
     A check that raises an error is a fault; the others still run while the connection is open.
