@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
-from polls.__main__ import main
+from polls.cli import main
 from polls.app import create_app
 from polls.config.settings import Config, Metrics, Postgres
 from polls.web.ops.meter import METER

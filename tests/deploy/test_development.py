@@ -64,8 +64,8 @@ def test_changed_code_and_templates_are_served(checkout: Path) -> None:
             change(checkout / "polls/web/public/index.py", "PAGE_SIZE = 5", "PAGE_SIZE = 2")
             assert eventually(lambda: "Older polls" in page())
 
-            change(checkout / "polls/web/public/index.py", "found[:PAGE_SIZE]", "found[:nonsense]")
-            assert eventually(lambda: re.search(r"NameError: name .*nonsense", page()))
+            change(checkout / "polls/web/public/index.py", "questions[:PAGE_SIZE]", "questions[:undefined]")
+            assert eventually(lambda: re.search(r"NameError: name .*undefined", page()))
         finally:
             development.send_signal(signal.SIGINT)
             development.communicate(timeout=20)
