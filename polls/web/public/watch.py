@@ -45,7 +45,7 @@ class WatchView(PollView):
             return socket
         watcher = _Connection(self.request, socket)
         try:
-            await self.request.app[POLL_CACHE].watch(self.question_id, watcher)
+            await self.request.app[POLL_CACHE].subscribe(self.question_id, watcher)
             await _discard_messages(socket)
         except PollNotFound:
             await watcher.close(WSCloseCode.OK, "there is no such poll")
