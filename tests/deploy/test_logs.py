@@ -85,10 +85,10 @@ def test_the_json_log_contains_the_request_id_and_client_addresses_if_configured
     entries = [json.loads(line) for line in polls.log.read_text().splitlines()]
     vote, missing = (entry for entry in entries if entry["logger"] == "aiohttp.access")
     assert statuses == [vote["status"], missing["status"]] == [303, 404]
-    assert (vote["request_id"], vote["visitor"]) == ("from-the-proxy", "203.0.113.7")
+    assert (vote["request_id"], vote["client_network"]) == ("from-the-proxy", "203.0.113.7")
     assert vote["message"].endswith(" 203.0.113.7")
     assert re.fullmatch("[0-9a-f]{16}", missing["request_id"])
-    assert missing["visitor"] == "127.0.0.1"
+    assert missing["client_network"] == "127.0.0.1"
     assert not any("request_id" in entry for entry in entries if entry["logger"] != "aiohttp.access")
 
 

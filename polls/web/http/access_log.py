@@ -31,6 +31,6 @@ class AccessLogger(AbstractAccessLogger):
                 "status": response.status,
                 "bytes": response.body_length,
                 "seconds": round(time, 4),
-                **({} if network is None else {"visitor": network}),
+                **({} if network is None else {"client_network": network}),
             },
         )
