@@ -7,7 +7,7 @@ from datetime import datetime
 from polls.domain.errors import InvalidUsername
 from polls.domain.permissions import Person, admin
 
-MAX_USERNAME_LENGTH = 150  # in a user name
+MAX_USERNAME_LENGTH = 150  # characters
 MIN_PASSWORD_LENGTH = 8  # characters
 MAX_PASSWORD_LENGTH = 1000
 
@@ -16,7 +16,7 @@ _PUNCTUATION = frozenset(".-_@+")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account that may sign in until `disabled_at`. `username` is folded."""
+    """An account of an admin, who may sign in until `disabled_at`. `username` is folded."""
 
     id: int
     username: str
@@ -25,7 +25,7 @@ class Account:
 
     @property
     def person(self) -> Person:
-        """Return the person that signs in with this account."""
+        """Return the person who signs in with this account."""
         return admin(self.username)
 
 
@@ -36,9 +36,9 @@ def fold_username(username: str) -> str:
 
 def validate_username(username: str) -> str:
     """Return `username`, folded. Raises InvalidUsername unless it is 1 to 150 letters, digits, and . - _ @ +."""
-    name = fold_username(username)
-    if not 0 < len(name) <= MAX_USERNAME_LENGTH or not all(
-        letter.isalnum() or letter in _PUNCTUATION for letter in name
+    folded = fold_username(username)
+    if not 0 < len(folded) <= MAX_USERNAME_LENGTH or not all(
+        letter.isalnum() or letter in _PUNCTUATION for letter in folded
     ):
         raise InvalidUsername
-    return name
+    return folded

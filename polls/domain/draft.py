@@ -1,11 +1,11 @@
-"""Drafts: the contents that a poll is to have, and the rules of their texts."""
+"""Drafts: the contents of a poll before it is saved, and the rules of their texts."""
 
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 
 MAX_CHOICES = 100
-MAX_TEXT_LENGTH = 200  # in a question, and in a choice
+MAX_TEXT_LENGTH = 200  # characters of a question or a choice
 REPLACEMENT_CHARACTER = "\ufffd"  # Unicode's replacement character; decoding also puts it in place of invalid bytes
 
 
@@ -19,9 +19,10 @@ class DraftChoice:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A poll's new contents: its choices in their order, and the ids of the choices to remove.
+    """A poll's new contents: its `choices` in their order, and the ids of the choices to be `removed`.
 
-    Choices in neither are kept. The dates are aware datetimes. `edition` is the poll's when the draft was made.
+    Saved choices that are in neither are kept. The dates are aware datetimes. `edition` is the edition of the poll from
+    which the draft was made.
     """
 
     text: str
@@ -38,8 +39,8 @@ def is_blank(text: str) -> bool:
 
 
 def replace_unprintable(text: str) -> str:
-    """Return `text` with REPLACEMENT_CHARACTER for what a line can't show: line breaks, controls, lone surrogates."""
-    return "".join(REPLACEMENT_CHARACTER if _is_illegible(character) else character for character in text)
+    """Return `text` with REPLACEMENT_CHARACTER in place of line breaks, controls, lone surrogates and noncharacters."""
+    return "".join(REPLACEMENT_CHARACTER if _is_unprintable(character) else character for character in text)
 
 
 def comparison_key(text: str) -> str:
@@ -47,7 +48,7 @@ def comparison_key(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
-def _is_illegible(character: str) -> bool:
+def _is_unprintable(character: str) -> bool:
     code = ord(character)
     # Noncharacters: never assigned (Unicode, section 23.7).
     is_noncharacter = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF

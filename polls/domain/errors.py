@@ -51,9 +51,9 @@ class PollEdited(Exception):
 
 @dataclass(eq=False)
 class ChoicesHaveVotes(Exception):
-    """Choices that are to be removed but have votes, without confirmation of the loss; nothing was saved.
+    """Choices to be removed that have votes, without confirmation that these are removed too; nothing was saved.
 
-    `votes` are {choice id: votes}.
+    `votes` is {choice id: votes}.
     """
 
     votes: Mapping[int, int]

@@ -10,7 +10,7 @@ from typing import TypeAlias
 class PollChanged:
     """A change of a poll, which gave it this `revision`; None if the poll was deleted.
 
-    If nothing but counts has changed, `votes` are {choice id: votes} of all its choices, and `ballots` the number of
+    If only the counts have changed, `votes` is {choice id: votes} of all its choices, and `ballots` the number of
     ballots; otherwise `votes` is None, and the poll has to be read again.
     """
 
@@ -23,14 +23,14 @@ class PollChanged:
 
 @dataclass(frozen=True, slots=True)
 class CacheInvalidated:
-    """The start of complete announcements: all polls have to be read again, and every later change is announced."""
+    """The invalidation of all polls: they have to be read again. From now on, every change is announced."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClockSync:
     """A reading of the database's clock: it was `now` at some point of the `seconds` that the query took.
 
-    It is the first event, and repeated regularly.
+    It is the first event after each connection to the database, and repeated regularly.
     """
 
     now: datetime

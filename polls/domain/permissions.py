@@ -1,4 +1,4 @@
-"""Authenticated people and their permissions."""
+"""People who are signed in, and their permissions."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from polls.domain.poll import Poll
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """An authenticated person. `name` is their name in the history: "admin:ada"."""
+    """A person who is signed in, or runs `polls` in a shell. `name` is their name in the history: "admin:ada"."""
 
     name: str
     is_admin: bool = False
@@ -41,5 +41,5 @@ COMMAND_LINE = Person("command line", is_admin=True)
 
 
 def admin(username: str) -> Person:
-    """Return the person that an account belongs to."""
+    """Return the admin with the account `username`."""
     return Person(f"admin:{username}", is_admin=True)

@@ -8,11 +8,11 @@ from enum import StrEnum
 from polls.domain.ballot import Ballot
 
 RECENTLY = timedelta(days=1)
-FIRST_DAY, LAST_DAY = date(1, 1, 3), date(9999, 12, 29)  # within PostgreSQL's calendar and Python's in every time zone
+FIRST_DAY, LAST_DAY = date(1, 1, 3), date(9999, 12, 29)  # representable in PostgreSQL and Python in every time zone
 
 
 class State(StrEnum):
-    """A state of a question, by its dates alone."""
+    """The state of a question, which depends only on its dates and the time."""
 
     SCHEDULED = "scheduled"
     OPEN = "open"
@@ -23,7 +23,7 @@ class State(StrEnum):
 class Question:
     """A question put to voters.
 
-    `pub_date` and `closes_at` are aware datetimes: the public may see it from `pub_date` on, and it takes no ballots
+    `pub_date` and `closes_at` are aware datetimes: the public may see it from `pub_date` on, and it accepts no ballots
     from `closes_at` on (None: it has no end). `edited_at` is when its text or choices were last changed after there
     were votes, None if they weren't.
     """
@@ -93,16 +93,16 @@ class Poll:
 
     @property
     def next_transition(self) -> datetime | None:
-        """Return when time will publish or close it next; None if neither is to come."""
+        """Return the next date, after `as_of`, at which it is published or closed; None if there is none."""
         dates = (self.question.pub_date, self.question.closes_at)
         return min((due for due in dates if due and due > self.as_of), default=None)
 
     def at(self, moment: datetime) -> "Poll":
-        """Return the same poll, with the same votes, at another time."""
+        """Return the same poll with the same votes, as of `moment`."""
         return replace(self, as_of=moment)
 
-    def counted(self, revision: int, ballots: int, votes: Mapping[int, int]) -> "Poll":
-        """Return the same poll with new counts; `votes` are {choice id: votes} of all its choices."""
+    def with_counts(self, revision: int, ballots: int, votes: Mapping[int, int]) -> "Poll":
+        """Return the same poll with new counts; `votes` is {choice id: votes} of all its choices."""
         choices = tuple(replace(choice, votes=votes[choice.id]) for choice in self.choices)
         return replace(self, choices=choices, ballots=ballots, revision=revision)
 
@@ -111,5 +111,5 @@ class Poll:
         return len(ballot.marks) == 1 and self.offers(*ballot.marks)
 
     def offers(self, *choice_ids: int) -> bool:
-        """Return whether all these are among its choices."""
+        """Return whether all `choice_ids` are ids of its choices."""
         return {choice.id for choice in self.choices}.issuperset(choice_ids)

@@ -1,4 +1,4 @@
-"""The part of a poll that a viewer may see; every page and message about a poll is made of a VisiblePoll."""
+"""The part of a poll that a viewer may see; every page and message about a poll is rendered from a VisiblePoll."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from polls.domain.tally import Tally, tally
 
 
 class Viewer(NamedTuple):
-    """A viewer of a poll: `marks` are the choices marked on their ballot, `person` is None unless they signed in."""
+    """A viewer of a poll: `marks` are the ids of the choices on their ballot, `person` is None if not signed in."""
 
     marks: frozenset[int] = frozenset()
     person: Person | None = None
@@ -31,7 +31,7 @@ class VisiblePoll(NamedTuple):
 
 
 def visible_to(poll: Poll, viewer: Viewer) -> VisiblePoll:
-    """Return what `viewer` may see of `poll`. Raises PollNotFound if that is nothing."""
+    """Return what `viewer` may see of `poll`. Raises PollNotFound if they may not see it at all."""
     if not (poll.is_published or (viewer.person and viewer.person.may_see(poll))):
         raise PollNotFound(poll.question.id)
     marks = viewer.marks and frozenset(mark for mark in viewer.marks if poll.offers(mark))

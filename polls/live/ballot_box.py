@@ -14,8 +14,8 @@ from polls.domain.errors import VoteNotStored
 logger = logging.getLogger(__name__)
 
 MAX_BATCH = 1000  # ballots in one transaction
-_MIN_TIME_LEFT = 0.1  # share of the time-out: a ballot with less left isn't sent
-_MAX_TURNS = 10  # of the event loop that a batch waits for more ballots
+_MIN_TIME_LEFT = 0.1  # share of the time-out: a ballot with less time left isn't sent
+_MAX_ITERATIONS = 10  # of the event loop that a batch waits for more ballots
 
 Outcome = TypeVar("Outcome")
 
@@ -27,15 +27,15 @@ class _Submission(Generic[Outcome]):
     ballots: Sequence[Ballot]
     outcomes: "asyncio.Future[Sequence[Outcome]]"
     deadline: float
-    is_pending: bool = True  # not answered yet, even if the voter hung up and the future is cancelled
+    is_pending: bool = True  # not answered yet, even if the voter has disconnected and the future is cancelled
 
 
 class BallotBox(Generic[Outcome]):
     """A queue of ballots that are stored in batches; each voter is answered after their batch.
 
     `record` takes a list of ballots, and the seconds after which none of them may be stored any more. It returns as
-    many outcomes in the same order, or raises if they are unknown. It is called once at a time: immediately for a
-    ballot that arrives while it is idle, and then with all ballots that have queued meanwhile. At most `queue_size`
+    many outcomes in the same order, or raises if they are unknown. There is one call at a time: immediately for a
+    ballot that arrives while none runs, and then with all ballots that have queued meanwhile. At most `queue_size`
     ballots are pending, each for at most `timeout` seconds.
     """
 
@@ -111,14 +111,14 @@ class BallotBox(Generic[Outcome]):
     async def _gather(self) -> None:
         """Yield to the event loop while requests that are already being read add ballots.
 
-        A request takes two turns of the loop from its socket to `cast`. On an idle loop two turns take no time.
+        A request takes two iterations of the loop from its socket to `cast`. On an idle loop these take no time.
         """
-        turns_without_more = 0
-        for _ in range(_MAX_TURNS):
+        iterations_without_more = 0
+        for _ in range(_MAX_ITERATIONS):
             before = len(self._queue)
             await asyncio.sleep(0)
-            turns_without_more = turns_without_more + 1 if len(self._queue) <= before else 0
-            if turns_without_more == 2:
+            iterations_without_more = iterations_without_more + 1 if len(self._queue) <= before else 0
+            if iterations_without_more == 2:
                 return
 
     def _next_batch(self) -> list[_Submission[Outcome]]:
@@ -163,7 +163,7 @@ class BallotBox(Generic[Outcome]):
             return
         submission.is_pending = False
         self._waiting -= len(submission.ballots)
-        if submission.outcomes.done():  # cancelled: the voter hung up
+        if submission.outcomes.done():  # cancelled: the voter has disconnected
             return
         if outcomes is None:
             submission.outcomes.set_exception(VoteNotStored())

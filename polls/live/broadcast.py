@@ -7,8 +7,8 @@ from typing import Protocol
 from polls.domain.poll import Poll
 
 MIN_INTERVAL = 0.1  # seconds between two messages about a poll
-_SENDS_PER_TURN = 100  # before the sender yields to the event loop
-_NONE_SENT = -1  # the version of a subscriber that has got no message
+_SENDS_PER_ITERATION = 100  # of the event loop
+_NONE_SENT = -1  # the version of a subscriber that has received no message
 
 # Close codes of WebSockets (RFC 6455, section 7.4.1, and IANA's registry).
 NORMAL_CLOSURE = 1000
@@ -21,7 +21,7 @@ class Subscriber(Protocol):
 
     @property
     def keeps_up(self) -> bool:
-        """Return whether its send buffer is empty; nothing is sent while it isn't."""
+        """Return whether its write buffer is empty; nothing is sent while it isn't."""
 
     async def send(self, message: bytes) -> None:
         """Send a message. Doesn't wait while the subscriber keeps up, and doesn't fail if it is gone."""
@@ -53,7 +53,7 @@ class Broadcaster:
         return sum(len(channel.subscribers) for channel in self._channels.values())
 
     @property
-    def watched(self) -> list[int]:
+    def question_ids(self) -> list[int]:
         """Return the ids of the polls that have subscribers."""
         return list(self._channels)
 
@@ -92,7 +92,7 @@ class Broadcaster:
     async def close(self, code: int, reason: str) -> None:
         """Close the connections of all subscribers, also of later ones; return when they are closed."""
         self._closed = code, reason
-        for question_id in self.watched:
+        for question_id in self.question_ids:
             self.close_channel(question_id, code, reason)
         if self._closing:
             await asyncio.wait(self._closing)
@@ -117,7 +117,7 @@ class Broadcaster:
         try:
             while message := self._message(channel):
                 version, started = channel.version, loop.time()
-                all_have_it = await _send(channel, message, version)
+                all_have_it = await _send_version(channel, message, version)
                 took = loop.time() - started
                 # Leave the loop to other tasks for at least half the time that sending to many subscribers takes.
                 await asyncio.sleep(max(self._interval - took, took / 2))
@@ -152,11 +152,11 @@ class Channel:
 
 
 def _visible_state(poll: Poll) -> tuple[int, bool, bool]:
-    """Return what a message depends on."""
+    """Return the parts of a poll that its message depends on."""
     return poll.revision, poll.is_published, poll.is_closed
 
 
-async def _send(channel: Channel, message: bytes, version: int) -> bool:
+async def _send_version(channel: Channel, message: bytes, version: int) -> bool:
     """Send a message to the subscribers that don't have it. Return whether all have it now."""
     all_have_it = True
     for position, subscriber in enumerate(list(channel.subscribers), start=1):
@@ -166,10 +166,12 @@ async def _send(channel: Channel, message: bytes, version: int) -> bool:
                 await subscriber.send(message)
             else:
                 all_have_it = False
-        if position % _SENDS_PER_TURN == 0:
+        if position % _SENDS_PER_ITERATION == 0:
             await asyncio.sleep(0)
     return all_have_it
 
 
 async def _close_subscribers(channel: Channel, code: int, reason: str) -> None:
-    await asyncio.gather(*(each.close(code, reason) for each in channel.subscribers), return_exceptions=True)
+    await asyncio.gather(
+        *(subscriber.close(code, reason) for subscriber in channel.subscribers), return_exceptions=True
+    )

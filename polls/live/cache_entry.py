@@ -13,10 +13,11 @@ from polls.live.clock import DatabaseClock
 class CacheEntry:
     """A poll in the cache; `poll` is None until it has been read.
 
-    `is_fresh` is true while every change since it was read has been applied; `invalidations` counts those that could
-    not be. `generation` is the event follower's when the poll was read. `pending_counts` is the newest change of counts
-    announced during `reading`. `waiters` are {future: the revision that it waits for}; `recheck` is the task that reads
-    the poll for them when they have waited too long, and `rechecked_at` the loop's time of the last recheck.
+    `is_fresh` is true while every change since it was read has been applied; `invalidations` counts the calls of
+    `invalidate`. `generation` is the event follower's `generation` when the poll was read. `reading` is the task that
+    reads the poll, `pending_counts` the newest change of counts that was announced meanwhile. `waiters` is {future: the
+    revision that it waits for}; `recheck` is the task that reads the poll for them when they have waited too long, and
+    `rechecked_at` the loop's time of the last recheck.
     """
 
     __slots__ = (
@@ -57,7 +58,7 @@ class CacheEntry:
 
     @property
     def tasks(self) -> list[asyncio.Task[Any]]:
-        """Return the running tasks of this entry."""
+        """Return the tasks that read the poll now."""
         return [task for task in (self.reading, self.recheck) if task]
 
     def invalidate(self) -> None:
@@ -136,4 +137,4 @@ def _with_counts(poll: Poll, change: PollChanged) -> Poll | None:
         return poll
     if change.edition != poll.edition or not poll.offers(*change.votes) or len(change.votes) != len(poll.choices):
         return None
-    return poll.counted(change.revision, change.ballots or 0, change.votes)
+    return poll.with_counts(change.revision, change.ballots or 0, change.votes)

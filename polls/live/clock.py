@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-_SLOW_ANSWER = 0.05  # seconds that the database takes to tell its time
+_SLOW_READING = 0.05  # seconds that a query of the database's time takes
 _JUMP = timedelta(seconds=0.2)
 _TIMER_DELAY = 0.01  # seconds by which timers fire late rather than early
 
@@ -23,7 +23,7 @@ class DatabaseClock:
     def sync(self, now: datetime, seconds: float) -> bool:
         """Set the clock: it was `now` at some point in the last `seconds`. Return whether it jumped."""
         jump = abs(now - self.now())
-        if seconds > _SLOW_ANSWER and jump.total_seconds() < seconds:
+        if seconds > _SLOW_READING and jump.total_seconds() < seconds:
             return False  # the difference may be no more than the time that the answer took
         self._reference = now, asyncio.get_running_loop().time() - seconds / 2
         return jump > _JUMP

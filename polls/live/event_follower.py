@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class EventFollower:
-    """Applies events to the cache's `entries` and `lists`, and to `clock`; calls `drop(question id)` for deleted polls.
+    """A task that applies events to `entries`, `lists` and `clock`, and calls `drop(question id)` for deleted polls.
 
     `generation` counts CacheInvalidated events: revisions are comparable only within one generation.
     """

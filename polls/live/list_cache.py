@@ -12,8 +12,8 @@ from polls.live.clock import DatabaseClock
 _MAX_PAGES = 1000
 
 
-class Latest(Protocol):
-    """A reader of at most `limit` published questions, newest first, after the first `skip` of them."""
+class FindLatest(Protocol):
+    """A function that reads at most `limit` published questions, newest first, after the first `skip` of them."""
 
     def __call__(self, *, skip: int, limit: int) -> Awaitable[Sequence[Question]]: ...
 
@@ -29,7 +29,7 @@ class PollListCache:
     """
 
     def __init__(
-        self, latest: Latest, next_publication: NextPublication, clock: DatabaseClock, is_synced: Callable[[], bool]
+        self, latest: FindLatest, next_publication: NextPublication, clock: DatabaseClock, is_synced: Callable[[], bool]
     ) -> None:
         self._latest = latest
         self._next_publication = next_publication
@@ -62,7 +62,7 @@ class PollListCache:
             self._publication = None
 
     async def _read(self, skip: int, limit: int) -> Sequence[Question]:
-        # In this order, a poll published in between is on the page; at worst the page is read once more.
+        # In this order, a poll published between the two reads is on the page; at worst the page is read once more.
         publication = await self._next_publication()
         questions = await self._latest(skip=skip, limit=limit)
         if publication and (self._publication is None or publication < self._publication[0]):

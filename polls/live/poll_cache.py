@@ -15,12 +15,12 @@ from polls.live.broadcast import NORMAL_CLOSURE, SERVICE_RESTART, Broadcaster, S
 from polls.live.cache_entry import CacheEntry
 from polls.live.clock import DatabaseClock
 from polls.live.event_follower import EventFollower
-from polls.live.list_cache import Latest, NextPublication, PollListCache
+from polls.live.list_cache import FindLatest, NextPublication, PollListCache
 from polls.live.refresher import Refresher
 
 REVISION_TIMEOUT = 0.3  # seconds to wait for the event of a revision before the database is read
 RECHECK_INTERVAL = 1  # seconds between two such reads of a poll
-RETRY_INTERVAL = 0.2  # seconds until a watched poll that couldn't be read is read again
+RETRY_INTERVAL = 0.2  # seconds until a poll with subscribers that couldn't be read is read again
 _MAX_READS = 5  # of a poll that changes during each of them; then the last one is used
 
 FindPoll = Callable[[int], Awaitable[Poll | None]]
@@ -30,14 +30,15 @@ class PollCache:
     """At most `max_polls` polls, and lists of polls, read on first use and kept fresh by events.
 
     `find` reads a poll, published or not; `latest` reads a list of published polls, and `next_publication` the time of
-    the next publication. Without events every request reads. Changes of polls are published to `broadcaster`; polls
-    that it has subscribers for are kept beyond `max_polls`. Intervals and time-outs are in seconds.
+    the next publication. While no events arrive, every request reads from the database. Changes of polls are published
+    to `broadcaster`; polls that it has subscribers for are kept beyond `max_polls`. Intervals and time-outs are in
+    seconds.
     """
 
-    def __init__(  # noqa: PLR0913 - what it reads with, and its limits
+    def __init__(  # noqa: PLR0913 - its sources and its limits
         self,
         find: FindPoll,
-        latest: Latest,
+        latest: FindLatest,
         next_publication: NextPublication,
         broadcaster: Broadcaster,
         *,
@@ -88,26 +89,26 @@ class PollCache:
 
     @property
     def is_synced(self) -> bool:
-        """Return whether events arrive. While they don't, each request reads."""
+        """Return whether events arrive. While they don't, each request reads from the database."""
         return self._follower.is_synced
 
     @property
     def generation(self) -> int:
-        """Return how many times the events have started anew; revisions are comparable only within a generation."""
+        """Return how many times all polls were invalidated; revisions are comparable only within a generation."""
         return self._follower.generation
 
     async def wait_until_synced(self) -> None:
         """Return when events arrive."""
         await self._follower.wait_until_synced()
 
-    async def watch(self, question_id: int, subscriber: Subscriber) -> None:
-        """Send a poll to `subscriber` now and at each change. Raises PollNotFound, PollsUnavailable."""
+    async def subscribe(self, question_id: int, subscriber: Subscriber) -> None:
+        """Send a poll to `subscriber` now and after each change. Raises PollNotFound, PollsUnavailable."""
         poll = await self.find(question_id)
         await self._broadcaster.subscribe(poll, subscriber)
         self._refresher.schedule(question_id)
 
     async def find(self, question_id: int, *, after: int = 0) -> Poll:
-        """Return a poll, not older than its revision `after` if that exists, the same object while nothing changes.
+        """Return a poll at revision `after` or later if that exists; the same object while nothing changes.
 
         Raises PollNotFound, PollsUnavailable.
         """
@@ -178,7 +179,7 @@ class PollCache:
         is_comparable = entry.generation == self.generation
         if known and is_comparable and known.revision > poll.revision:
             return known
-        # A promoted standby may lack changes that were known here, and have given their revisions to others.
+        # A promoted standby may lack changes that the cache has, and have given their revisions to other changes.
         if known and not is_comparable and known.revision >= poll.revision and known != poll:
             self._broadcaster.close_channel(question_id, SERVICE_RESTART, "this poll was restored to an earlier state")
         entry.generation = self.generation
@@ -189,7 +190,7 @@ class PollCache:
         return poll
 
     def _evict(self) -> None:
-        """Drop the least recently used polls that exceed the limit, except those in use."""
+        """Drop the least recently used polls beyond the limit, except those in use."""
         excess = len(self._entries) - self._max_polls
         if excess > 0:
             idle = (question_id for question_id in self._entries if self._is_idle(question_id))
@@ -208,7 +209,7 @@ class PollCache:
         self._broadcaster.close_channel(question_id, NORMAL_CLOSURE, "this poll was deleted")
 
     async def _wait_for_revision(self, question_id: int, revision: int) -> Poll | None:
-        """Return a poll when the cache has `revision`; after a time-out read it, at most once an interval for all."""
+        """Return a poll when the cache has `revision`; after a time-out read it, once an interval for all callers."""
         entry = self._entries.get(question_id)
         if entry is None:
             return await self._read(question_id)

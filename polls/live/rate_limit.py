@@ -7,13 +7,13 @@ from collections import OrderedDict
 from polls.domain.errors import TooManyVoters
 
 MINUTE = 60  # seconds
-MAX_VOTERS = 100_000  # remembered, of all networks together
+MAX_VOTERS = 100_000  # kept in memory, of all networks together
 
 
 class VoteRateLimit:
     """A limit of `limit` different voters per network and minute; a voter may vote again within their minute.
 
-    At most `max_voters` voters are remembered: the networks with the oldest votes are dropped first.
+    At most `max_voters` voters are kept: the networks that have voted least recently are dropped first.
     """
 
     def __init__(self, limit: int, *, max_voters: int = MAX_VOTERS) -> None:
@@ -24,7 +24,7 @@ class VoteRateLimit:
 
     @property
     def size(self) -> int:
-        """Return how many voters are remembered."""
+        """Return the number of voters that are kept."""
         return sum(map(len, self._networks.values()))
 
     def check(self, network: str, voter: str) -> None:

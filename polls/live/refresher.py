@@ -1,4 +1,4 @@
-"""The refresher of watched polls: it reads those that aren't fresh without waiting for a request."""
+"""The task that keeps polls with subscribers fresh in the cache, without waiting for a request."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class Refresher:
-    """Refreshes the polls that `broadcaster` has subscribers for, by `read(question id)`.
+    """A task that calls `read(question id)` for polls that have subscribers in `broadcaster` and aren't fresh.
 
     A poll that can't be read is tried again after `retry_interval` seconds.
     """
@@ -33,20 +33,20 @@ class Refresher:
         self._needed = asyncio.Event()
 
     def schedule(self, question_id: int) -> None:
-        """Have a poll refreshed if it is watched and not fresh."""
+        """Have a poll read again if it has subscribers and isn't fresh."""
         if question_id in self._broadcaster and not self._is_fresh(question_id):
             self._needed.set()
 
     def schedule_all(self) -> None:
-        """Have all watched polls refreshed that aren't fresh."""
+        """Have all polls read again that have subscribers and aren't fresh."""
         self._needed.set()
 
     async def run(self, is_synced: Callable[[], bool]) -> None:
-        """Refresh polls when scheduled, but not while `is_synced` returns False: they wouldn't stay fresh."""
+        """Read polls when scheduled, but not while `is_synced` returns False: they wouldn't stay fresh."""
         while True:
             await self._needed.wait()
             self._needed.clear()
-            for question_id in self._broadcaster.watched:
+            for question_id in self._broadcaster.question_ids:
                 if is_synced() and not self._is_fresh(question_id):
                     await self._refresh(question_id)
 

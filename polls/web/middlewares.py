@@ -19,14 +19,14 @@ _SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 
 
 def middlewares(config: Config, meter: Meter | None) -> list[Middleware]:
-    """Return the middlewares for `config`, the outermost first. If there is a `meter`, it counts requests."""
+    """Return the middlewares for `config`, the outermost first; with a `meter`, one that counts requests."""
     enabled: list[Middleware] = [meter.count_requests] if meter else []
     return [*enabled, *([record_client_network] if config.log.client_addresses else []), handle_errors_and_headers]
 
 
 @web.middleware
 async def record_client_network(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Note the client's network for the access log."""
+    """Set CLIENT_NETWORK on the request, for the access log."""
     request[CLIENT_NETWORK] = client_network(request)
     return await handler(request)
 
@@ -46,13 +46,13 @@ async def handle_errors_and_headers(request: web.Request, handler: Handler) -> w
         if request.method not in _SAFE_METHODS:
             check_same_origin(request)
         response = await handler(request)
-    except (web.HTTPSuccessful, web.HTTPRedirection) as no_error:
-        set_security_headers(request, no_error)
-        no_error.headers[REQUEST_ID] = request_id
+    except (web.HTTPSuccessful, web.HTTPRedirection) as raised:
+        set_security_headers(request, raised)
+        raised.headers[REQUEST_ID] = request_id
         raise
-    except Exception as error:  # noqa: BLE001 - respond() logs those that are our fault
+    except Exception as error:  # noqa: BLE001 - error_response() logs server errors
         response = error_response(request, error)
-    if isinstance(response, PrebuiltResponse):  # has the security headers already
+    if isinstance(response, PrebuiltResponse):  # its prebuilt head has the security headers
         response.request_id = request_id
         return response
     response.headers[REQUEST_ID] = request_id

@@ -127,13 +127,13 @@ function createUpdater(section) {
 
 function markLeader(row, leads, text) {
   row.classList.toggle("leads", leads);
-  const existing = row.querySelector(".mark");
+  const existing = row.querySelector(".leader-label");
   if (existing && !leads) existing.remove();
   if (leads && !existing) {
-    const mark = document.createElement("span");
-    mark.className = "mark";
-    mark.textContent = text;
-    row.querySelector(".name").after(" ", mark);
+    const label = document.createElement("span");
+    label.className = "leader-label";
+    label.textContent = text;
+    row.querySelector(".name").after(" ", label);
   }
 }
 

@@ -1,10 +1,10 @@
-// The form of a poll: its helper buttons work without a request to the server.
+// The form of a poll: the buttons that fill a date or add a row work without a request to the server.
 
 for (const form of document.querySelectorAll("[data-poll-form]")) {
   form.addEventListener("click", (event) => {
     const button = event.target.closest("button[name=do]");
     const [action, field] = button?.value.split(".") ?? [];
-    if (action === "add_choice") addSlot(form);
+    if (action === "add_choice") addRow(form);
     else if (action === "today") form.elements[`${field}_date`].value = now(form).date;
     else if (action === "now") form.elements[`${field}_time`].value = now(form).time;
     else return;
@@ -12,22 +12,22 @@ for (const form of document.querySelectorAll("[data-poll-form]")) {
   });
 }
 
-// Add an empty slot: a copy of the last one, with the next number in the names of its fields.
-function addSlot(form) {
-  const slots = [...form.querySelectorAll(".slot")];
-  const places = slots.map((slot) => Number(slot.querySelector(".place").value) || 0);
-  const slot = slots.at(-1).cloneNode(true);
-  slot.querySelectorAll("input[type=hidden], .message, .hint").forEach((element) => element.remove());
-  slot.querySelector(".about").replaceChildren();
-  for (const input of slot.querySelectorAll("input")) {
+// Add an empty row: a copy of the last one, with the next number in the names of its fields.
+function addRow(form) {
+  const rows = [...form.querySelectorAll(".choice-row")];
+  const positions = rows.map((row) => Number(row.querySelector(".position").value) || 0);
+  const row = rows.at(-1).cloneNode(true);
+  row.querySelectorAll("input[type=hidden], .message, .hint").forEach((element) => element.remove());
+  row.querySelector(".extras").replaceChildren();
+  for (const input of row.querySelectorAll("input")) {
     input.name = input.name.replace(/\d+/, (number) => Number(number) + 1);
-    input.setAttribute("aria-label", input.getAttribute("aria-label").replace(/\d+/, slots.length + 1));
+    input.setAttribute("aria-label", input.getAttribute("aria-label").replace(/\d+/, rows.length + 1));
     for (const name of ["aria-invalid", "aria-describedby"]) input.removeAttribute(name);
     input.value = "";
   }
-  slot.querySelector(".place").value = Math.max(...places) + 1;
-  slots.at(-1).after(slot);
-  slot.querySelector(".text").focus();
+  row.querySelector(".position").value = Math.max(...positions) + 1;
+  rows.at(-1).after(row);
+  row.querySelector(".text").focus();
 }
 
 // Return the current date and time in the site's time zone.

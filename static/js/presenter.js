@@ -14,7 +14,7 @@
   function hide(hidden) {
     root.toggleAttribute("data-hidden", hidden);
     sessionStorage.setItem(storageKey, hidden ? "yes" : "");
-    document.querySelector('[data-does="hide"]')?.setAttribute("aria-pressed", hidden);
+    document.querySelector('[data-action="hide"]')?.setAttribute("aria-pressed", hidden);
   }
 
   hide(sessionStorage.getItem(storageKey) === "yes");
@@ -22,7 +22,7 @@
   addEventListener("DOMContentLoaded", () => {
     if (!document.fullscreenEnabled) delete actions["full-screen"];
     for (const [name, action] of Object.entries(actions)) {
-      const button = document.querySelector(`[data-does="${name}"]`);
+      const button = document.querySelector(`[data-action="${name}"]`);
       button.hidden = false;
       button.addEventListener("click", action);
     }

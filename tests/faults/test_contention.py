@@ -86,7 +86,7 @@ def test_ballots_for_a_hundred_polls_from_three_processes_cause_no_deadlock(
     expect_exact(crowd)
 
 
-def test_voters_who_hang_up_after_three_milliseconds_and_retry_are_counted_once(
+def test_voters_who_disconnect_after_three_milliseconds_and_retry_are_counted_once(
     serve: Serve, expect_exact: Expect
 ) -> None:
     with serve() as one, serve() as other, Crowd([one.url, other.url], voters=2500, hangs_up=True) as crowd:
@@ -97,7 +97,7 @@ def test_voters_who_hang_up_after_three_milliseconds_and_retry_are_counted_once(
     expect_exact(crowd)
 
 
-def test_voters_who_hang_up_and_do_not_retry_are_counted_at_most_once(serve: Serve, expect_exact: Expect) -> None:
+def test_voters_who_disconnect_and_do_not_retry_are_counted_at_most_once(serve: Serve, expect_exact: Expect) -> None:
     with (
         serve() as one,
         serve() as other,

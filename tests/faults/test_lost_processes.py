@@ -61,7 +61,7 @@ def test_waiting_ballots_are_stored_and_answered_before_the_process_ends(
     assert verify(tmp_path) == 0
 
 
-def test_waiting_ballots_of_voters_who_hang_up_are_stored_and_their_files_closed(
+def test_waiting_ballots_of_voters_who_disconnect_are_stored_and_their_files_closed(
     serve: Serve, server: Server, tmp_path: Path
 ) -> None:
     with serve() as polls:

@@ -32,16 +32,16 @@ def take(target: Path) -> None:
                 form = urllib.parse.urlencode({"choice": choice}).encode()
                 urllib.request.urlopen(f"{polls.url}/poll/3/vote", form).close()
         browser = launch(playwright)
-        shots = []
+        screenshots = []
         for address, color_scheme in SHOTS:
             page = browser.new_page(viewport=PHONE, color_scheme=color_scheme, device_scale_factor=1.5)
             page.goto(polls.url + address)
             if page.get_by_role("radio").count():
                 page.get_by_role("radio").last.check()
-            shots.append(_shot(page))
+            screenshots.append(_screenshot(page))
         page = browser.new_page(viewport=PRESENTER, color_scheme="dark", device_scale_factor=1.5)
         page.goto(f"{polls.url}/poll/3/present")
-        shots.append(_shot(page))
+        screenshots.append(_screenshot(page))
         page = browser.new_page(
             viewport={"width": PRESENTER["width"] + 2 * GAP, "height": PHONE["height"] + PRESENTER["height"] + 3 * GAP},
             device_scale_factor=1.5,
@@ -50,7 +50,7 @@ def take(target: Path) -> None:
             f"<style>body {{ display: flex; flex-wrap: wrap; gap: {GAP}px; margin: {GAP}px; background: #d9dce4 }}"
             f"img {{ width: {PHONE['width']}px; border-radius: 16px }}"
             f"img:last-child {{ width: {PRESENTER['width']}px }}</style>"
-            + "".join(f'<img src="data:image/png;base64,{shot}">' for shot in shots)
+            + "".join(f'<img src="data:image/png;base64,{screenshot}">' for screenshot in screenshots)
         )
         page.wait_for_load_state("networkidle")
         target.parent.mkdir(exist_ok=True)
@@ -58,7 +58,7 @@ def take(target: Path) -> None:
         browser.close()
 
 
-def _shot(page: Page) -> str:
+def _screenshot(page: Page) -> str:
     """Return a screenshot in base 64, taken when results are live."""
     if page.locator("[data-live]").count():
         page.locator(".is-live").wait_for()

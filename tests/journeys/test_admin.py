@@ -77,12 +77,12 @@ def test_an_admin_adds_edits_closes_reviews_and_deletes_a_poll(
     page = open_page("/admin/", width=width, java_script_enabled=scripts)
     sign_in(page, polls)
 
-    # A poll with four choices: three slots, and one more.
+    # A poll with four choices: three rows, and one more.
     page.get_by_role("link", name="Add a poll").click()
     page.get_by_label("Question").fill(question)
     page.get_by_role("button", name="Add another choice").click()
-    for place, choice in enumerate(["Piza", "Sushi", "Salad", "Soup"], start=1):
-        page.get_by_label(f"Choice {place}", exact=True).fill(choice)
+    for position, choice in enumerate(["Piza", "Sushi", "Salad", "Soup"], start=1):
+        page.get_by_label(f"Choice {position}", exact=True).fill(choice)
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("status")).to_contain_text("The poll was added.")
 
@@ -180,19 +180,19 @@ def test_one_checkbox_ticks_all(open_page: Open, signed_in: dict[str, object]) -
     assert page.get_by_label("Select all on this page").evaluate("checkbox => checkbox.indeterminate")
 
 
-def test_slots_added_by_the_script_are_saved(open_page: Open, signed_in: dict[str, object]) -> None:
+def test_rows_added_by_the_script_are_saved(open_page: Open, signed_in: dict[str, object]) -> None:
     page = open_page("/admin/polls/add", **signed_in)
     page.get_by_label("Question").fill("How many?")
     for _ in range(4):
         page.get_by_role("button", name="Add another choice").click()
-    for place in range(1, 8):
-        page.get_by_label(f"Choice {place}", exact=True).fill(f"{place} of them")
+    for position in range(1, 8):
+        page.get_by_label(f"Choice {position}", exact=True).fill(f"{position} of them")
 
     page.get_by_role("button", name="Save and continue editing").click()
 
     expect(page.get_by_role("status")).to_contain_text("The poll was added.")
-    saved = [page.get_by_label(f"Choice {place}", exact=True).input_value() for place in range(1, 8)]
-    assert saved == [f"{place} of them" for place in range(1, 8)]
+    saved = [page.get_by_label(f"Choice {position}", exact=True).input_value() for position in range(1, 8)]
+    assert saved == [f"{position} of them" for position in range(1, 8)]
 
 
 @pytest.mark.parametrize(("width", "colours"), [(360, "dark"), (1280, "light")])

@@ -288,7 +288,7 @@ async def test_rejected_votes_are_logged_together(database: FakeDatabase, caplog
 
 
 @pytest.mark.parametrize("sent", [True, False])
-async def test_the_ballot_of_a_voter_who_hangs_up_is_stored_and_leaves_the_queue(
+async def test_the_ballot_of_a_voter_who_disconnects_is_stored_and_leaves_the_queue(
     box: BallotBox[str], database: FakeDatabase, sent: bool
 ) -> None:
     first = await cast_and_block(box, database, "ann")

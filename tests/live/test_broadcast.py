@@ -122,7 +122,7 @@ async def test_other_tasks_run_while_a_message_is_sent_to_many(broadcaster: Broa
         await asyncio.sleep(0)
 
     assert subscribers[0].messages == ["1", "2"]
-    assert subscribers[-1].messages == ["1"]  # after five turns of the loop, some have yet to get it
+    assert subscribers[-1].messages == ["1"]  # after five iterations of the loop, some have yet to get it
 
 
 async def test_a_slow_subscriber_delays_no_other_and_gets_the_newest_state_later(
@@ -185,7 +185,7 @@ async def test_an_unsubscribed_connection_gets_no_message(broadcaster: Broadcast
 
     assert subscriber.messages == ["1"]
     assert 1 not in broadcaster
-    assert broadcaster.watched == []
+    assert broadcaster.question_ids == []
 
 
 async def test_connections_are_closed_when_a_poll_is_not_public_any_more(broadcaster: Broadcaster, at: At) -> None:

@@ -46,7 +46,7 @@ class FakeDatabase:
         """Count votes; return the event."""
         poll = self.polls[question_id]
         votes += poll.ballots
-        poll = self.polls[question_id] = poll.counted(poll.revision + 1, votes, {10 * question_id: votes})
+        poll = self.polls[question_id] = poll.with_counts(poll.revision + 1, votes, {10 * question_id: votes})
         return PollChanged(question_id, poll.revision, poll.edition, votes, {10 * question_id: votes})
 
     def edit(self, question_id: int, text: str = "Coffee?") -> PollChanged:
@@ -611,7 +611,7 @@ async def test_a_poll_that_changes_during_every_read_is_returned_but_not_fresh(
 async def test_watchers_get_changes_after_a_failed_read(poll_cache: PollCache, database: FakeDatabase) -> None:
     """A request for a made-up revision reads while the database is unreachable."""
     database.add_poll(1)
-    await poll_cache.watch(1, subscriber := FakeSubscriber())
+    await poll_cache.subscribe(1, subscriber := FakeSubscriber())
     database.is_unreachable = True
     with pytest.raises(PollsUnavailable):
         await poll_cache.find(1, after=10**17)
@@ -628,7 +628,7 @@ async def test_watchers_get_counts_announced_during_a_failed_read(
     poll_cache: PollCache, database: FakeDatabase
 ) -> None:
     database.add_poll(1)
-    await poll_cache.watch(1, subscriber := FakeSubscriber())
+    await poll_cache.subscribe(1, subscriber := FakeSubscriber())
     database.unblocked.clear()
     database.is_unreachable = True
     reader = asyncio.create_task(poll_cache.find(1, after=10**17))
@@ -662,7 +662,7 @@ async def test_polls_without_watchers_are_evicted_again(
         database.add_poll(number)
     subscribers = {number: FakeSubscriber() for number in range(1, 3 * MAX_POLLS)}
     for number, subscriber in subscribers.items():
-        await poll_cache.watch(number, subscriber)
+        await poll_cache.subscribe(number, subscriber)
     assert poll_cache.size > 2 * MAX_POLLS
 
     for number, subscriber in subscribers.items():
@@ -686,7 +686,7 @@ async def test_a_change_between_read_and_subscription_is_sent(
 
     database.after_read = announce
 
-    await poll_cache.watch(1, subscriber)
+    await poll_cache.subscribe(1, subscriber)
     await run_ready_tasks()
 
     assert subscriber.messages[-1] == "1"
@@ -747,8 +747,8 @@ async def test_an_error_in_one_read_does_not_keep_other_watched_polls_from_being
 ) -> None:
     for number in (1, 2):
         database.add_poll(number)
-    await poll_cache.watch(1, FakeSubscriber())
-    await poll_cache.watch(2, subscriber := FakeSubscriber())
+    await poll_cache.subscribe(1, FakeSubscriber())
+    await poll_cache.subscribe(2, subscriber := FakeSubscriber())
 
     async def fail(question_id: int) -> None:
         if question_id == 1:

@@ -44,7 +44,7 @@ class ConfirmView(SignedInView):
 
 
 class BulkActionView(ConfirmView):
-    """The action on the polls that are ticked in the list."""
+    """The action on the polls that are selected in the list."""
 
     async def post(self) -> web.StreamResponse:
         form = await read_form(self.request)
@@ -52,7 +52,7 @@ class BulkActionView(ConfirmView):
         ids = sorted({id_ for value in form.getall("poll", []) if (id_ := parse_number(value))})
         if action not in ACTIONS or not ids or len(ids) > PAGE_SIZE:
             return self.redirect(back, Flash("nothing-selected"))
-        if form.get("sure", "") == "yes":
+        if form.get("confirmed", "") == "yes":
             return await self.run(action, ids, back)
         polls = await questions.find_all(self.request.app[DATABASE], ids)
         return self.show_confirmation(

@@ -14,10 +14,10 @@ from polls.web.pages.private import SignedInView
 PAGE_SIZE = 100
 
 
-class _EntriesView(SignedInView):
+class _HistoryPageView(SignedInView):
     """A page of history entries, newest first."""
 
-    async def entries(self, subject: str | None) -> dict[str, Any]:
+    async def load_page(self, subject: str | None) -> dict[str, Any]:
         """Return the template's context: the entries of `subject` (None: of all) on the page in the URL.
 
         Raises HTTPNotFound for a page that doesn't exist.
@@ -33,22 +33,22 @@ class _EntriesView(SignedInView):
         return {"entries": found[:PAGE_SIZE], "page": page, "has_older": len(found) > PAGE_SIZE}
 
 
-class HistoryView(_EntriesView):
+class HistoryView(_HistoryPageView):
     """The history of all polls and accounts."""
 
     async def get(self) -> web.StreamResponse:
         if not self.person.may_see_all:
             raise web.HTTPForbidden
-        return self.show("admin/history.html", poll=None, question_id=None, **await self.entries(None))
+        return self.show("admin/history.html", poll=None, question_id=None, **await self.load_page(None))
 
 
-class PollHistoryView(_EntriesView, BasePollView):
+class PollHistoryView(_HistoryPageView, BasePollView):
     """The history of one poll, which may have been deleted."""
 
     async def get(self) -> web.StreamResponse:
-        entries = await self.entries(history.poll_subject(self.question_id))
+        page = await self.load_page(history.poll_subject(self.question_id))
         poll = await questions.find(self.request.app[DATABASE], self.question_id)
-        may_read = self.person.may_edit(poll) if poll else entries["entries"] and self.person.may_see_all
+        may_read = self.person.may_edit(poll) if poll else page["entries"] and self.person.may_see_all
         if not may_read:
             raise PollNotFound(self.question_id)
-        return self.show("admin/history.html", poll=poll, question_id=self.question_id, **entries)
+        return self.show("admin/history.html", poll=poll, question_id=self.question_id, **page)

@@ -20,7 +20,7 @@ _MAX_LENGTH = 200  # characters of the search words
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to list. `within` is the part of the calendar that is selected: (year,), (year, month) or all three."""
+    """A parsed query. `within` is the selected year, month or day: (), (year,), (year, month), (year, month, day)."""
 
     words: str = ""
     dates: DateFilter | None = None

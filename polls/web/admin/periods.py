@@ -18,7 +18,7 @@ class DateFilter(StrEnum):
 
 
 def period_of_filter(dates: DateFilter, today: date, zone: tzinfo) -> Period:
-    """Return the period that `dates` means on the day `today` in `zone`."""
+    """Return the period of the filter `dates` if it is `today` in `zone`."""
     match dates:
         case DateFilter.TODAY:
             return _period_of_days(today, today, zone)
@@ -44,7 +44,7 @@ def period_of(within: tuple[int, ...], zone: tzinfo) -> Period:
 
 
 def subperiods(within: tuple[int, ...], years: range) -> list[tuple[int, ...]]:
-    """Return the parts of `within`: the `years`, the months of a year, or the days of a month."""
+    """Return the months of the year `within`, the days of the month `within`, or all `years` if it is empty."""
     match within:
         case ():
             return [(year,) for year in years]

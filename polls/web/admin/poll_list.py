@@ -18,11 +18,11 @@ from polls.web.pages.private import PrivateView, SignedInView
 
 PAGE_SIZE = 100
 
-_MAX_YEARS = 100  # in the calendar: the latest ones
+_MAX_YEARS = 100  # in the calendar filter: the latest ones
 
 
 class PollListView(SignedInView):
-    """All polls, public or not: filtered, searched, sorted, PAGE_SIZE a page."""
+    """The list of all polls, public or not: filtered, searched, sorted, PAGE_SIZE a page."""
 
     async def get(self) -> web.StreamResponse:
         if not self.person.may_see_all:
@@ -43,7 +43,7 @@ class PollListView(SignedInView):
             query=query,
             rows=[_list_row(row, poll_filter.now, self.language) for row in found[:PAGE_SIZE]],
             count=min(count, MAX_COUNT),
-            is_more=count > MAX_COUNT,
+            is_count_capped=count > MAX_COUNT,
             has_next=len(found) > PAGE_SIZE,
             calendar=calendar,
             columns=list(Column),
@@ -54,7 +54,7 @@ class PollListView(SignedInView):
         )
 
     async def _calendar(self, query: Query, poll_filter: PollFilter) -> list[tuple[int, ...]]:
-        """Return the years with matching polls, or the months or days of the part that `query` has selected."""
+        """Return the years with matching polls, or those months or days of the period that `query` has selected."""
         database, zone = self.request.app[DATABASE], self.request.app[CONFIG].site.zone
         span = await listing.span(database)
         if span is None:

@@ -45,7 +45,7 @@ class SignInView(PrivateView):
             status=status,
             problem=problem,
             username=username,
-            is_first=not await accounts.any_exist(self.request.app[DATABASE]),
+            has_accounts=await accounts.any_exist(self.request.app[DATABASE]),
             here=self.url("sign_in"),
             **context,
         )

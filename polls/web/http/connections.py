@@ -5,13 +5,13 @@ import select
 from aiohttp import web
 
 # Linux reports a client that only closed its sending side, too; other systems report POLLHUP alone, unrequested.
-_HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)
+_DISCONNECTED = getattr(select, "POLLRDHUP", select.POLLHUP)
 
 
-def has_hung_up(request: web.Request) -> bool:
+def has_disconnected(request: web.Request) -> bool:
     """Return whether the client has closed its connection; asks the kernel, which may know before the event loop."""
     if request.transport is None or request.transport.is_closing():
         return True
     connection = select.poll()
-    connection.register(request.transport.get_extra_info("socket"), _HUNG_UP)
+    connection.register(request.transport.get_extra_info("socket"), _DISCONNECTED)
     return bool(connection.poll(0))

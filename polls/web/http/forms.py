@@ -23,7 +23,7 @@ class SlowForm(Exception):
 
 
 async def read_form(request: web.Request, *, max_size: int = MAX_BODY) -> MultiMapping[str]:
-    """Return the text fields of a posted form, none if the body is no form. Ignores files: our forms send none.
+    """Return the text fields of a posted form, none if the body isn't a form. Ignores files: our forms send none.
 
     Raises MalformedForm, SlowForm, and aiohttp's HTTPRequestEntityTooLarge (413) beyond `max_size` bytes.
     """
@@ -78,5 +78,5 @@ async def _multipart_fields(request: web.Request, max_size: int) -> MultiMapping
 
 
 def text_field(form: MultiMapping[str], name: str) -> str:
-    """Return the text of a field as one legible line (see `domain.draft.legible`), empty if the field is missing."""
+    """Return a field with unprintable characters replaced (`replace_unprintable`), empty if it is missing."""
     return replace_unprintable(form.get(name, ""))

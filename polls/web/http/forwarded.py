@@ -1,4 +1,4 @@
-"""The client's network and scheme, also behind trusted proxies (X-Forwarded-For, X-Forwarded-Proto)."""
+"""The client's network and scheme, from X-Forwarded-For and X-Forwarded-Proto if there are trusted proxies."""
 
 import ipaddress
 import re
@@ -14,7 +14,7 @@ _IP_WITH_PORT = re.compile(r"([0-9.]+)(?::[0-9]*)?|\[([^\]]+)\](?::[0-9]*)?|([^\
 def client_network(request: web.Request) -> str:
     """Return the client's IPv4 address or IPv6 /64 network, which clients can't change easily; empty if unknown.
 
-    Behind trusted proxies it is the one that the first of them wrote into X-Forwarded-For.
+    Behind trusted proxies, it is taken from the value that the first of them wrote into X-Forwarded-For.
     """
     ip = _parse_ip(_forwarded(request, hdrs.X_FORWARDED_FOR) or request.remote or "")
     if ip is None:  # a UNIX socket has no address

@@ -57,7 +57,7 @@ class RenderedPages:
         self._pages: OrderedDict[Hashable, tuple[object, Page]] = OrderedDict()
 
     def get(self, key: Hashable, source: object) -> Page | None:
-        """Return the page stored under `key` if it was rendered from this very `source` object."""
+        """Return the page stored under `key` if it was rendered from this `source`, the same object."""
         entry = self._pages.get(key)
         if entry is None or entry[0] is not source:
             return None

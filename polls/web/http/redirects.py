@@ -1,4 +1,4 @@
-"""Redirect targets that clients name."""
+"""Redirect targets in parameters of requests."""
 
 import re
 

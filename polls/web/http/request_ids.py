@@ -6,12 +6,12 @@ from contextvars import ContextVar
 from aiohttp import web
 from multidict import istr
 
-from polls.web.http.random_names import RandomNames
+from polls.web.http.random_ids import RandomIds
 
 REQUEST_ID = istr("X-Request-ID")
 
 # Random, because a counter would disclose the number of requests.
-_IDS = RandomNames(16)
+_RANDOM_IDS = RandomIds(16)
 _VALID_ID = re.compile("[A-Za-z0-9_-]{1,64}")
 
 _current: ContextVar[str] = ContextVar("request_id", default="")
@@ -30,7 +30,7 @@ class RequestIds:
 
     def assign(self, request: web.Request) -> str:
         """Return the id of `request`, and set it as the current context's `request_id()`."""
-        new_id = (self._proxy_id(request) if self._is_proxied else None) or _IDS.new()
+        new_id = (self._proxy_id(request) if self._is_proxied else None) or _RANDOM_IDS.new()
         _current.set(new_id)
         return new_id
 

@@ -13,10 +13,10 @@ _Connection: TypeAlias = "ref[asyncio.Transport]"
 
 
 class SlowReaders:
-    """Close connections whose client hasn't read its response for `timeout` seconds.
+    """A background task that closes connections whose client hasn't read its response for `timeout` seconds.
 
     The time starts when data stays in the write buffer, and again with each new response. The kernel's socket buffer
-    holds more than a page of ours, so only clients that request many pages or large files are concerned.
+    holds more than a page of ours, so only clients that request many pages or large files can be closed.
     Connections are kept as weak references: strong ones would let closed connections grow old in the garbage
     collector, which then frees them late.
     """
@@ -30,7 +30,7 @@ class SlowReaders:
 
     @property
     def connection_count(self) -> int:
-        """Number of connections that the last check left to the next one."""
+        """Number of connections that the next check will examine again."""
         return len(self._connections)
 
     def open(self) -> None:

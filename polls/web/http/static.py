@@ -21,7 +21,7 @@ def static_url(app: web.Application, filename: str) -> str:
 
 
 def static_cache_control(request: web.Request) -> str:
-    """Return the Cache-Control of a static file: a year if the URL has the hash of this very content, else no-cache.
+    """Return the Cache-Control of a static file: a year if the URL has the hash of the current content, else no-cache.
 
     During a roll-out, a page of one version may request its files from a process with the other version.
     """

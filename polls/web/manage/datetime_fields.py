@@ -1,4 +1,4 @@
-"""A date field and a time field of a form, and the moment that they mean in a time zone."""
+"""A date field and a time field of a form, and their conversion from and to a moment in a time zone."""
 
 import re
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class DateTimeFields:
 
 @dataclass(eq=False)
 class InvalidDateTime(Exception):
-    """The fields don't mean a moment; `message` says why, for the visitor."""
+    """The fields aren't a valid date and time; `message` says why, for the visitor."""
 
     message: str
 
@@ -39,8 +39,8 @@ def parse_moment(
 ) -> datetime | None:
     """Return the moment in UTC, None if both fields are empty. Raises InvalidDateTime.
 
-    Fields that still show `saved` return it unchanged: its seconds, and the right one of an hour that the clock
-    repeats, would be lost otherwise.
+    If the fields still show `saved`, it is returned unchanged: parsing would lose its seconds and, in an hour that
+    daylight saving time repeats, which of the two it is in.
     """
     _ = language.gettext
     fields = DateTimeFields(fields.date.strip(), fields.time.strip())

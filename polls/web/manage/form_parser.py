@@ -42,7 +42,7 @@ def _parse_row(fields: MultiMapping[str], row_number: int) -> ChoiceRow:
     return ChoiceRow(
         row_number,
         text_field(fields, f"{prefix}.text"),
-        text_field(fields, f"{prefix}.place"),
+        text_field(fields, f"{prefix}.position"),
         choice_id if parse_number(choice_id) else "",
         f"{prefix}.remove" in fields,
     )

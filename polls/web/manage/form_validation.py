@@ -1,4 +1,4 @@
-"""Turning a poll's form into a Draft, or into error messages by field."""
+"""Validation of a poll's form: it becomes a Draft, or error messages by field."""
 
 from collections.abc import Iterator
 from datetime import datetime, tzinfo
@@ -18,7 +18,7 @@ from polls.web.manage.datetime_fields import DateTimeFields, InvalidDateTime, pa
 from polls.web.manage.poll_form import ChoiceRow, PollForm
 from polls.web.pages.languages import Language
 
-_NO_PLACE = 10**9  # sorts behind all places, which have at most nine digits
+_NO_POSITION = 10**9  # sorts after all positions, which have at most nine digits
 
 
 def to_draft(
@@ -35,7 +35,7 @@ def to_draft(
 
 
 class _Validator:
-    """The validation of one form, with the error messages so far."""
+    """The validation of one form, with its error messages by field."""
 
     def __init__(self, form: PollForm, poll: Poll | None, zone: tzinfo, language: Language) -> None:
         self.errors: dict[str, str] = {}
@@ -54,7 +54,7 @@ class _Validator:
         saved_ids = {str(choice.id) for choice in self._poll.choices} if self._poll else set()
         removed = frozenset(int(row.id) for row in form.rows if row.is_removed and row.id in saved_ids)
         choices = tuple(self._choices(saved_ids))
-        # Saved choices that the form lacks stay.
+        # Saved choices that the form lacks are kept.
         unlisted = len(saved_ids) - len(removed) - sum(choice.id is not None for choice in choices)
         self._check_count(len(choices) + unlisted)
         return Draft(text, published, closes, choices, removed, form.edition) if published else None
@@ -89,7 +89,7 @@ class _Validator:
     def _choices(self, saved_ids: set[str]) -> Iterator[DraftChoice]:
         rows = [row for row in self._form.rows if not (row.is_empty or row.is_removed)]
         for row in rows:
-            if row.place.strip() and parse_number(row.place.strip()) is None:
+            if row.position.strip() and parse_number(row.position.strip()) is None:
                 self.errors[f"choice.{row.number}"] = self._("Enter the position as a number: 1, 2, 3 …")
         seen: set[str] = set()
         for row in sorted(rows, key=_sort_key):
@@ -115,6 +115,6 @@ class _Validator:
 
 
 def _sort_key(row: ChoiceRow) -> tuple[int, bool]:
-    """Sort by place, rows without one last; a row that was moved to the place of another comes before it."""
-    place = parse_number(row.place.strip())
-    return place or _NO_PLACE, place == row.number + 1
+    """Sort by position, rows without one last; a row that was moved to the position of another comes before it."""
+    position = parse_number(row.position.strip())
+    return position or _NO_POSITION, position == row.number + 1

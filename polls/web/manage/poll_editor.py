@@ -20,7 +20,7 @@ from polls.web.manage.poll_form import PollForm, new_poll_form, poll_form, rebas
 from polls.web.pages.flash import Flash
 from polls.web.pages.private import EditablePollView, SignedInView
 
-_MAX_ENTRIES = 20  # of history, in an edit conflict
+_MAX_ENTRIES = 20  # of the history, shown in an edit conflict
 
 
 class _PollFormView(SignedInView):
@@ -60,7 +60,7 @@ class _PollFormView(SignedInView):
         try:
             question_id = await self.save(form, draft)
         except ChoicesHaveVotes as error:
-            return self.show_form(form, poll, status=409, at_risk=error.votes)
+            return self.show_form(form, poll, status=409, removed_votes=error.votes)
         except PollEdited:
             return await self._show_conflict(form)
         flash = Flash("added" if poll is None else "saved", question_id)
@@ -69,8 +69,8 @@ class _PollFormView(SignedInView):
     def show_form(self, form: PollForm, poll: Poll | None, *, status: int = 200, **context: object) -> web.Response:
         """Show the form.
 
-        `context` may have `errors` by field, `at_risk`: {id of a removed choice: its votes}, and `conflict`: the
-        poll as it was saved since, with the history entries of that.
+        `context` may have `errors` by field, `removed_votes`: {id of a removed choice: its votes}, and `conflict`: the
+        `saved` form of the poll as another request saved it since, with the `entries` of the history about that.
         """
         return self.show(
             "manage/poll_form.html",
@@ -83,7 +83,7 @@ class _PollFormView(SignedInView):
                 "last_day": LAST_DAY,
                 "zone": self.request.app[CONFIG].site.time_zone,
                 "errors": {},
-                "at_risk": {},
+                "removed_votes": {},
                 "conflict": None,
                 "here": self.request.path,
                 **context,
@@ -96,12 +96,12 @@ class _PollFormView(SignedInView):
         A script does the same in the browser; these make the form work without it.
         """
         if action == "add_choice":
-            return form.with_another_slot
-        what, _, field = action.partition(".")
-        if what not in {"today", "now"} or field not in {"published", "closes"}:
+            return form.with_another_row
+        button, _, field = action.partition(".")
+        if button not in {"today", "now"} or field not in {"published", "closes"}:
             return None
         current, value = format_moment(await now(self.request.app[DATABASE]), self.zone), getattr(form, field)
-        value = replace(value, date=current.date) if what == "today" else replace(value, time=current.time)
+        value = replace(value, date=current.date) if button == "today" else replace(value, time=current.time)
         return replace(form, **{field: value})
 
     async def _show_conflict(self, form: PollForm) -> web.Response:

@@ -1,4 +1,4 @@
-"""The values of a poll's form, all as text, and how a form is filled from a poll."""
+"""The values of a poll's form, most of them text as posted, and the functions that fill it from a poll."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,22 +9,22 @@ from polls.domain.poll import Poll
 from polls.web.http.numbers import parse_number
 from polls.web.manage.datetime_fields import DateTimeFields, format_moment
 
-EMPTY_SLOTS = 3
+EMPTY_ROWS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ChoiceRow:
-    """A choice on the form. `number` is part of its fields' names; `id` is empty for a new choice."""
+    """A choice in the form. `number` is part of its fields' names; `id` is empty for a new choice."""
 
     number: int
     text: str = ""
-    place: str = ""
+    position: str = ""
     id: str = ""
     is_removed: bool = False
 
     @property
     def is_empty(self) -> bool:
-        """Return whether it is an unused slot for a new choice."""
+        """Return whether it is an unused row for a new choice."""
         return not self.id and not self.text.strip()
 
 
@@ -44,31 +44,31 @@ class PollForm:
     confirmed: frozenset[int] = frozenset()
 
     @property
-    def with_empty_slots(self) -> "PollForm":
-        """A copy with EMPTY_SLOTS slots for new choices, fewer near the limit of choices."""
+    def with_empty_rows(self) -> "PollForm":
+        """A copy with EMPTY_ROWS empty rows for new choices, fewer near the limit of choices."""
         used = tuple(row for row in self.rows if not row.is_empty)
-        return _add_slots(replace(self, rows=used), min(EMPTY_SLOTS, max(0, MAX_CHOICES - len(used))))
+        return _add_rows(replace(self, rows=used), min(EMPTY_ROWS, max(0, MAX_CHOICES - len(used))))
 
     @property
-    def with_another_slot(self) -> "PollForm":
-        """A copy with one more slot."""
-        return _add_slots(self, 1)
+    def with_another_row(self) -> "PollForm":
+        """A copy with one more empty row."""
+        return _add_rows(self, 1)
 
 
 def new_poll_form(now: datetime, zone: tzinfo) -> PollForm:
     """Return the form for a new poll, published now by default."""
-    return PollForm("", format_moment(now, zone), DateTimeFields(), ()).with_empty_slots
+    return PollForm("", format_moment(now, zone), DateTimeFields(), ()).with_empty_rows
 
 
 def poll_form(poll: Poll, zone: tzinfo) -> PollForm:
     """Return the form filled from `poll`."""
     question = poll.question
     rows = tuple(
-        ChoiceRow(place - 1, choice.text, str(place), str(choice.id))
-        for place, choice in enumerate(poll.choices, start=1)
+        ChoiceRow(position - 1, choice.text, str(position), str(choice.id))
+        for position, choice in enumerate(poll.choices, start=1)
     )
     published, closes = format_moment(question.pub_date, zone), format_moment(question.closes_at, zone)
-    return PollForm(question.text, published, closes, rows, poll.edition).with_empty_slots
+    return PollForm(question.text, published, closes, rows, poll.edition).with_empty_rows
 
 
 def rebase(form: PollForm, poll: Poll) -> PollForm:
@@ -92,15 +92,15 @@ def rebase(form: PollForm, poll: Poll) -> PollForm:
 
 
 def votes_by_row(form: PollForm, poll: Poll | None) -> dict[int, int]:
-    """Return {row number: votes} of the rows whose choice is saved."""
+    """Return {row number: votes} of the rows of saved choices."""
     votes = {str(choice.id): choice.votes for choice in poll.choices} if poll else {}
     return {row.number: votes[row.id] for row in form.rows if row.id in votes}
 
 
-def _add_slots(form: PollForm, count: int) -> PollForm:
+def _add_rows(form: PollForm, count: int) -> PollForm:
     first = _next_number(form.rows)
-    last_place = max((parse_number(row.place) or 0 for row in form.rows), default=0)
-    added = (ChoiceRow(first + slot, place=str(last_place + slot + 1)) for slot in range(count))
+    last_position = max((parse_number(row.position) or 0 for row in form.rows), default=0)
+    added = (ChoiceRow(first + index, position=str(last_position + index + 1)) for index in range(count))
     return replace(form, rows=(*form.rows, *added))
 
 

@@ -39,7 +39,7 @@ class Histogram:
 
 
 class RouteResponses:
-    """The responses of one route: numbers by class of status (`classes[2]` counts 200 to 299), and their seconds."""
+    """The responses of one route: counts by class of status (`classes[2]` counts 200 to 299), and their seconds."""
 
     __slots__ = ("classes", "seconds")
 

@@ -55,10 +55,10 @@ class View(web.View):
         cache_control: str,
         context: Callable[[], Mapping[str, object]],
     ) -> web.StreamResponse:
-        """Return the page that `template` renders, from the page cache if it was rendered of this very `source`.
+        """Return the page that `template` renders, from the page cache if it was rendered from this `source`.
 
-        `source` must be immutable: it is compared by identity. `parts` are whatever else the page depends on, besides
-        the language. `context` returns the variables of the template, and is called only if the page isn't cached.
+        `source` must be immutable: it is compared by identity. `parts` are the other things that the page depends on,
+        except the language. `context` returns the template's variables; it is called only if the page isn't cached.
         """
         request = self.request
         app, language = request.app, language_of(request)
@@ -104,7 +104,7 @@ class PollView(BasePollView):
         poll = await request.app[POLL_CACHE].find(self.question_id, after=after)
         viewer = viewer_of(request)
         if not poll.is_published:
-            # The only public pages that look up the session, and only if the request has the cookie.
+            # Only pages of unpublished polls look up the session, and only if the request has the cookie.
             viewer = viewer._replace(person=await person_of(request))
         return visible_to(poll, viewer)
 
@@ -115,7 +115,7 @@ class PollView(BasePollView):
     def form_page(self, visible: VisiblePoll, *, problem: Problem, marks: frozenset[int] | None = None) -> web.Response:
         """Return the poll's page again, with the `problem` of the ballot that was sent.
 
-        `marks` are the choices that are selected on it; by default those that this browser voted for.
+        `marks` are the choices that are selected on it; by default those that the visitor voted for.
         """
         response = render(
             self.request,

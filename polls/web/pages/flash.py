@@ -14,15 +14,15 @@ _PATTERN = cookie_pattern(FLASH_COOKIE, r"[a-z-]{1,30}\.[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class Flash:
-    """A message of one `kind`; `about` is a number of polls or the id of one, as the kind requires."""
+    """A message of one `kind`; `number` is how many polls it is about, or the id of one, depending on the kind."""
 
     kind: str
-    about: int = 0
+    number: int = 0
 
 
 def set_flash(request: web.Request, response: web.StreamResponse, flash: Flash) -> None:
     """Store `flash` for the next page."""
-    value = f"{flash.kind}.{flash.about}"
+    value = f"{flash.kind}.{flash.number}"
     set_cookie(request, response, FLASH_COOKIE, value, path=_path(request), seconds=MAX_AGE)
 
 
@@ -31,8 +31,8 @@ def read_flash(request: web.Request) -> Flash | None:
     value = read_cookie(request, _PATTERN)
     if value is None:
         return None
-    kind, _, about = value.partition(".")
-    return Flash(kind, int(about))
+    kind, _, number = value.partition(".")
+    return Flash(kind, int(number))
 
 
 def delete_flash(request: web.Request, response: web.StreamResponse) -> None:

@@ -1,4 +1,4 @@
-"""Errors as responses: a page for people, JSON (RFC 9457) for programs."""
+"""Errors as responses: an HTML page, or JSON (RFC 9457) for clients that prefer it."""
 
 import errno
 import json
@@ -31,7 +31,7 @@ from polls.web.pages.rendering import VARY, language_of, render
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER = 3  # seconds, when the database is unreachable or the queue of ballots is full
-_WATCHERS_RETRY_AFTER = 30  # seconds, when this process has as many WebSockets as it may
+_WEBSOCKETS_RETRY_AFTER = 30  # seconds, when this process has reached its limit of WebSockets
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Problem:
 def error_response(request: web.Request, error: Exception) -> web.Response:
     """Return the response to a request that failed with `error`.
 
-    Faults of polls itself are logged with their traceback, which is shown only in development.
+    Server errors are logged with their traceback, which the page shows only in development.
     """
     if isinstance(error, NotSignedIn) and not wants_json(request):
         return _redirect_to_sign_in(request)
@@ -85,14 +85,14 @@ def retry_after(error: Exception) -> int | None:
         case PollsUnavailable() | VoteNotStored():
             return RETRY_AFTER
         case TooManyWebSockets():
-            return _WATCHERS_RETRY_AFTER
+            return _WEBSOCKETS_RETRY_AFTER
         case TooManyAttempts(seconds=seconds) | TooManyVoters(seconds=seconds):
             return seconds
     return None
 
 
 def describe_error(error: Exception, language: Language) -> Problem:
-    """Return the problem that `error` is to a visitor, in `language`."""
+    """Return `error` as a problem, worded in `language`."""
     return (
         _poll_problem(error, language)
         or _form_problem(error, language)
@@ -138,7 +138,7 @@ def _poll_problem(error: Exception, language: Language) -> Problem | None:
 
 
 def _form_problem(error: Exception, language: Language) -> Problem | None:
-    """Return the problem with receiving a form, whichever page it belongs to."""
+    """Return the problem with receiving a form, the same for all forms."""
     _ = language.gettext
     match error:
         case SlowForm():
@@ -214,8 +214,8 @@ def _status_problem(status: int, language: Language) -> Problem:
 
 def _redirect_to_sign_in(request: web.Request) -> web.Response:
     """Redirect to the sign-in page, which leads back to the requested page."""
-    back = {"next": str(request.rel_url)} if request.method in {"GET", "HEAD"} else {}
-    url = str(request.app.router["sign_in"].url_for().with_query(back))
+    query = {"next": str(request.rel_url)} if request.method in {"GET", "HEAD"} else {}
+    url = str(request.app.router["sign_in"].url_for().with_query(query))
     return web.Response(status=303, headers={"Location": url, "Cache-Control": "no-store"})
 
 
@@ -239,10 +239,10 @@ def _json(request: web.Request, problem: Problem) -> web.Response:
 def _page(request: web.Request, problem: Problem, error: Exception) -> web.Response:
     details = "".join(traceback.format_exception(error)) if request.app[CONFIG].development else None
     # After a POST, the language links of the page lead to the index: the URL of the form may answer no GET.
-    back = {} if request.method in {"GET", "HEAD"} else {"here": str(request.app.router["index"].url_for())}
+    here = {} if request.method in {"GET", "HEAD"} else {"here": str(request.app.router["index"].url_for())}
     try:
-        return render(request, "error.html", status=problem.status, problem=problem, traceback=details, **back)
+        return render(request, "error.html", status=problem.status, problem=problem, traceback=details, **here)
     except Exception:
-        # A template of the operator's own may be broken: answer with plain text.
+        # A template that the operator has overridden may be broken: respond with plain text.
         logger.exception("the error page can't be rendered")
         return web.Response(status=problem.status, text=f"{problem.title}\n\n{problem.detail}\n\n{request_id()}\n")

@@ -1,4 +1,4 @@
-"""The cookies of voters: a browser is one voter, identified by a random number."""
+"""The cookies of voters: each browser is one voter, identified by a random id."""
 
 import hashlib
 from collections.abc import Iterable
@@ -8,47 +8,47 @@ from aiohttp import hdrs, web
 from polls.domain.visibility import ANONYMOUS, Viewer
 from polls.web.http.cookies import cookie_path, cookie_pattern, read_cookie, set_cookie
 from polls.web.http.numbers import NUMBER
-from polls.web.http.random_names import RandomNames
+from polls.web.http.random_ids import RandomIds
 
-VOTER_COOKIE = "voter"  # 128 random bits
-BALLOT_COOKIE = "ballot"  # the choices that this browser voted for, so that pages show them without a query
+VOTER_COOKIE = "voter"  # the voter's id: 128 random bits
+BALLOT_COOKIE = "ballot"  # the ids of the choices that this browser voted for, so that pages show them without a query
 
-_VOTERS = RandomNames(32)
-_VOTER = cookie_pattern(VOTER_COOKIE, "[0-9a-f]{32}")
-_MARKS = cookie_pattern(BALLOT_COOKIE, rf"{NUMBER}(?:\.{NUMBER})*")
-
-
-def known_voter(request: web.Request) -> str | None:
-    """Return the voter in the cookie, or None if there is no cookie or its value is malformed."""
-    return read_cookie(request, _VOTER)
+_VOTER_IDS = RandomIds(32)
+_VOTER_ID = cookie_pattern(VOTER_COOKIE, "[0-9a-f]{32}")
+_BALLOT = cookie_pattern(BALLOT_COOKIE, rf"{NUMBER}(?:\.{NUMBER})*")
 
 
-def new_voter() -> str:
-    """Return a new random voter."""
-    return _VOTERS.new()
+def read_voter_id(request: web.Request) -> str | None:
+    """Return the voter's id from the cookie, or None if there is no cookie or its value is malformed."""
+    return read_cookie(request, _VOTER_ID)
 
 
-def voter_key(voter: str, question_id: int) -> bytes:
-    """Return the key under which the ballot of `voter` in one poll is stored.
+def new_voter_id() -> str:
+    """Return a random id for a new voter."""
+    return _VOTER_IDS.new()
+
+
+def voter_key(voter_id: str, question_id: int) -> bytes:
+    """Return the key under which the ballot of a voter in one poll is stored.
 
     It differs from poll to poll, so that stored ballots of the same voter can't be linked.
     """
     # Keyed BLAKE2b (RFC 7693) is as secure as HMAC here and takes a quarter of the time.
-    return b"browser:" + hashlib.blake2b(b"poll:%d" % question_id, key=bytes.fromhex(voter), digest_size=16).digest()
+    return b"browser:" + hashlib.blake2b(b"poll:%d" % question_id, key=bytes.fromhex(voter_id), digest_size=16).digest()
 
 
-def set_voter_cookie(request: web.Request, response: web.StreamResponse, voter: str) -> None:
+def set_voter_cookie(request: web.Request, response: web.StreamResponse, voter_id: str) -> None:
     """Set the voter cookie."""
-    set_cookie(request, response, VOTER_COOKIE, voter, path=cookie_path(request))
+    set_cookie(request, response, VOTER_COOKIE, voter_id, path=cookie_path(request))
 
 
 def ensure_voter_cookie(request: web.Request, response: web.StreamResponse) -> None:
-    """Set the voter cookie before the browser votes, unless it has one.
+    """Set the voter cookie unless the browser has one. Pages with the form do this before the browser votes.
 
-    If the response to its vote is lost and it votes again, both ballots are then the same voter's.
+    If the response to its vote is lost and it votes again, both ballots are the same voter's.
     """
-    if known_voter(request) is None:
-        set_voter_cookie(request, response, new_voter())
+    if read_voter_id(request) is None:
+        set_voter_cookie(request, response, new_voter_id())
 
 
 def set_ballot_cookie(request: web.Request, response: web.StreamResponse, marks: Iterable[int], *, path: str) -> None:
@@ -60,7 +60,7 @@ def viewer_of(request: web.Request) -> Viewer:
     """Return the viewer of a poll's page, with the marks in the ballot cookie."""
     if hdrs.COOKIE not in request.headers:
         return ANONYMOUS
-    marks = read_cookie(request, _MARKS)
-    if marks is None or known_voter(request) is None:
+    marks = read_cookie(request, _BALLOT)
+    if marks is None or read_voter_id(request) is None:
         return ANONYMOUS
     return Viewer(frozenset(map(int, marks.split("."))))

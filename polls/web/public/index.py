@@ -40,7 +40,7 @@ class IndexView(View):
 
 
 class IndexRedirectView(View):
-    """Redirect from the configured prefix without a slash to the list of polls."""
+    """A redirect from the configured prefix without a slash to the list of polls."""
 
     async def get(self) -> web.StreamResponse:
         raise web.HTTPSeeOther(self.url("index"))

@@ -1,4 +1,4 @@
-"""Choosing a language."""
+"""The links that choose a language."""
 
 from aiohttp import web
 
@@ -10,7 +10,7 @@ from polls.web.pages.rendering import LANGUAGE_COOKIE
 
 
 class LanguageView(View):
-    """Store the chosen language in a cookie, and redirect back to the page."""
+    """Stores the chosen language in a cookie, and redirects back to the page."""
 
     async def get(self) -> web.Response:
         tag = self.request.match_info["tag"]

@@ -1,4 +1,4 @@
-"""Voting."""
+"""The view that casts ballots."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from polls.domain.ballot import Ballot
 from polls.domain.errors import InvalidChoice, PollClosed, PollsUnavailable, TooManyVoters, VoteNotStored
 from polls.domain.visibility import visible_to
 from polls.storage.ballots import Outcome
-from polls.web.http.connections import has_hung_up
+from polls.web.http.connections import has_disconnected
 from polls.web.http.forms import read_form
 from polls.web.http.forwarded import client_network
 from polls.web.http.prebuilt import PrebuiltAnswer
@@ -18,8 +18,8 @@ from polls.web.pages.problems import describe_error, error_response, retry_after
 from polls.web.pages.rendering import language_of, render
 from polls.web.pages.voter import (
     ensure_voter_cookie,
-    known_voter,
-    new_voter,
+    new_voter_id,
+    read_voter_id,
     set_ballot_cookie,
     set_voter_cookie,
     viewer_of,
@@ -30,7 +30,7 @@ from polls.web.public.ballot_form import parse_marks
 VOTE_REDIRECT = web.AppKey("vote_redirect", PrebuiltAnswer)  # what the responses to all counted votes have in common
 
 _CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that has disconnected; it is only logged
-_FORM_TIMEOUT = 0.9  # seconds to read the poll for the form again: the voter has already waited for the ballot
+_FORM_TIMEOUT = 0.9  # seconds to read the poll before the form is shown again
 
 
 class VoteView(PollView):
@@ -43,66 +43,66 @@ class VoteView(PollView):
             marks = parse_marks(form, question_id)
         except InvalidChoice as error:
             return await self._show_form_again(error)
-        if has_hung_up(request):
-            # This process may have stalled, and the voter voted at another process since: this ballot is outdated.
+        if has_disconnected(request):
+            # This process may have stalled, and the voter voted through another process since: this ballot is outdated.
             return web.Response(status=_CLIENT_CLOSED_REQUEST)
-        known = known_voter(request)
-        voter = known or new_voter()
-        outcome = await self._cast(question_id, voter, marks)
+        known_id = read_voter_id(request)
+        voter_id = known_id or new_voter_id()
+        outcome = await self._cast(question_id, voter_id, marks)
         if isinstance(outcome, int):
-            return self._redirect_to_results(outcome, marks, None if known else voter)
+            return self._redirect_to_results(outcome, marks, None if known_id else voter_id)
         if isinstance(outcome, VoteNotStored | TooManyVoters):
-            return self._offer_retry(outcome, voter, marks)
+            return self._offer_retry(outcome, voter_id, marks)
         if isinstance(outcome, InvalidChoice | PollClosed):
             return await self._show_form_again(outcome)
         raise outcome
 
-    async def _cast(self, question_id: int, voter: str, marks: tuple[int, ...]) -> Outcome | TooManyVoters:
+    async def _cast(self, question_id: int, voter_id: str, marks: tuple[int, ...]) -> Outcome | TooManyVoters:
         """Return the revision of the poll that counts the ballot, or the error if it wasn't counted."""
         app = self.request.app
-        ballot = Ballot(question_id, voter_key(voter, question_id), marks)
+        ballot = Ballot(question_id, voter_key(voter_id, question_id), marks)
         try:
             # Voters whose network is unknown aren't limited: all of them would share one limit.
-            if (vote_rate_limit := app[VOTE_RATE_LIMIT]) and (network := client_network(self.request)):
-                vote_rate_limit.check(network, voter)
+            if (rate_limit := app[VOTE_RATE_LIMIT]) and (network := client_network(self.request)):
+                rate_limit.check(network, voter_id)
             (outcome,) = await app[BALLOT_BOX].cast([ballot])
         except (VoteNotStored, TooManyVoters) as error:
             return error
         return outcome
 
-    def _redirect_to_results(self, revision: int, marks: tuple[int, ...], added: str | None) -> web.StreamResponse:
-        """Redirect to the results at `revision` or later, which any process waits for: voters see their vote counted.
+    def _redirect_to_results(self, revision: int, marks: tuple[int, ...], new_id: str | None) -> web.StreamResponse:
+        """Redirect to the results at `revision` or later, so that voters see their vote counted.
 
-        Sets the cookie of the voter who was `added`, if one was.
+        Sets the voter cookie to `new_id` if the browser had none.
         """
         slug = self.slug
         response = self.request.app[VOTE_REDIRECT].answer(self.request)
         response.headers[hdrs.LOCATION] = f"{self.url('results', slug=slug)}?after={revision}"
-        if added is not None:
-            set_voter_cookie(self.request, response, added)
+        if new_id is not None:
+            set_voter_cookie(self.request, response, new_id)
         set_ballot_cookie(self.request, response, marks, path=self.url("poll", slug=slug))
         return response
 
-    async def _show_form_again(self, refusal: InvalidChoice | PollClosed) -> web.Response:
-        """Return the form with the reason why the ballot was refused.
+    async def _show_form_again(self, error: InvalidChoice | PollClosed) -> web.Response:
+        """Return the form with the `error` for which the ballot was rejected.
 
-        A missing or closed poll takes precedence over `refusal`: raises PollNotFound, or shows that the poll is closed.
-        Raises the reason if the client prefers JSON or the poll can't be read within _FORM_TIMEOUT.
+        A missing or closed poll takes precedence over `error`: raises PollNotFound, or shows that the poll is closed.
+        Raises the error if the client prefers JSON or the poll can't be read within _FORM_TIMEOUT.
         """
         try:
             async with asyncio.timeout(_FORM_TIMEOUT):
                 visible = await self.find()
         except (PollsUnavailable, TimeoutError):
-            raise refusal from None
+            raise error from None
         if visible.poll.is_closed and visible.poll.question.closes_at:
-            refusal = PollClosed(self.question_id, visible.poll.question.closes_at)
+            error = PollClosed(self.question_id, visible.poll.question.closes_at)
         if wants_json(self.request):
-            raise refusal
-        response = self.form_page(visible, problem=describe_error(refusal, language_of(self.request)))
+            raise error
+        response = self.form_page(visible, problem=describe_error(error, language_of(self.request)))
         ensure_voter_cookie(self.request, response)
         return response
 
-    def _offer_retry(self, error: VoteNotStored | TooManyVoters, voter: str, marks: tuple[int, ...]) -> web.Response:
+    def _offer_retry(self, error: VoteNotStored | TooManyVoters, voter_id: str, marks: tuple[int, ...]) -> web.Response:
         """Return the form with the same choices selected, for another attempt by the same voter."""
         if wants_json(self.request):
             response = error_response(self.request, error)
@@ -110,7 +110,7 @@ class VoteView(PollView):
             response = self._retry_page(error, marks)
             response.headers["Cache-Control"] = "no-store"
             response.headers["Retry-After"] = str(retry_after(error))
-        set_voter_cookie(self.request, response, voter)
+        set_voter_cookie(self.request, response, voter_id)
         return response
 
     def _retry_page(self, error: VoteNotStored | TooManyVoters, marks: tuple[int, ...]) -> web.Response:

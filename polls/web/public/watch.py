@@ -43,17 +43,17 @@ class WatchView(PollView):
             await socket.prepare(self.request)
         except ConnectionError:  # the client has disconnected
             return socket
-        watcher = _Connection(self.request, socket)
+        subscriber = _WebSocketSubscriber(self.request, socket)
         try:
-            await self.request.app[POLL_CACHE].watch(self.question_id, watcher)
+            await self.request.app[POLL_CACHE].subscribe(self.question_id, subscriber)
             await _discard_messages(socket)
         except PollNotFound:
-            await watcher.close(WSCloseCode.OK, "there is no such poll")
+            await subscriber.close(WSCloseCode.OK, "there is no such poll")
         except PollsUnavailable:
-            await watcher.close(WSCloseCode.TRY_AGAIN_LATER, "polls can't be read right now")
+            await subscriber.close(WSCloseCode.TRY_AGAIN_LATER, "polls can't be read right now")
         finally:
-            broadcaster.unsubscribe(self.question_id, watcher)
-            watcher.abort_unread()
+            broadcaster.unsubscribe(self.question_id, subscriber)
+            subscriber.abort_unread()
         return socket
 
 
@@ -83,8 +83,8 @@ def encode_results(poll: Poll) -> bytes | None:
     ).encode()
 
 
-class _Connection:
-    """A watcher (live.broadcast.Watcher) that is connected by a WebSocket."""
+class _WebSocketSubscriber:
+    """A WebSocket as a subscriber (`live.broadcast.Subscriber`)."""
 
     __slots__ = ("_request", "_socket")
 

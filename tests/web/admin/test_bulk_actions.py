@@ -116,7 +116,7 @@ async def test_a_cleared_poll_no_longer_says_that_it_was_edited(
     await caught_up(client)
     assert "after voting had started" in await (await client.get("/poll/1/results")).text()
 
-    await select(ada, "clear", 1, sure="yes")
+    await select(ada, "clear", 1, confirmed="yes")
 
     async with asyncio.timeout(5):
         while "when votes had been cast" in await (await client.get("/poll/1/results")).text():
@@ -169,7 +169,7 @@ async def test_one_poll_is_deleted_from_its_own_page(ada: Client, database: Conn
 async def test_a_message_says_why_nothing_was_done(
     ada: Client, database: Connection, do: str, ids: tuple[int, ...], message: str
 ) -> None:
-    response = await select(ada, do, *ids, sure="yes", back="/admin/?sort=text")
+    response = await select(ada, do, *ids, confirmed="yes", back="/admin/?sort=text")
 
     assert (response.status, response.headers["Location"]) == (303, "/admin/?sort=text")
     (flash,) = find(parse(await (await ada.get("/admin/")).text()), "p", class_="flash")
@@ -181,7 +181,7 @@ async def test_a_message_says_why_nothing_was_done(
 @pytest.mark.usefixtures("three_polls")
 async def test_malformed_ids_are_ignored(ada: Client, database: Connection, value: str) -> None:
     response = await ada.post(
-        SELECTED, data=[("do", "delete"), ("sure", "yes"), ("poll", value)], allow_redirects=False
+        SELECTED, data=[("do", "delete"), ("confirmed", "yes"), ("poll", value)], allow_redirects=False
     )
 
     assert response.status == 303
@@ -191,7 +191,7 @@ async def test_malformed_ids_are_ignored(ada: Client, database: Connection, valu
 async def test_the_return_url_never_leads_to_another_site(ada: Client, create_poll: CreatePoll) -> None:
     create_poll("Tea?", "Yes")
 
-    response = await select(ada, "close", 1, sure="yes", back="https://evil.example/")
+    response = await select(ada, "close", 1, confirmed="yes", back="https://evil.example/")
 
     assert response.headers["Location"] == "/admin/"
 

@@ -16,7 +16,7 @@ async def entries(browser: Client, url: str) -> list[str]:
     """Return the text of each entry, without its time."""
     response = await browser.get(url)
     assert response.status == 200
-    listed = [words(entry) for entry in find(parse(await response.text()), "li", class_="sheet")]
+    listed = [words(entry) for entry in find(parse(await response.text()), "li", class_="card")]
     return [entry.partition(" · ")[2] for entry in listed]
 
 
@@ -31,8 +31,8 @@ async def test_the_history_of_a_poll_has_persons_and_old_and_new_values(
 ) -> None:
     create_poll("Tea?", "Yse", "No", "Perhaps")
     await edit(ada, text="Green tea?", **{"choice.0.text": "Yes", "choice.3.text": "Never", "choice.2.remove": "yes"})
-    await edit(bob, closes_date="2099-05-03", closes_time="18:00", **{"choice.0.place": "9"})
-    await bob.post("/admin/polls/selected", data={"do": "close", "poll": "1", "sure": "yes"})
+    await edit(bob, closes_date="2099-05-03", closes_time="18:00", **{"choice.0.position": "9"})
+    await bob.post("/admin/polls/selected", data={"do": "close", "poll": "1", "confirmed": "yes"})
 
     listed = await entries(ada, "/admin/polls/1/history")
 
@@ -104,8 +104,8 @@ async def test_a_change_fails_if_its_history_cannot_be_written(
         (FIRST, {**form, "text": "Coffee?"}),
         ("/admin/polls/add", {**form, "text": "Juice?"}),
         ("/admin/polls/1/delete", {}),
-        ("/admin/polls/selected", {"do": "close", "poll": "1", "sure": "yes"}),
-        ("/admin/polls/selected", {"do": "clear", "poll": "1", "sure": "yes"}),
+        ("/admin/polls/selected", {"do": "close", "poll": "1", "confirmed": "yes"}),
+        ("/admin/polls/selected", {"do": "clear", "poll": "1", "confirmed": "yes"}),
         ("/admin/users/", {"username": "eve", "password": PASSWORD, "again": PASSWORD}),
         ("/admin/account", {"current": PASSWORD, "password": "battery horse", "again": "battery horse"}),
     ]

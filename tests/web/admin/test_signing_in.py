@@ -30,7 +30,7 @@ POSTS: list[tuple[str, dict[str, str]]] = [
     ("/admin/polls/add", {"text": "Coffee?", "published_date": "2026-05-03", "published_time": "18:00"}),
     ("/admin/polls/1", {"text": "Coffee?", "published_date": "2026-05-03", "published_time": "18:00", "edition": "3"}),
     ("/admin/polls/1/delete", {}),
-    ("/admin/polls/selected", {"do": "delete", "poll": "1", "sure": "yes"}),
+    ("/admin/polls/selected", {"do": "delete", "poll": "1", "confirmed": "yes"}),
     ("/admin/users/", {"username": "eve", "password": PASSWORD, "again": PASSWORD}),
     ("/admin/users/1", {"do": "disable"}),
     ("/admin/account", {"current": PASSWORD, "password": "battery horse", "again": "battery horse"}),

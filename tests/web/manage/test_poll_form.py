@@ -22,7 +22,7 @@ def new_poll(*choices: str, **others: str) -> dict[str, str]:
     """Return the fields of a form for "Tea?", published long ago: `new_poll("Yes", "No", closes_date="2026-12-24")`."""
     poll = {"text": "Tea?", "published_date": "2026-05-03", "published_time": "18:00"}
     for number, text in enumerate(choices):
-        poll |= {f"choice.{number}.text": text, f"choice.{number}.place": str(number + 1)}
+        poll |= {f"choice.{number}.text": text, f"choice.{number}.position": str(number + 1)}
     return poll | others
 
 
@@ -73,7 +73,7 @@ async def test_a_poll_is_added_with_its_choices_in_their_order(ada: Client, data
     assert [text for _, text, _ in choices(database)] == ["Yes", "No", "Perhaps", "Never"]
 
 
-async def test_a_new_form_has_three_empty_slots_and_the_current_time(ada: Client) -> None:
+async def test_a_new_form_has_three_empty_rows_and_the_current_time(ada: Client) -> None:
     form = await form_of(ada, ADD)
 
     assert [form[f"choice.{number}.text"] for number in range(3)] == ["", "", ""]
@@ -154,7 +154,7 @@ async def test_choices_are_put_in_the_order_of_their_numbers(
     await send(
         ada,
         FIRST,
-        {**form, "choice.0.place": "9", "choice.2.place": "1", "choice.3.text": "New", "choice.3.place": "2"},
+        {**form, "choice.0.position": "9", "choice.2.position": "1", "choice.3.text": "New", "choice.3.position": "2"},
     )
 
     assert [(text, votes) for _, text, votes in choices(database)] == [("Three", 3), ("New", 0), ("Two", 2), ("One", 1)]
@@ -233,7 +233,7 @@ async def test_removing_all_votes_with_a_choice_does_not_mark_the_poll_as_edited
 
 
 @pytest.mark.parametrize(
-    ("places", "order"),
+    ("positions", "order"),
     [
         (("1", "2", "1"), ["Three", "One", "Two"]),
         (("3", "2", "3"), ["Two", "One", "Three"]),
@@ -242,11 +242,11 @@ async def test_removing_all_votes_with_a_choice_does_not_mark_the_poll_as_edited
         (("7", "7", "7"), ["One", "Two", "Three"]),
     ],
 )
-async def test_a_choice_moved_to_the_place_of_another_comes_before_it(
-    ada: Client, create_poll: CreatePoll, database: Connection, places: tuple[str, ...], order: list[str]
+async def test_a_choice_moved_to_the_position_of_another_comes_before_it(
+    ada: Client, create_poll: CreatePoll, database: Connection, positions: tuple[str, ...], order: list[str]
 ) -> None:
     create_poll("Tea?", "One", "Two", "Three")
-    moved = {f"choice.{number}.place": place for number, place in enumerate(places)}
+    moved = {f"choice.{number}.position": position for number, position in enumerate(positions)}
 
     await send(ada, FIRST, {**await form_of(ada, FIRST), **moved})
 
@@ -290,7 +290,7 @@ async def test_results_say_that_the_poll_was_edited_once_there_are_votes(
     create_poll("Juice?", "Yes", "No", votes=(1, 0))
     form = await form_of(ada, "/admin/polls/3")
     await send(
-        ada, "/admin/polls/3", {**form, "closes_date": "2099-01-01", "closes_time": "00:00", "choice.0.place": "9"}
+        ada, "/admin/polls/3", {**form, "closes_date": "2099-01-01", "closes_time": "00:00", "choice.0.position": "9"}
     )
 
     pages = [await (await client.get(f"/poll/{number}/results?after=1")).text() for number in (1, 2, 3)]
@@ -298,7 +298,7 @@ async def test_results_say_that_the_poll_was_edited_once_there_are_votes(
     assert ["after voting had started" in page for page in pages] == [False, True, False]
 
 
-async def test_adding_a_slot_needs_no_script(ada: Client) -> None:
+async def test_adding_a_row_needs_no_script(ada: Client) -> None:
     sent = new_poll("Yes", "No", "Perhaps", do="add_choice", closes_date="nonsense")
 
     response = await send(ada, ADD, sent)
@@ -342,9 +342,9 @@ TOO_LONG = "é" * 201
         ({"choice.1.text": "yes"}, {"choice.1": "Another choice has the same text."}),
         ({"choice.1.text": " Yes  "}, {"choice.1": "Another choice has the same text."}),
         ({"choice.1.text": "\u200b"}, {"choice.1": "Enter the choice, or tick “Remove”."}),
-        ({"choice.1.place": "second"}, {"choice.1": "Enter the position as a number: 1, 2, 3 …"}),
-        ({"choice.1.place": "-1"}, {"choice.1": "Enter the position as a number: 1, 2, 3 …"}),
-        ({"choice.1.place": "9" * 30}, {"choice.1": "Enter the position as a number: 1, 2, 3 …"}),
+        ({"choice.1.position": "second"}, {"choice.1": "Enter the position as a number: 1, 2, 3 …"}),
+        ({"choice.1.position": "-1"}, {"choice.1": "Enter the position as a number: 1, 2, 3 …"}),
+        ({"choice.1.position": "9" * 30}, {"choice.1": "Enter the position as a number: 1, 2, 3 …"}),
         ({"published_date": "", "published_time": ""}, {"published": "Enter when the poll is published."}),
         ({"published_date": ""}, {"published": "Enter a date and a time."}),
         ({"published_time": ""}, {"published": "Enter a date and a time."}),

@@ -202,7 +202,7 @@ def shown(element: Element) -> Iterator[str]:
     """Yield the texts of an element and its descendants that are displayed or read out."""
     if element.tag in {"time", "style", "script", "kbd", "code", "bdi"} or element.get("lang") in LANGUAGES:
         return
-    if element.get("class") == "invitation":  # a URL
+    if element.get("class") == "poll-url":  # a URL
         return
     if element.tag != "meta":
         has_hidden_value = element.tag in {"button", "option"} or element.get("type") in {"hidden", "checkbox"}
@@ -280,7 +280,7 @@ ADMIN_PAGES = [
     "/poll/4",
 ]
 ADMIN_FORMS: list[tuple[str, dict[str, str], int]] = [
-    ("/admin/polls/add", {"choice.0.text": "\0", "choice.1.text": "1" * 201, "choice.2.place": "x"}, 400),
+    ("/admin/polls/add", {"choice.0.text": "\0", "choice.1.text": "1" * 201, "choice.2.position": "x"}, 400),
     ("/admin/polls/add", {"text": "1", "published_date": "1", "published_time": "1", "closes_date": "1"}, 400),
     ("/admin/polls/1", {"text": "1", "published_date": "2026-05-03", "published_time": "18:00"}, 409),
     ("/admin/polls/selected", {"do": "clear", "poll": "1"}, 200),
@@ -308,7 +308,7 @@ async def pseudo_admin(pseudo: TestClient, create_poll: CreatePoll) -> TestClien
     more = {
         "text": "5?",
         "choice.0.text": "3",
-        "choice.0.place": "3",
+        "choice.0.position": "3",
         "choice.3.text": "4",
         "closes_date": "2099-01-01",
     }
