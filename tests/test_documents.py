@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
-from polls.cli import main
 from polls.app import create_app
+from polls.cli import main
 from polls.config.settings import Config, Metrics, Postgres
 from polls.web.ops.meter import METER
 from polls.web.ops.metrics import metrics_app
