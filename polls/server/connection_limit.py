@@ -1,15 +1,17 @@
-"""A limit on the open connections of a process."""
+"""A limit on the open connections of a process, and warnings when it or the open files are exhausted."""
 
 import asyncio
+import errno
 import logging
 from collections import deque
 from time import monotonic
+from typing import Any
 
 from aiohttp import web
 
 logger = logging.getLogger(__name__)
 
-_LOG_INTERVAL = 10  # seconds between two warnings about rejected connections
+_LOG_INTERVAL = 10  # seconds between two warnings about the same
 
 
 class ConnectionLimit:
@@ -21,7 +23,7 @@ class ConnectionLimit:
         # Accepted in this loop iteration; `server.connections` doesn't include them yet.
         self._accepted: deque[web.RequestHandler] = deque()
         self._rejected = 0
-        self._next_warning = 0.0
+        self._warnings = _Interval()
 
     @property
     def requests_count(self) -> int:
@@ -40,14 +42,13 @@ class ConnectionLimit:
             self._accepted.append(self._server())
             return self._accepted[-1]
         self._rejected += 1
-        if monotonic() >= self._next_warning:
+        if self._warnings.is_over():
             logger.warning(
                 "closed %d new connections: the limit of %d open connections is reached (limits.connections)",
                 self._rejected,
                 self._limit,
             )
             self._rejected = 0
-            self._next_warning = monotonic() + _LOG_INTERVAL
         return RejectedConnection()
 
 
@@ -57,3 +58,38 @@ class RejectedConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101
         transport.abort()
+
+
+class OpenFileErrors:
+    """An exception handler of the event loop that logs exhausted open files once an interval.
+
+    asyncio reports each connection that it can't accept, with a traceback, and tries again after a second.
+    """
+
+    def __init__(self) -> None:
+        self._warnings = _Interval()
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Handle an error of `loop`: those of other kinds are handled as by default."""
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in {errno.EMFILE, errno.ENFILE}:
+            loop.default_exception_handler(context)
+        elif self._warnings.is_over():
+            logger.error(
+                "can't accept connections: %s. Raise the limit on open files (ulimit -n), or lower limits.connections",
+                error.strerror,
+            )
+
+
+class _Interval:
+    """The minimum time between two warnings."""
+
+    def __init__(self) -> None:
+        self._end = 0.0
+
+    def is_over(self) -> bool:
+        """Return whether a warning may be logged, and start the next interval if so."""
+        if monotonic() < self._end:
+            return False
+        self._end = monotonic() + _LOG_INTERVAL
+        return True

@@ -5,15 +5,12 @@ import logging
 import sys
 from typing import NoReturn
 
-from aiohttp import web
-
 from polls.config.loader import ConfigError, find_file, load
 from polls.config.settings import Config
-from polls.server.connection_limit import ConnectionLimit
 from polls.server.logs import configure_logging
-from polls.server.process import DRAIN_SECONDS, connections_allowed
+from polls.server.process import DRAIN_SECONDS
+from polls.server.runner import LimitedRunner
 from polls.storage.postgres.connect import UnusableDatabase
-from polls.web.keys import CONFIG
 
 logger = logging.getLogger(__name__)
 
@@ -33,21 +30,12 @@ def load_config() -> Config:
     return config
 
 
-class Worker(web.AppRunner):
+class Worker(LimitedRunner):
     """The runner of a worker; gunicorn itself handles sockets and signals."""
-
-    _connection_limit: ConnectionLimit | None = None
-
-    @property
-    def server(self) -> ConnectionLimit | None:  # type: ignore[override]
-        """Return the connection limit, which gunicorn and its sites use in place of aiohttp's server."""
-        return self._connection_limit
 
     async def setup(self) -> None:
         try:
             await super().setup()
-            if server := super().server:
-                self._connection_limit = ConnectionLimit(server, connections_allowed(self.app[CONFIG].limits))
         except UnusableDatabase as error:
             # After this exit status gunicorn starts a new worker, until the database can be used.
             logger.error("%s", error)  # noqa: TRY400 - the message is complete

@@ -4,7 +4,7 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def listening(config: Config) -> Iterator[list[socket.socket]]:
         yield [stack.enter_context(tcp_socket) for tcp_socket in _tcp_sockets(config.host, config.port)]
 
 
-def unlink(sockets: list[socket.socket]) -> bool:
+def unlink(sockets: Sequence[socket.socket]) -> bool:
     """Remove the paths of UNIX sockets, so that new clients can't connect. Return whether there were any."""
     unix_sockets = [each for each in sockets if isinstance(each, _UnixSocket)]
     for unix_socket in unix_sockets:

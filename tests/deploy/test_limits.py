@@ -1,9 +1,10 @@
 """Time-outs, size limits and the connection limit of a real process."""
 
 import asyncio
+import resource
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from http.client import HTTPConnection, RemoteDisconnected
@@ -72,17 +73,19 @@ def polls(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @contextmanager
-def serving_with_limits(postgres: Postgres, folder: Path, purpose: str = "limits") -> Iterator[Polls]:
-    """Serve the sample polls with small limits."""
+def serving_with_limits(
+    postgres: Postgres, folder: Path, purpose: str = "limits", limits: Mapping[str, int] | None = None
+) -> Iterator[Polls]:
+    """Serve the sample polls with small limits, or with `limits`."""
     with empty_database(postgres, purpose) as own:
         timeouts = {
             "keepalive_timeout": KEEPALIVE_TIMEOUT,
             "body_timeout": BODY_TIMEOUT,
             "write_timeout": WRITE_TIMEOUT,
         }
-        limits = timeouts | {"connections": CONNECTIONS, "websockets": WEBSOCKETS}
+        limits = limits or timeouts | {"connections": CONNECTIONS, "websockets": WEBSOCKETS}
         address = {key: value for key, value in asdict(own).items() if value is not None}
-        config: dict[str, object] = {"postgres": address | {"minsize": 1, "maxsize": 2}, "limits": limits}
+        config: dict[str, object] = {"postgres": address | {"minsize": 1, "maxsize": 2}, "limits": dict(limits)}
         assert command(folder, "sample", f"--config={write(folder, config)}").returncode == 0
         with serving(folder, config=config) as polls:
             yield polls
@@ -213,6 +216,57 @@ def test_simultaneous_connections_are_accepted_up_to_the_limit(postgres: Postgre
         statuses = [receive_status(client) for client in crowd]
 
     assert sorted(statuses) == [b""] * 2 * CONNECTIONS + [b"HTTP/1.1 200"] * CONNECTIONS
+
+
+def burst(polls: Polls, count: int, stack: ExitStack) -> list[socket.socket]:
+    """Return `count` connections that the process accepts at the same moment."""
+    address = urlsplit(polls.url)
+    polls.process.send_signal(signal.SIGSTOP)
+    crowd = [
+        stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=DEADLINE))
+        for _ in range(count)
+    ]
+    polls.process.send_signal(signal.SIGCONT)
+    return crowd
+
+
+def test_a_burst_above_the_limit_does_not_exhaust_the_open_files(postgres: Postgres, tmp_path: Path) -> None:
+    """asyncio would accept a whole backlog, 2,048 connections, before the first of them is closed."""
+    limits = {"connections": 700, "keepalive_timeout": 60}
+    with serving_with_limits(postgres, tmp_path, "burst", limits) as polls, ExitStack() as stack:
+        resource.prlimit(polls.process.pid, resource.RLIMIT_NOFILE, (1024, 1024))
+        address = urlsplit(polls.url)
+        client = HTTPConnection(address.hostname or "", address.port, timeout=DEADLINE)
+        assert vote(client) == 303
+        burst(polls, 780, stack)
+        for _ in range(3):
+            burst(polls, 600, stack)
+
+            assert vote(client) == 303
+        client.close()
+        log = polls.log.read_text()
+
+    assert "can't accept connections" not in log
+    assert "Traceback" not in log
+    assert log.count("the limit of 700 open connections is reached") == 1
+
+
+def test_exhausted_open_files_are_logged_once_and_pass(postgres: Postgres, tmp_path: Path) -> None:
+    with serving_with_limits(postgres, tmp_path, "files", {"keepalive_timeout": 60}) as polls:
+        open_files = len(list(Path(f"/proc/{polls.process.pid}/fd").iterdir()))
+        resource.prlimit(polls.process.pid, resource.RLIMIT_NOFILE, (open_files + 20, 1024))
+        with ExitStack() as stack:
+            burst(polls, 200, stack)
+            assert eventually(lambda: "can't accept connections: Too many open files" in polls.log.read_text())
+        address = urlsplit(polls.url)
+        new_client = HTTPConnection(address.hostname or "", address.port, timeout=DEADLINE)
+
+        assert eventually(lambda: vote(new_client) == 303)
+        new_client.close()
+        log = polls.log.read_text()
+
+    assert log.count("can't accept connections") == 1
+    assert "Traceback" not in log
 
 
 def vote(connection: HTTPConnection) -> int:
