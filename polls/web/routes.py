@@ -1,23 +1,22 @@
 """Every URL of polls, with its view and its name."""
 
-from collections.abc import Mapping
-
 from aiohttp import web
 
 from polls import paths
 from polls.web.admin.account import AccountView
 from polls.web.admin.bulk_actions import BulkActionView, DeletePollView
 from polls.web.admin.history import HistoryView, PollHistoryView
-from polls.web.admin.poll_list import AdminRedirectView, PollListView
+from polls.web.admin.poll_list import PollListView
 from polls.web.admin.sign_in import SignInView, SignOutView
 from polls.web.admin.users import UsersView, UserView
 from polls.web.http.expectations import send_continue
 from polls.web.http.numbers import NUMBER
+from polls.web.http.redirects import redirect_to
 from polls.web.keys import CONFIG
 from polls.web.manage.poll_editor import AddPollView, EditPollView
 from polls.web.ops.health import HealthView, ReadyView
 from polls.web.pages.base import View
-from polls.web.public.index import IndexRedirectView, IndexView
+from polls.web.public.index import IndexView
 from polls.web.public.language import LanguageView
 from polls.web.public.poll import PollPageView
 from polls.web.public.presenter import PresenterView
@@ -28,15 +27,15 @@ from polls.web.public.watch import WatchView
 # The URL of a poll, the same in all routes. Templates use `question.slug`.
 POLL = f"/poll/{{slug:{NUMBER}}}"
 
+# The busiest first: aiohttp tries the routes below one folder in this order.
 VIEWS: list[tuple[str, type[View], str]] = [
-    ("/", IndexView, "index"),
     (POLL + "/vote", VoteView, "vote"),
-    (POLL, PollPageView, "poll"),
     (POLL + "/results", ResultsView, "results"),
+    (POLL, PollPageView, "poll"),
+    ("/", IndexView, "index"),
     (POLL + "/live", WatchView, "live"),
     (POLL + "/present", PresenterView, "presenter"),
     ("/admin/", PollListView, "admin"),
-    ("/admin", AdminRedirectView, "admin_redirect"),
     ("/admin/login", SignInView, "sign_in"),
     ("/admin/logout", SignOutView, "sign_out"),
     ("/admin/polls/add", AddPollView, "poll_add"),
@@ -56,33 +55,12 @@ VIEWS: list[tuple[str, type[View], str]] = [
 
 def setup_routes(app: web.Application) -> None:
     """Add all routes below the configured prefix."""
-    prefix = app[CONFIG].prefix
-    pages: dict[str, web.AbstractRoute] = {}
-    app.router.register_resource(_PollPages(prefix, pages))
+    prefix, router = app[CONFIG].prefix, app.router
     for path, view, name in VIEWS:
-        route = app.router.add_view(prefix + path, view, name=name, expect_handler=send_continue)
-        if path.startswith(POLL):
-            pages[path.removeprefix(POLL)] = route
+        router.add_route("*", prefix + path, view.handler(), name=name, expect_handler=send_continue)
+    router.add_get(prefix + "/admin", redirect_to("admin"), name="admin_redirect", expect_handler=send_continue)
     if prefix:
-        app.router.add_view(prefix, IndexRedirectView, name="index_redirect", expect_handler=send_continue)
-    app.router.add_static(
+        router.add_get(prefix, redirect_to("index"), name="index_redirect", expect_handler=send_continue)
+    router.add_static(
         prefix + "/static/", paths.STATIC, name="static", append_version=True, expect_handler=send_continue
     )
-
-
-class _PollPages(web.DynamicResource):
-    """One resource for all public pages of a poll: aiohttp would try the pattern of each page in turn.
-
-    `pages` are the routes by the rest of the path after the poll's slug, such as "/vote".
-    """
-
-    def __init__(self, prefix: str, pages: Mapping[str, web.AbstractRoute]) -> None:
-        super().__init__(prefix + POLL + "{page:(?:/[a-z]+)?}")
-        self._pages = pages
-
-    async def resolve(self, request: web.Request) -> tuple[web.UrlMappingMatchInfo | None, set[str]]:
-        match = self.get_info()["pattern"].fullmatch(request.rel_url.path_safe)
-        route = self._pages.get(match["page"]) if match else None
-        if match is None or route is None:
-            return None, set()
-        return web.UrlMappingMatchInfo({"slug": match["slug"]}, route), set()

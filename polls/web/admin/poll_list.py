@@ -14,7 +14,7 @@ from polls.web.admin.list_query import Query
 from polls.web.admin.periods import DateFilter, period_of, subperiods
 from polls.web.keys import CONFIG, DATABASE
 from polls.web.pages.languages import Language
-from polls.web.pages.private import PrivateView, SignedInView
+from polls.web.pages.private import SignedInView
 
 PAGE_SIZE = 100
 
@@ -67,13 +67,6 @@ class PollListView(SignedInView):
 
     def _list_url(self, query: Query) -> str:
         return str(URL(self.url("admin")).with_query(query.parameters))
-
-
-class AdminRedirectView(PrivateView):
-    """A redirect from /admin to /admin/."""
-
-    async def get(self) -> web.StreamResponse:
-        return self.redirect(self.url("admin"))
 
 
 class _ListRow(NamedTuple):

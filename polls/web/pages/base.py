@@ -1,9 +1,9 @@
 """Base classes of the views."""
 
-from collections.abc import Awaitable, Callable, Generator, Hashable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Hashable, Mapping
 
-from aiohttp import hdrs, web
+from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from polls.domain.visibility import VisiblePoll, visible_to
 from polls.web.http.page_cache import PRIVATE_NO_CACHE, PRIVATE_NO_STORE, RENDERED_PAGES, Page
@@ -14,8 +14,6 @@ from polls.web.pages.rendering import VARY, language_of, markup, render
 from polls.web.pages.session import person_of
 from polls.web.pages.voter import viewer_of
 
-Method = Callable[[Any], Awaitable[web.StreamResponse]]
-
 
 class View(web.View):
     """Base of all views: a class with one method for each HTTP method.
@@ -23,24 +21,15 @@ class View(web.View):
     HEAD is answered by `get`. A method that the class doesn't have is answered with 405.
     """
 
-    _methods: ClassVar[dict[str, Method]] = {}
-
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if hasattr(cls, "get"):
             cls.head = cls.get  # type: ignore[attr-defined]
-        cls._methods = {name: getattr(cls, name.lower()) for name in hdrs.METH_ALL if hasattr(cls, name.lower())}
 
-    def __await__(self) -> Generator[Any, None, web.StreamResponse]:
-        # The same as aiohttp's own, which looks the method up by its name at each request.
-        method = self._methods.get(self.request.method)
-        if method is None:
-            self._raise_allowed_methods()
-        return self.answer(method).__await__()
-
-    def answer(self, method: Method) -> Awaitable[web.StreamResponse]:
-        """Call `method`, which is one of this view's HTTP methods, and return its response."""
-        return method(self)
+    @classmethod
+    def handler(cls) -> type["View"] | Handler:
+        """Return the route handler of this view: the class itself, unless something has to be done around it."""
+        return cls
 
     def url(self, name: str, **parts: str) -> str:
         """Return the path of the route `name`. `parts` are not quoted, so they must need no quoting."""

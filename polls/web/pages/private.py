@@ -1,6 +1,7 @@
 """Base views of pages that are never cached: for all visitors, for signed-in accounts, for editors of a poll."""
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from polls.domain.account import Account
 from polls.domain.errors import PollNotFound
@@ -9,11 +10,13 @@ from polls.domain.poll import Poll
 from polls.storage import questions
 from polls.web.http.errors import NotSignedIn
 from polls.web.keys import DATABASE
-from polls.web.pages.base import BasePollView, Method, View
+from polls.web.pages.base import BasePollView, View
 from polls.web.pages.flash import Flash, delete_flash, read_flash, set_flash
 from polls.web.pages.languages import Language
 from polls.web.pages.rendering import language_of, render
 from polls.web.pages.session import signed_in_account
+
+_ACCOUNT: web.RequestKey[Account] = web.RequestKey("account", Account)
 
 
 class PrivateView(View):
@@ -24,10 +27,14 @@ class PrivateView(View):
         """The visitor's language."""
         return language_of(self.request)
 
-    async def answer(self, method: Method) -> web.StreamResponse:
-        response = await method(self)
-        response.headers["Cache-Control"] = "no-store"
-        return response
+    @classmethod
+    def handler(cls) -> Handler:
+        async def send_no_store(request: web.Request) -> web.StreamResponse:
+            response = await cls(request)
+            response.headers["Cache-Control"] = "no-store"
+            return response
+
+        return send_no_store
 
     def show(self, template: str, /, *, status: int = 200, **context: object) -> web.Response:
         """Render `template`."""
@@ -44,19 +51,28 @@ class PrivateView(View):
 class SignedInView(PrivateView):
     """A page that needs a session. Raises NotSignedIn before any handler runs."""
 
-    account: Account
+    @classmethod
+    def handler(cls) -> Handler:
+        handle = super().handler()
+
+        async def require_session(request: web.Request) -> web.StreamResponse:
+            account = await signed_in_account(request)
+            if account is None:
+                raise NotSignedIn
+            request[_ACCOUNT] = account
+            return await handle(request)
+
+        return require_session
+
+    @property
+    def account(self) -> Account:
+        """The account of the session."""
+        return self.request[_ACCOUNT]
 
     @property
     def person(self) -> Person:
         """The signed-in person, whose permissions decide."""
         return self.account.person
-
-    async def answer(self, method: Method) -> web.StreamResponse:
-        account = await signed_in_account(self.request)
-        if account is None:
-            raise NotSignedIn
-        self.account = account
-        return await super().answer(method)
 
     def show(self, template: str, /, *, status: int = 200, **context: object) -> web.Response:
         flash = read_flash(self.request)

@@ -1,6 +1,7 @@
 """The cookies of voters: each browser is one voter, identified by a random id."""
 
 import hashlib
+import secrets
 from collections.abc import Iterable
 
 from aiohttp import hdrs, web
@@ -8,12 +9,10 @@ from aiohttp import hdrs, web
 from polls.domain.visibility import ANONYMOUS, Viewer
 from polls.web.http.cookies import cookie_path, cookie_pattern, read_cookie, set_cookie
 from polls.web.http.numbers import NUMBER
-from polls.web.http.random_ids import RandomIds
 
 VOTER_COOKIE = "voter"  # the voter's id: 128 random bits
 BALLOT_COOKIE = "ballot"  # the ids of the choices that this browser voted for, so that pages show them without a query
 
-_VOTER_IDS = RandomIds(32)
 _VOTER_ID = cookie_pattern(VOTER_COOKIE, "[0-9a-f]{32}")
 _BALLOT = cookie_pattern(BALLOT_COOKIE, rf"{NUMBER}(?:\.{NUMBER})*")
 
@@ -25,7 +24,7 @@ def read_voter_id(request: web.Request) -> str | None:
 
 def new_voter_id() -> str:
     """Return a random id for a new voter."""
-    return _VOTER_IDS.new()
+    return secrets.token_hex(16)
 
 
 def voter_key(voter_id: str, question_id: int) -> bytes:

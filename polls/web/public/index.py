@@ -37,10 +37,3 @@ class IndexView(View):
         if page is None:
             raise web.HTTPNotFound
         return page
-
-
-class IndexRedirectView(View):
-    """A redirect from the configured prefix without a slash to the list of polls."""
-
-    async def get(self) -> web.StreamResponse:
-        raise web.HTTPSeeOther(self.url("index"))
