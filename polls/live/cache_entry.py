@@ -2,8 +2,8 @@
 
 import asyncio
 from datetime import datetime
-from typing import Any
 
+from polls.aio import SingleFlight
 from polls.domain.events import PollChanged
 from polls.domain.poll import Poll
 from polls.live.broadcast import Broadcaster
@@ -14,10 +14,10 @@ class CacheEntry:
     """A poll in the cache; `poll` is None until it has been read.
 
     `is_fresh` is true while every change since it was read has been applied; `invalidations` counts the calls of
-    `invalidate`. `generation` is the event follower's `generation` when the poll was read. `reading` is the task that
-    reads the poll, `pending_counts` the newest change of counts that was announced meanwhile. `waiters` is {future: the
-    revision that it waits for}; `recheck` is the task that reads the poll for them when they have waited too long, and
-    `rechecked_at` the loop's time of the last recheck.
+    `invalidate`. `generation` is the event follower's `generation` when the poll was read. `reading` reads
+    the poll, `pending_counts` is the newest change of counts that was announced meanwhile. `waiters` is {future: the
+    revision that it waits for}; `recheck` is the pause before the poll is read for those that have waited too long,
+    and `rechecked_at` the loop's time of the last one.
     """
 
     __slots__ = (
@@ -43,10 +43,10 @@ class CacheEntry:
         self.is_fresh = False
         self.invalidations = 0
         self.generation = 0
-        self.reading: asyncio.Task[Poll | None] | None = None
+        self.reading = SingleFlight[Poll | None]()
         self.pending_counts: PollChanged | None = None
         self.waiters: dict[asyncio.Future[None], int] = {}
-        self.recheck: asyncio.Task[Poll | None] | None = None
+        self.recheck = SingleFlight[None]()
         self.rechecked_at = float("-inf")
         self._due: datetime | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -54,12 +54,13 @@ class CacheEntry:
     @property
     def is_in_use(self) -> bool:
         """Return whether a task reads the poll or waits for it."""
-        return bool(self.reading or self.recheck or self.waiters)
+        return self.reading.is_running or self.recheck.is_running or bool(self.waiters)
 
-    @property
-    def tasks(self) -> list[asyncio.Task[Any]]:
-        """Return the tasks that read the poll now."""
-        return [task for task in (self.reading, self.recheck) if task]
+    async def close(self) -> None:
+        """Cancel the timer and the reads."""
+        self.cancel_timer()
+        await self.recheck.cancel()
+        await self.reading.cancel()
 
     def invalidate(self) -> None:
         """Have the poll read again on next use."""
@@ -73,7 +74,7 @@ class CacheEntry:
         elif change.votes is None:
             if not (self.is_fresh and self.poll and change.revision <= self.poll.revision):
                 self.invalidate()
-        elif self.reading:
+        elif self.reading.is_running:
             self.pending_counts = change
         elif self.poll and self.is_fresh:
             poll = _with_counts(self.poll, change)

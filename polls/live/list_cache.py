@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextvars import Context
 from datetime import datetime
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 
+from polls.aio import SingleFlight
 from polls.domain.poll import Question
 from polls.live.clock import DatabaseClock
 
@@ -35,31 +36,43 @@ class PollListCache:
         self._next_publication = next_publication
         self._clock = clock
         self._is_synced = is_synced
-        self._pages: dict[tuple[int, int], asyncio.Task[Sequence[Question]]] = {}
+        self._pages: dict[tuple[int, int], Sequence[Question]] = {}
+        self._reads: dict[tuple[int, int], SingleFlight[Sequence[Question]]] = {}
         self._publication: tuple[datetime, asyncio.TimerHandle] | None = None  # the next one, and its timer
-
-    @property
-    def tasks(self) -> list[asyncio.Task[Any]]:
-        """Return the tasks that read the pages, running or done."""
-        return [*self._pages.values()]
 
     async def find(self, *, skip: int, limit: int) -> Sequence[Question]:
         """Return a page, the same object as long as nothing changes. Raises PollsUnavailable."""
         key = skip, limit
-        page = self._pages.get(key)
-        if page is None:
-            if len(self._pages) >= _MAX_PAGES:
-                self._pages.clear()
-            page = self._pages[key] = asyncio.create_task(self._read(skip, limit), context=Context())
-            page.add_done_callback(lambda page: self._drop_unless_valid(key, page))
-        return await asyncio.shield(page)
+        if (page := self._pages.get(key)) is not None:
+            return page
+        read = self._reads.setdefault(key, SingleFlight())
+        return await read.run(partial(self._read_into, key, read))
 
     def clear(self) -> None:
-        """Drop all pages."""
+        """Drop all pages, also those that are being read."""
         self._pages.clear()
+        self._reads.clear()
         if self._publication:
             self._publication[1].cancel()
             self._publication = None
+
+    async def close(self) -> None:
+        """Drop all pages, and cancel the reads."""
+        reads = list(self._reads.values())
+        self.clear()
+        await asyncio.gather(*(read.cancel() for read in reads))
+
+    async def _read_into(self, key: tuple[int, int], read: SingleFlight[Sequence[Question]]) -> Sequence[Question]:
+        try:
+            page = await self._read(*key)
+            if self._is_synced() and self._reads.get(key) is read:  # not cleared meanwhile
+                if len(self._pages) >= _MAX_PAGES:
+                    self._pages.clear()
+                self._pages[key] = page
+            return page
+        finally:
+            if self._reads.get(key) is read:
+                del self._reads[key]
 
     async def _read(self, skip: int, limit: int) -> Sequence[Question]:
         # In this order, a poll published between the two reads is on the page; at worst the page is read once more.
@@ -70,8 +83,3 @@ class PollListCache:
                 self._publication[1].cancel()
             self._publication = publication, self._clock.call_at(publication, self.clear)
         return questions
-
-    def _drop_unless_valid(self, key: tuple[int, int], page: asyncio.Task[Sequence[Question]]) -> None:
-        failed = page.cancelled() or page.exception() is not None
-        if (failed or not self._is_synced()) and self._pages.get(key) is page:
-            del self._pages[key]

@@ -2,12 +2,10 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
-from contextvars import Context
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from functools import partial
 from itertools import islice
-from typing import Any
 
-from polls.aio import retrieve_exception
 from polls.domain.errors import PollNotFound
 from polls.domain.events import Event
 from polls.domain.poll import Poll, Question
@@ -69,14 +67,10 @@ class PollCache:
 
     async def close(self) -> None:
         """Stop following events and cancel all reads and timers."""
-        tasks: list[asyncio.Task[Any]] = [*self._tasks, *self._lists.tasks]
-        self._lists.clear()
-        for entry in self._entries.values():
-            entry.cancel_timer()
-            tasks += entry.tasks
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.wait(tasks)
+        await asyncio.wait(self._tasks)
+        await asyncio.gather(self._lists.close(), *(entry.close() for entry in self._entries.values()))
 
     def __contains__(self, question_id: int) -> bool:
         """Return whether a poll is in the cache, fresh or not."""
@@ -142,15 +136,7 @@ class PollCache:
         entry = self._entries.get(question_id)
         if entry is None:
             entry = self._entries[question_id] = CacheEntry(self._clock, self._broadcaster)
-        if entry.reading is None:
-            entry.reading = self._start(self._read_into(question_id, entry))
-        return await asyncio.shield(entry.reading)
-
-    def _start(self, read: Coroutine[Any, Any, Poll | None]) -> asyncio.Task[Poll | None]:
-        """Start a read in an empty context: it is for many requests, and not logged as one of theirs."""
-        task = self._loop.create_task(read, context=Context())
-        task.add_done_callback(retrieve_exception)
-        return task
+        return await entry.reading.run(partial(self._read_into, question_id, entry))
 
     async def _read_into(self, question_id: int, entry: CacheEntry) -> Poll | None:
         """Read a poll, again if it changes meanwhile, and store it in the cache."""
@@ -163,13 +149,13 @@ class PollCache:
                     entry.is_fresh = self.is_synced
                     break
         finally:
-            entry.reading = None
             if not entry.is_fresh:
                 if entry.poll is None:
                     self._entries.pop(question_id, None)
                 self._refresher.schedule(question_id)
         if poll is None:
             self._drop(question_id)
+            self._entries.pop(question_id, None)
             return None
         return self._store(question_id, entry, entry.apply_pending_counts(poll))
 
@@ -204,7 +190,7 @@ class PollCache:
         """Remove a deleted poll and close the connections of its subscribers."""
         if entry := self._entries.get(question_id):
             entry.clear()
-            if entry.reading is None:
+            if not entry.reading.is_running:
                 del self._entries[question_id]
         self._broadcaster.close_channel(question_id, NORMAL_CLOSURE, "this poll was deleted")
 
@@ -219,17 +205,14 @@ class PollCache:
             async with asyncio.timeout(self._revision_timeout):
                 await waiter
         except TimeoutError:
-            if entry.recheck is None:
-                entry.recheck = self._start(self._recheck(question_id, entry))
-            return await asyncio.shield(entry.recheck)
+            await entry.recheck.run(partial(self._pause_before_recheck, entry))
+            return await self._read(question_id)
         finally:
             del entry.waiters[waiter]
         return entry.poll
 
-    async def _recheck(self, question_id: int, entry: CacheEntry) -> Poll | None:
-        """Read a poll that may be newer than the cache."""
+    async def _pause_before_recheck(self, entry: CacheEntry) -> None:
+        """Wait for the end of the interval, and invalidate the entry: the poll may be newer than the cache."""
         await asyncio.sleep(entry.rechecked_at + self._recheck_interval - self._loop.time())
         entry.rechecked_at = self._loop.time()
-        entry.recheck = None
         entry.invalidate()
-        return await self._read(question_id)

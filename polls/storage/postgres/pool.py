@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from contextvars import Context
 from weakref import WeakSet
 
 import aiopg
@@ -13,7 +12,7 @@ import psycopg2
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
-from polls.aio import is_cancelled, retrieve_exception
+from polls.aio import SingleFlight, is_cancelled
 from polls.config.settings import Postgres
 from polls.domain.errors import PollsUnavailable
 from polls.storage.postgres import aiopg_patches
@@ -51,7 +50,7 @@ class Database:
         self._primary: Primary | None = None
         self._needs_search = True
         self._searched_at = float("-inf")  # the loop's time at the end of the last search
-        self._search: asyncio.Task[None] | None = None
+        self._search = SingleFlight[None]()
         self._dedicated: WeakSet[aiopg.Connection] = WeakSet()
         self._closing_pools: set[asyncio.Task[None]] = set()  # of former primaries
 
@@ -67,11 +66,7 @@ class Database:
         Concurrent callers share one search. Raises psycopg2.OperationalError.
         """
         if self._needs_search:
-            if self._search is None:
-                # An empty context: the search belongs to no single request.
-                self._search = asyncio.create_task(self._run_search(), context=Context())
-                self._search.add_done_callback(retrieve_exception)
-            await asyncio.shield(self._search)
+            await self._search.run(self._run_search)
         return self.pool
 
     def recheck_primary(self, failed: aiopg.sa.Engine | aiopg.Connection) -> None:
@@ -108,9 +103,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection; those in use are closed when they are released."""
-        if self._search:
-            self._search.cancel()
-            await asyncio.wait([self._search])
+        await self._search.cancel()
         if self._primary:
             self.pool.close()
             await asyncio.gather(self.pool.wait_closed(), *self._closing_pools)
@@ -127,7 +120,6 @@ class Database:
             self._needs_search = False
         finally:
             self._searched_at = loop.time()
-            self._search = None
 
     def _switch_to(self, primary: Primary) -> None:
         """Open a pool to `primary`, and close all connections to the former primary, including those in use."""
