@@ -1,6 +1,7 @@
-"""A ballot: the marks of one voter in one poll."""
+"""A ballot: the marks of one voter in one poll, and the answer to a counted one."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,3 +14,9 @@ class Ballot:
     question_id: int
     voter: bytes
     marks: tuple[int, ...]
+
+
+class Counted(NamedTuple):
+    """The answer to a ballot that is stored and counted: the poll counts it from this `revision` on."""
+
+    revision: int

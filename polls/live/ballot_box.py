@@ -17,31 +17,31 @@ MAX_BATCH = 1000  # ballots in one transaction
 _MIN_TIME_LEFT = 0.1  # share of the time-out: a ballot with less time left isn't sent
 _MAX_ITERATIONS = 10  # of the event loop that a batch waits for more ballots
 
-Outcome = TypeVar("Outcome")
+Answer = TypeVar("Answer")
 
 
 @dataclass(slots=True, eq=False)
-class _Submission(Generic[Outcome]):
-    """Ballots that a voter has cast together, and the future of their outcomes."""
+class _PendingBallot(Generic[Answer]):
+    """A ballot that was cast, and the future of its answer."""
 
-    ballots: Sequence[Ballot]
-    outcomes: "asyncio.Future[Sequence[Outcome]]"
+    ballot: Ballot
+    answer: "asyncio.Future[Answer]"
     deadline: float
     is_pending: bool = True  # not answered yet, even if the voter has disconnected and the future is cancelled
 
 
-class BallotBox(Generic[Outcome]):
+class BallotBox(Generic[Answer]):
     """A queue of ballots that are stored in batches; each voter is answered after their batch.
 
-    `record` takes a list of ballots, and the seconds after which none of them may be stored any more. It returns as
-    many outcomes in the same order, or raises if they are unknown. There is one call at a time: immediately for a
-    ballot that arrives while none runs, and then with all ballots that have queued meanwhile. At most `queue_size`
-    ballots are pending, each for at most `timeout` seconds.
+    `record` takes a list of ballots, and the seconds after which none of them may be stored any more. It returns the
+    answer to each, or the exception that refuses it, in the same order; it raises if the outcomes are unknown. There is
+    one call at a time: immediately for a ballot that arrives while none runs, and then with all ballots that have
+    queued meanwhile. At most `queue_size` ballots are pending, each for at most `timeout` seconds.
     """
 
     def __init__(
         self,
-        record: Callable[[Sequence[Ballot], float], Awaitable[Sequence[Outcome]]],
+        record: Callable[[Sequence[Ballot], float], Awaitable[Sequence[Answer | Exception]]],
         *,
         queue_size: int,
         timeout: float,
@@ -50,8 +50,8 @@ class BallotBox(Generic[Outcome]):
         self._queue_size = queue_size
         self._timeout = timeout
         self._waiting = 0
-        self._queue: deque[_Submission[Outcome]] = deque()
-        self._in_flight: list[_Submission[Outcome]] = []
+        self._queue: deque[_PendingBallot[Answer]] = deque()
+        self._in_flight: list[_PendingBallot[Answer]] = []
         self._wake = asyncio.Event()
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None
@@ -83,21 +83,24 @@ class BallotBox(Generic[Outcome]):
         """Return how many ballots were never passed to `record`, because the queue was full or their time was up."""
         return self._rejected
 
-    async def cast(self, ballots: Sequence[Ballot]) -> Sequence[Outcome]:
-        """Cast the ballots of one voter together; return their outcomes when all are stored.
+    async def cast(self, ballot: Ballot) -> Answer:
+        """Cast a ballot, and return the answer when it is stored.
 
-        Raises VoteNotStored if the queue is full, if they aren't stored in time, or if their outcomes are unknown.
+        Raises the exception that refuses it, or VoteNotStored if the queue is full, if the ballot isn't stored in time,
+        or if its outcome is unknown.
         """
-        if self._closing or self._waiting + len(ballots) > self._queue_size:
-            self._rejected += len(ballots)
+        if self._closing or self._waiting >= self._queue_size:
+            self._rejected += 1
             raise VoteNotStored
-        submission = _Submission(ballots, self._loop.create_future(), self._loop.time() + self._timeout)
-        self._queue.append(submission)
-        self._waiting += len(ballots)
+        pending: _PendingBallot[Answer] = _PendingBallot(
+            ballot, self._loop.create_future(), self._loop.time() + self._timeout
+        )
+        self._queue.append(pending)
+        self._waiting += 1
         self._wake.set()
         if self._timer is None:
-            self._timer = self._loop.call_at(submission.deadline, self._expire, context=self._context)
-        return await submission.outcomes
+            self._timer = self._loop.call_at(pending.deadline, self._expire, context=self._context)
+        return await pending.answer
 
     async def _write(self) -> None:
         while self._queue or not self._closing:
@@ -121,31 +124,25 @@ class BallotBox(Generic[Outcome]):
             if iterations_without_more == 2:
                 return
 
-    def _next_batch(self) -> list[_Submission[Outcome]]:
-        """Return as many whole submissions as fit in one transaction."""
+    def _next_batch(self) -> list[_PendingBallot[Answer]]:
+        """Return as many ballots as fit in one transaction."""
         # The earliest deadline limits the whole batch: a ballot with little time left would leave the others as little.
         self._answer_overdue(self._loop.time() + _MIN_TIME_LEFT * self._timeout)
-        batch: list[_Submission[Outcome]] = []
-        size = 0
-        while self._queue and (not batch or size + len(self._queue[0].ballots) <= MAX_BATCH):
-            batch.append(self._queue.popleft())
-            size += len(batch[-1].ballots)
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
         if not self._queue and not self._closing:
             self._wake.clear()
         return batch
 
-    async def _store(self, batch: Sequence[_Submission[Outcome]]) -> None:
+    async def _store(self, batch: Sequence[_PendingBallot[Answer]]) -> None:
         """Store a batch and answer its voters; no error may stop the storing of later batches."""
         try:
-            ballots = [ballot for submission in batch for ballot in submission.ballots]
             seconds = batch[0].deadline - self._loop.time()
             async with asyncio.timeout(seconds):
-                outcomes = await self._record(ballots, seconds)
-            if len(outcomes) != len(ballots):
-                raise AssertionError(f"{len(ballots)} ballots have {len(outcomes)} outcomes")  # noqa: TRY301
-            in_order = iter(outcomes)
-            for submission in batch:
-                self._answer(submission, [next(in_order) for _ in submission.ballots])
+                answers = await self._record([pending.ballot for pending in batch], seconds)
+            if len(answers) != len(batch):
+                raise AssertionError(f"{len(batch)} ballots have {len(answers)} answers")  # noqa: TRY301
+            for pending, answer in zip(batch, answers, strict=True):
+                self._answer(pending, answer)
         except BaseException as error:
             task = asyncio.current_task()
             if isinstance(error, KeyboardInterrupt | SystemExit) or (task and task.cancelling()):
@@ -154,35 +151,35 @@ class BallotBox(Generic[Outcome]):
         else:
             self._log_recovery()
         finally:
-            for submission in batch:
-                self._answer(submission, None)
+            for pending in batch:
+                self._answer(pending, None)
 
-    def _answer(self, submission: _Submission[Outcome], outcomes: Sequence[Outcome] | None) -> None:
-        """Answer a voter once, with VoteNotStored if `outcomes` is None. Later calls do nothing."""
-        if not submission.is_pending:
+    def _answer(self, pending: _PendingBallot[Answer], answer: Answer | Exception | None) -> None:
+        """Answer a voter once, with VoteNotStored if `answer` is None. Later calls do nothing."""
+        if not pending.is_pending:
             return
-        submission.is_pending = False
-        self._waiting -= len(submission.ballots)
-        if submission.outcomes.done():  # cancelled: the voter has disconnected
+        pending.is_pending = False
+        self._waiting -= 1
+        if pending.answer.done():  # cancelled: the voter has disconnected
             return
-        if outcomes is None:
-            submission.outcomes.set_exception(VoteNotStored())
+        if answer is None or isinstance(answer, Exception):
+            pending.answer.set_exception(answer or VoteNotStored())
         else:
-            submission.outcomes.set_result(outcomes)
+            pending.answer.set_result(answer)
 
     def _answer_overdue(self, now: float) -> None:
-        """Answer submissions with deadlines until `now`; drop those that haven't been sent."""
-        for submission in self._in_flight:
-            if submission.deadline <= now:
-                self._answer(submission, None)
+        """Answer ballots with deadlines until `now`; drop those that haven't been sent."""
+        for pending in self._in_flight:
+            if pending.deadline <= now:
+                self._answer(pending, None)
         while self._queue and self._queue[0].deadline <= now:
-            self._rejected += len(self._queue[0].ballots)
+            self._rejected += 1
             self._answer(self._queue.popleft(), None)
 
     def _expire(self) -> None:
-        """Answer overdue submissions, log rejections, and set the timer for the next deadline."""
+        """Answer overdue ballots, log rejections, and set the timer for the next deadline."""
         self._answer_overdue(self._loop.time())
-        earliest = next((submission for submission in (*self._in_flight, *self._queue) if submission.is_pending), None)
+        earliest = next((pending for pending in (*self._in_flight, *self._queue) if pending.is_pending), None)
         self._timer = self._loop.call_at(earliest.deadline, self._expire) if earliest else None
         if more := self._rejected - self._rejected_logged:
             logger.warning("%d votes were not stored, because the queue was full or they waited too long", more)

@@ -13,7 +13,7 @@ import psycopg2
 
 from polls.aio import is_cancelled
 from polls.config.settings import Postgres
-from polls.domain.ballot import Ballot
+from polls.domain.ballot import Ballot, Counted
 from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored
 from polls.storage import ballot_sql
 from polls.storage.ballot_connection import BallotConnection
@@ -24,7 +24,7 @@ from polls.storage.postgres.pool import CONNECTION_ERRORS, Database
 logger = logging.getLogger(__name__)
 
 Refusal: TypeAlias = PollNotFound | PollClosed | InvalidChoice | VoteNotStored
-Outcome: TypeAlias = int | Refusal  # of a ballot: the revision of the poll that counts it, or the reason of its refusal
+Outcome: TypeAlias = Counted | Refusal
 
 _ERRORS_OF_ONE_POLL = (psycopg2.errors.LockNotAvailable, psycopg2.IntegrityError, psycopg2.DataError, ValueError)
 _MAX_ATTEMPTS = 5  # for a batch whose polls are being edited, or that PostgreSQL aborted to end a deadlock
@@ -173,8 +173,8 @@ class Recorder:
 
     def _outcome(self, question_id: int, answer: int | str) -> Outcome:
         match answer:
-            case int():
-                return answer
+            case int(revision):
+                return Counted(revision)
             case "absent":
                 return PollNotFound(question_id)
             case "closed":

@@ -3,17 +3,17 @@
 from aiohttp import web
 
 from polls.config.settings import Config
+from polls.domain.ballot import Counted
 from polls.live.ballot_box import BallotBox
 from polls.live.broadcast import Broadcaster
 from polls.live.poll_cache import PollCache
 from polls.live.rate_limit import VoteRateLimit
-from polls.storage.ballots import Outcome
 from polls.storage.passwords import Passwords
 from polls.storage.postgres.pool import Database
 
 CONFIG = web.AppKey("config", Config)
 DATABASE = web.AppKey("database", Database)
-BALLOT_BOX: web.AppKey[BallotBox[Outcome]] = web.AppKey("ballot_box")
+BALLOT_BOX: web.AppKey[BallotBox[Counted]] = web.AppKey("ballot_box")
 POLL_CACHE = web.AppKey("poll_cache", PollCache)
 PASSWORDS = web.AppKey("passwords", Passwords)
 BROADCASTER = web.AppKey("broadcaster", Broadcaster)

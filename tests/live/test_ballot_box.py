@@ -8,7 +8,7 @@ from contextvars import ContextVar
 import pytest
 
 from polls.domain.ballot import Ballot
-from polls.domain.errors import VoteNotStored
+from polls.domain.errors import InvalidChoice, VoteNotStored
 from polls.live.ballot_box import BallotBox
 from tests.live.fakes import run_ready_tasks
 
@@ -64,14 +64,12 @@ def ballot(voter: object) -> Ballot:
     return Ballot(1, str(voter).encode(), (1,))
 
 
-def cast(box: BallotBox[str], *voters: object) -> "asyncio.Task[Sequence[str]]":
-    """Start to cast a ballot for each of `voters`, together."""
-    return asyncio.create_task(box.cast([ballot(voter) for voter in voters]))
+def cast(box: BallotBox[str], voter: object) -> "asyncio.Task[str]":
+    """Start to cast the ballot of `voter`."""
+    return asyncio.create_task(box.cast(ballot(voter)))
 
 
-async def cast_and_block(
-    box: BallotBox[str], database: FakeDatabase, voter: object = "first"
-) -> "asyncio.Task[Sequence[str]]":
+async def cast_and_block(box: BallotBox[str], database: FakeDatabase, voter: object = "first") -> "asyncio.Task[str]":
     """Block the database while it stores the ballot of `voter`."""
     database.unblocked.clear()
     first = cast(box, voter)
@@ -86,7 +84,7 @@ async def test_a_single_ballot_is_recorded_at_once(box: BallotBox[str], database
     await run_ready_tasks()  # no timer has fired
 
     assert vote.done()
-    assert await vote == ["ann stored"]
+    assert await vote == "ann stored"
     assert database.sizes == [1]
 
 
@@ -100,23 +98,22 @@ async def test_ballots_cast_while_a_batch_is_recorded_form_the_next_batch(
 
     database.unblocked.set()
 
-    assert await first == ["first stored"]
-    assert await asyncio.gather(*others) == [[f"{number} stored"] for number in range(50)]
+    assert await first == "first stored"
+    assert await asyncio.gather(*others) == [f"{number} stored" for number in range(50)]
     assert database.sizes == [1, 50]
 
 
-async def test_the_ballots_of_one_voter_are_recorded_and_answered_together(
-    box: BallotBox[str], database: FakeDatabase
-) -> None:
-    await cast_and_block(box, database)
-    many, three = cast(box, *range(999)), cast(box, "a", "b", "c")
-    await run_ready_tasks()
+async def test_a_refused_ballot_raises_its_refusal_and_leaves_the_others_counted() -> None:
+    async def record(ballots: Sequence[Ballot], _: float) -> Sequence[str | Exception]:
+        return [InvalidChoice(1) if ballot.voter == b"bob" else "stored" for ballot in ballots]
 
-    database.unblocked.set()
+    box: BallotBox[str] = BallotBox(record, queue_size=10, timeout=5)
+    box.open()
 
-    assert len(await many) == 999
-    assert await three == ["a stored", "b stored", "c stored"]
-    assert database.sizes == [1, 999, 3]
+    outcomes = await asyncio.gather(*(cast(box, voter) for voter in ("ann", "bob", "cid")), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [str, InvalidChoice, str]
+    await box.close()
 
 
 async def test_a_batch_has_at_most_a_thousand_ballots(box: BallotBox[str], database: FakeDatabase) -> None:
@@ -137,11 +134,11 @@ async def test_a_ballot_beyond_the_queue_size_is_rejected_at_once(box: BallotBox
 
     with pytest.raises(VoteNotStored):
         async with asyncio.timeout(0):
-            await box.cast([ballot("one too many")])
+            await box.cast(ballot("one too many"))
 
     database.unblocked.set()
     assert len(await asyncio.gather(*votes)) == 10_000
-    assert await cast(box, "later") == ["later stored"]
+    assert await cast(box, "later") == "later stored"
 
 
 async def test_a_ballot_that_was_not_sent_in_time_is_dropped() -> None:
@@ -164,7 +161,7 @@ async def test_a_ballot_that_was_not_sent_in_time_is_dropped() -> None:
 
     assert {type(outcome) for outcome in outcomes} == {VoteNotStored}
     await asyncio.sleep(0.6)
-    assert await cast(box, "next") == ["next stored"]
+    assert await cast(box, "next") == "next stored"
     assert database.sizes == [1, 1]  # none of the nine was sent
     await box.close()
 
@@ -183,7 +180,7 @@ async def test_a_ballot_with_little_time_left_is_not_sent(
 
     with pytest.raises(VoteNotStored):
         await old
-    assert await new == ["new stored"]
+    assert await new == "new stored"
     assert database.sizes == [1, 1]
 
 
@@ -211,7 +208,7 @@ async def test_a_voter_is_answered_in_time_even_if_the_database_never_answers(da
             await first
 
     database.unblocked.set()
-    assert await cast(box, "next") == ["next stored"]
+    assert await cast(box, "next") == "next stored"
     await box.close()
 
 
@@ -230,7 +227,7 @@ async def test_after_any_error_the_voters_are_answered_and_the_next_ballots_are_
 
     assert {type(outcome) for outcome in outcomes} == {VoteNotStored}
     assert "votes can't be stored" in caplog.text
-    assert await cast(box, "next") == ["next stored"]
+    assert await cast(box, "next") == "next stored"
 
 
 async def test_a_wrong_number_of_outcomes_answers_no_voter(caplog: pytest.LogCaptureFixture) -> None:
@@ -240,10 +237,11 @@ async def test_a_wrong_number_of_outcomes_answers_no_voter(caplog: pytest.LogCap
     box = BallotBox(record_first_only, queue_size=10, timeout=5)
     box.open()
 
-    with pytest.raises(VoteNotStored):
-        await box.cast([ballot("ann"), ballot("bob")])
-    assert await box.cast([ballot("cid")]) == ["stored"]
-    assert "2 ballots have 1 outcomes" in caplog.text
+    outcomes = await asyncio.gather(cast(box, "ann"), cast(box, "bob"), return_exceptions=True)
+
+    assert {type(outcome) for outcome in outcomes} == {VoteNotStored}
+    assert await box.cast(ballot("cid")) == "stored"
+    assert "2 ballots have 1 answers" in caplog.text
     await box.close()
 
 
@@ -300,7 +298,7 @@ async def test_the_ballot_of_a_voter_who_disconnects_is_stored_and_leaves_the_qu
     database.unblocked.set()
 
     outcome = await (second if sent else first)
-    assert outcome == ["bob stored" if sent else "ann stored"]
+    assert outcome == ("bob stored" if sent else "ann stored")
     await run_ready_tasks()
     assert [batch[0].voter for batch in database.batches] == [b"ann", b"bob"]
     assert box.waiting == 0
@@ -316,12 +314,12 @@ async def test_close_records_and_answers_the_ballots_already_cast(database: Fake
     closing = asyncio.create_task(box.close())
     await run_ready_tasks()
     with pytest.raises(VoteNotStored):
-        await box.cast([ballot("late")])
+        await box.cast(ballot("late"))
     assert not closing.done()
     database.unblocked.set()
     await closing
 
-    assert first.result() == ["first stored"]
+    assert first.result() == "first stored"
     assert all(other.done() for other in others)
     assert sum(database.sizes) == 1_501
 

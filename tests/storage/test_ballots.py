@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 from polls.config.settings import Postgres
-from polls.domain.ballot import Ballot
+from polls.domain.ballot import Ballot, Counted
 from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored
 from polls.storage.ballot_connection import BallotConnection
 from polls.storage.ballots import Recorder
@@ -25,16 +25,16 @@ Votes = Callable[[], list[int]]
 TIMEOUT = 5  # seconds
 
 
-class Counted:
+class AnyRevision:
     """Equals every outcome of a stored ballot: the revision that counts it, whichever that is."""
 
     __hash__ = None  # type: ignore[assignment]
 
     def __eq__(self, outcome: object) -> bool:
-        return isinstance(outcome, int)
+        return isinstance(outcome, Counted)
 
 
-COUNTED = Counted()
+COUNTED = AnyRevision()
 
 
 @pytest.fixture
@@ -177,8 +177,8 @@ async def test_a_refused_ballot_does_not_fail_others_in_its_batch(
     outcomes = await recorder.record([ballot("bob", 1), *bad, ballot("cid", 2)], TIMEOUT)
 
     assert [type(outcome) for outcome in outcomes] == [
-        *(int, InvalidChoice, InvalidChoice, InvalidChoice, InvalidChoice),
-        *(PollClosed, PollNotFound, PollNotFound, PollNotFound, int),
+        *(Counted, InvalidChoice, InvalidChoice, InvalidChoice, InvalidChoice),
+        *(PollClosed, PollNotFound, PollNotFound, PollNotFound, Counted),
     ]
     assert votes() == [1, 1, 0, 0]
     assert is_exact(database)
@@ -189,7 +189,7 @@ EDITS = {
     "deleted": ("DELETE FROM question WHERE id = 1", PollNotFound),
     "put off": ("UPDATE question SET pub_date = now() + interval '1 day' WHERE id = 1", PollNotFound),
     "left without the choice": ("DELETE FROM choice WHERE id = 1", InvalidChoice),
-    "reworded": ("UPDATE choice SET choice_text = 'Yes!' WHERE id = 1", int),
+    "reworded": ("UPDATE choice SET choice_text = 'Yes!' WHERE id = 1", Counted),
 }
 
 
@@ -200,7 +200,7 @@ async def test_a_ballot_is_decided_by_the_poll_as_it_is_after_an_edit(
     create_poll: CreatePoll,
     database: Connection,
     edit: str,
-    outcome: type[Exception] | type[int],
+    outcome: type[Exception] | type[Counted],
     meanwhile: bool,
 ) -> None:
     create_poll("Tea?", "Yes", "No")
@@ -215,7 +215,7 @@ async def test_a_ballot_is_decided_by_the_poll_as_it_is_after_an_edit(
             await asyncio.sleep(0.2)
             assert not recording.done()
 
-    assert [type(each) for each in await recording] == [outcome, int]
+    assert [type(each) for each in await recording] == [outcome, Counted]
     assert is_exact(database)
 
 
@@ -236,7 +236,7 @@ async def test_a_new_poll_with_the_id_of_a_deleted_one_is_another_poll(
 
     outcomes = await recorder.record([ballot("ann", 1), ballot("bob", 3)], TIMEOUT)
 
-    assert [type(outcome) for outcome in outcomes] == [InvalidChoice, int]
+    assert [type(outcome) for outcome in outcomes] == [InvalidChoice, Counted]
     assert votes() == [1, 0]
     assert is_exact(database)
 
@@ -328,7 +328,7 @@ async def test_a_ballot_comes_back_with_the_revision_that_counts_it(
     outcomes = await recorder.record([ballot("ann", 1), ballot("ann", 3, poll=2), ballot("bob", 2)], TIMEOUT)
 
     (tea, coffee) = execute(database, "SELECT revision FROM question ORDER BY id")
-    assert outcomes == [tea[0], coffee[0], tea[0]]
+    assert outcomes == [Counted(tea[0]), Counted(coffee[0]), Counted(tea[0])]
 
 
 async def test_counting_raises_the_revision_and_editing_the_edition_too(
@@ -368,7 +368,7 @@ async def test_a_ballot_for_a_locked_poll_fails_and_others_in_its_batch_are_stor
         async with asyncio.timeout(4):
             outcomes = await recorder.record(ballots, TIMEOUT)
 
-    assert [type(outcome) for outcome in outcomes] == [int, VoteNotStored, int]
+    assert [type(outcome) for outcome in outcomes] == [Counted, VoteNotStored, Counted]
     assert votes() == [1, 0, 1]
     assert await recorder.record(ballots, TIMEOUT) == [COUNTED, COUNTED, COUNTED]
     assert votes() == [1, 1, 1]
@@ -384,7 +384,7 @@ async def test_a_poll_whose_counts_are_wrong_fails_alone(
 
     outcomes = await recorder.record([ballot("ann", 2), ballot("bob", 3, poll=2)], TIMEOUT)
 
-    assert [type(outcome) for outcome in outcomes] == [VoteNotStored, int]
+    assert [type(outcome) for outcome in outcomes] == [VoteNotStored, Counted]
     assert votes() == [0, 0, 1]
     assert "the ballots for poll 1 can't be stored" in caplog.text
     assert "choice_votes_check" in caplog.text

@@ -12,7 +12,7 @@ import psycopg2
 import pytest
 
 from polls.config.settings import Postgres
-from polls.domain.ballot import Ballot
+from polls.domain.ballot import Ballot, Counted
 from polls.domain.events import CacheInvalidated, ClockSync, Event, ListenerLost, PollChanged
 from polls.storage.ballots import Recorder
 from polls.storage.listener import HEARTBEAT, listen
@@ -215,7 +215,7 @@ async def test_the_event_of_a_poll_with_too_many_choices_has_no_counts(
 
     (event,) = await listener.take()
     assert isinstance(event, PollChanged)
-    assert (event.revision, event.votes) == (outcomes[0], None)
+    assert (Counted(event.revision), event.votes) == (outcomes[0], None)
 
 
 async def test_a_poll_has_at_most_a_hundred_choices(create_poll: CreatePoll, database: Connection) -> None:

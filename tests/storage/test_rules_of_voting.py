@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from polls.config.settings import Postgres
-from polls.domain.ballot import Ballot
+from polls.domain.ballot import Ballot, Counted
 from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound
 from polls.storage.ballots import Recorder
 from polls.storage.postgres.connect import Connection, connect
@@ -106,7 +106,7 @@ class Voting(RuleBasedStateMachine):
             self.polls[ballot.question_id].cast(ballot) if ballot.question_id in self.polls else PollNotFound
             for ballot in ballots
         ]
-        assert [None if isinstance(outcome, int) else type(outcome) for outcome in outcomes] == expected
+        assert [None if isinstance(outcome, Counted) else type(outcome) for outcome in outcomes] == expected
 
     @precondition(lambda self: self.polls)
     @rule(data=st.data(), closed=st.booleans())

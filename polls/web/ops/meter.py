@@ -10,7 +10,7 @@ from time import monotonic
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from polls.domain.ballot import Ballot
+from polls.domain.ballot import Ballot, Counted
 from polls.domain.errors import VoteNotStored
 from polls.domain.events import CacheInvalidated, ClockSync, Event, PollChanged
 from polls.storage.ballots import Outcome
@@ -110,9 +110,9 @@ class Meter:
     def _note_commits(self, ballots: Sequence[Ballot], outcomes: Sequence[Outcome]) -> None:
         """Note the new revisions of a batch; a notification that has arrived before the commit's end has no lag."""
         revisions = {
-            ballot.question_id: outcome
+            ballot.question_id: outcome.revision
             for ballot, outcome in zip(ballots, outcomes, strict=True)
-            if isinstance(outcome, int)
+            if isinstance(outcome, Counted)
         }
         if len(self._committed) > _MAX_POLLS:
             self._committed.clear()

@@ -16,13 +16,14 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from polls import __version__
+from polls.domain.ballot import Counted
 from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored
 from polls.web.keys import BALLOT_BOX, BROADCASTER, DATABASE, POLL_CACHE
 from polls.web.ops.meter import Histogram, Meter
 
 # Label values by the type of a ballot's outcome.
 _OUTCOME_LABELS: dict[type, str] = {
-    int: "stored",
+    Counted: "stored",
     PollClosed: "closed",
     PollNotFound: "no_such_poll",
     InvalidChoice: "no_such_choice",

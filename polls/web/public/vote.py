@@ -4,10 +4,9 @@ import asyncio
 
 from aiohttp import hdrs, web
 
-from polls.domain.ballot import Ballot
+from polls.domain.ballot import Ballot, Counted
 from polls.domain.errors import InvalidChoice, PollClosed, PollsUnavailable, TooManyVoters, VoteNotStored
 from polls.domain.visibility import visible_to
-from polls.storage.ballots import Outcome
 from polls.web.http.connections import has_disconnected
 from polls.web.http.forms import read_form
 from polls.web.http.forwarded import client_network
@@ -37,54 +36,51 @@ class VoteView(PollView):
     """Cast or change a ballot."""
 
     async def post(self) -> web.StreamResponse:
-        request, question_id = self.request, self.question_id
-        form = await read_form(request)
-        try:
-            marks = parse_marks(form, question_id)
-        except InvalidChoice as error:
-            return await self._show_form_again(error)
-        if has_disconnected(request):
+        form = await read_form(self.request)
+        if has_disconnected(self.request):
             # This process may have stalled, and the voter voted through another process since: this ballot is outdated.
             return web.Response(status=_CLIENT_CLOSED_REQUEST)
-        known_id = read_voter_id(request)
+        known_id = read_voter_id(self.request)
         voter_id = known_id or new_voter_id()
-        outcome = await self._cast(question_id, voter_id, marks)
-        if isinstance(outcome, int):
-            return self._redirect_to_results(outcome, marks, None if known_id else voter_id)
-        if isinstance(outcome, VoteNotStored | TooManyVoters):
-            return self._offer_retry(outcome, voter_id, marks)
-        if isinstance(outcome, InvalidChoice | PollClosed):
-            return await self._show_form_again(outcome)
-        raise outcome
-
-    async def _cast(self, question_id: int, voter_id: str, marks: tuple[int, ...]) -> Outcome | TooManyVoters:
-        """Return the revision of the poll that counts the ballot, or the error if it wasn't counted."""
-        app = self.request.app
-        ballot = Ballot(question_id, voter_key(voter_id, question_id), marks)
+        marks: tuple[int, ...] = ()
         try:
-            # Voters whose network is unknown aren't limited: all of them would share one limit.
-            if (rate_limit := app[VOTE_RATE_LIMIT]) and (network := client_network(self.request)):
-                rate_limit.check(network, voter_id)
-            (outcome,) = await app[BALLOT_BOX].cast([ballot])
-        except (VoteNotStored, TooManyVoters) as error:
-            return error
-        return outcome
+            marks = parse_marks(form, self.question_id)
+            counted = await self._cast(voter_id, marks)
+        except (InvalidChoice, PollClosed, VoteNotStored, TooManyVoters) as error:
+            return await self._show_form_again(error, voter_id, marks)
+        return self._redirect_to_results(counted, marks, None if known_id else voter_id)
 
-    def _redirect_to_results(self, revision: int, marks: tuple[int, ...], new_id: str | None) -> web.StreamResponse:
-        """Redirect to the results at `revision` or later, so that voters see their vote counted.
+    async def _cast(self, voter_id: str, marks: tuple[int, ...]) -> Counted:
+        """Cast the ballot. Raises TooManyVoters, and the errors of `BallotBox.cast`."""
+        app, question_id = self.request.app, self.question_id
+        # Voters whose network is unknown aren't limited: all of them would share one limit.
+        if (rate_limit := app[VOTE_RATE_LIMIT]) and (network := client_network(self.request)):
+            rate_limit.check(network, voter_id)
+        return await app[BALLOT_BOX].cast(Ballot(question_id, voter_key(voter_id, question_id), marks))
+
+    def _redirect_to_results(self, counted: Counted, marks: tuple[int, ...], new_id: str | None) -> web.StreamResponse:
+        """Redirect to the results at the ballot's revision or later, so that voters see their vote counted.
 
         Sets the voter cookie to `new_id` if the browser had none.
         """
         slug = self.slug
         response = self.request.app[VOTE_REDIRECT].answer(self.request)
-        response.headers[hdrs.LOCATION] = f"{self.url('results', slug=slug)}?after={revision}"
+        response.headers[hdrs.LOCATION] = f"{self.url('results', slug=slug)}?after={counted.revision}"
         if new_id is not None:
             set_voter_cookie(self.request, response, new_id)
         set_ballot_cookie(self.request, response, marks, path=self.url("poll", slug=slug))
         return response
 
-    async def _show_form_again(self, error: InvalidChoice | PollClosed) -> web.Response:
-        """Return the form with the `error` for which the ballot was rejected.
+    async def _show_form_again(
+        self, error: InvalidChoice | PollClosed | VoteNotStored | TooManyVoters, voter_id: str, marks: tuple[int, ...]
+    ) -> web.Response:
+        """Return the form with the `error` for which the ballot wasn't counted."""
+        if isinstance(error, VoteNotStored | TooManyVoters):
+            return self._offer_retry(error, voter_id, marks)
+        return await self._explain_refusal(error)
+
+    async def _explain_refusal(self, error: InvalidChoice | PollClosed) -> web.Response:
+        """Return the form with the reason why the ballot was refused.
 
         A missing or closed poll takes precedence over `error`: raises PollNotFound, or shows that the poll is closed.
         Raises the error if the client prefers JSON or the poll can't be read within _FORM_TIMEOUT.

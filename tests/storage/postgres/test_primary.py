@@ -12,7 +12,7 @@ from time import monotonic
 import pytest
 
 from polls.config.settings import Postgres
-from polls.domain.ballot import Ballot
+from polls.domain.ballot import Ballot, Counted
 from polls.domain.errors import InvalidChoice, PollsUnavailable, VoteNotStored
 from polls.domain.events import CacheInvalidated, ListenerLost
 from polls.storage.ballots import Recorder
@@ -199,7 +199,7 @@ async def test_all_connections_move_to_the_promoted_standby(pool: Database, prim
     async with aclosing(events), asyncio.timeout(20):
         while not isinstance(await anext(events), CacheInvalidated):
             pass
-        assert isinstance((await recorder.record([Ballot(1, b"ann", (1,))], 5))[0], int)
+        assert isinstance((await recorder.record([Ballot(1, b"ann", (1,))], 5))[0], Counted)
         assert eventually(lambda: standby.execute("SELECT ballots FROM question") == [(1,)])
         standby.promote()
         set_read_only(primary, "on")
@@ -208,7 +208,7 @@ async def test_all_connections_move_to_the_promoted_standby(pool: Database, prim
                 await recorder.record([Ballot(1, b"bob", (1,))], 5)
             outcomes = await recorder.record([Ballot(1, b"bob", (1,))], 5)
 
-            assert isinstance(outcomes[0], int)
+            assert isinstance(outcomes[0], Counted)
             assert standby.execute("SELECT ballots FROM question") == [(2,)]
             async with acquired(pool) as connection:
                 assert await connection.scalar("SELECT inet_server_port()") == standby.address["port"]
