@@ -103,25 +103,28 @@ function createUpdater(section) {
     const revision = Number(section.dataset.revision);
     if (message.edition !== edition || message.closed !== isClosed) return reload(section);
     // Messages that stay older than the page: the database was restored while the page was disconnected.
-    if (message.revision < revision) staleTimer ??= setTimeout(() => reload(section), STALE_TIMEOUT);
-    else clearTimeout(staleTimer);
+    if (message.revision < revision) {
+      staleTimer ??= setTimeout(() => reload(section), STALE_TIMEOUT);
+    } else {
+      clearTimeout(staleTimer);
+      staleTimer = null;
+    }
     if (message.revision <= revision || message.choices === null) return;
     section.dataset.revision = message.revision;
-    const rows = [...section.querySelectorAll("[data-choice]")];
-    const counts = rows.map((row) => message.choices[row.dataset.choice].votes);
-    const shares = wholePercentages(counts);
-    const highest = Math.max(...counts);
-    rows.forEach((row, index) => {
-      row.querySelector(".votes").textContent = count(votes, counts[index]);
-      row.querySelector(".share").textContent = percent.format(shares[index] / 100);
-      row.querySelector(".fill").setAttribute("width", shares[index]);
-      markLeader(row, counts[index] === highest && highest > 0, section.dataset.leads);
-    });
-    const totalText = count(total, counts.reduce((a, b) => a + b, 0));
+    let sum = 0;
+    const leaders = [];
+    for (const row of section.querySelectorAll("[data-choice]")) {
+      const result = message.choices[row.dataset.choice];
+      row.querySelector(".votes").textContent = count(votes, result.votes);
+      row.querySelector(".share").textContent = percent.format(result.share / 100);
+      row.querySelector(".fill").setAttribute("width", result.share);
+      markLeader(row, result.leads, section.dataset.leads);
+      sum += result.votes;
+      if (result.leads) leaders.push({ name: row.querySelector(".name").textContent, share: result.share });
+    }
+    const totalText = count(total, sum);
     section.querySelector(".total").textContent = totalText;
-    const leaders = rows.filter((row) => row.classList.contains("leads"));
-    const names = leaders.map((row) => row.querySelector(".name").textContent);
-    announce(totalText, names, percent.format(Math.max(...shares) / 100));
+    announce(totalText, leaders.map(({ name }) => name), percent.format((leaders[0]?.share ?? 0) / 100));
   };
 }
 
@@ -152,17 +155,6 @@ function createAnnouncer(section) {
       region.textContent = sentence;
     }, ANNOUNCEMENT_PAUSE);
   };
-}
-
-// Return shares in whole percent that add up to 100, by the largest remainder, like polls/domain/tally.py.
-function wholePercentages(votes) {
-  const total = votes.reduce((a, b) => a + b, 0);
-  if (total === 0) return votes.map(() => 0);
-  const shares = votes.map((count) => Math.floor((100 * count) / total));
-  const missing = 100 - shares.reduce((a, b) => a + b, 0);
-  const byRemainder = [...votes.keys()].sort((a, b) => ((100 * votes[b]) % total) - ((100 * votes[a]) % total));
-  for (const index of byRemainder.slice(0, missing)) shares[index] += 1;
-  return shares;
 }
 
 // Reload the page, at a random moment: thousands of pages may do so at once, and a proxy's cache may be a second old.

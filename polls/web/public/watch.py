@@ -76,8 +76,11 @@ def encode_results(poll: Poll) -> bytes | None:
             "revision": visible.poll.revision,
             "edition": visible.poll.edition,
             "ballots": visible.poll.ballots,
-            "choices": {str(choice.id): {"votes": choice.votes} for choice in visible.poll.choices},
             "closed": visible.poll.is_closed,
+            "choices": {
+                str(result.choice.id): {"votes": result.choice.votes, "share": result.share, "leads": result.leads}
+                for result in visible.tally.results
+            },
         },
         separators=(",", ":"),
     ).encode()
