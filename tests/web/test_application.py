@@ -1,12 +1,9 @@
 """The application as a whole: created, below a prefix, with other templates, and its logs."""
 
-import asyncio
-import gc
 import json
 import logging
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -40,25 +37,6 @@ async def test_a_start_without_a_database_fails_and_leaves_nothing_open() -> Non
     with pytest.raises(UnusableDatabase):
         await runner.setup()
     await runner.cleanup()
-
-
-async def test_a_cancellation_that_wait_for_swallowed_still_ends_the_start(config: Config) -> None:
-    app = create_app(config)
-
-    async def swallow(_: web.Application) -> None:
-        """Do what asyncio.wait_for does if it is cancelled at the moment when it completes."""
-        starting.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.sleep(0)
-
-    app.on_startup.insert(0, swallow)
-    runner = web.AppRunner(app)
-    starting = asyncio.create_task(runner.setup())
-
-    with pytest.raises(asyncio.CancelledError):
-        await starting
-    await runner.cleanup()
-    gc.collect()  # raises ResourceWarning for what was left open
 
 
 def mounted(config: Config) -> web.Application:
