@@ -191,6 +191,31 @@ with running(Postgres(embedded=pathlib.Path(sys.argv[1]))) as postgres:
     assert done.stdout.strip() == f"{user} runs it", done.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_another_user_cannot_open_its_lock_files_and_log() -> None:
+    code = """
+import os, sys
+os.setgid(65534)
+os.setuid(65534)
+for path in sys.argv[1:]:
+    try:
+        os.open(path, os.O_RDONLY)
+        print(path)
+    except PermissionError:
+        pass
+"""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with PrivateServer(folder / "postgres").in_use():
+            entries = [entry for entry in folder.iterdir() if entry.name != "postgres"]
+            beside = [path for entry in entries for path in (entry, *entry.rglob("*"))]
+            done = subprocess.run([sys.executable, "-c", code, *beside], capture_output=True, text=True, check=True)
+
+    assert len(beside) >= 3  # two lock files and a log
+    assert done.stdout == ""
+
+
 def test_a_socket_folder_that_others_can_open_is_refused(tmp_path: Path) -> None:
     server = PrivateServer(tmp_path / "postgres")
     server.socket_folder.mkdir(mode=0o755)
@@ -250,7 +275,7 @@ with PrivateServer(pathlib.Path(sys.argv[1])).in_use():
         assert eventually(lambda: list(tmp_path.glob("postgres.*/*")))
         starting.send_signal(signal.SIGINT)
 
-    assert {entry.name for entry in tmp_path.iterdir()} <= {"postgres.lock", "postgres.startup"}
+    assert {entry.name for entry in tmp_path.iterdir()} <= {"postgres.locks"}
 
 
 def test_a_restart_that_fails_is_repeated() -> None:

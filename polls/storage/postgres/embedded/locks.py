@@ -1,12 +1,11 @@
 """Locks by which processes share one private server.
 
-Two lock files stand beside the data folder. `.lock` is held shared for as long as a process uses the server; the kernel
-releases it when that process dies, so a process that can lock it exclusively is the last user. `.startup` is held
-exclusively while the server is started or stopped.
+Two lock files stand in a folder beside the data folder. `users` is held shared for as long as a process uses the
+server; the kernel releases it when that process dies, so a process that can lock it exclusively is the last user.
+`startup` is held exclusively while the server is started or stopped.
 """
 
 import fcntl
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from polls.storage.postgres.connect import UnusableDatabase
-from polls.storage.postgres.embedded.paths import sibling
+from polls.storage.postgres.embedded.paths import create_private_folder, private_opener, sibling
 
 START_TIMEOUT = 30  # seconds; crash recovery after a kill may take some
 STOP_TIMEOUT = 10  # seconds for a fast shutdown, and as many for an immediate one
@@ -26,7 +25,7 @@ _RETRY_INTERVAL = 0.02  # seconds
 def startup_lock(folder: Path, timeout: float = STARTUP_LOCK_TIMEOUT) -> Iterator[None]:
     """Hold the lock on starting and stopping the server. Raises UnusableDatabase after `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    with open_lock_file(folder, ".startup") as file:
+    with open_lock_file(folder, "startup") as file:
         while not try_lock(file):
             if time.monotonic() > deadline:
                 raise UnusableDatabase(
@@ -37,10 +36,11 @@ def startup_lock(folder: Path, timeout: float = STARTUP_LOCK_TIMEOUT) -> Iterato
         yield
 
 
-def open_lock_file(folder: Path, suffix: str) -> IO[bytes]:
-    """Open a lock file beside `folder`, for reading only: it may belong to another user."""
-    descriptor = os.open(sibling(folder, suffix), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    return open(descriptor, "rb")  # noqa: PTH123
+def open_lock_file(folder: Path, name: str) -> IO[bytes]:
+    """Open a lock file beside the data folder, where other users can't open it: they could lock it for ever."""
+    locks = sibling(folder, ".locks")
+    create_private_folder(locks)
+    return open(locks / name, "a+b", opener=private_opener)
 
 
 def share_lock(file: IO[bytes]) -> None:

@@ -38,14 +38,16 @@ def default_socket_folder(folder: Path) -> Path:
 
 
 def create_private_folder(path: Path) -> None:
-    """Create a folder that only this user can open. Raises UnusableDatabase if another user's is there."""
+    """Create a folder that only this user can open. Raises UnusableDatabase if it exists and others can open it."""
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
     state = path.lstat()
-    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid() or state.st_mode & 0o077:
+    # Root may join the server of an ordinary user. The parent's owner could replace the folder anyway.
+    owners = {os.geteuid(), path.parent.stat().st_uid}
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid not in owners or state.st_mode & 0o077:
         raise UnusableDatabase(
             f"{path} belongs to another user or can be opened by others; "
-            "remove it, or set TMPDIR to a folder of your own"
+            "remove it, or choose other folders of your own (postgres.embedded, and TMPDIR for the socket)"
         )
 
 

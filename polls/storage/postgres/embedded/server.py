@@ -82,7 +82,7 @@ class PrivateServer:
         check_data_folder(self.folder)
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            lock_file = open_lock_file(self.folder, ".lock")
+            lock_file = open_lock_file(self.folder, "users")
         except OSError as error:
             raise UnusableDatabase(f"can't write {error.filename}: {error.strerror}") from error
         with lock_file:
