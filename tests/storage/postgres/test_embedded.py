@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -16,8 +16,8 @@ from polls.config.settings import Postgres
 from polls.storage.postgres.connect import UnusableDatabase, connect
 from polls.storage.postgres.embedded import PrivateServer, running
 from polls.storage.postgres.embedded.binaries import binaries_for
-from polls.storage.postgres.embedded.locks import startup_lock
-from polls.storage.postgres.embedded.supervisor import supervise
+from polls.storage.postgres.embedded.data_folder import open_lock_file
+from polls.storage.postgres.embedded.server import startup_lock
 from tests.support.processes import eventually, processes_in
 
 
@@ -254,12 +254,15 @@ def test_a_path_that_cannot_be_a_data_folder_is_refused(folder: str, tmp_path: P
 
 
 def test_a_startup_lock_that_is_never_released_is_reported(tmp_path: Path) -> None:
-    folder = tmp_path / "postgres"
+    def lock_file() -> IO[bytes]:
+        return open_lock_file(tmp_path / "postgres", "startup")
 
     with (
-        startup_lock(folder),
+        lock_file() as first,
+        lock_file() as second,
+        startup_lock(first),
         pytest.raises(UnusableDatabase, match=r"another process has been .* for 0\.1 seconds"),
-        startup_lock(folder, timeout=0.1),
+        startup_lock(second, timeout=0.1),
     ):
         pass
 
@@ -278,25 +281,19 @@ with PrivateServer(pathlib.Path(sys.argv[1])).in_use():
     assert {entry.name for entry in tmp_path.iterdir()} <= {"postgres.locks"}
 
 
-def test_a_restart_that_fails_is_repeated() -> None:
-    stopping, restarted = threading.Event(), threading.Event()
-    failures = iter([OSError(24, "Too many open files")] * 3)
+def test_a_restart_that_fails_is_repeated(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    server = PrivateServer(tmp_path / "postgres")
+    with server.in_use():
+        pid = server.pid
+        assert pid is not None
+        # PostgreSQL can't start while its folder has another name.
+        server.folder.rename(tmp_path / "elsewhere")
+        os.kill(pid, signal.SIGKILL)
+        assert eventually(lambda: "can't restart the private PostgreSQL; trying again" in caplog.text)
 
-    def restart() -> None:
-        if failure := next(failures, None):
-            raise failure
-        restarted.set()
+        (tmp_path / "elsewhere").rename(server.folder)
 
-    supervisor = threading.Thread(
-        target=supervise, args=[restarted.is_set, restart, stopping], kwargs={"retry_interval": 0.01}
-    )
-    supervisor.start()
-
-    try:
-        assert restarted.wait(10)
-    finally:
-        stopping.set()
-        supervisor.join()
+        assert eventually(lambda: server.is_ready)
 
 
 def test_a_folder_that_is_removed_while_it_is_used_leaves_no_server_running(tmp_path: Path) -> None:

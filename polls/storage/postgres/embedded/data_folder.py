@@ -1,11 +1,14 @@
-"""Creating a private server's data folder."""
+"""The files of a private server: its data folder, and lock files beside it that only this user can open."""
 
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from polls.storage.postgres.connect import UnusableDatabase
 from polls.storage.postgres.embedded.binaries import binaries_for, unprivileged_prefix
@@ -14,16 +17,15 @@ ROLE = "polls"
 
 
 def is_initialized(folder: Path) -> bool:
-    """Return whether `folder` is a PostgreSQL data folder."""
-    return (folder / "PG_VERSION").exists()
+    """Return whether `folder` is a PostgreSQL data folder, or False if it is missing or empty.
 
-
-def check_data_folder(folder: Path) -> None:
-    """Raise UnusableDatabase if `folder` exists and is neither empty nor a PostgreSQL data folder."""
-    if is_initialized(folder) or not folder.exists():
-        return
-    if not folder.is_dir() or any(folder.iterdir()):
+    Raises UnusableDatabase if it is anything else.
+    """
+    if (folder / "PG_VERSION").exists():
+        return True
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UnusableDatabase(f"{folder} is no PostgreSQL data folder, and not empty; name another one")
+    return False
 
 
 def initialize(folder: Path) -> None:
@@ -44,13 +46,8 @@ def _initdb(unfinished: Path, folder: Path) -> None:
         [
             *unprivileged_prefix(),
             binaries_for(folder) / "initdb",
-            f"--pgdata={unfinished}",
-            f"--username={ROLE}",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--locale-provider=builtin",
-            "--locale=C",
-            "--builtin-locale=C.UTF-8",
+            *(f"--pgdata={unfinished}", f"--username={ROLE}", "--auth=trust"),
+            *("--encoding=UTF8", "--locale-provider=builtin", "--locale=C", "--builtin-locale=C.UTF-8"),
         ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -64,5 +61,30 @@ def _initdb(unfinished: Path, folder: Path) -> None:
             os.killpg(initdb.pid, signal.SIGKILL)
             raise
     if initdb.returncode != 0:
-        reason = " ".join(output.split()) or "initdb failed"
-        raise UnusableDatabase(f"can't create the private PostgreSQL in {folder}: {reason}")
+        raise UnusableDatabase(f"can't create the private PostgreSQL in {folder}: {' '.join(output.split())}")
+
+
+def open_lock_file(folder: Path, name: str) -> IO[bytes]:
+    """Open a lock file beside the data folder, where other users can't open it: they could lock it for ever."""
+    locks = Path(f"{folder}.locks")
+    create_private_folder(locks)
+    return open(locks / name, "a+b", opener=private_opener)
+
+
+def create_private_folder(path: Path) -> None:
+    """Create a folder that only this user can open. Raises UnusableDatabase if it exists and others can open it."""
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    state = path.lstat()
+    # Root may join the server of an ordinary user. The parent's owner could replace the folder anyway.
+    owners = {os.geteuid(), path.parent.stat().st_uid}
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid not in owners or state.st_mode & 0o077:
+        raise UnusableDatabase(
+            f"{path} belongs to another user or can be opened by others; "
+            "remove it, or choose other folders of your own (postgres.embedded, and TMPDIR for the socket)"
+        )
+
+
+def private_opener(path: str, flags: int) -> int:
+    """Open a file for `open(opener=...)`; a new one can't be read by others, whatever the umask is."""
+    return os.open(path, flags, 0o600)

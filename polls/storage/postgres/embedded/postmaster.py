@@ -1,62 +1,188 @@
-"""The state of a private server, read from postmaster.pid in its data folder and from /proc."""
+"""The process of a private server: whether it runs, its start and its stop."""
 
+import hashlib
+import logging
 import os
+import signal
 import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from polls.storage.postgres.embedded.paths import default_socket_folder
+from polls.storage.postgres.connect import UnusableDatabase
+from polls.storage.postgres.embedded.binaries import binaries_for, unprivileged_prefix
+from polls.storage.postgres.embedded.data_folder import create_private_folder, private_opener
+
+PORT = 5432  # only part of the socket's name: the server doesn't listen on the network
+START_TIMEOUT = 30  # seconds; crash recovery after a kill may take some
+STOP_TIMEOUT = 10  # seconds for a fast shutdown, and as many for an immediate one
+
+_CHECK_INTERVAL = 0.02  # seconds between two checks of a condition
+_TEMPORARY = ("lock file", "shared memory")  # what a server that was just killed may still hold
+_MAX_SOCKET_PATH = 103  # bytes, on macOS; Linux allows 107
+
+logger = logging.getLogger(__name__)
 
 
-def running_pid(folder: Path) -> int | None:
-    """Return the process id of the server that runs in `folder`, or None."""
-    lines = _pid_file_lines(folder)
-    pid = int(lines[0]) if lines and lines[0].isdigit() else None
-    return pid if pid and works_in(pid, folder) else None
+class Postmaster:
+    """PostgreSQL's main process on the data folder `folder`, whichever process has started it.
 
-
-def current_socket_folder(folder: Path) -> Path:
-    """Return the folder of the running server's socket, which may have been chosen by a process with another TMPDIR."""
-    lines = _pid_file_lines(folder)
-    return Path(lines[4]) if len(lines) > 4 else default_socket_folder(folder)
-
-
-def accepts_connections(folder: Path) -> bool:
-    """Return whether the server in `folder` is ready and its socket accepts a connection."""
-    lines = _pid_file_lines(folder)
-    if running_pid(folder) is None or len(lines) < 8 or lines[7].strip() != "ready":
-        return False
-    with socket.socket(socket.AF_UNIX) as client:
-        return client.connect_ex(f"{lines[4]}/.s.PGSQL.{lines[3]}") == 0
-
-
-def remove_stale_pid_file(folder: Path) -> None:
-    """Remove postmaster.pid if it was left by a killed server and its process id now belongs to another program.
-
-    PostgreSQL would take that program for a running server and refuse to start, for instance after a container restart.
+    `ensure_running` and `stop` require the startup lock. `settings` are server settings.
     """
-    lines = _pid_file_lines(folder)
-    is_reused = lines and lines[0].isdigit() and Path("/proc", lines[0]).exists()
-    if is_reused and not any(works_in(int(entry.name), folder) for entry in Path("/proc").glob("[0-9]*")):
-        (folder / "postmaster.pid").unlink(missing_ok=True)
 
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+        self.folder = folder
+        self._settings = settings
+        self._log = Path(f"{folder}.log")
+        self._log_offset = 0  # bytes in the log before the last start
+        self._child: subprocess.Popen[bytes] | None = None  # set if this process started the server
 
-def works_in(pid: int, folder: Path) -> bool:
-    """Return whether the process's working directory is `folder`, as PostgreSQL's is; a process id may be reused."""
-    if not Path("/proc/self/cwd").exists():  # not Linux: the process id has to do
-        try:
-            os.kill(pid, 0)
-        except OSError:
+    @property
+    def pid(self) -> int | None:
+        """Return the running server's process id, or None.
+
+        Our child counts before it has written postmaster.pid, and after the folder was removed.
+        """
+        pids = [self._child.pid] if self._child is not None else []
+        pids += [int(line) for line in self._pid_file()[:1] if line.isdigit()]
+        return next(filter(self._is_running, pids), None)
+
+    @property
+    def is_ready(self) -> bool:
+        """Return whether the server accepts connections."""
+        lines = self._pid_file()
+        if self.pid is None or len(lines) < 8 or lines[7].strip() != "ready":
             return False
-        return True
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(f"{self.socket_folder}/.s.PGSQL.{PORT}") == 0
+
+    @property
+    def socket_folder(self) -> Path:
+        """Return the folder of the server's socket, which may have been chosen by a process with another TMPDIR."""
+        lines = self._pid_file()
+        return Path(lines[4]) if len(lines) > 4 else _default_socket_folder(self.folder)
+
+    def ensure_running(self, stopping: threading.Event) -> None:
+        """Return when the server accepts connections, and start it if none runs; or when `stopping` is set.
+
+        Raises UnusableDatabase.
+        """
+        deadline = time.monotonic() + START_TIMEOUT
+        started = False
+        while not (self.is_ready or stopping.is_set()):
+            if self.pid is None:
+                if started and not any(cause in self._last_error() for cause in _TEMPORARY):
+                    raise UnusableDatabase(
+                        f"the private PostgreSQL did not start: {self._last_error()} (more in {self._log})"
+                    )
+                self._start()
+                started = True
+            if time.monotonic() > deadline:
+                raise UnusableDatabase(f"the private PostgreSQL is not ready after {START_TIMEOUT} s (see {self._log})")
+            time.sleep(_CHECK_INTERVAL)
+
+    def stop(self) -> None:
+        """Stop the server, and remove its socket's folder."""
+        pid, socket_folder = self.pid, self.socket_folder
+        # SIGINT is a fast shutdown, SIGQUIT an immediate one.
+        if pid is not None and not (self._end(pid, signal.SIGINT) or self._end(pid, signal.SIGQUIT)):
+            logger.error("the private PostgreSQL (process %d) does not stop", pid)
+        with suppress(OSError):
+            socket_folder.rmdir()
+
+    def leave_running(self) -> None:
+        """Leave the server to its other users; without a return code, Popen would warn that it still runs."""
+        if self._child is not None:
+            self._child.returncode = 0
+
+    def _start(self) -> None:
+        socket_folder = _default_socket_folder(self.folder)
+        settings = {
+            "listen_addresses": "",
+            "port": str(PORT),
+            "unix_socket_directories": str(socket_folder),
+            "unix_socket_permissions": "0700",
+            # Cancel the statement of a client that has disconnected.
+            "client_connection_check_interval": "2s",
+            **self._settings,
+        }
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        create_private_folder(socket_folder)
+        self._remove_stale_pid_file()
+        with open(self._log, "ab", opener=private_opener) as log:
+            self._log_offset = log.tell()
+            # A session of its own: Ctrl-C in our terminal must not stop it before our last statement.
+            self._child = subprocess.Popen(
+                [*unprivileged_prefix(), binaries_for(self.folder) / "postgres", "-D", self.folder, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _remove_stale_pid_file(self) -> None:
+        """Remove postmaster.pid if it was left by a killed server and its process id now belongs to another program.
+
+        PostgreSQL would take that program for a server and refuse to start, for instance after a container restart.
+        """
+        is_reused = any(Path("/proc", line).exists() for line in self._pid_file()[:1])
+        # Processes of the killed server may still run.
+        if is_reused and not any(_works_in(int(entry.name), self.folder) for entry in Path("/proc").glob("[0-9]*")):
+            (self.folder / "postmaster.pid").unlink(missing_ok=True)
+
+    def _last_error(self) -> str:
+        """Return the last error that the server has logged since its last start."""
+        with self._log.open("rb") as log:
+            log.seek(self._log_offset)
+            lines = log.read().decode(errors="replace").splitlines()
+        errors = [line for line in lines if "FATAL" in line or "rror" in line]
+        return (errors or lines or ["its log is empty"])[-1]
+
+    def _end(self, pid: int, signum: signal.Signals) -> bool:
+        """Send a signal, and return whether the process ended within STOP_TIMEOUT."""
+        with suppress(ProcessLookupError):
+            os.kill(pid, signum)
+        return becomes_true(lambda: not self._is_running(pid), STOP_TIMEOUT)
+
+    def _is_running(self, pid: int) -> bool:
+        if self._child is not None and self._child.pid == pid:
+            return self._child.poll() is None
+        return _works_in(pid, self.folder)
+
+    def _pid_file(self) -> list[str]:
+        """Return the lines of postmaster.pid: pid, data folder, start, port, socket folder, address, memory, status."""
+        try:
+            return (self.folder / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+
+
+def becomes_true(condition: Callable[[], bool], timeout: float) -> bool:
+    """Wait until `condition` is true, and return whether that was within `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not (is_true := condition()) and time.monotonic() < deadline:
+        time.sleep(_CHECK_INTERVAL)
+    return is_true
+
+
+def _default_socket_folder(folder: Path) -> Path:
+    """Return a short path, in this user's name, for the socket of the server in `folder`: socket paths are limited."""
+    name = f"polls-{os.getuid()}-{hashlib.sha256(bytes(folder)).hexdigest()[:12]}"
+    path = Path(tempfile.gettempdir(), name)
+    is_too_long = len(bytes(path / f".s.PGSQL.{PORT}.lock")) > _MAX_SOCKET_PATH
+    return Path("/tmp", name) if is_too_long else path  # noqa: S108 - its owner is checked before it is used
+
+
+def _works_in(pid: int, folder: Path) -> bool:
+    """Return whether the process's working directory is `folder`, as PostgreSQL's is; a process id may be reused."""
     try:
+        if not Path("/proc/self/cwd").exists():  # not Linux: the process id has to do
+            os.kill(pid, 0)
+            return True
         return Path(f"/proc/{pid}/cwd").samefile(folder)
     except OSError:
         return False
-
-
-def _pid_file_lines(folder: Path) -> list[str]:
-    """Return the lines of postmaster.pid: pid, data folder, start, port, socket folder, address, memory, status."""
-    try:
-        return (folder / "postmaster.pid").read_text().splitlines()
-    except FileNotFoundError:
-        return []

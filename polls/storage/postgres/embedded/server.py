@@ -1,51 +1,64 @@
 """The private PostgreSQL server: started or joined by each process that uses it, stopped by the last one.
 
-The locks that coordinate these processes are described in `locks`.
+Two lock files coordinate these processes. `users` is locked shared for as long as a process uses the server; the kernel
+releases it when that process dies, so a process that can lock it exclusively is the last user. `startup` is locked
+exclusively while the server is started or stopped.
 """
 
+import fcntl
 import logging
 import os
 import signal
-import subprocess
 import threading
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from polls.storage.postgres.connect import UnusableDatabase
-from polls.storage.postgres.embedded.binaries import binaries_for, unprivileged_prefix
-from polls.storage.postgres.embedded.data_folder import check_data_folder, initialize, is_initialized
-from polls.storage.postgres.embedded.locks import (
-    START_TIMEOUT,
-    STOP_TIMEOUT,
-    open_lock_file,
-    share_lock,
-    startup_lock,
-    try_lock,
-)
-from polls.storage.postgres.embedded.paths import (
-    PORT,
-    create_private_folder,
-    default_socket_folder,
-    private_opener,
-    resolved,
-    sibling,
-)
-from polls.storage.postgres.embedded.postmaster import (
-    accepts_connections,
-    current_socket_folder,
-    remove_stale_pid_file,
-    running_pid,
-    works_in,
-)
-from polls.storage.postgres.embedded.supervisor import supervise
+import psycopg2
+from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
+from psycopg2.sql import SQL, Identifier
+
+from polls.config.settings import Postgres
+from polls.storage.postgres.connect import UnusableDatabase, connect
+from polls.storage.postgres.embedded.data_folder import ROLE, initialize, is_initialized, open_lock_file
+from polls.storage.postgres.embedded.postmaster import PORT, START_TIMEOUT, STOP_TIMEOUT, Postmaster, becomes_true
+from polls.storage.postgres.primary import database_name
+
+STARTUP_LOCK_TIMEOUT = START_TIMEOUT + 2 * STOP_TIMEOUT  # one start, or one stop, in another process
+
+_CHECK_INTERVAL = 0.25  # seconds between two checks of a running server
+_RETRY_INTERVAL = 2  # seconds after a restart that failed
 
 logger = logging.getLogger(__name__)
 
-_CHECK_INTERVAL = 0.02  # seconds between two checks of a server that starts or stops
-_RESTART_INTERVAL = 0.2  # seconds after a start that failed
+
+@contextmanager
+def running(postgres: Postgres) -> Iterator[Postgres]:
+    """Run the private server and yield `postgres` with its address; unchanged if the settings name a server.
+
+    Raises UnusableDatabase if the server can't be started.
+    """
+    if postgres.embedded is None:
+        yield postgres
+        return
+    server = PrivateServer(postgres.embedded)
+    with server.in_use():
+        private = replace(postgres, host=str(server.socket_folder), port=PORT, user=ROLE)
+        _create_database(private)
+        yield private
+
+
+def _create_database(postgres: Postgres) -> None:
+    with connect(replace(postgres, database="postgres")) as connection:
+        connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
+        # Another process may create it at the same time; PostgreSQL reports that with either error.
+        exists = suppress(psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation)
+        with connection.cursor() as cursor, exists:
+            cursor.execute("SELECT FROM pg_database WHERE datname = %s", (database_name(postgres),))
+            if cursor.rowcount == 0:
+                cursor.execute(SQL("CREATE DATABASE {}").format(Identifier(database_name(postgres))))
 
 
 class PrivateServer:
@@ -55,188 +68,95 @@ class PrivateServer:
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
-        self.folder = resolved(folder)
-        self._settings = dict(settings or {})
-        self._process: subprocess.Popen[bytes] | None = None  # set if this process started the server
-        self._log_offset = 0  # bytes in the log before the last start
+        self.folder = Path(os.path.realpath(folder))  # one folder must have one pair of lock files
+        self._postmaster = Postmaster(self.folder, settings or {})
         self._stopping = threading.Event()
 
     @property
     def socket_folder(self) -> Path:
         """Return the folder of the server's socket."""
-        return current_socket_folder(self.folder)
+        return self._postmaster.socket_folder
 
     @property
     def pid(self) -> int | None:
         """Return the running server's process id, or None."""
-        return running_pid(self.folder)
+        return self._postmaster.pid
 
     @property
     def is_ready(self) -> bool:
         """Return whether the server accepts connections."""
-        return accepts_connections(self.folder)
+        return self._postmaster.is_ready
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Run the server, started or joined, and stop it at the end unless another process uses it."""
-        check_data_folder(self.folder)
-        try:
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            lock_file = open_lock_file(self.folder, "users")
-        except OSError as error:
-            raise UnusableDatabase(f"can't write {error.filename}: {error.strerror}") from error
-        with lock_file:
-            self._stopping.clear()
-            supervisor = threading.Thread(
-                target=supervise,
-                args=[self._is_alive, self._restart, self._stopping],
-                name="PostgreSQL supervisor",
-                daemon=True,
-            )
-            held_startup_lock = False
+        with ExitStack() as stack:
             try:
-                with startup_lock(self.folder):
-                    held_startup_lock = True
-                    share_lock(lock_file)
-                    if not is_initialized(self.folder):
-                        initialize(self.folder)
-                    self._ensure_running()
-                supervisor.start()
-                yield
-            finally:
-                # Also when the start was interrupted: the server may be starting.
-                with _signals_ignored():
-                    self._stopping.set()
-                    if supervisor.is_alive():
-                        supervisor.join()
-                    if held_startup_lock:
-                        self._release(lock_file)
+                is_initialized(self.folder)  # refuses other folders before anything is written beside them
+                self.folder.parent.mkdir(parents=True, exist_ok=True)
+                users = stack.enter_context(open_lock_file(self.folder, "users"))
+                startup = stack.enter_context(open_lock_file(self.folder, "startup"))
+            except OSError as error:
+                raise UnusableDatabase(f"can't write {error.filename}: {error.strerror}") from error
+            self._stopping.clear()
+            supervisor = threading.Thread(target=self._supervise, args=[startup], daemon=True)
+            with startup_lock(startup):
+                # From here on, also when the start is interrupted: the server may be starting.
+                stack.callback(self._release, users, startup, supervisor)
+                fcntl.flock(users, fcntl.LOCK_SH)
+                if not is_initialized(self.folder):
+                    initialize(self.folder)
+                self._postmaster.ensure_running(self._stopping)
+            supervisor.start()
+            yield
 
-    def _ensure_running(self) -> None:
-        """Join the server that runs in the folder, or start one. Requires the startup lock."""
-        deadline = time.monotonic() + START_TIMEOUT
-        while not (self.is_ready or self._stopping.is_set()):
-            if self._process is not None and self._process.poll() is not None:
-                self._process = None
-                if time.monotonic() > deadline or not _is_temporary(self._last_error()):
-                    raise UnusableDatabase(
-                        f"the private PostgreSQL did not start: {self._last_error()} "
-                        f"(more in {sibling(self.folder, '.log')})"
-                    )
-                time.sleep(_RESTART_INTERVAL)
-            if time.monotonic() > deadline:
-                raise UnusableDatabase(f"the private PostgreSQL is not ready after {START_TIMEOUT} seconds")
-            if self._process is None and self.pid is None:
-                remove_stale_pid_file(self.folder)
-                self._process = self._start()
-            time.sleep(_CHECK_INTERVAL)
+    def _supervise(self, startup: IO[bytes]) -> None:
+        """Restart the server whenever it has ended, until it is stopped; a restart that fails is repeated."""
+        while not self._stopping.wait(_CHECK_INTERVAL):
+            try:
+                if self.pid is None:
+                    logger.warning("the private PostgreSQL has ended; restarting it")
+                    with startup_lock(startup):
+                        self._postmaster.ensure_running(self._stopping)
+            except Exception as error:  # noqa: BLE001
+                # Any error may be temporary: a full disk, too many open files, a missing folder.
+                logger.error("can't restart the private PostgreSQL; trying again: %s", error)  # noqa: TRY400
+                self._stopping.wait(_RETRY_INTERVAL)
 
-    def _start(self) -> "subprocess.Popen[bytes]":
-        socket_folder = default_socket_folder(self.folder)
-        settings = {
-            "listen_addresses": "",
-            "port": str(PORT),
-            "unix_socket_directories": str(socket_folder),
-            "unix_socket_permissions": "0700",
-            # Cancel the statement of a client that has disconnected.
-            "client_connection_check_interval": "2s",
-            **self._settings,
-        }
-        create_private_folder(socket_folder)
-        with open(sibling(self.folder, ".log"), "ab", opener=private_opener) as log:
-            self._log_offset = log.tell()
-            # A session of its own: Ctrl-C in our terminal must not stop it before our last statement.
-            return subprocess.Popen(
-                [
-                    *unprivileged_prefix(),
-                    binaries_for(self.folder) / "postgres",
-                    "-D",
-                    self.folder,
-                    *(word for name, value in settings.items() for word in ("-c", f"{name}={value}")),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def _last_error(self) -> str:
-        """Return the last error that the server has logged since its last start."""
-        with sibling(self.folder, ".log").open("rb") as log:
-            log.seek(self._log_offset)
-            lines = log.read().decode(errors="replace").splitlines()
-        errors = [line for line in lines if "FATAL" in line or "rror" in line] or lines
-        return errors[-1] if errors else "its log is empty"
-
-    def _is_alive(self) -> bool:
-        """Return whether the server runs: our child process, or the process that postmaster.pid names.
-
-        A child counts even if its folder was removed.
-        """
-        is_child_alive = self._process is not None and self._process.poll() is None
-        return is_child_alive or self.pid is not None
-
-    def _restart(self) -> None:
-        with startup_lock(self.folder):
-            self._process = None
-            self._ensure_running()
-
-    def _release(self, lock_file: IO[bytes]) -> None:
+    def _release(self, users: IO[bytes], startup: IO[bytes], supervisor: threading.Thread) -> None:
         """Stop the server unless another process uses it."""
-        try:
-            with startup_lock(self.folder):
-                if try_lock(lock_file):
-                    self._stop()
-                elif self._process is not None:
-                    # The last user stops it. Without a return code, Popen would warn that it still runs.
-                    self._process.returncode = 0
-        except FileNotFoundError:
-            # The folder was removed while in use. No other process can find this server any more.
-            self._stop()
-
-    def _stop(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            pid: int | None = self._process.pid  # it may not have written postmaster.pid yet
-        else:
-            pid = self.pid
-        if pid is not None and not (self._terminate(pid, signal.SIGINT) or self._terminate(pid, signal.SIGQUIT)):
-            logger.error("the private PostgreSQL (process %d) does not stop", pid)
-            return
-        self._process = None
-        with suppress(OSError):
-            default_socket_folder(self.folder).rmdir()
-
-    def _terminate(self, pid: int, signum: signal.Signals) -> bool:
-        """Send SIGINT (fast shutdown) or SIGQUIT (immediate), and return whether it ended within STOP_TIMEOUT."""
-        with suppress(ProcessLookupError):
-            os.kill(pid, signum)
-        deadline = time.monotonic() + STOP_TIMEOUT
-        while self._is_running(pid):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_CHECK_INTERVAL)
-        return True
-
-    def _is_running(self, pid: int) -> bool:
-        if self._process is not None and self._process.pid == pid:
-            return self._process.poll() is None
-        return works_in(pid, self.folder)
+        with ExitStack() as handlers:
+            # A second Ctrl-C must not interrupt the clean-up and leave the server running.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                handlers.callback(signal.signal, number, signal.signal(number, signal.SIG_IGN))
+            self._stopping.set()
+            if supervisor.is_alive():
+                supervisor.join()
+            with startup_lock(startup):
+                if _try_lock(users):
+                    self._postmaster.stop()
+                else:
+                    self._postmaster.leave_running()
 
 
 @contextmanager
-def _signals_ignored() -> Iterator[None]:
-    """Ignore SIGINT and SIGTERM: a second Ctrl-C must not interrupt the clean-up and leave the server running."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+def startup_lock(file: IO[bytes], timeout: float = STARTUP_LOCK_TIMEOUT) -> Iterator[None]:
+    """Hold the lock on starting and stopping the server. Raises UnusableDatabase after `timeout` seconds."""
+    if not becomes_true(lambda: _try_lock(file), timeout):
+        raise UnusableDatabase(
+            f"another process has been starting or stopping the private PostgreSQL for {timeout:g} seconds; "
+            f"find the one that has locked {file.name}, and end it"
+        )
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
-def _is_temporary(error: str) -> bool:
-    """Return whether the start failed because a server that was just killed still holds a resource."""
-    return "lock file" in error or "shared memory" in error
+def _try_lock(file: IO[bytes]) -> bool:
+    """Lock `file` exclusively and return whether that succeeded; it fails while another process holds it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
