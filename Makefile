@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test coverage check format messages picture bench dist clean programs
+.PHONY: help run dev test coverage check format schema messages picture bench dist clean programs
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ check: .venv/develops ## check format, lint, types and imports between layers
 format: .venv/develops ## format the code and apply automatic fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+schema: .venv/develops ## write sql/expected_schema.json anew, after a new migration
+	$(BIN)/python -m tests.support.expected_schema
 
 messages: .venv/develops ## update the translation catalogues in polls/locale from the code
 	$(BIN)/pybabel -q extract -F pyproject.toml -o .venv/polls.pot --project polls --msgid-bugs-address "" --no-location --sort-output .
