@@ -16,8 +16,8 @@ from polls.server.metrics import serve_metrics
 from polls.server.process import prepare_process, runner_options
 from polls.storage.checks.durability import weak_settings
 from polls.storage.checks.schema import schema_damage
+from polls.storage.checks.start import prepare
 from polls.storage.passwords import Passwords
-from polls.storage.postgres import migrations
 from polls.storage.postgres.connect import connect
 from polls.storage.postgres.pool import open_database
 from polls.web.http.forms import MAX_BODY
@@ -97,7 +97,7 @@ async def prepare_schema(app: web.Application) -> None:
 
 def _prepare_schema(postgres: Postgres, cancelled: threading.Event) -> None:
     with connect(postgres) as connection:
-        migrations.prepare(postgres, connection, cancelled)
+        prepare(postgres, connection, cancelled)
         for problem in (*weak_settings(connection), *schema_damage(connection)):
             logger.warning(problem)
 

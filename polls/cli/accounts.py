@@ -13,8 +13,9 @@ from polls.domain.account import MAX_PASSWORD_LENGTH, MAX_USERNAME_LENGTH, MIN_P
 from polls.domain.errors import AccountNotFound, InvalidPassword, InvalidUsername, PollsUnavailable, UsernameTaken
 from polls.domain.permissions import COMMAND_LINE
 from polls.storage import accounts
+from polls.storage.checks.start import prepare
 from polls.storage.passwords import Passwords, validate_password
-from polls.storage.postgres import embedded, migrations
+from polls.storage.postgres import embedded
 from polls.storage.postgres.connect import connect
 from polls.storage.postgres.pool import Database, open_database
 
@@ -84,7 +85,7 @@ def _with_database(config: Config, work: Callable[[Database], Awaitable[_Result]
 
     with embedded.running(config.postgres) as postgres:
         with connect(postgres) as connection:
-            migrations.prepare(postgres, connection)
+            prepare(postgres, connection)
         try:
             return asyncio.run(run(postgres))
         except InvalidUsername:

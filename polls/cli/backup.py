@@ -9,8 +9,8 @@ from pathlib import Path
 
 from polls.cli.errors import CommandFailed
 from polls.config.settings import Config, Postgres
+from polls.storage.backup import BackupFailed, back_up, restore_from, stream_backup
 from polls.storage.postgres import embedded, migrations
-from polls.storage.postgres.backup import BackupFailed, back_up, restore_from, stream_backup
 from polls.storage.postgres.connect import Connection, connect, single_host
 from polls.storage.postgres.primary import database_name
 from polls.storage.recount import Recount, count_of, recount

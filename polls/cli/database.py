@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from polls.config.settings import Config
+from polls.storage.checks.start import prepare
 from polls.storage.postgres import embedded, migrations
 from polls.storage.postgres.connect import connect, libpq_environment
 from polls.storage.recount import recount
@@ -33,7 +34,7 @@ def migrate(config: Config, *, plan: bool = False, show: bool = False) -> int:
 def sample(config: Config) -> int:
     """Load the sample polls; existing ones stay unchanged."""
     with embedded.running(config.postgres) as postgres, connect(postgres) as connection:
-        migrations.prepare(postgres, connection)
+        prepare(postgres, connection)
         migrations.load_sample(connection)
     print("the sample polls are loaded")
     return 0
@@ -42,7 +43,7 @@ def sample(config: Config) -> int:
 def verify(config: Config, *, poll: int | None = None) -> int:
     """Recount all polls, or one, from their ballots, and print a line for each."""
     with embedded.running(config.postgres) as postgres, connect(postgres) as connection:
-        migrations.prepare(replace(postgres, migrate=False), connection)  # a recount must not change anything
+        prepare(replace(postgres, migrate=False), connection)  # a recount must not change anything
         recounts = list(recount(connection, poll))
     if poll is not None and not recounts:
         print(f"polls: poll {poll} does not exist", file=sys.stderr)

@@ -16,7 +16,8 @@ from polls import paths
 from polls.cli.backup import backup, restore
 from polls.cli.errors import CommandFailed
 from polls.config.settings import Config, Postgres
-from polls.storage.postgres import backup as backups
+from polls.storage import backup as backups
+from polls.storage.checks.schema import schema_damage
 from polls.storage.postgres import migrations
 from polls.storage.postgres.connect import Connection, connect, libpq_environment
 from tests.conftest import CreatePoll, empty_database
@@ -65,6 +66,7 @@ def test_a_backup_is_restored_and_recounted(file: Path, other: Config, capsys: p
     assert capsys.readouterr().out.endswith("was restored\n5 ballots in 2 polls, counted exactly\n")
     with connect(other.postgres) as connection:
         assert migrations.pending(connection) == []
+        assert schema_damage(connection) == []
 
 
 def test_of_several_hosts_the_primary_is_backed_up_and_restored(

@@ -1,16 +1,20 @@
-"""Checks of the schema: pending migrations, and manual changes that endanger votes or make pages stale."""
+"""Checks of the schema: pending migrations, dropped tables, and manual changes."""
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from polls.config.settings import Postgres
+from polls.storage.checks.catalog import read_schema
+from polls.storage.checks.differences import differences
+from polls.storage.checks.expected import expected_schema, expected_tables
 from polls.storage.checks.findings import Results, fault, note, ok
 from polls.storage.checks.query import query
+from polls.storage.checks.remedies import describe
 from polls.storage.postgres import migrations
 from polls.storage.postgres.connect import Connection
 from polls.storage.tables import metadata
+
+_MISSING_TABLES = "SELECT name FROM unnest(%s) AS ours (name) WHERE to_regclass(name) IS NULL"
 
 _UNLOGGED = """
     SELECT oid::regclass::text
@@ -20,23 +24,20 @@ _UNLOGGED = """
     ORDER BY position
 """
 
-_TRIGGERS = """
-    SELECT tgrelid::regclass::text, tgname, tgenabled IN ('O', 'A'), tgisinternal
-    FROM pg_trigger
-    WHERE tgrelid = ANY (SELECT to_regclass(name) FROM unnest(%s) AS ours (name))
+_DISABLED_TRIGGERS = """
+    SELECT ours.name, tgname, tgisinternal
+    FROM unnest(%s) AS ours (name)
+    JOIN pg_trigger ON tgrelid = to_regclass(ours.name)
+    WHERE tgenabled NOT IN ('O', 'A')
     ORDER BY 1, 2
 """
 
-_TRIGGER_STATEMENT = re.compile(
-    r"^(CREATE|DROP)(?: OR REPLACE)?(?: CONSTRAINT)? TRIGGER(?: IF EXISTS)? (\w+)", re.MULTILINE
-)
-
 
 def check_schema(connection: Connection, postgres: Postgres) -> Results:
-    """Check that all migrations are applied and that their tables and triggers exist unchanged."""
+    """Check that all migrations are applied and that what they made exists unchanged."""
     pending = [migration.name for migration in migrations.pending(connection)]
     newer = migrations.newer(connection)
-    if problem := migrations.describe_missing_tables(connection):
+    if problem := describe_missing_tables(connection):
         yield fault(problem)
     elif pending and postgres.migrate:
         yield note(f"{', '.join(pending)} not applied yet; it will be when polls starts")
@@ -45,38 +46,35 @@ def check_schema(connection: Connection, postgres: Postgres) -> Results:
     elif damage := schema_damage(connection):
         yield from map(fault, damage)
     else:
-        yield ok(f"all {len(migrations.migrations())} migrations are applied, and their tables and triggers exist")
+        yield ok(f"all {len(migrations.migrations())} migrations are applied, and what they made is unchanged")
     if newer:
         yield note(f"{', '.join(newer)} of a newer version of polls; this one works with it")
 
 
+def describe_missing_tables(connection: Connection) -> str | None:
+    """Return a message for operators that names the dropped tables and the remedy; None if none is missing."""
+    done = migrations.applied(connection).keys()
+    ours = {migration.name for migration in migrations.migrations()}
+    missing = [name for (name,) in query(connection, _MISSING_TABLES, expected_tables())]
+    # While migrations are pending, their tables don't exist yet; and a newer version may have replaced tables.
+    if missing == ["migration"] or (missing and done == ours):
+        return (
+            f"tables of polls were dropped from this database: {', '.join(missing)}. "
+            "Restore a backup into a new database: `polls restore`"
+        )
+    return None
+
+
 def schema_damage(connection: Connection) -> list[str]:
-    """Return a sentence for operators on each manual change that endangers votes or makes pages stale."""
+    """Return a sentence for operators on each manual change of the schema: the problem, its consequence, the remedy."""
+    return [*_unlogged_tables(connection), *_disabled_triggers(connection), *_differences(connection)]
+
+
+def _unlogged_tables(connection: Connection) -> list[str]:
     tables = [table.name for table in metadata.sorted_tables]  # a referenced table must be made LOGGED first
-    unlogged = [name for (name,) in query(connection, _UNLOGGED, tables)]
-    triggers = [_Trigger(*row) for row in query(connection, _TRIGGERS, tables)]
-    ours = _triggers_after(migrations.migrations())
-    disabled = defaultdict(list)
-    for trigger in triggers:
-        if not trigger.is_enabled and (trigger.is_internal or trigger.name in ours):
-            disabled[trigger.table].append(trigger)
-    # A newer version may have replaced triggers.
-    missing = {} if migrations.newer(connection) else ours.keys() - {trigger.name for trigger in triggers}
     return [
-        *(
-            f"the table {table} is unlogged: a crash of PostgreSQL empties it. ALTER TABLE {table} SET LOGGED"
-            for table in unlogged
-        ),
-        *(
-            f"triggers of the table {table} are disabled: pages may be stale. ALTER TABLE {table} "
-            f"ENABLE TRIGGER {'ALL' if any(trigger.is_internal for trigger in found) else 'USER'}"
-            for table, found in disabled.items()
-        ),
-        *(
-            f"the trigger {name} is missing: pages may be stale. Create it again as in {file}"
-            for name, file in ours.items()
-            if name in missing
-        ),
+        f"the table {table} is unlogged: a crash of PostgreSQL empties it. ALTER TABLE {table} SET LOGGED"
+        for (table,) in query(connection, _UNLOGGED, tables)
     ]
 
 
@@ -85,17 +83,25 @@ class _Trigger(NamedTuple):
 
     table: str
     name: str
-    is_enabled: bool
     is_internal: bool
 
 
-def _triggers_after(applied: Iterable[migrations.Migration]) -> dict[str, str]:
-    """Return the triggers that exist after these migrations: {name: the file that creates it}."""
-    triggers = {}
-    for migration in applied:
-        for verb, name in _TRIGGER_STATEMENT.findall(migration.sql):
-            if verb == "CREATE":
-                triggers[name] = f"sql/{migration.name}.sql"
-            else:
-                triggers.pop(name, None)
-    return triggers
+def _disabled_triggers(connection: Connection) -> list[str]:
+    ours = expected_schema()["trigger"]
+    disabled = defaultdict(list)
+    for trigger in (_Trigger(*row) for row in query(connection, _DISABLED_TRIGGERS, expected_tables())):
+        if trigger.is_internal or f"{trigger.table}.{trigger.name}" in ours:
+            disabled[trigger.table].append(trigger)
+    return [
+        f"triggers of the table {table} are disabled: pages may be stale. ALTER TABLE {table} "
+        f"ENABLE TRIGGER {'ALL' if any(trigger.is_internal for trigger in triggers) else 'USER'}"
+        for table, triggers in disabled.items()
+    ]
+
+
+def _differences(connection: Connection) -> list[str]:
+    if migrations.newer(connection):
+        return []  # a newer version may have changed anything that this one can do without
+    expected = expected_schema()
+    found = read_schema(connection, expected_tables(), list(expected["function"]))
+    return [describe(difference) for difference in differences(expected, found)]

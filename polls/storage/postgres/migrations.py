@@ -1,7 +1,6 @@
 """Schema migrations: the numbered files in sql/, applied once each, in order, under a lock."""
 
 import hashlib
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +12,6 @@ import psycopg2
 from polls import paths
 from polls.config.settings import Postgres
 from polls.storage.postgres.connect import Connection, UnusableDatabase
-from polls.storage.tables import metadata
-
-logger = logging.getLogger(__name__)
 
 LOCK_KEY = 0x706F6C6C73  # of the advisory lock: "polls" in ASCII
 _RETRY_INTERVAL = 0.1  # seconds between two attempts to get the lock
@@ -39,26 +35,6 @@ class AppliedMigration:
 
     hash: str
     at: datetime
-
-
-def prepare(postgres: Postgres, connection: Connection, cancelled: threading.Event | None = None) -> None:
-    """Migrate the schema, or check that it is current; setting `cancelled` ends the wait for the migration lock.
-
-    Raises UnusableDatabase, also if migrations are pending and `postgres.migrate` is off, and if tables are missing.
-    A schema that a newer version has migrated further is accepted: during an upgrade, processes of the older version
-    may have to start.
-    """
-    if problem := describe_missing_tables(connection):
-        raise UnusableDatabase(problem)
-    if postgres.migrate:
-        migrate(postgres, connection, cancelled)
-    elif unapplied := pending(connection):
-        names = ", ".join(migration.name for migration in unapplied)
-        raise UnusableDatabase(f"the database lacks {names}. Run `python -m polls migrate` with the same --config")
-    if names_of_newer := newer(connection):
-        logger.warning(
-            "a newer version of polls has applied %s to the database; this one works with it", ", ".join(names_of_newer)
-        )
 
 
 def migrate(postgres: Postgres, connection: Connection, cancelled: threading.Event | None = None) -> list[str]:
@@ -111,23 +87,6 @@ def newer(connection: Connection) -> list[str]:
     Newer migrations keep the schema usable for this version.
     """
     return sorted(applied(connection).keys() - {migration.name for migration in migrations()})
-
-
-def describe_missing_tables(connection: Connection) -> str | None:
-    """Return a message for operators that names the dropped tables and the remedy; None if none is missing."""
-    done = applied(connection).keys()
-    ours = {migration.name for migration in migrations()}
-    with connection, connection.cursor() as cursor:
-        tables = [*metadata.tables, "migration"]
-        cursor.execute("SELECT name FROM unnest(%s) AS ours (name) WHERE to_regclass(name) IS NULL", (tables,))
-        missing = [name for (name,) in cursor.fetchall()]
-    # While migrations are pending, their tables don't exist yet; and a newer version may have replaced tables.
-    if missing == ["migration"] or (missing and done == ours):
-        return (
-            f"tables of polls were dropped from this database: {', '.join(missing)}. "
-            "Restore a backup into a new database: `polls restore`"
-        )
-    return None
 
 
 def load_sample(connection: Connection) -> int:

@@ -13,6 +13,7 @@ import pytest
 
 from polls import paths
 from polls.config.settings import Postgres
+from polls.storage.checks.start import prepare
 from polls.storage.postgres import migrations
 from polls.storage.postgres.connect import Connection, UnusableDatabase, connect
 from polls.storage.recount import recount
@@ -100,14 +101,14 @@ def test_a_percent_sign_in_a_migration_is_literal(fresh: Postgres, sql: Path) ->
 
 def test_an_outdated_schema_is_refused_if_migrate_is_off(fresh: Postgres) -> None:
     with connect(fresh) as connection, pytest.raises(UnusableDatabase, match="python -m polls migrate"):
-        migrations.prepare(replace(fresh, migrate=False), connection)
+        prepare(replace(fresh, migrate=False), connection)
 
 
 def test_a_current_schema_is_accepted_if_migrate_is_off(fresh: Postgres) -> None:
     with connect(fresh) as connection:
         migrations.migrate(fresh, connection)
 
-        migrations.prepare(replace(fresh, migrate=False), connection)
+        prepare(replace(fresh, migrate=False), connection)
 
 
 def test_a_newer_schema_is_accepted_and_logged(fresh: Postgres, sql: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -116,7 +117,7 @@ def test_a_newer_schema_is_accepted_and_logged(fresh: Postgres, sql: Path, caplo
         migrations.migrate(fresh, connection)
         (sql / "9999_newer.sql").unlink()
 
-        migrations.prepare(fresh, connection)
+        prepare(fresh, connection)
 
     assert caplog.messages == [
         "a newer version of polls has applied 9999_newer to the database; this one works with it"

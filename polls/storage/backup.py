@@ -13,6 +13,7 @@ from typing import IO
 from psycopg2.extensions import make_dsn
 
 from polls.config.settings import Postgres
+from polls.storage.checks.schema import describe_missing_tables
 from polls.storage.postgres import migrations
 from polls.storage.postgres.connect import Connection, libpq_environment
 from polls.storage.postgres.embedded import available_binaries, major_version, program
@@ -183,7 +184,7 @@ def _atomic_write(file: Path) -> Iterator[Path]:
 
 
 def _check_has_polls(postgres: Postgres, connection: Connection) -> None:
-    if problem := migrations.describe_missing_tables(connection):
+    if problem := describe_missing_tables(connection):
         raise BackupFailed(problem)
     if not migrations.applied(connection):
         raise BackupFailed(f"there is nothing to back up: the database {database_name(postgres)} has no polls in it")

@@ -1,0 +1,31 @@
+"""Preparation of the database before a process or a command uses it."""
+
+import logging
+import threading
+
+from polls.config.settings import Postgres
+from polls.storage.checks.schema import describe_missing_tables
+from polls.storage.postgres import migrations
+from polls.storage.postgres.connect import Connection, UnusableDatabase
+
+logger = logging.getLogger(__name__)
+
+
+def prepare(postgres: Postgres, connection: Connection, cancelled: threading.Event | None = None) -> None:
+    """Migrate the schema, or check that it is current; setting `cancelled` ends the wait for the migration lock.
+
+    Raises UnusableDatabase, also if migrations are pending and `postgres.migrate` is off, and if tables are missing.
+    A schema that a newer version has migrated further is accepted: during an upgrade, processes of the older version
+    may have to start.
+    """
+    if problem := describe_missing_tables(connection):
+        raise UnusableDatabase(problem)
+    if postgres.migrate:
+        migrations.migrate(postgres, connection, cancelled)
+    elif unapplied := migrations.pending(connection):
+        names = ", ".join(migration.name for migration in unapplied)
+        raise UnusableDatabase(f"the database lacks {names}. Run `python -m polls migrate` with the same --config")
+    if names_of_newer := migrations.newer(connection):
+        logger.warning(
+            "a newer version of polls has applied %s to the database; this one works with it", ", ".join(names_of_newer)
+        )
