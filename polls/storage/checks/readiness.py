@@ -1,15 +1,17 @@
-"""Readiness of the database for /readyz: writable, and its schema current."""
+"""Readiness of the database for /readyz: writable, its schema current, and nothing missing that votes need."""
 
 from typing import NamedTuple
 
 import psycopg2
 
+from polls.storage.checks.catalog import as_schema
+from polls.storage.checks.votes import VOTE_CATALOG, VOTE_TABLES, can_store_votes
 from polls.storage.postgres import migrations
 from polls.storage.postgres.pool import Database, acquired
 
 
 class DatabaseState(NamedTuple):
-    """A database's state: writable (a standby isn't), and current with every migration that this version needs."""
+    """A database's state: writable (a standby isn't), and current: migrated, and able to store votes."""
 
     is_writable: bool
     is_current: bool
@@ -21,11 +23,14 @@ async def check_database(database: Database, required: frozenset[tuple[str, str]
         is_writable = str(await connection.scalar("SHOW transaction_read_only")) == "off"
         if not is_writable:
             database.recheck_primary(database.pool)
+        found = await (await connection.execute(VOTE_CATALOG, {"tables": list(VOTE_TABLES)})).fetchall()
         try:
             applied = await (await connection.execute("SELECT name, hash FROM migration")).fetchall()
         except psycopg2.errors.UndefinedTable:
             applied = []
-    return DatabaseState(is_writable, required <= {(row.name, row.hash) for row in applied})
+    is_migrated = required <= {(row.name, row.hash) for row in applied}
+    schema = as_schema((row.kind, row.name, row.definition) for row in found)
+    return DatabaseState(is_writable, is_migrated and can_store_votes(schema))
 
 
 def required_migrations() -> frozenset[tuple[str, str]]:
