@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from polls.config.settings import Postgres
-from polls.domain.ballot import Ballot
+from polls.domain.ballot import Ballot, Counted
 from polls.domain.draft import Draft, DraftChoice
 from polls.domain.errors import ChoicesHaveVotes, PollEdited, PollNotFound
 from polls.domain.permissions import COMMAND_LINE, Person
@@ -68,7 +68,7 @@ async def test_counts_stay_exact_while_admins_edit_and_voters_vote(
             poll = await find(pool)
             ballots = [Ballot(1, b"voter %d" % dice.randrange(300), (dice.choice(poll.choices).id,)) for _ in range(20)]
             outcomes = await recorder.record(ballots, 3)
-            counted += sum(isinstance(outcome, int) for outcome in outcomes)
+            counted += sum(isinstance(outcome, Counted) for outcome in outcomes)
         recorder.close()
 
     async def edit() -> None:
@@ -130,7 +130,7 @@ async def test_a_ballot_for_a_choice_that_was_removed_meanwhile_is_refused(
     poll = create_poll("Tea?", "Yes", "No")
     recorder = Recorder(pool)
     yes, no = (Ballot(1, voter, (choice.id,)) for voter, choice in zip((b"one", b"two"), poll.choices, strict=True))
-    assert all(isinstance(outcome, int) for outcome in await recorder.record([yes, no], 3))
+    assert all(isinstance(outcome, Counted) for outcome in await recorder.record([yes, no], 3))
 
     draft = draft_of(await find(pool), choices=draft_of(poll).choices[1:], removed=frozenset(yes.marks))
     await editing.change(pool, ADA, 1, draft, confirmed=frozenset(yes.marks))
