@@ -1,4 +1,4 @@
-"""What the statement that stores ballots needs of the schema: without it, every vote is answered with 503."""
+"""The part of the schema that storing a ballot needs: without it, every vote is answered with 503."""
 
 import re
 
