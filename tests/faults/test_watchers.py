@@ -145,7 +145,7 @@ def test_closed_connections_leave_no_files_and_no_memory(serve: Serve) -> None:
     with serve() as polls:
         files = open_files(polls.process.pid)
         # Garbage is collected seldom: memory reaches its maximum only after a while.
-        first_files, first_memory = [connect_and_close(polls) for _ in range(10)][-1]
+        first_files, first_memory = [connect_and_close(polls) for _ in range(20)][-1]
 
         def stays() -> bool:
             files, memory = [connect_and_close(polls) for _ in range(10)][-1]
