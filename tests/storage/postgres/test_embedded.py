@@ -16,7 +16,7 @@ from polls.config.settings import Postgres
 from polls.storage.postgres.connect import UnusableDatabase, connect
 from polls.storage.postgres.embedded import PrivateServer, running
 from polls.storage.postgres.embedded.binaries import binaries_for
-from polls.storage.postgres.embedded.data_folder import open_lock_file
+from polls.storage.postgres.embedded.data_folder import open_lock_file, remove_folder
 from polls.storage.postgres.embedded.server import startup_lock
 from tests.support.processes import eventually, processes_in
 
@@ -279,6 +279,24 @@ with PrivateServer(pathlib.Path(sys.argv[1])).in_use():
         starting.send_signal(signal.SIGINT)
 
     assert {entry.name for entry in tmp_path.iterdir()} <= {"postgres.locks"}
+
+
+def test_a_folder_is_removed_although_files_are_still_written_to_it(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    folder.mkdir()
+    code = """
+import pathlib, sys, time
+for number in range(1_000):
+    pathlib.Path(sys.argv[1], str(number)).touch()
+    time.sleep(0.0005)
+"""
+    with subprocess.Popen([sys.executable, "-c", code, folder], stderr=subprocess.DEVNULL) as writing:
+        assert eventually(lambda: len(list(folder.iterdir())) > 200)
+        remove_folder(folder)
+        is_removed = not folder.exists()
+        writing.kill()
+
+    assert is_removed
 
 
 def test_a_restart_that_fails_is_repeated(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

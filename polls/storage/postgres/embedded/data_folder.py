@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -14,6 +15,7 @@ from polls.storage.postgres.connect import UnusableDatabase
 from polls.storage.postgres.embedded.binaries import binaries_for, unprivileged_prefix
 
 ROLE = "polls"
+REMOVAL_TIMEOUT = 10  # seconds; an initdb that finds its folder gone ends sooner
 
 
 def is_initialized(folder: Path) -> bool:
@@ -38,7 +40,14 @@ def initialize(folder: Path) -> None:
         _initdb(unfinished, folder)
         unfinished.rename(folder)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        remove_folder(unfinished)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder to which processes that are ending may still write for a moment."""
+    deadline = time.monotonic() + REMOVAL_TIMEOUT
+    while folder.exists() and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _initdb(unfinished: Path, folder: Path) -> None:
