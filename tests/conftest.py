@@ -19,7 +19,7 @@ from polls.config.settings import Config, Postgres, Site
 from polls.domain.poll import Choice, Poll, Question
 from polls.storage.postgres import embedded, migrations
 from polls.storage.postgres.connect import Connection, connect
-from polls.storage.postgres.embedded import PrivateServer
+from polls.storage.postgres.embedded import PrivateServer, in_use
 from polls.web.keys import POLL_CACHE
 
 # These use the fixed ports and sockets of config/: two workers would wait for each other.
@@ -64,7 +64,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterat
     if worker_id != "master":
         folder = folder.parent
     server = PrivateServer(folder / "postgres", NOT_DURABLE)
-    with server.in_use(), embedded.running(Postgres(embedded=server.folder, database=f"test_{worker_id}")) as postgres:
+    with in_use(server), embedded.running(Postgres(embedded=server.folder, database=f"test_{worker_id}")) as postgres:
         # Without `embedded`, polls treats it as a named server, which gets no sample polls.
         named = replace(postgres, embedded=None)
         with connect(named) as connection:

@@ -14,10 +14,10 @@ import pytest
 
 from polls.config.settings import Postgres
 from polls.storage.postgres.connect import UnusableDatabase, connect
-from polls.storage.postgres.embedded import PrivateServer, running
+from polls.storage.postgres.embedded import PrivateServer, in_use, running
 from polls.storage.postgres.embedded.binaries import binaries_for
 from polls.storage.postgres.embedded.data_folder import open_lock_file, remove_folder
-from polls.storage.postgres.embedded.server import startup_lock
+from polls.storage.postgres.embedded.sharing import startup_lock
 from tests.support.processes import eventually, processes_in
 
 
@@ -54,8 +54,8 @@ def test_data_survives_a_restart(tmp_path: Path) -> None:
 def test_it_stops_with_its_last_user(tmp_path: Path) -> None:
     first, second = PrivateServer(tmp_path / "postgres"), PrivateServer(tmp_path / "postgres")
 
-    with first.in_use():
-        with second.in_use():
+    with in_use(first):
+        with in_use(second):
             assert first.pid == second.pid is not None
         assert first.pid is not None
     assert first.pid is None
@@ -77,8 +77,8 @@ def test_a_server_left_by_a_killed_process_is_joined_and_stopped(tmp_path: Path)
     folder = tmp_path / "postgres"
     code = f"""
 import pathlib, time
-from polls.storage.postgres.embedded import PrivateServer
-with PrivateServer(pathlib.Path({str(folder)!r})).in_use():
+from polls.storage.postgres.embedded import PrivateServer, in_use
+with in_use(PrivateServer(pathlib.Path({str(folder)!r}))):
     print("running", flush=True)
     time.sleep(60)
 """
@@ -90,29 +90,29 @@ with PrivateServer(pathlib.Path({str(folder)!r})).in_use():
     left = server.pid
     assert left is not None
 
-    with server.in_use():
+    with in_use(server):
         assert server.pid == left
     assert server.pid is None
 
 
 def test_it_starts_when_the_pid_file_names_another_program(tmp_path: Path) -> None:
     server = PrivateServer(tmp_path / "postgres")
-    with server.in_use():
+    with in_use(server):
         status = (server.folder / "postmaster.pid").read_text().splitlines()
     # As after a container restart: the pid file of the old server names this process.
     (server.folder / "postmaster.pid").write_text("\n".join([str(os.getpid()), *status[1:]]) + "\n")
 
-    with server.in_use():
+    with in_use(server):
         assert server.pid not in {None, os.getpid()}
 
 
 def test_a_folder_of_an_unavailable_version_is_refused(tmp_path: Path) -> None:
     server = PrivateServer(tmp_path / "postgres")
-    with server.in_use():
+    with in_use(server):
         pass
     (server.folder / "PG_VERSION").write_text("9\n")
 
-    with pytest.raises(UnusableDatabase, match=r"belongs to PostgreSQL 9, and only .* is installed"), server.in_use():
+    with pytest.raises(UnusableDatabase, match=r"belongs to PostgreSQL 9, and only .* is installed"), in_use(server):
         pass
 
 
@@ -135,7 +135,7 @@ def test_a_folder_with_other_files_is_refused_and_left_unchanged(tmp_path: Path)
 
     with (
         pytest.raises(UnusableDatabase, match="no PostgreSQL data folder, and not empty"),
-        PrivateServer(tmp_path / "postgres").in_use(),
+        in_use(PrivateServer(tmp_path / "postgres")),
     ):
         pass
 
@@ -145,7 +145,7 @@ def test_a_folder_with_other_files_is_refused_and_left_unchanged(tmp_path: Path)
 def test_the_error_of_a_failed_start_is_reported(tmp_path: Path) -> None:
     server = PrivateServer(tmp_path / "postgres", {"shared_buffers": "a lot"})
 
-    with pytest.raises(UnusableDatabase, match=r"did not start: .*shared_buffers"), server.in_use():
+    with pytest.raises(UnusableDatabase, match=r"did not start: .*shared_buffers"), in_use(server):
         pass
 
 
@@ -154,7 +154,7 @@ def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
 
     with (
         pytest.raises(UnusableDatabase, match=r"can't write .*file: File exists"),
-        PrivateServer(tmp_path / "file" / "postgres").in_use(),
+        in_use(PrivateServer(tmp_path / "file" / "postgres")),
     ):
         pass
 
@@ -207,7 +207,7 @@ for path in sys.argv[1:]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
-        with PrivateServer(folder / "postgres").in_use():
+        with in_use(PrivateServer(folder / "postgres")):
             entries = [entry for entry in folder.iterdir() if entry.name != "postgres"]
             beside = [path for entry in entries for path in (entry, *entry.rglob("*"))]
             done = subprocess.run([sys.executable, "-c", code, *beside], capture_output=True, text=True, check=True)
@@ -220,14 +220,14 @@ def test_a_socket_folder_that_others_can_open_is_refused(tmp_path: Path) -> None
     server = PrivateServer(tmp_path / "postgres")
     server.socket_folder.mkdir(mode=0o755)
 
-    with pytest.raises(UnusableDatabase, match="belongs to another user or can be opened by others"), server.in_use():
+    with pytest.raises(UnusableDatabase, match="belongs to another user or can be opened by others"), in_use(server):
         pass
 
 
 def test_the_socket_folder_is_removed_at_the_end(tmp_path: Path) -> None:
     server = PrivateServer(tmp_path / "postgres")
 
-    with server.in_use():
+    with in_use(server):
         used = server.socket_folder
         assert used.is_dir()
 
@@ -238,9 +238,9 @@ def test_a_folder_reached_through_a_symbolic_link_has_one_server(tmp_path: Path)
     (tmp_path / "elsewhere").symlink_to(tmp_path)
     here, there = PrivateServer(tmp_path / "postgres"), PrivateServer(tmp_path / "elsewhere" / "postgres")
 
-    with here.in_use():
+    with in_use(here):
         before = here.pid
-        with there.in_use():
+        with in_use(there):
             assert there.pid == before
         assert here.pid == before
 
@@ -249,7 +249,7 @@ def test_a_folder_reached_through_a_symbolic_link_has_one_server(tmp_path: Path)
 def test_a_path_that_cannot_be_a_data_folder_is_refused(folder: str, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
 
-    with pytest.raises(UnusableDatabase), PrivateServer(tmp_path / folder).in_use():
+    with pytest.raises(UnusableDatabase), in_use(PrivateServer(tmp_path / folder)):
         pass
 
 
@@ -270,8 +270,8 @@ def test_a_startup_lock_that_is_never_released_is_reported(tmp_path: Path) -> No
 def test_an_interrupted_first_start_leaves_nothing_behind(tmp_path: Path) -> None:
     code = """
 import pathlib, sys
-from polls.storage.postgres.embedded import PrivateServer
-with PrivateServer(pathlib.Path(sys.argv[1])).in_use():
+from polls.storage.postgres.embedded import PrivateServer, in_use
+with in_use(PrivateServer(pathlib.Path(sys.argv[1]))):
     pass
 """
     with subprocess.Popen([sys.executable, "-c", code, tmp_path / "postgres"], stderr=subprocess.DEVNULL) as starting:
@@ -301,7 +301,7 @@ for number in range(1_000):
 
 def test_a_restart_that_fails_is_repeated(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     server = PrivateServer(tmp_path / "postgres")
-    with server.in_use():
+    with in_use(server):
         pid = server.pid
         assert pid is not None
         # PostgreSQL can't start while its folder has another name.
@@ -316,7 +316,7 @@ def test_a_restart_that_fails_is_repeated(tmp_path: Path, caplog: pytest.LogCapt
 
 def test_a_folder_that_is_removed_while_it_is_used_leaves_no_server_running(tmp_path: Path) -> None:
     server = PrivateServer(tmp_path / "var" / "postgres")
-    with server.in_use():
+    with in_use(server):
         pid = server.pid
         # The supervisor may create a file in it meanwhile.
         assert eventually(

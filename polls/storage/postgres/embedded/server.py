@@ -1,162 +1,184 @@
-"""The private PostgreSQL server: started or joined by each process that uses it, stopped by the last one.
+"""The process of a private server: whether it runs, its start and its stop."""
 
-Two lock files coordinate these processes. `users` is locked shared for as long as a process uses the server; the kernel
-releases it when that process dies, so a process that can lock it exclusively is the last user. `startup` is locked
-exclusively while the server is started or stopped.
-"""
-
-import fcntl
+import hashlib
 import logging
 import os
 import signal
+import socket
+import subprocess
+import tempfile
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
-import psycopg2
-from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
-from psycopg2.sql import SQL, Identifier
+from polls.storage.postgres.connect import UnusableDatabase
+from polls.storage.postgres.embedded.binaries import binaries_for, unprivileged_prefix
+from polls.storage.postgres.embedded.data_folder import create_private_folder, private_opener
 
-from polls.config.settings import Postgres
-from polls.storage.postgres.connect import UnusableDatabase, connect
-from polls.storage.postgres.embedded.data_folder import ROLE, initialize, is_initialized, open_lock_file
-from polls.storage.postgres.embedded.postmaster import PORT, START_TIMEOUT, STOP_TIMEOUT, Postmaster, becomes_true
-from polls.storage.postgres.primary import database_name
+PORT = 5432  # only part of the socket's name: the server doesn't listen on the network
+START_TIMEOUT = 30  # seconds; crash recovery after a kill may take some
+STOP_TIMEOUT = 10  # seconds for a fast shutdown, and as many for an immediate one
 
-STARTUP_LOCK_TIMEOUT = START_TIMEOUT + 2 * STOP_TIMEOUT  # one start, or one stop, in another process
-
-_CHECK_INTERVAL = 0.25  # seconds between two checks of a running server
-_RETRY_INTERVAL = 2  # seconds after a restart that failed
+_CHECK_INTERVAL = 0.02  # seconds between two checks of a condition
+_TEMPORARY = ("lock file", "shared memory")  # what a server that was just killed may still hold
+_MAX_SOCKET_PATH = 103  # bytes, on macOS; Linux allows 107
 
 logger = logging.getLogger(__name__)
 
 
-@contextmanager
-def running(postgres: Postgres) -> Iterator[Postgres]:
-    """Run the private server and yield `postgres` with its address; unchanged if the settings name a server.
-
-    Raises UnusableDatabase if the server can't be started.
-    """
-    if postgres.embedded is None:
-        yield postgres
-        return
-    server = PrivateServer(postgres.embedded)
-    with server.in_use():
-        private = replace(postgres, host=str(server.socket_folder), port=PORT, user=ROLE)
-        _create_database(private)
-        yield private
-
-
-def _create_database(postgres: Postgres) -> None:
-    with connect(replace(postgres, database="postgres")) as connection:
-        connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
-        # Another process may create it at the same time; PostgreSQL reports that with either error.
-        exists = suppress(psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation)
-        with connection.cursor() as cursor, exists:
-            cursor.execute("SELECT FROM pg_database WHERE datname = %s", (database_name(postgres),))
-            if cursor.rowcount == 0:
-                cursor.execute(SQL("CREATE DATABASE {}").format(Identifier(database_name(postgres))))
-
-
 class PrivateServer:
-    """A PostgreSQL server on the data folder `folder`, reached by a socket that only this user can open.
+    """A PostgreSQL server on the data folder `folder`, whichever process has started it; only this user can reach it.
 
-    `settings` are server settings ({"fsync": "off"}), for tests that may lose their data.
+    `ensure_running` and `stop` require the startup lock. `settings` are server settings ({"fsync": "off"}), for tests
+    that may lose their data.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self.folder = Path(os.path.realpath(folder))  # one folder must have one pair of lock files
-        self._postmaster = Postmaster(self.folder, settings or {})
-        self._stopping = threading.Event()
-
-    @property
-    def socket_folder(self) -> Path:
-        """Return the folder of the server's socket."""
-        return self._postmaster.socket_folder
+        self._settings = settings or {}
+        self._log = Path(f"{self.folder}.log")
+        self._log_offset = 0  # bytes in the log before the last start
+        self._child: subprocess.Popen[bytes] | None = None  # set if this process started the server
 
     @property
     def pid(self) -> int | None:
         """Return the running server's process id, or None."""
-        return self._postmaster.pid
+        # Our child counts before it has written postmaster.pid, and after the folder was removed.
+        if self._child is not None and self._child.poll() is None:
+            return self._child.pid
+        pid = self._pid_file()[0]
+        return int(pid) if pid.isdigit() and _works_in(int(pid), self.folder) else None
 
     @property
     def is_ready(self) -> bool:
         """Return whether the server accepts connections."""
-        return self._postmaster.is_ready
+        if self.pid is None or self._pid_file()[7].strip() != "ready":
+            return False
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(f"{self.socket_folder}/.s.PGSQL.{PORT}") == 0
 
-    @contextmanager
-    def in_use(self) -> Iterator[None]:
-        """Run the server, started or joined, and stop it at the end unless another process uses it."""
-        with ExitStack() as stack:
-            try:
-                is_initialized(self.folder)  # refuses other folders before anything is written beside them
-                self.folder.parent.mkdir(parents=True, exist_ok=True)
-                users = stack.enter_context(open_lock_file(self.folder, "users"))
-                startup = stack.enter_context(open_lock_file(self.folder, "startup"))
-            except OSError as error:
-                raise UnusableDatabase(f"can't write {error.filename}: {error.strerror}") from error
-            self._stopping.clear()
-            supervisor = threading.Thread(target=self._supervise, args=[startup], daemon=True)
-            with startup_lock(startup):
-                # From here on, also when the start is interrupted: the server may be starting.
-                stack.callback(self._release, users, startup, supervisor)
-                fcntl.flock(users, fcntl.LOCK_SH)
-                if not is_initialized(self.folder):
-                    initialize(self.folder)
-                self._postmaster.ensure_running(self._stopping)
-            supervisor.start()
-            yield
+    @property
+    def socket_folder(self) -> Path:
+        """Return the folder of the server's socket, which may have been chosen by a process with another TMPDIR."""
+        line = self._pid_file()[4]
+        return Path(line) if line else _default_socket_folder(self.folder)
 
-    def _supervise(self, startup: IO[bytes]) -> None:
-        """Restart the server whenever it has ended, until it is stopped; a restart that fails is repeated."""
-        while not self._stopping.wait(_CHECK_INTERVAL):
-            try:
-                if self.pid is None:
-                    logger.warning("the private PostgreSQL has ended; restarting it")
-                    with startup_lock(startup):
-                        self._postmaster.ensure_running(self._stopping)
-            except Exception as error:  # noqa: BLE001
-                # Any error may be temporary: a full disk, too many open files, a missing folder.
-                logger.error("can't restart the private PostgreSQL; trying again: %s", error)  # noqa: TRY400
-                self._stopping.wait(_RETRY_INTERVAL)
+    def ensure_running(self, stopping: threading.Event) -> None:
+        """Return when the server accepts connections, and start it if none runs; or when `stopping` is set.
 
-    def _release(self, users: IO[bytes], startup: IO[bytes], supervisor: threading.Thread) -> None:
-        """Stop the server unless another process uses it."""
-        with ExitStack() as handlers:
-            # A second Ctrl-C must not interrupt the clean-up and leave the server running.
-            for number in (signal.SIGINT, signal.SIGTERM):
-                handlers.callback(signal.signal, number, signal.signal(number, signal.SIG_IGN))
-            self._stopping.set()
-            if supervisor.is_alive():
-                supervisor.join()
-            with startup_lock(startup):
-                if _try_lock(users):
-                    self._postmaster.stop()
-                else:
-                    self._postmaster.leave_running()
+        Raises UnusableDatabase.
+        """
+        deadline = time.monotonic() + START_TIMEOUT
+        started = False
+        while not (self.is_ready or stopping.is_set()):
+            if self.pid is None:
+                if started and not any(cause in self._last_error() for cause in _TEMPORARY):
+                    raise UnusableDatabase(
+                        f"the private PostgreSQL did not start: {self._last_error()} (more in {self._log})"
+                    )
+                self._start()
+                started = True
+            if time.monotonic() > deadline:
+                raise UnusableDatabase(f"the private PostgreSQL is not ready after {START_TIMEOUT} s (see {self._log})")
+            time.sleep(_CHECK_INTERVAL)
+
+    def stop(self) -> None:
+        """Stop the server, and remove its socket's folder."""
+        socket_folder = self.socket_folder
+        for number in (signal.SIGINT, signal.SIGQUIT):  # a fast shutdown, and an immediate one
+            if (pid := self.pid) is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+                becomes_true(lambda: self.pid is None, STOP_TIMEOUT)
+        if (pid := self.pid) is not None:
+            logger.error("the private PostgreSQL (process %d) does not stop", pid)
+        with suppress(OSError):
+            socket_folder.rmdir()
+
+    def leave_running(self) -> None:
+        """Leave the server to its other users; without a return code, Popen would warn that it still runs."""
+        if self._child is not None:
+            self._child.returncode = 0
+
+    def _start(self) -> None:
+        socket_folder = _default_socket_folder(self.folder)
+        settings = {
+            "listen_addresses": "",
+            "port": str(PORT),
+            "unix_socket_directories": str(socket_folder),
+            "unix_socket_permissions": "0700",
+            # Cancel the statement of a client that has disconnected.
+            "client_connection_check_interval": "2s",
+            **self._settings,
+        }
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        create_private_folder(socket_folder)
+        self._remove_stale_pid_file()
+        with open(self._log, "ab", opener=private_opener) as log:
+            self._log_offset = log.tell()
+            # A session of its own: Ctrl-C in our terminal must not stop it before our last statement.
+            self._child = subprocess.Popen(
+                [*unprivileged_prefix(), binaries_for(self.folder) / "postgres", "-D", self.folder, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _remove_stale_pid_file(self) -> None:
+        """Remove postmaster.pid if it was left by a killed server and its process id now belongs to another program.
+
+        PostgreSQL would take that program for a server and refuse to start, for instance after a container restart.
+        """
+        pid = self._pid_file()[0]
+        is_reused = pid != "" and Path("/proc", pid).exists()
+        # Processes of the killed server may still run.
+        if is_reused and not any(_works_in(int(entry.name), self.folder) for entry in Path("/proc").glob("[0-9]*")):
+            (self.folder / "postmaster.pid").unlink(missing_ok=True)
+
+    def _last_error(self) -> str:
+        """Return the last error that the server has logged since its last start."""
+        with self._log.open("rb") as log:
+            log.seek(self._log_offset)
+            lines = log.read().decode(errors="replace").splitlines()
+        errors = [line for line in lines if "FATAL" in line or "rror" in line]
+        return (errors or lines or ["its log is empty"])[-1]
+
+    def _pid_file(self) -> list[str]:
+        """Return the 8 lines of postmaster.pid: pid, data folder, start, port, socket folder, address, memory, status.
+
+        Lines that don't exist (yet) are empty.
+        """
+        lines: list[str] = []
+        with suppress(FileNotFoundError):
+            lines = (self.folder / "postmaster.pid").read_text().splitlines()
+        return lines + [""] * (8 - len(lines))
 
 
-@contextmanager
-def startup_lock(file: IO[bytes], timeout: float = STARTUP_LOCK_TIMEOUT) -> Iterator[None]:
-    """Hold the lock on starting and stopping the server. Raises UnusableDatabase after `timeout` seconds."""
-    if not becomes_true(lambda: _try_lock(file), timeout):
-        raise UnusableDatabase(
-            f"another process has been starting or stopping the private PostgreSQL for {timeout:g} seconds; "
-            f"find the one that has locked {file.name}, and end it"
-        )
+def becomes_true(condition: Callable[[], bool], timeout: float) -> bool:
+    """Wait until `condition` is true, and return whether that was within `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not (is_true := condition()) and time.monotonic() < deadline:
+        time.sleep(_CHECK_INTERVAL)
+    return is_true
+
+
+def _default_socket_folder(folder: Path) -> Path:
+    """Return a short path, in this user's name, for the socket of the server in `folder`: socket paths are limited."""
+    name = f"polls-{os.getuid()}-{hashlib.sha256(bytes(folder)).hexdigest()[:12]}"
+    path = Path(tempfile.gettempdir(), name)
+    is_too_long = len(bytes(path / f".s.PGSQL.{PORT}.lock")) > _MAX_SOCKET_PATH
+    return Path("/tmp", name) if is_too_long else path  # noqa: S108 - its owner is checked before it is used
+
+
+def _works_in(pid: int, folder: Path) -> bool:
+    """Return whether the process's working directory is `folder`, as PostgreSQL's is; a process id may be reused."""
     try:
-        yield
-    finally:
-        fcntl.flock(file, fcntl.LOCK_UN)
-
-
-def _try_lock(file: IO[bytes]) -> bool:
-    """Lock `file` exclusively and return whether that succeeded; it fails while another process holds it."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        if not Path("/proc/self/cwd").exists():  # not Linux: the process id has to do
+            os.kill(pid, 0)
+            return True
+        return Path(f"/proc/{pid}/cwd").samefile(folder)
+    except OSError:
         return False
-    return True
