@@ -1,6 +1,7 @@
 """The commands `migrate`, `sample`, `verify` and `psql`."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,7 +62,8 @@ def psql(config: Config, arguments: Sequence[str] = ()) -> int:
         # Ctrl-C is for psql, where it cancels a statement.
         previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            command = [str(embedded.program("psql", postgres)), *arguments]
+            installed = None if postgres.embedded else shutil.which("psql")
+            command = [installed or embedded.binaries_for(postgres.embedded) / "psql", *arguments]
             return subprocess.run(command, env=os.environ | libpq_environment(postgres), check=False).returncode
         finally:
             signal.signal(signal.SIGINT, previous)

@@ -16,7 +16,7 @@ from polls.config.settings import Postgres
 from polls.storage.checks.schema import describe_missing_tables
 from polls.storage.postgres import migrations
 from polls.storage.postgres.connect import Connection, libpq_environment
-from polls.storage.postgres.embedded import available_binaries, major_version, program
+from polls.storage.postgres.embedded import available_binaries, major_version
 from polls.storage.postgres.primary import database_name
 from polls.storage.tables import session
 
@@ -82,7 +82,7 @@ def back_up(file: Path, postgres: Postgres, connection: Connection, *, replace: 
             advice = "name another file, or add --force to replace it" if file.is_file() else "name another file"
             raise BackupFailed(f"{file} exists; {advice}")
         _check_has_polls(postgres, connection)
-        pg_dump = find_program("pg_dump", postgres, connection)
+        pg_dump = find_program("pg_dump", connection)
         with _atomic_write(file) as temporary:
             # Not by redirecting standard output: pg_dump would append a second table of contents, and a truncated
             # file would pass for a complete one.
@@ -97,7 +97,7 @@ def back_up(file: Path, postgres: Postgres, connection: Connection, *, replace: 
 def stream_backup(target: IO[bytes], postgres: Postgres, connection: Connection) -> None:
     """Write a backup to an open file. Raises BackupFailed."""
     _check_has_polls(postgres, connection)
-    command = [find_program("pg_dump", postgres, connection), *_DUMP_OPTIONS]
+    command = [find_program("pg_dump", connection), *_DUMP_OPTIONS]
     with subprocess.Popen(command, env=os.environ | libpq_environment(postgres), stdout=subprocess.PIPE) as pg_dump:
         assert pg_dump.stdout is not None  # noqa: S101
         try:
@@ -117,7 +117,7 @@ def restore_from(file: Path, postgres: Postgres, connection: Connection, *, disp
 
     An older schema is not migrated; a newer one is refused. `display_name` is the file's name in messages.
     """
-    pg_restore = find_program("pg_restore", postgres, connection)
+    pg_restore = find_program("pg_restore", connection)
     name = database_name(postgres)
     # Without the lock, a process that starts meanwhile would create tables.
     with migrations.migration_lock(connection):
@@ -144,14 +144,12 @@ def restore_from(file: Path, postgres: Postgres, connection: Connection, *, disp
         cursor.execute("ANALYZE")
 
 
-def find_program(name: str, postgres: Postgres, connection: Connection) -> str:
+def find_program(name: str, connection: Connection) -> str:
     """Return the path of PostgreSQL's program `name` in the server's major version. Raises BackupFailed.
 
     Programs of different major versions may not read each other's files.
     """
     version = str(connection.server_version // 10_000)
-    if postgres.embedded:
-        return str(program(name, postgres))
     if (on_debian := DEBIAN_BINARIES / version / "bin" / name).exists():
         return str(on_debian)
     if (on_path := shutil.which(name)) and major_version(on_path) == version:

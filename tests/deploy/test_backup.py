@@ -221,7 +221,7 @@ def test_a_dump_of_another_application_is_refused(config: Config, other: Config,
         with connection, connection.cursor() as cursor:
             cursor.execute("CREATE TABLE theirs ()")
         with (tmp_path / "dump").open("wb") as dump:
-            command = [backups.find_program("pg_dump", theirs, connection), "--format=custom"]
+            command = [backups.find_program("pg_dump", connection), "--format=custom"]
             subprocess.run(command, env=os.environ | libpq_environment(theirs), stdout=dump, check=True)
 
     with pytest.raises(CommandFailed, match="dump is not a backup of polls"):

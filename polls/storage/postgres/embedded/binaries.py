@@ -4,24 +4,10 @@ import importlib.util
 import os
 import pwd
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
-from polls.config.settings import Postgres
 from polls.storage.postgres.connect import UnusableDatabase
-
-
-def program(name: str, postgres: Postgres) -> Path:
-    """Return the path of one of PostgreSQL's programs.
-
-    For a private server it has the server's version; for a named one it is the machine's, else the newest in the wheel.
-    Raises UnusableDatabase.
-    """
-    installed = shutil.which(name)
-    if postgres.embedded is None and installed:
-        return Path(installed)
-    return binaries_for(postgres.embedded) / name
 
 
 def binaries_for(folder: Path | None) -> Path:
