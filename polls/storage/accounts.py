@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from polls.domain.account import Account, fold_username, validate_username
 from polls.domain.errors import AccountNotFound, InvalidUsername, LastAdmin, SignInFailed, UsernameTaken
 from polls.domain.permissions import Person
-from polls.storage.history import account_event, record
+from polls.storage.history import record_account
 from polls.storage.postgres.pool import Database, acquired, transaction
 from polls.storage.tables import account, history, session
 
@@ -46,7 +46,7 @@ async def add(database: Database, person: Person, username: str, password_hash: 
         except psycopg2.errors.UniqueViolation:
             raise UsernameTaken from None
         added = as_account(await inserted.first())
-        await record(connection, person, account_event("account added", added))
+        await record_account(connection, person, "account added", added)
     return added
 
 
@@ -145,7 +145,7 @@ async def disable(database: Database, person: Person, account_id: int) -> None:
             account.update().where(account.c.id == account_id).values(disabled_at=sa.func.clock_timestamp())
         )
         await _end_sessions(connection, disabled)
-        await record(connection, person, account_event("account disabled", disabled))
+        await record_account(connection, person, "account disabled", disabled)
 
 
 async def enable(database: Database, person: Person, account_id: int) -> None:
@@ -155,7 +155,7 @@ async def enable(database: Database, person: Person, account_id: int) -> None:
         if enabled.disabled_at is None:
             return
         await connection.execute(account.update().where(account.c.id == account_id).values(disabled_at=None))
-        await record(connection, person, account_event("account enabled", enabled))
+        await record_account(connection, person, "account enabled", enabled)
 
 
 async def end_sessions(database: Database, person: Person, account_id: int) -> None:
@@ -163,7 +163,7 @@ async def end_sessions(database: Database, person: Person, account_id: int) -> N
     async with transaction(database) as connection:
         owner = await _lock(connection, account.c.id == account_id)
         await _end_sessions(connection, owner)
-        await record(connection, person, account_event("sessions ended", owner))
+        await record_account(connection, person, "sessions ended", owner)
 
 
 def as_account(row: Any) -> Account:  # noqa: ANN401 - aiopg has no types
@@ -188,7 +188,7 @@ async def _set_password(
 ) -> None:
     await connection.execute(account.update().where(account.c.id == owner.id).values(password_hash=password_hash))
     await _end_sessions(connection, owner, keep_session=keep_session)
-    await record(connection, person, account_event("password changed", owner))
+    await record_account(connection, person, "password changed", owner)
 
 
 async def _end_sessions(

@@ -12,10 +12,9 @@ import sqlalchemy as sa
 from polls.domain.draft import Draft, DraftChoice
 from polls.domain.errors import ChoicesHaveVotes, PollEdited, PollNotFound
 from polls.domain.permissions import Person
-from polls.domain.poll import Poll
+from polls.domain.poll import Poll, State
 from polls.storage.ballot_deletion import delete_ballots
-from polls.storage.history import Change, poll_event, record
-from polls.storage.poll_changes import changes_between
+from polls.storage.history import Change, changes_between, record_poll
 from polls.storage.postgres.pool import Database, transaction
 from polls.storage.questions import read
 from polls.storage.tables import choice, question
@@ -34,7 +33,7 @@ async def add(database: Database, person: Person, draft: Draft) -> int:
         )
         await _write_choices(connection, question_id, None, draft.choices)
         added = await _read_locked(connection, question_id)
-        await record(connection, person, poll_event("added", added, changes_between(None, added)))
+        await record_poll(connection, person, "added", added, changes_between(None, added))
     return question_id
 
 
@@ -51,10 +50,10 @@ async def change(
     Choices are removed together with their ballots; those that have any must be `confirmed`, by their ids. Raises
     PollNotFound, PollEdited, ChoicesHaveVotes.
     """
-    async with _locked(database, [question_id]) as (connection, polls):
-        if not polls or not person.may_edit(polls[0]):
+    async with _locked(database, person, [question_id]) as (connection, polls):
+        if not polls:
             raise PollNotFound(question_id)
-        before = polls[0]
+        (before,) = polls
         if before.edition != draft.edition:
             raise PollEdited(question_id)
         votes = {choice.id: choice.votes for choice in before.choices if choice.id in draft.removed and choice.votes}
@@ -65,7 +64,7 @@ async def change(
         await _write_question(connection, before, draft)
         after = await _read_locked(connection, question_id)
         if changes := changes_between(before, after):
-            await record(connection, person, poll_event("changed", after, changes))
+            await record_poll(connection, person, "changed", after, changes)
 
 
 async def close(database: Database, person: Person, question_ids: Sequence[int]) -> int:
@@ -81,11 +80,9 @@ async def reopen(database: Database, person: Person, question_ids: Sequence[int]
 
 async def clear(database: Database, person: Person, question_ids: Sequence[int]) -> int:
     """Delete all ballots of the polls, as after a rehearsal, and return how many polls had any."""
-    cleared = 0
-    async with _locked(database, question_ids) as (connection, polls):
-        for poll in polls:
-            if not person.may_edit(poll) or not poll.ballots:
-                continue
+    async with _locked(database, person, question_ids) as (connection, polls):
+        with_ballots = [poll for poll in polls if poll.ballots]
+        for poll in with_ballots:
             question_id = poll.question.id
             await delete_ballots(connection, question_id)
             await connection.execute(_LOCK_CHOICES, {"id": question_id})
@@ -96,35 +93,30 @@ async def clear(database: Database, person: Person, question_ids: Sequence[int])
                 question.update().where(question.c.id == question_id).values(ballots=0, edited_at=None)
             )
             after = await _read_locked(connection, question_id)
-            await record(connection, person, poll_event("cleared", after, [Change("ballots", str(poll.ballots), "0")]))
-            cleared += 1
-    return cleared
+            await record_poll(connection, person, "cleared", after, [Change("ballots", str(poll.ballots), "0")])
+    return len(with_ballots)
 
 
 async def delete(database: Database, person: Person, question_ids: Sequence[int]) -> int:
     """Delete the polls with their choices and ballots, and return how many existed. Their history is kept."""
-    deleted = 0
-    async with _locked(database, question_ids) as (connection, polls):
+    async with _locked(database, person, question_ids) as (connection, polls):
         for poll in polls:
-            if not person.may_edit(poll):
-                continue
             await delete_ballots(connection, poll.question.id)
             await connection.execute(question.delete().where(question.c.id == poll.question.id))
-            await record(connection, person, poll_event("deleted", poll, changes_between(poll, None)))
-            deleted += 1
-    return deleted
+            await record_poll(connection, person, "deleted", poll, changes_between(poll, None))
+    return len(polls)
 
 
 @asynccontextmanager
 async def _locked(
-    database: Database, question_ids: Sequence[int]
+    database: Database, person: Person, question_ids: Sequence[int]
 ) -> AsyncIterator[tuple[aiopg.sa.SAConnection, list[Poll]]]:
-    """Begin a transaction, lock the polls in it, and yield its connection and the polls that exist, by id."""
+    """Begin a transaction, lock the polls in it, and yield its connection and the polls that `person` may edit."""
     async with transaction(database) as connection:
         locked = await connection.execute(_LOCK_QUESTIONS, {"ids": list(question_ids)})
         # Read in statements of their own after the lock: these see what was committed while this waited.
         polls = [await read(connection, row.id) for row in await locked.fetchall()]
-        yield connection, [poll for poll in polls if poll]
+        yield connection, [poll for poll in polls if poll and person.may_edit(poll)]
 
 
 async def _remove_choices(connection: aiopg.sa.SAConnection, before: Poll, choice_ids: frozenset[int]) -> None:
@@ -173,17 +165,15 @@ async def _write_question(connection: aiopg.sa.SAConnection, before: Poll, draft
 
 
 async def _set_end(database: Database, person: Person, verb: str, question_ids: Sequence[int], end: object) -> int:
-    count = 0
-    async with _locked(database, question_ids) as (connection, polls):
-        for poll in polls:
-            is_open = not poll.is_closed and poll.question.pub_date <= poll.as_of
-            if not person.may_edit(poll) or not (poll.is_closed if end is None else is_open):
-                continue
+    async with _locked(database, person, question_ids) as (connection, polls):
+        affected = [
+            poll for poll in polls if (poll.is_closed if end is None else poll.question.state(poll.as_of) is State.OPEN)
+        ]
+        for poll in affected:
             await connection.execute(question.update().where(question.c.id == poll.question.id).values(closes_at=end))
             after = await _read_locked(connection, poll.question.id)
-            await record(connection, person, poll_event(verb, after, changes_between(poll, after)))
-            count += 1
-    return count
+            await record_poll(connection, person, verb, after, changes_between(poll, after))
+    return len(affected)
 
 
 async def _read_locked(connection: aiopg.sa.SAConnection, question_id: int) -> Poll:

@@ -1,9 +1,8 @@
 """History: an entry for each action, written in its transaction and kept after its subject was deleted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, NamedTuple
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 import aiopg.sa
 import sqlalchemy as sa
@@ -23,42 +22,25 @@ class Change(NamedTuple):
     new: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryEvent:
-    """An action (`verb`) on a `subject` ("poll:12", "account:ada"), whose name at that time was `name`.
+class HistoryEvent(NamedTuple):
+    """An action (`verb`) of `actor` on a `subject` ("poll:12", "account:ada"), whose name at that time was `name`.
 
     `edition` is the edition of the poll after the action, None for other subjects.
     """
 
+    at: datetime
+    actor: str
     verb: str
     subject: str
     name: str
-    changes: Sequence[Change] = ()
-    edition: int | None = None
+    changes: Sequence[Change]
+    edition: int | None
 
     @property
     def question_id(self) -> int | None:
         """Return the id of the poll that is the subject, or None for another subject."""
         kind, _, number = self.subject.partition(":")
         return int(number) if kind == "poll" else None
-
-
-class Entry(NamedTuple):
-    """An event with its time and the name of the person who caused it."""
-
-    at: datetime
-    actor: str
-    event: HistoryEvent
-
-
-def poll_event(verb: str, poll: Poll, changes: Sequence[Change] = ()) -> HistoryEvent:
-    """Return an event of a poll; `poll` is its state afterwards, or before it was deleted."""
-    return HistoryEvent(verb, poll_subject(poll.question.id), poll.question.text, changes, poll.edition)
-
-
-def account_event(verb: str, account: Account) -> HistoryEvent:
-    """Return an event of an account."""
-    return HistoryEvent(verb, account_subject(account), account.username)
 
 
 def poll_subject(question_id: int) -> str:
@@ -71,26 +53,30 @@ def account_subject(account: Account) -> str:
     return f"account:{account.username}"
 
 
-async def record(connection: aiopg.sa.SAConnection, person: Person, event: HistoryEvent) -> None:
-    """Insert an entry for an action by `person`, in the transaction of `connection`."""
-    await connection.execute(
-        history.insert().values(
-            actor=person.name,
-            subject=event.subject,
-            name=event.name,
-            deed=event.verb,
-            changes=event.changes,
-            edition=event.edition,
-        )
-    )
+async def record_poll(
+    connection: aiopg.sa.SAConnection, person: Person, verb: str, poll: Poll, changes: Sequence[Change]
+) -> None:
+    """Insert an entry for an action on a poll, in the transaction of `connection`.
+
+    `poll` is its state afterwards, or before it was deleted.
+    """
+    subject, name = poll_subject(poll.question.id), poll.question.text
+    values = {"subject": subject, "name": name, "deed": verb, "changes": changes, "edition": poll.edition}
+    await connection.execute(history.insert().values(actor=person.name, **values))
+
+
+async def record_account(connection: aiopg.sa.SAConnection, person: Person, verb: str, account: Account) -> None:
+    """Insert an entry for an action on an account, in the transaction of `connection`."""
+    values = {"subject": account_subject(account), "name": account.username, "deed": verb}
+    await connection.execute(history.insert().values(actor=person.name, **values))
 
 
 async def latest(
     database: Database, *, subject: str | None = None, after_edition: int = -1, skip: int = 0, limit: int
-) -> list[Entry]:
+) -> list[HistoryEvent]:
     """Return the latest entries, newest first, of one `subject` or of all, without the first `skip`.
 
-    `after_edition` excludes events that made that edition of the poll or an earlier one.
+    `after_edition` excludes actions that made that edition of the poll or an earlier one.
     """
     query = sa.select(history).order_by(history.c.id.desc()).offset(skip).limit(limit)
     if subject is not None:
@@ -99,10 +85,44 @@ async def latest(
         query = query.where(history.c.edition > after_edition)
     async with acquired(database) as connection:
         found = await connection.execute(query)
-        return [_entry(row) async for row in found]
+        rows = await found.fetchall()
+    return [
+        HistoryEvent(
+            row.at, row.actor, row.deed, row.subject, row.name, [Change(*each) for each in row.changes], row.edition
+        )
+        for row in rows
+    ]
 
 
-def _entry(row: Any) -> Entry:  # noqa: ANN401 - aiopg has no types
-    changes = [Change(*change) for change in row.changes]
-    event = HistoryEvent(row.deed, row.subject, row.name, changes, row.edition)
-    return Entry(row.at, row.actor, event)
+def changes_between(before: Poll | None, after: Poll | None) -> list[Change]:
+    """Return the changes from one state to another; None is a poll that doesn't exist (yet, or any more)."""
+    old, new = _values(before), _values(after)
+    changes = [Change(what, old[what], new[what]) for what in old if old[what] != new[what]]
+    old_texts, new_texts = _choice_texts(before), _choice_texts(after)
+    changes += [
+        Change("choice", old_texts.get(id_), new_texts.get(id_))
+        for id_ in old_texts | new_texts
+        if old_texts.get(id_) != new_texts.get(id_)
+    ]
+    if [id_ for id_ in old_texts if id_ in new_texts] != [id_ for id_ in new_texts if id_ in old_texts]:
+        changes.append(Change("order", ", ".join(old_texts.values()), ", ".join(new_texts.values())))
+    return changes
+
+
+def _values(poll: Poll | None) -> dict[str, str | None]:
+    if poll is None:
+        return dict.fromkeys(("text", "published", "closes", "ballots"))
+    return {
+        "text": poll.question.text,
+        "published": _iso(poll.question.pub_date),
+        "closes": _iso(poll.question.closes_at),
+        "ballots": str(poll.ballots) if poll.ballots else None,
+    }
+
+
+def _choice_texts(poll: Poll | None) -> dict[int, str]:
+    return {choice.id: choice.text for choice in poll.choices} if poll else {}
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat() if moment else None

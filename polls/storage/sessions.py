@@ -10,7 +10,7 @@ from polls.domain.account import Account, fold_username
 from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.storage import accounts
 from polls.storage.accounts import ACCOUNT, VerifiedCredentials, as_account
-from polls.storage.history import account_event, record
+from polls.storage.history import record_account
 from polls.storage.passwords import PasswordMatch, Passwords
 from polls.storage.postgres.pool import Database, acquired, compiled, transaction
 from polls.storage.tables import account, session, sign_in_failure
@@ -100,7 +100,7 @@ async def begin(database: Database, credentials: VerifiedCredentials, *, replace
         await accounts.recheck(connection, credentials)
         await connection.execute(session.delete().where(ended))
         await connection.execute(session.insert().values(token_hash=hash_token(token), account_id=owner.id))
-        await record(connection, owner.person, account_event("signed in", owner))
+        await record_account(connection, owner.person, "signed in", owner)
     return token
 
 

@@ -179,7 +179,7 @@ async def test_the_command_line_can_add_a_poll(pool: Database) -> None:
     question_id = await editing.add(pool, COMMAND_LINE, draft)
 
     (entry,) = await history.latest(pool, subject=poll_subject(question_id), limit=5)
-    assert (entry.actor, entry.event.verb) == ("command line", "added")
+    assert (entry.actor, entry.verb) == ("command line", "added")
 
 
 async def test_a_poll_whose_end_comes_while_close_waits_keeps_its_end(
