@@ -15,7 +15,7 @@ from psycopg2.extensions import make_dsn
 from polls.config.settings import Postgres
 from polls.storage.checks.schema import describe_missing_tables
 from polls.storage.postgres import migrations
-from polls.storage.postgres.connect import Connection, libpq_environment
+from polls.storage.postgres.connect import Connection, libpq_environment, query
 from polls.storage.postgres.embedded import available_binaries, major_version
 from polls.storage.postgres.primary import database_name
 from polls.storage.tables import session
@@ -121,7 +121,7 @@ def restore_from(file: Path, postgres: Postgres, connection: Connection, *, disp
     name = database_name(postgres)
     # Without the lock, a process that starts meanwhile would create tables.
     with migrations.migration_lock(connection):
-        if _has_objects(connection):
+        if query(connection, _HAS_OBJECTS) == [(True,)]:
             raise BackupFailed(
                 f"the database {name} is not empty and was not changed. Restore into a new one: "
                 "set postgres.database to another name"
@@ -186,12 +186,6 @@ def _check_has_polls(postgres: Postgres, connection: Connection) -> None:
         raise BackupFailed(problem)
     if not migrations.applied(connection):
         raise BackupFailed(f"there is nothing to back up: the database {database_name(postgres)} has no polls in it")
-
-
-def _has_objects(connection: Connection) -> bool:
-    with connection, connection.cursor() as cursor:
-        cursor.execute(_HAS_OBJECTS)
-        return cursor.fetchone() == (True,)
 
 
 def _check_backup(file: Path, display_name: str, pg_restore: str, postgres: Postgres) -> None:

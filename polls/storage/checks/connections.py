@@ -2,8 +2,7 @@
 
 from polls.config.settings import Postgres
 from polls.storage.checks.findings import Results, fault, ok
-from polls.storage.checks.query import query
-from polls.storage.postgres.connect import Connection
+from polls.storage.postgres.connect import Connection, query
 from polls.storage.postgres.pool import DEDICATED_CONNECTIONS
 
 _LIMIT_AND_USE = """

@@ -2,8 +2,7 @@
 
 from polls.config.settings import Postgres
 from polls.storage.checks.findings import Results, fault, note, ok
-from polls.storage.checks.query import query
-from polls.storage.postgres.connect import Connection
+from polls.storage.postgres.connect import Connection, query
 
 _UNSAFE_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 

@@ -1,11 +1,8 @@
 """Check of the role's privileges on our tables and schema."""
 
-from collections import defaultdict
-
 from polls.config.settings import Postgres
 from polls.storage.checks.findings import Results, fault, ok
-from polls.storage.checks.query import query
-from polls.storage.postgres.connect import Connection
+from polls.storage.postgres.connect import Connection, query
 from polls.storage.tables import account, history, metadata
 
 _NEEDED_PRIVILEGES = {
@@ -23,10 +20,11 @@ _ROLE_AND_SCHEMA = """
 """
 
 _MISSING_PRIVILEGES = """
-    SELECT needed.name, needed.privilege
+    SELECT needed.name, string_agg(needed.privilege, ', ' ORDER BY needed.position)
     FROM unnest(%s, %s) WITH ORDINALITY AS needed (name, privilege, position)
     WHERE NOT has_table_privilege(to_regclass(needed.name), needed.privilege)
-    ORDER BY needed.name, needed.position
+    GROUP BY needed.name
+    ORDER BY needed.name
 """
 
 _TABLES_OF_OTHER_OWNERS = """
@@ -46,7 +44,7 @@ def check_permissions(connection: Connection, postgres: Postgres) -> Results:
         return
     faults = [
         fault(f"{role} may not {privileges} on {table}. GRANT {privileges} ON {schema}.{table} TO {role}")
-        for table, privileges in _missing_privileges(connection).items()
+        for table, privileges in _missing_privileges(connection)
     ]
     if postgres.migrate and not may_create:
         faults.append(
@@ -55,10 +53,11 @@ def check_permissions(connection: Connection, postgres: Postgres) -> Results:
                 f"GRANT CREATE ON SCHEMA {schema} TO {role}, or set postgres.migrate to false",
             )
         )
-    if postgres.migrate and (tables := _tables_of_other_owners(connection)):
+    tables_of_others = [table for (table,) in query(connection, _TABLES_OF_OTHER_OWNERS, list(_NEEDED_PRIVILEGES))]
+    if postgres.migrate and tables_of_others:
         faults.append(
             fault(
-                f"{role} does not own {', '.join(tables)}, and postgres.migrate is on.",
+                f"{role} does not own {', '.join(tables_of_others)}, and postgres.migrate is on.",
                 "Set it to false, and run `polls migrate` as the owner",
             )
         )
@@ -67,14 +66,7 @@ def check_permissions(connection: Connection, postgres: Postgres) -> Results:
         yield ok(f"{role} has all privileges that polls needs")
 
 
-def _missing_privileges(connection: Connection) -> dict[str, str]:
-    """Return the privileges that the role lacks on our existing tables: {table: "INSERT, UPDATE"}."""
+def _missing_privileges(connection: Connection) -> list[tuple[str, str]]:
+    """Return the privileges that the role lacks on our existing tables: [(table, "INSERT, UPDATE")]."""
     pairs = [(table, privilege) for table, privileges in _NEEDED_PRIVILEGES.items() for privilege in privileges]
-    missing = defaultdict(list)
-    for table, privilege in query(connection, _MISSING_PRIVILEGES, *zip(*pairs, strict=True)):
-        missing[table].append(privilege)
-    return {table: ", ".join(privileges) for table, privileges in missing.items()}
-
-
-def _tables_of_other_owners(connection: Connection) -> list[str]:
-    return [name for (name,) in query(connection, _TABLES_OF_OTHER_OWNERS, tuple(_NEEDED_PRIVILEGES))]
+    return query(connection, _MISSING_PRIVILEGES, *map(list, zip(*pairs, strict=True)))

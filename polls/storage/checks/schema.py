@@ -1,17 +1,13 @@
 """Checks of the schema: pending migrations, dropped tables, and manual changes."""
 
-from collections import defaultdict
-from typing import NamedTuple
-
 from polls.config.settings import Postgres
 from polls.storage.checks.catalog import read_schema
 from polls.storage.checks.differences import differences
 from polls.storage.checks.expected import expected_schema, expected_tables
 from polls.storage.checks.findings import Results, fault, note, ok
-from polls.storage.checks.query import query
 from polls.storage.checks.remedies import describe
 from polls.storage.postgres import migrations
-from polls.storage.postgres.connect import Connection
+from polls.storage.postgres.connect import Connection, query
 from polls.storage.tables import metadata
 
 _MISSING_TABLES = "SELECT name FROM unnest(%s) AS ours (name) WHERE to_regclass(name) IS NULL"
@@ -78,24 +74,16 @@ def _unlogged_tables(connection: Connection) -> list[str]:
     ]
 
 
-class _Trigger(NamedTuple):
-    """A trigger in the database; `is_internal` ones enforce foreign keys."""
-
-    table: str
-    name: str
-    is_internal: bool
-
-
 def _disabled_triggers(connection: Connection) -> list[str]:
-    ours = expected_schema()["trigger"]
-    disabled = defaultdict(list)
-    for trigger in (_Trigger(*row) for row in query(connection, _DISABLED_TRIGGERS, expected_tables())):
-        if trigger.is_internal or f"{trigger.table}.{trigger.name}" in ours:
-            disabled[trigger.table].append(trigger)
+    disabled: dict[str, str] = {}
+    for table, trigger, is_internal in query(connection, _DISABLED_TRIGGERS, expected_tables()):
+        if is_internal:  # it enforces a foreign key
+            disabled[table] = "ALL"
+        elif f"{table}.{trigger}" in expected_schema()["trigger"]:
+            disabled.setdefault(table, "USER")
     return [
-        f"triggers of the table {table} are disabled: pages may be stale. ALTER TABLE {table} "
-        f"ENABLE TRIGGER {'ALL' if any(trigger.is_internal for trigger in triggers) else 'USER'}"
-        for table, triggers in disabled.items()
+        f"triggers of the table {table} are disabled: pages may be stale. ALTER TABLE {table} ENABLE TRIGGER {kind}"
+        for table, kind in disabled.items()
     ]
 
 

@@ -4,8 +4,7 @@ import time
 
 from polls.config.settings import Postgres
 from polls.storage.checks.findings import Results, fault, ok
-from polls.storage.checks.query import query
-from polls.storage.postgres.connect import Connection
+from polls.storage.postgres.connect import Connection, query
 
 OLDEST_VERSION = 15  # the oldest major version in which our SQL runs
 _MAX_CLOCK_DIFFERENCE = 1  # seconds

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
 from polls.config.settings import Postgres
-from polls.storage.postgres.primary import NoPrimary, database_name, dsn, only_primary, short_error
+from polls.storage.postgres.primary import NoPrimary, database_name, dsn, find_primary, short_error
 
 Connection: TypeAlias = psycopg2.extensions.connection
 
@@ -25,7 +25,7 @@ def connect(postgres: Postgres) -> Iterator[Connection]:
     Raises UnusableDatabase for every error of PostgreSQL, also in the statements of the caller.
     """
     try:
-        connection = psycopg2.connect(dsn(only_primary(postgres)))
+        connection = psycopg2.connect(dsn(single_host(postgres)))
     except psycopg2.OperationalError as error:
         raise UnusableDatabase(connect_error_message(postgres, error)) from error
     try:
@@ -36,10 +36,19 @@ def connect(postgres: Postgres) -> Iterator[Connection]:
         connection.close()
 
 
+def query(connection: Connection, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement, run in a transaction of its own."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute(statement, values or None)
+        return cursor.fetchall() if cursor.description else []
+
+
 def single_host(postgres: Postgres) -> Postgres:
-    """Return the settings with the primary as the only host, like `only_primary`. Raises UnusableDatabase."""
+    """Return the settings with the primary as the only host. Raises UnusableDatabase."""
+    if len(postgres.hosts) == 1:
+        return postgres.hosts[0]
     try:
-        return only_primary(postgres)
+        return find_primary(postgres).postgres
     except psycopg2.OperationalError as error:
         raise UnusableDatabase(connect_error_message(postgres, error)) from error
 

@@ -11,7 +11,7 @@ import psycopg2
 
 from polls import paths
 from polls.config.settings import Postgres
-from polls.storage.postgres.connect import Connection, UnusableDatabase
+from polls.storage.postgres.connect import Connection, UnusableDatabase, query
 
 LOCK_KEY = 0x706F6C6C73  # of the advisory lock: "polls" in ASCII
 _RETRY_INTERVAL = 0.1  # seconds between two attempts to get the lock
@@ -61,12 +61,10 @@ def migrations() -> list[Migration]:
 
 def applied(connection: Connection) -> dict[str, AppliedMigration]:
     """Return the migrations that the database records as applied: {name: AppliedMigration}."""
-    with connection, connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass('migration') IS NOT NULL")
-        if cursor.fetchone() != (True,):
-            return {}
-        cursor.execute("SELECT name, hash, applied_at FROM migration ORDER BY name")
-        return {name: AppliedMigration(hash_, at) for name, hash_, at in cursor.fetchall()}
+    if query(connection, "SELECT to_regclass('migration')") == [(None,)]:
+        return {}
+    rows = query(connection, "SELECT name, hash, applied_at FROM migration ORDER BY name")
+    return {name: AppliedMigration(hash_, at) for name, hash_, at in rows}
 
 
 def pending(connection: Connection) -> list[Migration]:
@@ -103,20 +101,14 @@ def migration_lock(connection: Connection, cancelled: threading.Event | None = N
     The lock is polled: a process that waits inside libpq doesn't react to Ctrl-C. Raises UnusableDatabase.
     """
     cancelled = cancelled or threading.Event()
-    while not _call_lock_function(connection, "SELECT pg_try_advisory_lock(%s)"):
+    while query(connection, "SELECT pg_try_advisory_lock(%s)", LOCK_KEY) == [(False,)]:
         if cancelled.wait(_RETRY_INTERVAL):
             raise UnusableDatabase("another process was still migrating the database")
     try:
         yield
     finally:
         if not connection.closed:
-            _call_lock_function(connection, "SELECT pg_advisory_unlock(%s)")
-
-
-def _call_lock_function(connection: Connection, statement: str) -> bool:
-    with connection, connection.cursor() as cursor:
-        cursor.execute(statement, (LOCK_KEY,))
-        return cursor.fetchone() == (True,)
+            query(connection, "SELECT pg_advisory_unlock(%s)", LOCK_KEY)
 
 
 def _apply(migration: Migration, cursor: psycopg2.extensions.cursor) -> None:

@@ -69,29 +69,21 @@ def find_primary(postgres: Postgres, *, min_timeline: int = 0) -> Primary:
     return newest
 
 
-def only_primary(postgres: Postgres) -> Postgres:
-    """Return the settings with the primary as the only host. Raises psycopg2.OperationalError."""
-    return postgres.hosts[0] if len(postgres.hosts) == 1 else find_primary(postgres).postgres
-
-
 def dsn(postgres: Postgres) -> str:
     """Return libpq's connection string for one host; any character is allowed in any setting."""
-    settings = {
-        "host": postgres.host,
-        "port": postgres.port,
-        "user": postgres.user,
-        "password": postgres.password,
-        "passfile": postgres.passfile,
-        "sslmode": postgres.sslmode,
-        "sslrootcert": postgres.sslrootcert,
-        "sslcert": postgres.sslcert,
-        "sslkey": postgres.sslkey,
-    }
     return make_dsn(
+        host=postgres.host,
+        port=postgres.port,
+        user=postgres.user,
+        password=postgres.password,
+        passfile=postgres.passfile,
+        sslmode=postgres.sslmode,
+        sslrootcert=postgres.sslrootcert,
+        sslcert=postgres.sslcert,
+        sslkey=postgres.sslkey,
         dbname=database_name(postgres),
         application_name="polls",
-        connect_timeout=str(CONNECT_TIMEOUT),
-        **{key: str(value) for key, value in settings.items() if value is not None},
+        connect_timeout=CONNECT_TIMEOUT,
     )
 
 
@@ -143,14 +135,13 @@ def pin_address(postgres: Postgres, connection: psycopg2.extensions.connection) 
     next one: https://github.com/aio-libs/aiopg/issues/837
     """
     host = connection.info.host
-    if host is None or host.startswith("/") or len(_addresses(host)) < 2:
+    if host is None or host.startswith("/"):
+        return dsn(postgres)
+    addresses = {address[0] for *_, address in socket.getaddrinfo(host, None)}
+    if len(addresses) < 2:
         return dsn(postgres)
     with socket.socket(fileno=os.dup(connection.fileno())) as connected:
         return make_dsn(dsn(postgres), hostaddr=connected.getpeername()[0])
-
-
-def _addresses(host: str) -> set[str]:
-    return {str(address[0]) for *_, address in socket.getaddrinfo(host, None)}
 
 
 def _host_name(postgres: Postgres) -> str:
