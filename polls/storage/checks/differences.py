@@ -1,7 +1,13 @@
-"""Comparison of a schema with the expected one. What operators added is no difference."""
+"""Comparison of a schema with sql/expected_schema.json, which `make schema` writes from the migrations.
 
+What operators added is no difference.
+"""
+
+import json
+from functools import cache
 from typing import NamedTuple
 
+from polls import paths
 from polls.storage.checks.catalog import Schema
 
 
@@ -25,9 +31,28 @@ class Difference(NamedTuple):
         """The name within the table."""
         return self.name.partition(".")[2]
 
+    @property
+    def generated_as(self) -> str:
+        """How the expected schema generates this column; empty for other columns."""
+        default = expected_schema()["default"].get(self.name, "")
+        return default if default.startswith("GENERATED ALWAYS AS (") else ""
 
-def differences(expected: Schema, found: Schema) -> list[Difference]:
+
+@cache
+def expected_schema() -> Schema:
+    """Return the schema after the last migration of this version."""
+    schema: Schema = json.loads((paths.SQL / "expected_schema.json").read_text("utf-8"))
+    return schema
+
+
+def expected_tables() -> list[str]:
+    """Return the names of all tables."""
+    return list(dict.fromkeys(name.partition(".")[0] for name in expected_schema()["column"]))
+
+
+def differences(found: Schema) -> list[Difference]:
     """Return what of the expected schema is missing or different, in an order in which it can be made again."""
+    expected = expected_schema()
     missing_columns = expected["column"].keys() - found.get("column", {}).keys()
     return [
         *(
@@ -35,7 +60,7 @@ def differences(expected: Schema, found: Schema) -> list[Difference]:
             for difference in definitions_that_differ(expected, found)
             if difference.kind not in {"not null", "default"} or difference.name not in missing_columns
         ),
-        *columns_that_refuse_rows(expected, found),
+        *columns_that_refuse_rows(found),
     ]
 
 
@@ -49,10 +74,10 @@ def definitions_that_differ(expected: Schema, found: Schema) -> list[Difference]
     ]
 
 
-def columns_that_refuse_rows(expected: Schema, found: Schema) -> list[Difference]:
+def columns_that_refuse_rows(found: Schema) -> list[Difference]:
     """Return the columns, added or changed by hand, without which PostgreSQL refuses a row."""
     return [
         Difference("required", name, "", definition)
         for name, definition in found.get("required", {}).items()
-        if name not in expected["not null"]
+        if name not in expected_schema()["not null"]
     ]

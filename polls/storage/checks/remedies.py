@@ -1,10 +1,7 @@
 """Sentences for operators about differences of the schema: what is wrong, why it matters, what to do."""
 
-from collections.abc import Callable, Mapping
-
-from polls.storage.checks.differences import Difference
-from polls.storage.checks.expected import expected_schema
-from polls.storage.checks.votes import stops_votes
+from polls.storage.checks.differences import Difference, expected_schema
+from polls.storage.checks.readiness import stops_votes
 
 _CONSEQUENCES = {
     "column": "polls fails where it uses the column",
@@ -22,7 +19,7 @@ _CONSEQUENCES = {
 def describe(difference: Difference) -> str:
     """Return what is missing or different, why it matters, and what makes it as expected again."""
     consequence = "no vote can be stored" if stops_votes(difference) else _CONSEQUENCES[difference.kind]
-    return f"{_problem(difference)}: {consequence}. {_REMEDIES[difference.kind](difference)}"
+    return f"{_problem(difference)}: {consequence}. {_remedy(difference)}"
 
 
 def _problem(difference: Difference) -> str:
@@ -43,26 +40,44 @@ def _problem(difference: Difference) -> str:
             return f"the {kind} {part} {'was replaced' if found else 'is missing'}"
 
 
-def _column(difference: Difference) -> str:
-    if difference.found:
-        return f"{_alter_column(difference)} TYPE {difference.expected}"
-    default = expected_schema()["default"].get(difference.name, "")
-    if default.startswith("GENERATED ALWAYS AS ("):
-        return f"ALTER TABLE {difference.table} ADD COLUMN {difference.part} {difference.expected} {default}"
-    return "Its values are lost: restore a backup into a new database with `polls restore`"
+def _remedy(difference: Difference) -> str:
+    kind, _, expected, found = difference
+    table, part = difference.table, difference.part
+    alter = f"ALTER TABLE {table} ALTER COLUMN {part}"
+    match kind:
+        case "column" if found:
+            return f"{alter} TYPE {expected}"
+        case "column":
+            if difference.generated_as:
+                return f"ALTER TABLE {table} ADD COLUMN {part} {expected} {difference.generated_as}"
+            return "Its values are lost: restore a backup into a new database with `polls restore`"
+        case "not null":
+            return f"{alter} SET NOT NULL"
+        case "required":
+            return f"{alter} DROP NOT NULL"
+        case "default":
+            return _default(difference, alter)
+        case "index":
+            drop = f"DROP INDEX {part}; " if found else ""
+            return drop + expected.replace("INDEX", "INDEX CONCURRENTLY", 1)
+        case "function":
+            return (
+                "Create it again as in sql/README.md, with CREATE OR REPLACE FUNCTION "
+                "(`polls paths` prints where sql/ is)"
+            )
+        case "trigger":
+            return expected.replace("CREATE", "CREATE OR REPLACE", 1)
+        case _:
+            drop = f"DROP CONSTRAINT {part}, " if found else ""
+            return f"ALTER TABLE {table} {drop}ADD CONSTRAINT {part} {expected}"
 
 
-def _not_null(difference: Difference) -> str:
-    return f"{_alter_column(difference)} SET NOT NULL"
-
-
-def _default(difference: Difference) -> str:
-    name, expected, found = difference.name, difference.expected, difference.found
+def _default(difference: Difference, alter: str) -> str:
+    _, name, expected, found = difference
     table, column = difference.table, difference.part
-    if expected.startswith("GENERATED ALWAYS AS ("):
+    if difference.generated_as:
         definition = f"{column} {expected_schema()['column'][name]} {expected}"
         return f"ALTER TABLE {table} DROP COLUMN {column}; ALTER TABLE {table} ADD COLUMN {definition}"
-    alter = _alter_column(difference)
     if not expected.endswith(" AS IDENTITY"):
         return f"{alter} SET {expected}"
     if found and found.endswith(" AS IDENTITY"):
@@ -71,42 +86,3 @@ def _default(difference: Difference) -> str:
     # The new sequence would begin at 1, with ids that exist. Nothing here comes from outside: it is our own data.
     go_on = f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table}"  # noqa: S608
     return f"{drop}{alter} ADD {expected}; {go_on}"
-
-
-def _constraint(difference: Difference) -> str:
-    drop = f"DROP CONSTRAINT {difference.part}, " if difference.found else ""
-    return f"ALTER TABLE {difference.table} {drop}ADD CONSTRAINT {difference.part} {difference.expected}"
-
-
-def _index(difference: Difference) -> str:
-    drop = f"DROP INDEX {difference.part}; " if difference.found else ""
-    return drop + difference.expected.replace("INDEX", "INDEX CONCURRENTLY", 1)
-
-
-def _function(_: Difference) -> str:
-    return "Create it again as in sql/README.md, with CREATE OR REPLACE FUNCTION (`polls paths` prints where sql/ is)"
-
-
-def _trigger(difference: Difference) -> str:
-    return difference.expected.replace("CREATE", "CREATE OR REPLACE", 1)
-
-
-def _required(difference: Difference) -> str:
-    return f"{_alter_column(difference)} DROP NOT NULL"
-
-
-def _alter_column(difference: Difference) -> str:
-    return f"ALTER TABLE {difference.table} ALTER COLUMN {difference.part}"
-
-
-_REMEDIES: Mapping[str, Callable[[Difference], str]] = {
-    "column": _column,
-    "not null": _not_null,
-    "default": _default,
-    "constraint": _constraint,
-    "foreign key": _constraint,
-    "index": _index,
-    "function": _function,
-    "trigger": _trigger,
-    "required": _required,
-}

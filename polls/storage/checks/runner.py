@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping
 import psycopg2
 
 from polls.config.settings import Postgres
-from polls.storage.checks.connections import check_connections
 from polls.storage.checks.durability import check_settings, check_standbys
 from polls.storage.checks.findings import Check, Finding, fault
 from polls.storage.checks.permissions import check_permissions
 from polls.storage.checks.schema import check_schema
-from polls.storage.checks.server import check_clock, check_version, check_writable
+from polls.storage.checks.server import check_clock, check_connections, check_version, check_writable
 from polls.storage.postgres.connect import Connection, UnusableDatabase
 
 CHECKS: Mapping[str, Check] = {

@@ -2,8 +2,7 @@
 
 from polls.config.settings import Postgres
 from polls.storage.checks.catalog import read_schema
-from polls.storage.checks.differences import differences
-from polls.storage.checks.expected import expected_schema, expected_tables
+from polls.storage.checks.differences import differences, expected_schema, expected_tables
 from polls.storage.checks.findings import Results, fault, note, ok
 from polls.storage.checks.remedies import describe
 from polls.storage.postgres import migrations
@@ -90,6 +89,5 @@ def _disabled_triggers(connection: Connection) -> list[str]:
 def _differences(connection: Connection) -> list[str]:
     if migrations.newer(connection):
         return []  # a newer version may have changed anything that this one can do without
-    expected = expected_schema()
-    found = read_schema(connection, expected_tables(), list(expected["function"]))
-    return [describe(difference) for difference in differences(expected, found)]
+    found = read_schema(connection, expected_tables(), list(expected_schema()["function"]))
+    return [describe(difference) for difference in differences(found)]
