@@ -5,7 +5,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from enum import Enum
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -20,14 +19,6 @@ MAX_WAITING = 5  # for each origin, see `Passwords.slot`
 
 _MIN_GUESSES = 10_000  # a password that is guessed in fewer is "common"
 _ESTIMATED_LENGTH = 72  # characters that zxcvbn evaluates
-
-
-class PasswordMatch(Enum):
-    """Result of comparing a password with a hash; OUTDATED: right, but hashed with former parameters."""
-
-    WRONG = 0
-    RIGHT = 1
-    OUTDATED = 2
 
 
 def validate_password(password: str, username: str) -> None:
@@ -88,22 +79,24 @@ class Passwords:
         """Return the hash of a password without validating it. The caller must hold a slot."""
         return await asyncio.to_thread(self._hasher.hash, _normalized(password))
 
-    async def compare(self, password: str, password_hash: str | None) -> PasswordMatch:
-        """Compare a password with a hash. The caller must hold a slot.
+    def is_outdated(self, password_hash: str) -> bool:
+        """Return whether a password was hashed with former parameters."""
+        return self._hasher.check_needs_rehash(password_hash)
+
+    async def matches(self, password: str, password_hash: str | None) -> bool:
+        """Return whether a password has this hash. The caller must hold a slot.
 
         Without a hash (None: no such account) it takes as long, so that timing doesn't reveal which accounts exist.
         """
         return await asyncio.to_thread(
-            self._compare, password, self._dummy_hash if password_hash is None else password_hash
+            self._matches, password, self._dummy_hash if password_hash is None else password_hash
         )
 
-    def _compare(self, password: str, password_hash: str) -> PasswordMatch:
+    def _matches(self, password: str, password_hash: str) -> bool:
         try:
-            self._hasher.verify(password_hash, _normalized(password))
+            return self._hasher.verify(password_hash, _normalized(password))
         except (VerificationError, InvalidHashError):
-            return PasswordMatch.WRONG
-        is_outdated = self._hasher.check_needs_rehash(password_hash)
-        return PasswordMatch.OUTDATED if is_outdated else PasswordMatch.RIGHT
+            return False
 
 
 def _normalized(password: str) -> str:

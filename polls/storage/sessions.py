@@ -11,7 +11,7 @@ from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.storage import accounts
 from polls.storage.accounts import ACCOUNT, VerifiedCredentials, as_account
 from polls.storage.history import record_account
-from polls.storage.passwords import PasswordMatch, Passwords
+from polls.storage.passwords import Passwords
 from polls.storage.postgres.pool import Database, acquired, compiled, transaction
 from polls.storage.tables import account, session, sign_in_failure
 
@@ -76,10 +76,10 @@ async def authenticate(
     async with passwords.slot(client_network):
         await _count_attempt(database, who)
         owner, password_hash = await accounts.find(database, username) or (None, None)
-        match = await passwords.compare(password, password_hash)
-        if owner is None or password_hash is None or owner.disabled_at is not None or match is PasswordMatch.WRONG:
+        is_right = await passwords.matches(password, password_hash)
+        if owner is None or password_hash is None or owner.disabled_at is not None or not is_right:
             raise SignInFailed
-        if match is PasswordMatch.OUTDATED:
+        if passwords.is_outdated(password_hash):
             new_hash = await passwords.rehash(password)
             password_hash = await accounts.rehash_password(database, owner.id, password_hash, new_hash)
     async with acquired(database) as connection:

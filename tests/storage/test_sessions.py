@@ -11,7 +11,7 @@ from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.domain.permissions import COMMAND_LINE
 from polls.storage import accounts, sessions
 from polls.storage.accounts import VerifiedCredentials
-from polls.storage.passwords import MAX_WAITING, PasswordMatch, Passwords
+from polls.storage.passwords import MAX_WAITING, Passwords
 from polls.storage.postgres.connect import Connection
 from polls.storage.postgres.pool import Database, open_database
 
@@ -74,7 +74,8 @@ async def test_credentials_with_a_rehashed_password_begin_a_session(
     assert renewed.password_hash != credentials.password_hash
     assert await sessions.begin(pool, renewed, replaces=None)
     async with passwords.slot("here"):
-        assert await passwords.compare(PASSWORD, renewed.password_hash) is PasswordMatch.OUTDATED
+        assert await passwords.matches(PASSWORD, renewed.password_hash)
+    assert passwords.is_outdated(renewed.password_hash)
 
 
 async def test_a_network_with_too_many_waiting_is_refused_and_others_are_not(passwords: Passwords) -> None:
