@@ -1,19 +1,37 @@
 """The connection that stores ballots: prepared statements, time-outs, warnings, clock offset."""
 
 import asyncio
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import aiopg
 import psycopg2
 from psycopg2.extras import NamedTupleCursor
 
+from polls.domain.ballot import Ballot
+from polls.domain.poll import Poll
 from polls.storage import ballot_sql
-from polls.storage.ballot_rules import PollRules
 from polls.storage.postgres.pool import STATEMENT_TIMEOUT, Database
+from polls.storage.questions import as_poll
 
 # Seconds. PostgreSQL's own time-outs don't end a commit that waits for a synchronous standby.
 _ANSWER_TIMEOUT = STATEMENT_TIMEOUT + 1
+_VOTER_BYTES = 16  # of the hash that is stored for a voter
+
+
+@dataclass(frozen=True, slots=True)
+class PollRules:
+    """A poll as of one edition, and the salt with which its voters' keys are hashed."""
+
+    poll: Poll
+    salt: bytes
+
+    def hash_voter(self, ballot: Ballot) -> str:
+        """Return the voter's stored form in hexadecimal digits: a hash that can't be reproduced without the salt."""
+        return hashlib.blake2b(ballot.voter, key=self.salt, digest_size=_VOTER_BYTES).hexdigest()
 
 
 class BallotConnection:
@@ -36,9 +54,8 @@ class BallotConnection:
             return False
         self.close()
         self._connection = await self._database.connect()
-        await self.execute(ballot_sql.PREPARE)
-        await self.execute(ballot_sql.SET_LONG_LOCK_TIMEOUT)
-        self._set_clock_offset(await self.execute(ballot_sql.TIME))
+        statements = ballot_sql.PREPARE, ballot_sql.SET_LONG_LOCK_TIMEOUT, ballot_sql.TIME
+        self._set_clock_offset(await self.execute(";".join(statements)))
         return True
 
     def close(self) -> None:
@@ -52,11 +69,17 @@ class BallotConnection:
         if self._connection is not None:
             self._database.recheck_primary(self._connection)
 
+    async def read_rules(self, question_ids: Iterable[int]) -> dict[int, PollRules]:
+        """Return {question id: rules} of those of the polls that exist. Raises psycopg2.Error, TimeoutError."""
+        rules = {}
+        rows = await self.execute(ballot_sql.RULES, {"questions": sorted(question_ids)})
+        for question_id, group in groupby(rows, lambda row: row.id):
+            poll_rows = list(group)
+            rules[question_id] = PollRules(as_poll(poll_rows), bytes(poll_rows[0].voter_salt))
+        return rules
+
     async def record(
-        self,
-        rules: Mapping[int, PollRules],
-        marks: Mapping[tuple[int, str], Sequence[int]],
-        deadline: float,
+        self, rules: Mapping[int, PollRules], marks: Mapping[tuple[int, str], Sequence[int]], deadline: float
     ) -> dict[int, int | str]:
         """Store ballots in one transaction.
 

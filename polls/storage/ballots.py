@@ -16,8 +16,7 @@ from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot, Counted
 from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored
 from polls.storage import ballot_sql
-from polls.storage.ballot_connection import BallotConnection
-from polls.storage.ballot_rules import RulesCache
+from polls.storage.ballot_connection import BallotConnection, PollRules
 from polls.storage.postgres.connect import UnusableDatabase, connect_error_message
 from polls.storage.postgres.pool import CONNECTION_ERRORS, Database
 
@@ -50,7 +49,8 @@ class Recorder:
 
     def __init__(self, database: Database, *, max_cached_polls: int = _MAX_CACHED_POLLS) -> None:
         self._connection = BallotConnection(database)
-        self._rules = RulesCache(max_cached_polls)
+        self._rules: dict[int, PollRules] = {}  # those read longest ago first
+        self._max_cached_polls = max_cached_polls
 
     @property
     def is_connected(self) -> bool:
@@ -91,7 +91,8 @@ class Recorder:
     async def _record_with_retries(self, ballots: Sequence[Ballot], deadline: float) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}  # {index in `ballots`: outcome}
         pending: Sequence[int] = range(len(ballots))
-        self._rules.trim()
+        for question_id in list(self._rules)[: -self._max_cached_polls]:
+            del self._rules[question_id]
         for _ in range(_MAX_ATTEMPTS):
             await self.open()
             outcomes |= await self._refused_by_rules(ballots, pending)
@@ -114,7 +115,7 @@ class Recorder:
 
     async def _refused_by_rules(self, ballots: Sequence[Ballot], indexes: Sequence[int]) -> dict[int, Refusal]:
         """Return {index: refusal} of the ballots that their polls don't accept."""
-        not_accepted = {ballots[index].question_id for index in indexes if not self._rules.accepts(ballots[index])}
+        not_accepted = {ballots[index].question_id for index in indexes if not self._accepts(ballots[index])}
         if not not_accepted:
             return {}
         # The cached rules may be of an older edition: read them again before refusing a ballot.
@@ -124,12 +125,17 @@ class Recorder:
             if ballots[index].question_id in self._rules
             else PollNotFound(ballots[index].question_id)
             for index in indexes
-            if not self._rules.accepts(ballots[index])
+            if not self._accepts(ballots[index])
         }
 
+    def _accepts(self, ballot: Ballot) -> bool:
+        rules = self._rules.get(ballot.question_id)
+        return rules is not None and rules.poll.accepts(ballot)
+
     async def _read_rules(self, question_ids: set[int]) -> None:
-        rows = await self._connection.execute(ballot_sql.RULES, {"questions": sorted(question_ids)})
-        self._rules.replace(question_ids, rows)
+        for question_id in question_ids:
+            self._rules.pop(question_id, None)
+        self._rules |= await self._connection.read_rules(question_ids)
 
     async def _store(self, ballots: Sequence[Ballot], indexes: Sequence[int], deadline: float) -> dict[int, int | str]:
         """Store ballots together, and return {question id: revision or refusal}.

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from polls.cli import main
 from polls.storage import ballot_sql
-from polls.storage.ballot_connection import BallotConnection
-from polls.storage.ballot_rules import PollRules
+from polls.storage.ballot_connection import BallotConnection, PollRules
 
 
 def replaced(text: str, old: str, new: str) -> str:
