@@ -73,6 +73,6 @@ def _report(recounts: Sequence[Recount]) -> int:
     if wrong:
         print(f"polls: {len(wrong):,} of {len(recounts):,} polls are COUNTED WRONGLY in this backup", file=sys.stderr)
         return 1
-    ballots = sum(result.ballots.found for result in recounts)
+    ballots = sum(result.ballots for result in recounts)
     print(f"{count_of(ballots, 'ballot')} in {count_of(len(recounts), 'poll')}, counted exactly")
     return 0

@@ -1,87 +1,68 @@
 """The recount: compares the stored counts of ballots and votes with the ballots themselves."""
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 
 from polls.storage.postgres.connect import Connection
 
+# With the number of ballots that mark a choice which was removed since.
 _BALLOTS = """
-    SELECT question.id, question.ballots, count(ballot.voter)
+    SELECT
+        question.id,
+        question.ballots,
+        count(ballot.voter),
+        count(ballot.voter) FILTER (WHERE NOT ballot.marks <@ offered.choices)
     FROM question
+    CROSS JOIN LATERAL (
+        SELECT coalesce(array_agg(id), '{}') AS choices FROM choice WHERE question_id = question.id
+    ) AS offered
     LEFT JOIN ballot ON ballot.question_id = question.id
     WHERE question.id = %(poll)s OR %(poll)s IS NULL
     GROUP BY question.id
     ORDER BY question.id
 """
 
-_VOTES = """
+_WRONG_VOTES = """
     SELECT choice.question_id, choice.id, choice.votes, count(mark.choice_id)
     FROM choice
     LEFT JOIN (SELECT question_id, unnest(marks) AS choice_id FROM ballot) AS mark
         ON mark.question_id = choice.question_id AND mark.choice_id = choice.id
     WHERE choice.question_id = %(poll)s OR %(poll)s IS NULL
     GROUP BY choice.id
+    HAVING choice.votes <> count(mark.choice_id)
     ORDER BY choice.id
 """
-
-_ORPHANED = """
-    SELECT ballot.question_id, count(*)
-    FROM ballot
-    WHERE (ballot.question_id = %(poll)s OR %(poll)s IS NULL) AND EXISTS (
-        SELECT
-        FROM unnest(ballot.marks) AS mark (choice_id)
-        LEFT JOIN choice ON choice.id = mark.choice_id AND choice.question_id = ballot.question_id
-        WHERE choice.id IS NULL
-    )
-    GROUP BY ballot.question_id
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """A stored count, and the number of ballots that were found in the table `ballot`."""
-
-    stored: int
-    found: int
-
-    @property
-    def is_exact(self) -> bool:
-        """Return whether both numbers are equal."""
-        return self.stored == self.found
 
 
 @dataclass(frozen=True, slots=True)
 class Recount:
-    """The counts of one poll: its ballots, and {choice id: votes}. `str` gives a one-line report.
+    """The number of ballots of one poll, and what differs from it in the stored counts. `str` gives a one-line report.
 
     `orphaned` is the number of ballots that mark a choice which was removed since; they are still ballots of the poll.
     """
 
     question_id: int
-    ballots: Count
-    votes: Mapping[int, Count]
-    orphaned: int = 0
+    ballots: int
+    orphaned: int
+    differences: Sequence[str]
 
     @property
     def is_exact(self) -> bool:
-        """Return whether all counts are exact."""
-        return self.ballots.is_exact and all(count.is_exact for count in self.votes.values())
+        """Return whether all stored counts are exact."""
+        return not self.differences
 
     def __str__(self) -> str:
-        line = f"poll {self.question_id}: {count_of(self.ballots.found, 'ballot')}"
+        line = f"poll {self.question_id}: {count_of(self.ballots, 'ballot')}"
         if self.orphaned:
             line += f" ({self.orphaned:,} for a choice that is no longer offered)"
-        if self.is_exact:
-            return f"{line}, counted exactly"
-        differences = [] if self.ballots.is_exact else [f"question.ballots says {self.ballots.stored}"]
-        differences += [
-            f"choice {choice_id} is marked by {count_of(count.found, 'ballot')}, and choice.votes says {count.stored}"
-            for choice_id, count in self.votes.items()
-            if not count.is_exact
-        ]
-        return f"{line}, COUNTED WRONGLY: {'; '.join(differences)}"
+        return (
+            f"{line}, COUNTED WRONGLY: {'; '.join(self.differences)}"
+            if self.differences
+            else f"{line}, counted exactly"
+        )
 
 
 def recount(connection: Connection, question_id: int | None = None) -> Iterator[Recount]:
@@ -89,15 +70,19 @@ def recount(connection: Connection, question_id: int | None = None) -> Iterator[
     connection.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
     with connection, connection.cursor() as cursor:
         cursor.execute(_BALLOTS, {"poll": question_id})
-        ballots = {id_: Count(stored, found) for id_, stored, found in cursor.fetchall()}
-        votes: dict[int, dict[int, Count]] = {id_: {} for id_ in ballots}
-        cursor.execute(_VOTES, {"poll": question_id})
-        for id_, choice_id, stored, found in cursor.fetchall():
-            votes[id_][choice_id] = Count(stored, found)
-        cursor.execute(_ORPHANED, {"poll": question_id})
-        orphaned = dict(cursor.fetchall())
-    for id_, count in ballots.items():
-        yield Recount(id_, count, votes[id_], orphaned.get(id_, 0))
+        polls = cursor.fetchall()
+        cursor.execute(_WRONG_VOTES, {"poll": question_id})
+        wrong_votes = cursor.fetchall()
+    differences = defaultdict(list)
+    for id_, stored, found, _ in polls:
+        if stored != found:
+            differences[id_].append(f"question.ballots says {stored}")
+    for id_, choice_id, stored, found in wrong_votes:
+        differences[id_].append(
+            f"choice {choice_id} is marked by {count_of(found, 'ballot')}, and choice.votes says {stored}"
+        )
+    for id_, _, found, orphaned in polls:
+        yield Recount(id_, found, orphaned, differences[id_])
 
 
 def count_of(number: int, noun: str) -> str:

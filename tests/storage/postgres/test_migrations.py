@@ -187,4 +187,4 @@ def test_votes_from_before_the_table_ballot_are_counted_exactly(fresh: Postgres,
 
         migrations.migrate(fresh, connection)
 
-        assert [(poll.ballots.found, poll.is_exact) for poll in recount(connection)] == [(3, True), (2, True)]
+        assert [(poll.ballots, poll.is_exact) for poll in recount(connection)] == [(3, True), (2, True)]
