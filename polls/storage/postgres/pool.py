@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, Literal, NamedTuple
 from weakref import WeakSet
 
 import aiopg
@@ -17,7 +18,6 @@ from polls.config.settings import Postgres
 from polls.domain.errors import PollsUnavailable
 from polls.storage.postgres import aiopg_patches
 from polls.storage.postgres.connect import UnusableDatabase, connect_error_message
-from polls.storage.postgres.pool_queue import PoolQueue, PoolUse
 from polls.storage.postgres.primary import CONNECT_TIMEOUT, Primary, find_primary
 
 logger = logging.getLogger(__name__)
@@ -31,8 +31,33 @@ _SEARCH_INTERVAL = 0.2  # seconds between two searches for the primary
 # Dates come in UTC, whatever the server's own time zone is.
 _SESSION = f"-c TimeZone=UTC -c statement_timeout={STATEMENT_TIMEOUT}s -c idle_in_transaction_session_timeout=10s"
 
+# psycopg2's own conversions of these types do; aiopg would register others, with a query, for each connection.
+_WITHOUT_TYPES: dict[str, Any] = {"enable_json": False, "enable_hstore": False, "enable_uuid": False}
+
 # Errors after which a connection can't be used any more: the server is gone, or it is no longer the primary.
 CONNECTION_ERRORS = psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.ReadOnlySqlTransaction
+
+
+class PoolQueue(asyncio.Semaphore):
+    """A semaphore that serves in order of arrival; `waiting` is the number of tasks in its queue."""
+
+    waiting = 0
+
+    async def acquire(self) -> Literal[True]:
+        self.waiting += 1
+        try:
+            return await super().acquire()
+        finally:
+            self.waiting -= 1
+
+
+class PoolUse(NamedTuple):
+    """Connections that are `busy` and `free`, the maximum size of the pool (`max_size`), and requests `waiting`."""
+
+    busy: int
+    free: int
+    max_size: int
+    waiting: int
 
 
 class Database:
@@ -87,10 +112,8 @@ class Database:
             connection = await aiopg.connect(
                 pool.dsn,
                 timeout=RECONNECT_TIMEOUT,
-                enable_json=False,
-                enable_hstore=False,
-                enable_uuid=False,
                 options=f"{_SESSION} -c client_min_messages=warning",
+                **_WITHOUT_TYPES,
             )
         except (psycopg2.Error, TimeoutError):
             self.recheck_primary(pool)
@@ -130,14 +153,12 @@ class Database:
             maxsize=self._postgres.maxsize,
             timeout=CONNECT_TIMEOUT,
             echo=self._echo,
-            enable_json=False,
-            enable_hstore=False,
-            enable_uuid=False,
             on_connect=None,
             pool_recycle=-1,
             options=_SESSION,
+            **_WITHOUT_TYPES,
         )
-        self.pool, self._primary = aiopg.sa.Engine(aiopg.sa.engine.get_dialect(), pool, primary.dsn), primary
+        self.pool = aiopg.sa.Engine(aiopg.sa.engine.get_dialect(), pool, primary.dsn)
         if former is None:
             return
         logger.warning("the primary is now %s: all connections are moved to it", primary)
