@@ -97,31 +97,27 @@ async def latest(
 def changes_between(before: Poll | None, after: Poll | None) -> list[Change]:
     """Return the changes from one state to another; None is a poll that doesn't exist (yet, or any more)."""
     old, new = _values(before), _values(after)
-    changes = [Change(what, old[what], new[what]) for what in old if old[what] != new[what]]
-    old_texts, new_texts = _choice_texts(before), _choice_texts(after)
-    changes += [
-        Change("choice", old_texts.get(id_), new_texts.get(id_))
-        for id_ in old_texts | new_texts
-        if old_texts.get(id_) != new_texts.get(id_)
-    ]
-    if [id_ for id_ in old_texts if id_ in new_texts] != [id_ for id_ in new_texts if id_ in old_texts]:
-        changes.append(Change("order", ", ".join(old_texts.values()), ", ".join(new_texts.values())))
+    changes = [Change(key[0], old.get(key), new.get(key)) for key in old | new if old.get(key) != new.get(key)]
+    if before and after and [key for key in old if key in new] != [key for key in new if key in old]:
+        changes.append(Change("order", _choice_texts(before), _choice_texts(after)))
     return changes
 
 
-def _values(poll: Poll | None) -> dict[str, str | None]:
+def _values(poll: Poll | None) -> dict[tuple[str, int], str | None]:
+    """Return {(name of the value, id of the choice or 0): value}."""
     if poll is None:
-        return dict.fromkeys(("text", "published", "closes", "ballots"))
+        return {}
     return {
-        "text": poll.question.text,
-        "published": _iso(poll.question.pub_date),
-        "closes": _iso(poll.question.closes_at),
-        "ballots": str(poll.ballots) if poll.ballots else None,
+        ("text", 0): poll.question.text,
+        ("published", 0): _iso(poll.question.pub_date),
+        ("closes", 0): _iso(poll.question.closes_at),
+        ("ballots", 0): str(poll.ballots) if poll.ballots else None,
+        **{("choice", choice.id): choice.text for choice in poll.choices},
     }
 
 
-def _choice_texts(poll: Poll | None) -> dict[int, str]:
-    return {choice.id: choice.text for choice in poll.choices} if poll else {}
+def _choice_texts(poll: Poll) -> str:
+    return ", ".join(choice.text for choice in poll.choices)
 
 
 def _iso(moment: datetime | None) -> str | None:

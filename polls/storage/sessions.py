@@ -48,18 +48,15 @@ _SECONDS_TO_WAIT = f"""
     WHERE who = %(who)s
 """  # noqa: S608 - constants of this module
 
-_IS_UNEXPIRED = sa.and_(
-    session.c.seen_at > sa.func.now() - sa.bindparam("idle_timeout", IDLE_TIMEOUT, type_=sa.Interval),
-    session.c.began_at > sa.func.now() - sa.bindparam("max_age", MAX_AGE, type_=sa.Interval),
-)
+
+def _ago(duration: timedelta) -> sa.sql.ColumnElement:
+    return sa.text(f"now() - interval '{duration.total_seconds():.0f} seconds'")
+
+
+_IS_UNEXPIRED = sa.and_(session.c.seen_at > _ago(IDLE_TIMEOUT), session.c.began_at > _ago(MAX_AGE))
 
 _FIND = compiled(
-    sa.select(
-        *ACCOUNT,
-        (session.c.seen_at < sa.func.now() - sa.bindparam("seen_resolution", type_=sa.Interval)).label(
-            "seen_at_is_due"
-        ),
-    )
+    sa.select(*ACCOUNT, (session.c.seen_at < _ago(_SEEN_RESOLUTION)).label("seen_at_is_due"))
     .join_from(session, account)
     .where(session.c.token_hash == sa.bindparam("token_hash"), account.c.disabled_at.is_(None), _IS_UNEXPIRED)
 )
@@ -107,14 +104,7 @@ async def begin(database: Database, credentials: VerifiedCredentials, *, replace
 async def find(database: Database, token: str) -> Account | None:
     """Return the account of a session, or None if the session has ended. Updates the time that it was last seen."""
     async with acquired(database) as connection:
-        found = await connection.execute(
-            _FIND,
-            token_hash=hash_token(token),
-            seen_resolution=_SEEN_RESOLUTION,
-            idle_timeout=IDLE_TIMEOUT,
-            max_age=MAX_AGE,
-        )
-        row = await found.first()
+        row = await (await connection.execute(_FIND, token_hash=hash_token(token))).first()
         if row is None:
             return None
         if row.seen_at_is_due:
@@ -138,9 +128,7 @@ def hash_token(token: str) -> bytes:
 async def _count_attempt(database: Database, who: bytes) -> None:
     """Count an attempt as a failure. Raises TooManyAttempts if the wait after earlier failures isn't over."""
     async with acquired(database) as connection:
-        await connection.execute(
-            sign_in_failure.delete().where(sign_in_failure.c.last_at < sa.func.now() - FAILURE_LIFETIME)
-        )
+        await connection.execute(sign_in_failure.delete().where(sign_in_failure.c.last_at < _ago(FAILURE_LIFETIME)))
         inserted = await connection.execute(_COUNT_ATTEMPT, {"who": who})
         if inserted.rowcount == 0:
             raise TooManyAttempts(await connection.scalar(_SECONDS_TO_WAIT, {"who": who}) or 1)
