@@ -114,7 +114,6 @@ class Recorder:
         return [outcomes[index] if index in outcomes else VoteNotStored() for index in range(len(ballots))]
 
     async def _refused_by_rules(self, ballots: Sequence[Ballot], indexes: Sequence[int]) -> dict[int, Refusal]:
-        """Return {index: refusal} of the ballots that their polls don't accept."""
         not_accepted = {ballots[index].question_id for index in indexes if not self._accepts(ballots[index])}
         if not not_accepted:
             return {}
@@ -165,7 +164,6 @@ class Recorder:
     async def _store_together(
         self, ballots: Sequence[Ballot], indexes: Sequence[int], deadline: float
     ) -> dict[int, int | str]:
-        """Store ballots in one transaction, and return {question id: revision or refusal}."""
         # Of two ballots by one voter the later one replaces the earlier one, as it would in the next batch.
         marks: dict[tuple[int, str], tuple[int, ...]] = {}
         for index in indexes:

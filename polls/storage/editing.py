@@ -147,9 +147,7 @@ async def _write_choices(
                 choice.insert().values(question_id=question_id, choice_text=draft_choice.text, position=position)
             )
         elif is_reordered or old_texts[draft_choice.id] != draft_choice.text:
-            values: dict[str, object] = {"position": position} if is_reordered else {}
-            if old_texts[draft_choice.id] != draft_choice.text:
-                values["choice_text"] = draft_choice.text
+            values = {"choice_text": draft_choice.text} | ({"position": position} if is_reordered else {})
             await connection.execute(choice.update().where(choice.c.id == draft_choice.id).values(**values))
 
 

@@ -91,7 +91,6 @@ async def _events_of_one_connection(database: Database, heartbeat: float) -> Asy
 
 
 async def _query_heartbeat(connection: aiopg.Connection) -> tuple[ClockSync, tuple[int, ...]]:
-    """Return the database's time and the ids of the tables."""
     loop = asyncio.get_running_loop()
     sent_at = loop.time()
     async with connection.cursor(timeout=STATEMENT_TIMEOUT) as cursor:

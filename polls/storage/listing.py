@@ -165,7 +165,6 @@ async def _with_polls(
 
 
 def _sections(poll_filter: PollFilter) -> Iterator[tuple[Any, list[Any]]]:
-    """Yield the condition and the order of each section of the list, in their order."""
     first, *others = poll_filter.order
     rest = [_sorted_by(key, poll_filter.now) for key in others]
     match first.column:
