@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 from weakref import WeakSet
 
 import aiopg
@@ -51,15 +51,6 @@ class PoolQueue(asyncio.Semaphore):
             self.waiting -= 1
 
 
-class PoolUse(NamedTuple):
-    """Connections that are `busy` and `free`, the maximum size of the pool (`max_size`), and requests `waiting`."""
-
-    busy: int
-    free: int
-    max_size: int
-    waiting: int
-
-
 class Database:
     """A connection pool with a queue in front of it, which follows the primary of several hosts.
 
@@ -78,12 +69,6 @@ class Database:
         self._search = SingleFlight[None]()
         self._dedicated: WeakSet[aiopg.Connection] = WeakSet()
         self._closing_pools: set[asyncio.Task[None]] = set()  # of former primaries
-
-    @property
-    def use(self) -> PoolUse:
-        """Return the numbers of connections and of waiting requests."""
-        free = self.pool.freesize
-        return PoolUse(self.pool.size - free, free, self.pool.maxsize, self.queue.waiting)
 
     async def connect_to_primary(self) -> aiopg.sa.Engine:
         """Return the pool of the primary, after a search for it at the first call and after `recheck_primary`.

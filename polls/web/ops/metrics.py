@@ -122,17 +122,19 @@ class _PollsCollector(Collector):
 
     def _pool(self) -> Iterator[Metric]:
         if database := self._app.get(DATABASE):
-            use = database.use
+            pool = database.pool
             connections = GaugeMetricFamily(
                 "polls_pool_connections",
                 "Open connections of the pool; two more are outside it, one for ballots and one for the listener.",
                 labels=["state"],
             )
-            connections.add_metric(["free"], use.free)
-            connections.add_metric(["busy"], use.busy)
+            connections.add_metric(["free"], pool.freesize)
+            connections.add_metric(["busy"], pool.size - pool.freesize)
             yield connections
-            yield GaugeMetricFamily("polls_pool_size_max", "Maximum connections of the pool.", use.max_size)
-            yield GaugeMetricFamily("polls_pool_waiting", "Requests that wait for a connection.", use.waiting)
+            yield GaugeMetricFamily("polls_pool_size_max", "Maximum connections of the pool.", pool.maxsize)
+            yield GaugeMetricFamily(
+                "polls_pool_waiting", "Requests that wait for a connection.", database.queue.waiting
+            )
 
 
 def _histogram(name: str, documentation: str, values: Histogram) -> HistogramMetricFamily:
