@@ -19,14 +19,13 @@ from polls.config.settings import Config, Postgres, Site
 from polls.domain.poll import Choice, Poll, Question
 from polls.storage.postgres import embedded, migrations
 from polls.storage.postgres.connect import Connection, connect
-from polls.storage.postgres.embedded import PrivateServer, in_use
 from polls.web.keys import POLL_CACHE
 
 # These use the fixed ports and sockets of config/: two workers would wait for each other.
 WITH_FIXED_PORTS = {"test_nginx.py", "test_gunicorn.py", "test_bare_machine.py"}
 
 # A test database needn't survive a crash of the machine, so commits don't wait for the disk.
-NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+NOT_DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 
 
 def pytest_configure() -> None:
@@ -63,12 +62,16 @@ def postgres(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterat
     folder = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         folder = folder.parent
-    server = PrivateServer(folder / "postgres", NOT_DURABLE)
-    with in_use(server), embedded.running(Postgres(embedded=server.folder, database=f"test_{worker_id}")) as postgres:
+    with embedded.running(Postgres(embedded=folder / "postgres", database=f"test_{worker_id}")) as postgres:
         # Without `embedded`, polls treats it as a named server, which gets no sample polls.
         named = replace(postgres, embedded=None)
         with connect(named) as connection:
             migrations.migrate(named, connection)
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                for setting in NOT_DURABLE:
+                    cursor.execute(f"ALTER SYSTEM SET {setting} = off")
+                cursor.execute("SELECT pg_reload_conf()")
         yield named
 
 

@@ -4,7 +4,7 @@ from polls.config.settings import Postgres
 from polls.storage.checks.findings import Results, fault, note, ok
 from polls.storage.postgres.connect import Connection, query
 
-_UNSAFE_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+_OFF = "SELECT name FROM pg_settings WHERE name = ANY (%s) AND setting = 'off' ORDER BY name"
 
 _STANDBYS = """
     SELECT
@@ -19,14 +19,8 @@ _STANDBYS = """
 
 def weak_settings(connection: Connection) -> list[str]:
     """Return a sentence for operators on each server setting with which a crash can lose committed votes."""
-    rows = query(
-        connection, "SELECT name, setting FROM pg_settings WHERE name = ANY (%s) ORDER BY name", list(_UNSAFE_SETTINGS)
-    )
-    return [
-        f"{name} is {setting} in PostgreSQL: a crash can lose counted votes. Set it to on"
-        for name, setting in rows
-        if setting == _UNSAFE_SETTINGS[name]
-    ]
+    off = query(connection, _OFF, ["fsync", "full_page_writes", "synchronous_commit"])
+    return [f"{name} is off in PostgreSQL: a crash can lose counted votes. Set it to on" for (name,) in off]
 
 
 def check_settings(connection: Connection, _: Postgres) -> Results:

@@ -143,9 +143,13 @@ def test_a_folder_with_other_files_is_refused_and_left_unchanged(tmp_path: Path)
 
 
 def test_the_error_of_a_failed_start_is_reported(tmp_path: Path) -> None:
-    server = PrivateServer(tmp_path / "postgres", {"shared_buffers": "a lot"})
+    server = PrivateServer(tmp_path / "postgres")
+    with in_use(server):
+        pass
+    with (server.folder / "postgresql.conf").open("a") as settings:
+        settings.write("max_connections = 1\n")
 
-    with pytest.raises(UnusableDatabase, match=r"did not start: .*shared_buffers"), in_use(server):
+    with pytest.raises(UnusableDatabase, match=r"did not start: .*max_connections"), in_use(server):
         pass
 
 

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,13 +31,11 @@ logger = logging.getLogger(__name__)
 class PrivateServer:
     """A PostgreSQL server on the data folder `folder`, whichever process has started it; only this user can reach it.
 
-    `ensure_running` and `stop` require the startup lock. `settings` are server settings ({"fsync": "off"}), for tests
-    that may lose their data.
+    `ensure_running` and `stop` require the startup lock.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = Path(os.path.realpath(folder))  # one folder must have one pair of lock files
-        self._settings = settings or {}
         self._log = Path(f"{self.folder}.log")
         self._log_offset = 0  # bytes in the log before the last start
         self._child: subprocess.Popen[bytes] | None = None  # set if this process started the server
@@ -104,16 +102,13 @@ class PrivateServer:
 
     def _start(self) -> None:
         socket_folder = _default_socket_folder(self.folder)
-        settings = {
-            "listen_addresses": "",
-            "port": str(PORT),
-            "unix_socket_directories": str(socket_folder),
-            "unix_socket_permissions": "0700",
-            # Cancel the statement of a client that has disconnected.
-            "client_connection_check_interval": "2s",
-            **self._settings,
-        }
-        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        options = [
+            "--listen_addresses=",
+            f"--port={PORT}",
+            f"--unix_socket_directories={socket_folder}",
+            "--unix_socket_permissions=0700",
+            "--client_connection_check_interval=2s",  # cancel the statement of a client that has disconnected
+        ]
         create_private_folder(socket_folder)
         self._remove_stale_pid_file()
         with open(self._log, "ab", opener=private_opener) as log:
