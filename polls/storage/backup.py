@@ -21,7 +21,6 @@ from polls.storage.postgres.primary import database_name
 from polls.storage.tables import session
 
 DEBIAN_BINARIES = Path("/usr/lib/postgresql")  # Debian's folder of all installed major versions
-_LOCK_TIMEOUT = "60s"  # for tables that another transaction, such as a migration, has locked
 
 # Leave out what the server's operator manages: restoring it may need a superuser, which polls' role isn't.
 _SKIP_OPERATOR_OBJECTS = (
@@ -38,7 +37,7 @@ _SKIP_OPERATOR_OBJECTS = (
 # make those valid again that have ended since.
 _DUMP_OPTIONS = (
     "--format=custom",
-    f"--lock-wait-timeout={_LOCK_TIMEOUT}",
+    "--lock-wait-timeout=60s",  # for tables that another transaction, such as a migration, has locked
     "--extension=plpgsql",
     f"--exclude-table-data={session.name}",
     *_SKIP_OPERATOR_OBJECTS,

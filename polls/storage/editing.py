@@ -13,7 +13,6 @@ from polls.domain.draft import Draft, DraftChoice
 from polls.domain.errors import ChoicesHaveVotes, PollEdited, PollNotFound
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll, State
-from polls.storage.ballot_deletion import delete_ballots
 from polls.storage.history import Change, changes_between, record_poll
 from polls.storage.postgres.pool import Database, transaction
 from polls.storage.questions import read
@@ -21,6 +20,33 @@ from polls.storage.tables import choice, question
 
 _LOCK_QUESTIONS = "SELECT id FROM question WHERE id = ANY (%(ids)s) ORDER BY id FOR NO KEY UPDATE"
 _LOCK_CHOICES = "SELECT id FROM choice WHERE question_id = %(id)s ORDER BY id FOR NO KEY UPDATE"
+
+BATCH_SIZE = 5_000  # ballots that a statement reads; none may take longer than 2 seconds (STATEMENT_TIMEOUT)
+
+# Reads the next batch of ballots, in the order of `voter`, and deletes those in it that mark nothing but %(marks)s. It
+# deletes a range of the key instead of joining: the planner's statistics may be long out of date.
+_DELETE_BALLOTS = f"""
+    WITH batch AS MATERIALIZED (
+        SELECT voter
+        FROM ballot
+        WHERE question_id = %(id)s AND voter > %(after)s
+        ORDER BY voter
+        LIMIT {BATCH_SIZE}
+    ),
+    last AS MATERIALIZED (
+        SELECT voter
+        FROM batch
+        ORDER BY voter DESC
+        LIMIT 1
+    ),
+    deleted AS (
+        DELETE FROM ballot
+        WHERE question_id = %(id)s AND voter > %(after)s AND voter <= (SELECT voter FROM last)
+            AND (%(marks)s::integer[] IS NULL OR marks <@ %(marks)s)
+        RETURNING voter
+    )
+    SELECT (SELECT voter FROM last) AS last, (SELECT count(*) FROM deleted) AS count
+"""  # noqa: S608 - a constant of this module
 
 
 async def add(database: Database, person: Person, draft: Draft) -> int:
@@ -84,7 +110,7 @@ async def clear(database: Database, person: Person, question_ids: Sequence[int])
         with_ballots = [poll for poll in polls if poll.ballots]
         for poll in with_ballots:
             question_id = poll.question.id
-            await delete_ballots(connection, question_id)
+            await _delete_ballots(connection, question_id)
             await connection.execute(_LOCK_CHOICES, {"id": question_id})
             # Turns off the trigger choice_recounted: the update of the question below raises the revision once.
             await connection.execute("SET LOCAL polls.recorder = 'on'")
@@ -101,7 +127,7 @@ async def delete(database: Database, person: Person, question_ids: Sequence[int]
     """Delete the polls with their choices and ballots, and return how many existed. Their history is kept."""
     async with _locked(database, person, question_ids) as (connection, polls):
         for poll in polls:
-            await delete_ballots(connection, poll.question.id)
+            await _delete_ballots(connection, poll.question.id)
             await connection.execute(question.delete().where(question.c.id == poll.question.id))
             await record_poll(connection, person, "deleted", poll, changes_between(poll, None))
     return len(polls)
@@ -124,12 +150,25 @@ async def _remove_choices(connection: aiopg.sa.SAConnection, before: Poll, choic
     if not removed:
         return
     question_id = before.question.id
-    deleted = await delete_ballots(connection, question_id, removed)
+    deleted = await _delete_ballots(connection, question_id, removed)
     # Before the choices, so that question.edited_at (see sql/README.md) isn't set if no ballots are left.
     await connection.execute(
         question.update().where(question.c.id == question_id).values(ballots=question.c.ballots - deleted)
     )
     await connection.execute(choice.delete().where(choice.c.id.in_(removed)))
+
+
+async def _delete_ballots(
+    connection: aiopg.sa.SAConnection, question_id: int, marks: Sequence[int] | None = None
+) -> int:
+    """Delete a poll's ballots: all of them, or those that mark nothing but `marks`. Return how many."""
+    count, after = 0, b""
+    while True:
+        result = await connection.execute(_DELETE_BALLOTS, {"id": question_id, "marks": marks, "after": after})
+        batch = await result.first()
+        if batch.last is None:
+            return count
+        count, after = count + batch.count, bytes(batch.last)
 
 
 async def _write_choices(

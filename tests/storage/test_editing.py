@@ -16,7 +16,6 @@ from polls.domain.errors import ChoicesHaveVotes, PollEdited, PollNotFound
 from polls.domain.permissions import COMMAND_LINE, Person
 from polls.domain.poll import Poll
 from polls.storage import editing, history, questions
-from polls.storage.ballot_deletion import BATCH_SIZE
 from polls.storage.ballots import Recorder
 from polls.storage.history import poll_subject
 from polls.storage.postgres.connect import Connection, connect
@@ -101,7 +100,7 @@ async def test_counts_stay_exact_while_admins_edit_and_voters_vote(
     assert is_exact(postgres)
 
 
-@pytest.mark.parametrize("ballots", [BATCH_SIZE * 2, BATCH_SIZE * 2 + 1])
+@pytest.mark.parametrize("ballots", [editing.BATCH_SIZE * 2, editing.BATCH_SIZE * 2 + 1])
 @pytest.mark.parametrize("action", ["remove", "clear", "delete"])
 async def test_more_ballots_are_deleted_than_one_statement_deletes(
     pool: Database, postgres: Postgres, create_poll: CreatePoll, ballots: int, action: str
