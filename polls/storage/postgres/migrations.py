@@ -80,10 +80,7 @@ def pending(connection: Connection) -> list[Migration]:
 
 
 def newer(connection: Connection) -> list[str]:
-    """Return the names of applied migrations of a newer version of polls.
-
-    Newer migrations keep the schema usable for this version.
-    """
+    """Return the names of applied migrations of a newer version; they keep the schema usable for this one."""
     return sorted(applied(connection).keys() - {migration.name for migration in migrations()})
 
 

@@ -11,10 +11,7 @@ from polls.storage.postgres.connect import UnusableDatabase
 
 
 def binaries_for(folder: Path | None) -> Path:
-    """Return the folder of programs that match the version of a data folder; the newest for a new folder or None.
-
-    Raises UnusableDatabase.
-    """
+    """Return the programs for the version of a data folder, or the newest for a new one. Raises UnusableDatabase."""
     available = available_binaries()
     if not available:
         raise UnusableDatabase(

@@ -19,10 +19,7 @@ REMOVAL_TIMEOUT = 10  # seconds; an initdb that finds its folder gone ends soone
 
 
 def is_initialized(folder: Path) -> bool:
-    """Return whether `folder` is a PostgreSQL data folder, or False if it is missing or empty.
-
-    Raises UnusableDatabase if it is anything else.
-    """
+    """Return whether `folder` is a data folder; False if it is missing or empty. Else raises UnusableDatabase."""
     if (folder / "PG_VERSION").exists():
         return True
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):

@@ -29,10 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class PrivateServer:
-    """A PostgreSQL server on the data folder `folder`, whichever process has started it; only this user can reach it.
-
-    `ensure_running` and `stop` require the startup lock.
-    """
+    """A PostgreSQL server on a data folder, whichever process started it. Hold the startup lock to start or stop it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(os.path.realpath(folder))  # one folder must have one pair of lock files
@@ -64,10 +61,7 @@ class PrivateServer:
         return Path(line) if line else _default_socket_folder(self.folder)
 
     def ensure_running(self, stopping: threading.Event) -> None:
-        """Return when the server accepts connections, and start it if none runs; or when `stopping` is set.
-
-        Raises UnusableDatabase.
-        """
+        """Start the server if none runs, and wait until it is ready or `stopping` is set. Raises UnusableDatabase."""
         deadline = time.monotonic() + START_TIMEOUT
         started = False
         while not (self.is_ready or stopping.is_set()):
@@ -110,7 +104,11 @@ class PrivateServer:
             "--client_connection_check_interval=2s",  # cancel the statement of a client that has disconnected
         ]
         create_private_folder(socket_folder)
-        self._remove_stale_pid_file()
+        # The pid file of a killed server, whose id another program has since a restart of the container, would prevent
+        # the start. It stays if processes of that server still run, or if there is no /proc to find them.
+        pids = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
+        if pids and not any(_works_in(pid, self.folder) for pid in pids):
+            (self.folder / "postmaster.pid").unlink(missing_ok=True)
         with open(self._log, "ab", opener=private_opener) as log:
             self._log_offset = log.tell()
             # A session of its own: Ctrl-C in our terminal must not stop it before our last statement.
@@ -122,17 +120,6 @@ class PrivateServer:
                 start_new_session=True,
             )
 
-    def _remove_stale_pid_file(self) -> None:
-        """Remove postmaster.pid if it was left by a killed server and its process id now belongs to another program.
-
-        PostgreSQL would take that program for a server and refuse to start, for instance after a container restart.
-        """
-        pid = self._pid_file()[0]
-        is_reused = pid != "" and Path("/proc", pid).exists()
-        # Processes of the killed server may still run.
-        if is_reused and not any(_works_in(int(entry.name), self.folder) for entry in Path("/proc").glob("[0-9]*")):
-            (self.folder / "postmaster.pid").unlink(missing_ok=True)
-
     def _last_error(self) -> str:
         """Return the last error that the server has logged since its last start."""
         with self._log.open("rb") as log:
@@ -142,10 +129,7 @@ class PrivateServer:
         return (errors or lines or ["its log is empty"])[-1]
 
     def _pid_file(self) -> list[str]:
-        """Return the 8 lines of postmaster.pid: pid, data folder, start, port, socket folder, address, memory, status.
-
-        Lines that don't exist (yet) are empty.
-        """
+        # pid, data folder, start, port, socket folder, address, memory, status; "" for lines that don't exist yet
         lines: list[str] = []
         with suppress(FileNotFoundError):
             lines = (self.folder / "postmaster.pid").read_text().splitlines()

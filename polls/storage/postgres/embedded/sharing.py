@@ -60,10 +60,7 @@ def _create_database(postgres: Postgres) -> None:
 
 @contextmanager
 def in_use(server: PrivateServer) -> Iterator[None]:
-    """Run the server, started or joined, and stop it at the end unless another process uses it.
-
-    Raises UnusableDatabase.
-    """
+    """Start or join the server, and stop it at the end unless another process uses it. Raises UnusableDatabase."""
     with ExitStack() as stack:
         try:
             is_initialized(server.folder)  # refuses other folders before anything is written beside them
