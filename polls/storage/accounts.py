@@ -194,7 +194,5 @@ async def _set_password(
 async def _end_sessions(
     connection: aiopg.sa.SAConnection, owner: Account, *, keep_session: bytes | None = None
 ) -> None:
-    ended = session.delete().where(session.c.account_id == owner.id)
-    if keep_session is not None:
-        ended = ended.where(session.c.token_hash != keep_session)
-    await connection.execute(ended)
+    is_ended = session.c.account_id == owner.id, session.c.token_hash.is_distinct_from(keep_session)
+    await connection.execute(session.delete().where(*is_ended))

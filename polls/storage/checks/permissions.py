@@ -42,27 +42,23 @@ def check_permissions(connection: Connection, postgres: Postgres) -> Results:
     if schema is None:
         yield fault(f"{role} may use no schema. GRANT USAGE ON SCHEMA public TO {role}")
         return
-    faults = [
-        fault(f"{role} may not {privileges} on {table}. GRANT {privileges} ON {schema}.{table} TO {role}")
+    problems = [
+        f"{role} may not {privileges} on {table}. GRANT {privileges} ON {schema}.{table} TO {role}"
         for table, privileges in _missing_privileges(connection)
     ]
     if postgres.migrate and not may_create:
-        faults.append(
-            fault(
-                f"{role} may not create tables, and postgres.migrate is on.",
-                f"GRANT CREATE ON SCHEMA {schema} TO {role}, or set postgres.migrate to false",
-            )
+        problems.append(
+            f"{role} may not create tables, and postgres.migrate is on. "
+            f"GRANT CREATE ON SCHEMA {schema} TO {role}, or set postgres.migrate to false"
         )
     tables_of_others = [table for (table,) in query(connection, _TABLES_OF_OTHER_OWNERS, list(_NEEDED_PRIVILEGES))]
     if postgres.migrate and tables_of_others:
-        faults.append(
-            fault(
-                f"{role} does not own {', '.join(tables_of_others)}, and postgres.migrate is on.",
-                "Set it to false, and run `polls migrate` as the owner",
-            )
+        problems.append(
+            f"{role} does not own {', '.join(tables_of_others)}, and postgres.migrate is on. "
+            "Set it to false, and run `polls migrate` as the owner"
         )
-    yield from faults
-    if not faults:
+    yield from map(fault, problems)
+    if not problems:
         yield ok(f"{role} has all privileges that polls needs")
 
 
