@@ -87,7 +87,10 @@ async def change(
             raise ChoicesHaveVotes(votes)
         await _remove_choices(connection, before, draft.removed)
         await _write_choices(connection, question_id, before, draft.choices)
-        await _write_question(connection, before, draft)
+        old = before.question
+        if (old.text, old.pub_date, old.closes_at) != (draft.text, draft.pub_date, draft.closes_at):
+            values = {"question_text": draft.text, "pub_date": draft.pub_date, "closes_at": draft.closes_at}
+            await connection.execute(question.update().where(question.c.id == question_id).values(**values))
         after = await _read_locked(connection, question_id)
         if changes := changes_between(before, after):
             await record_poll(connection, person, "changed", after, changes)
@@ -188,17 +191,6 @@ async def _write_choices(
         elif is_reordered or old_texts[draft_choice.id] != draft_choice.text:
             values = {"choice_text": draft_choice.text} | ({"position": position} if is_reordered else {})
             await connection.execute(choice.update().where(choice.c.id == draft_choice.id).values(**values))
-
-
-async def _write_question(connection: aiopg.sa.SAConnection, before: Poll, draft: Draft) -> None:
-    old = before.question
-    if (old.text, old.pub_date, old.closes_at) == (draft.text, draft.pub_date, draft.closes_at):
-        return
-    await connection.execute(
-        question.update()
-        .where(question.c.id == old.id)
-        .values(question_text=draft.text, pub_date=draft.pub_date, closes_at=draft.closes_at)
-    )
 
 
 async def _set_end(database: Database, person: Person, verb: str, question_ids: Sequence[int], end: object) -> int:

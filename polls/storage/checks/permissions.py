@@ -42,9 +42,10 @@ def check_permissions(connection: Connection, postgres: Postgres) -> Results:
     if schema is None:
         yield fault(f"{role} may use no schema. GRANT USAGE ON SCHEMA public TO {role}")
         return
+    pairs = [(table, privilege) for table, privileges in _NEEDED_PRIVILEGES.items() for privilege in privileges]
     problems = [
         f"{role} may not {privileges} on {table}. GRANT {privileges} ON {schema}.{table} TO {role}"
-        for table, privileges in _missing_privileges(connection)
+        for table, privileges in query(connection, _MISSING_PRIVILEGES, *map(list, zip(*pairs, strict=True)))
     ]
     if postgres.migrate and not may_create:
         problems.append(
@@ -60,9 +61,3 @@ def check_permissions(connection: Connection, postgres: Postgres) -> Results:
     yield from map(fault, problems)
     if not problems:
         yield ok(f"{role} has all privileges that polls needs")
-
-
-def _missing_privileges(connection: Connection) -> list[tuple[str, str]]:
-    """Return the privileges that the role lacks on our existing tables: [(table, "INSERT, UPDATE")]."""
-    pairs = [(table, privilege) for table, privileges in _NEEDED_PRIVILEGES.items() for privilege in privileges]
-    return query(connection, _MISSING_PRIVILEGES, *map(list, zip(*pairs, strict=True)))

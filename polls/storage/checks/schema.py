@@ -62,7 +62,11 @@ def describe_missing_tables(connection: Connection) -> str | None:
 
 def schema_damage(connection: Connection) -> list[str]:
     """Return a sentence for operators on each manual change of the schema: the problem, its consequence, the remedy."""
-    return [*_unlogged_tables(connection), *_disabled_triggers(connection), *_differences(connection)]
+    damage = [*_unlogged_tables(connection), *_disabled_triggers(connection)]
+    if not migrations.newer(connection):  # they may have changed anything that this version can do without
+        found = read_schema(connection, expected_tables(), list(expected_schema()["function"]))
+        damage += map(describe, differences(found))
+    return damage
 
 
 def _unlogged_tables(connection: Connection) -> list[str]:
@@ -84,10 +88,3 @@ def _disabled_triggers(connection: Connection) -> list[str]:
         f"triggers of the table {table} are disabled: pages may be stale. ALTER TABLE {table} ENABLE TRIGGER {kind}"
         for table, kind in disabled.items()
     ]
-
-
-def _differences(connection: Connection) -> list[str]:
-    if migrations.newer(connection):
-        return []  # a newer version may have changed anything that this one can do without
-    found = read_schema(connection, expected_tables(), list(expected_schema()["function"]))
-    return [describe(difference) for difference in differences(found)]
