@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from polls import paths
 from polls.web.admin.account import AccountView
@@ -11,9 +11,7 @@ from polls.web.admin.history import HistoryView, PollHistoryView
 from polls.web.admin.poll_list import PollListView
 from polls.web.admin.sign_in import SignInView, SignOutView
 from polls.web.admin.users import UsersView, UserView
-from polls.web.http.expectations import send_continue
 from polls.web.http.numbers import NUMBER
-from polls.web.http.redirects import redirect_to
 from polls.web.keys import CONFIG
 from polls.web.manage.poll_editor import AddPollView, EditPollView
 from polls.web.ops.health import HealthView, ReadyView
@@ -60,14 +58,14 @@ def setup_routes(app: web.Application) -> None:
     poll_pages: dict[str, web.AbstractRoute] = {}
     router.register_resource(_PollPages(prefix, poll_pages))
     for path, view, name in VIEWS:
-        route = router.add_route("*", prefix + path, view.handler(), name=name, expect_handler=send_continue)
+        route = router.add_route("*", prefix + path, view, name=name, expect_handler=_send_continue)
         if path.startswith(POLL):
             poll_pages[path.removeprefix(POLL)] = route
-    router.add_get(prefix + "/admin", redirect_to("admin"), name="admin_redirect", expect_handler=send_continue)
+    router.add_get(prefix + "/admin", _add_slash, name="admin_redirect", expect_handler=_send_continue)
     if prefix:
-        router.add_get(prefix, redirect_to("index"), name="index_redirect", expect_handler=send_continue)
+        router.add_get(prefix, _add_slash, name="index_redirect", expect_handler=_send_continue)
     router.add_static(
-        prefix + "/static/", paths.STATIC, name="static", append_version=True, expect_handler=send_continue
+        prefix + "/static/", paths.STATIC, name="static", append_version=True, expect_handler=_send_continue
     )
 
 
@@ -88,3 +86,18 @@ class _PollPages(web.DynamicResource):
         if match is None or route is None:
             return None, set()
         return web.UrlMappingMatchInfo({"slug": match["slug"]}, route), set()
+
+
+async def _add_slash(request: web.Request) -> web.StreamResponse:
+    raise web.HTTPSeeOther(request.rel_url.raw_path + "/")
+
+
+async def _send_continue(request: web.Request) -> None:
+    """Send "100 Continue" to a client that waits for it before it sends its body; ignore every other expectation.
+
+    aiohttp's own handler rejects other expectations without our error page, and fails on one that isn't text.
+    """
+    if request.version >= HttpVersion11 and request.headers["Expect"].lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # These bytes are not part of the response, whose size is logged.
+        request.writer.output_size = 0

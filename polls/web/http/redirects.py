@@ -1,9 +1,6 @@
-"""Redirects: to other routes, and to targets in parameters of requests."""
+"""Redirects to targets in parameters of requests."""
 
 import re
-
-from aiohttp import web
-from aiohttp.typedefs import Handler
 
 # An absolute path, but not `//host` or `/\host`, which browsers resolve to another site.
 _LOCAL_PATH = re.compile(r"/(?![/\\])[\x21-\x7e]*")
@@ -12,12 +9,3 @@ _LOCAL_PATH = re.compile(r"/(?![/\\])[\x21-\x7e]*")
 def local_path(target: object, default: str) -> str:
     """Return `target` if it is a path on this site, else `default` (against open redirects)."""
     return target if isinstance(target, str) and _LOCAL_PATH.fullmatch(target) else default
-
-
-def redirect_to(route: str) -> Handler:
-    """Return a handler that redirects to the route called `route`."""
-
-    async def redirect(request: web.Request) -> web.StreamResponse:
-        raise web.HTTPSeeOther(request.app.router[route].url_for())
-
-    return redirect

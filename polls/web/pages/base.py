@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Generator, Hashable, Mapping
 from typing import Any, ClassVar
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
 
 from polls.domain.visibility import VisiblePoll, visible_to
 from polls.web.http.page_cache import PRIVATE_NO_CACHE, PRIVATE_NO_STORE, RENDERED_PAGES, Page
@@ -31,17 +30,16 @@ class View(web.View):
         cls._methods = {name: getattr(cls, name.lower()) for name in hdrs.METH_ALL if hasattr(cls, name.lower())}
 
     def __await__(self) -> Generator[Any, None, web.StreamResponse]:
+        return self.respond().__await__()
+
+    def respond(self) -> Awaitable[web.StreamResponse]:
+        """Call the method of the request."""
         # aiohttp's own looks the method up by its name at each request, in a coroutine more: with it the CPU time of
         # results from the cache was 5 % higher (69.0 and 65.8 µs, medians of nine rounds in turns).
         method = self._methods.get(self.request.method)
         if method is None:
             self._raise_allowed_methods()
-        return method(self).__await__()
-
-    @classmethod
-    def handler(cls) -> type["View"] | Handler:
-        """Return the route handler of this view: the class itself, unless something has to be done around it."""
-        return cls
+        return method(self)
 
     def url(self, name: str, **parts: str) -> str:
         """Return the path of the route `name`. `parts` are not quoted, so they must need no quoting."""

@@ -2,6 +2,7 @@
 
 import gettext
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
@@ -48,20 +49,22 @@ class Language:
         """Format the time of `moment`, an aware datetime, with its zone: 18:00 UTC."""
         return f"{moment.astimezone(self.zone):%H:%M %Z}"
 
-    def period(self, year: int, month: int | None = None, day: int | None = None) -> str:
-        """Format a year, a month or a day: 2026, May 2026, 3 May."""
-        if month is None:
-            return format_date(date(year, 1, 1), "y", locale=self.locale)
-        return format_skeleton("yMMMM" if day is None else "MMMMd", date(year, month, day or 1), locale=self.locale)
+    def period(self, within: tuple[int, ...]) -> str:
+        """Format (year,), (year, month) or (year, month, day): 2026, May 2026, 3 May."""
+        year, month, day = (*within, 1, 1)[:3]
+        skeleton = ("y", "yMMMM", "MMMMd")[len(within) - 1]
+        return format_skeleton(skeleton, date(year, month, day), locale=self.locale)
 
     def ngettext(self, singular: str, plural: str, number: int) -> str:
         """Return the translation in the plural form for `number`."""
         return self.translations.ngettext(singular, plural, number)
 
-    def plural_forms(self, singular: str, plural: str) -> dict[str, str]:
-        """Return {plural category: translation} for the categories that CLDR has for this language (one, few ...)."""
-        examples = _examples(self.locale)
-        return {category: self.ngettext(singular, plural, number) for category, number in examples.items()}
+    def plural_forms(self, singular: str, plural: str) -> str:
+        """Return all plural forms for scripts, as JSON: {CLDR plural category, as in Intl.PluralRules: form}."""
+        forms = {
+            category: self.ngettext(singular, plural, number) for category, number in _examples(self.locale).items()
+        }
+        return json.dumps(forms, ensure_ascii=False)
 
     def number(self, number: int) -> str:
         """Format an integer: 1,284."""

@@ -1,7 +1,6 @@
 """Base views of pages that are never cached: for all visitors, for signed-in accounts, for editors of a poll."""
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from polls.domain.account import Account
 from polls.domain.errors import PollNotFound
@@ -16,8 +15,6 @@ from polls.web.pages.languages import Language
 from polls.web.pages.rendering import language_of, render
 from polls.web.pages.session import signed_in_account
 
-_ACCOUNT: web.RequestKey[Account] = web.RequestKey("account", Account)
-
 
 class PrivateView(View):
     """A page sent with `Cache-Control: no-store`."""
@@ -27,14 +24,10 @@ class PrivateView(View):
         """The visitor's language."""
         return language_of(self.request)
 
-    @classmethod
-    def handler(cls) -> Handler:
-        async def send_no_store(request: web.Request) -> web.StreamResponse:
-            response = await cls(request)
-            response.headers["Cache-Control"] = "no-store"
-            return response
-
-        return send_no_store
+    async def respond(self) -> web.StreamResponse:
+        response = await super().respond()
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
     def show(self, template: str, /, *, status: int = 200, **context: object) -> web.Response:
         """Render `template`."""
@@ -49,25 +42,16 @@ class PrivateView(View):
 
 
 class SignedInView(PrivateView):
-    """A page that needs a session. Raises NotSignedIn before any handler runs."""
+    """A page that needs a session, the one of `account`. Raises NotSignedIn before any method is called."""
 
-    @classmethod
-    def handler(cls) -> Handler:
-        handle = super().handler()
+    account: Account
 
-        async def require_session(request: web.Request) -> web.StreamResponse:
-            account = await signed_in_account(request)
-            if account is None:
-                raise NotSignedIn
-            request[_ACCOUNT] = account
-            return await handle(request)
-
-        return require_session
-
-    @property
-    def account(self) -> Account:
-        """The account of the session."""
-        return self.request[_ACCOUNT]
+    async def respond(self) -> web.StreamResponse:
+        account = await signed_in_account(self.request)
+        if account is None:
+            raise NotSignedIn
+        self.account = account
+        return await super().respond()
 
     @property
     def person(self) -> Person:

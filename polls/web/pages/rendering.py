@@ -1,6 +1,6 @@
 """Rendering of templates: the jinja2 environment, pages and the visitor's language."""
 
-import json
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
@@ -34,10 +34,15 @@ def setup_templates(app: web.Application) -> None:
         lstrip_blocks=True,
         auto_reload=config.development,
     )
-    environment.filters.update(date=_date, time=_time, number=_number, percent=_percent, period=_period)
-    environment.filters.update(moment=datetime.fromisoformat)
-    environment.install_gettext_callables(_gettext, _ngettext, newstyle=True)  # type: ignore[attr-defined]
-    environment.globals.update(site=config.site, static=partial(static_url, app), plural_forms=_plural_forms)
+    formats = (Language.date, Language.time, Language.period, Language.number, Language.percent)
+    environment.filters.update({method.__name__: _localized(method) for method in formats})
+    environment.filters["moment"] = datetime.fromisoformat
+    environment.install_gettext_callables(  # type: ignore[attr-defined]
+        _localized(Language.gettext), _localized(Language.ngettext), newstyle=True
+    )
+    environment.globals.update(
+        site=config.site, static=partial(static_url, app), plural_forms=_localized(Language.plural_forms)
+    )
 
 
 def markup(app: web.Application, template: str, language: Language, /, **context: object) -> str:
@@ -71,47 +76,11 @@ def language_of(request: web.Request) -> Language:
     )
 
 
-@jinja2.pass_context
-def _gettext(context: Context, message: str) -> str:
-    return _language(context).gettext(message)
+def _localized(method: Callable[..., str]) -> Callable[..., str]:
+    """Return a template function that calls `method`, one of Language, with the language of the page."""
 
+    @jinja2.pass_context
+    def call(context: Context, *arguments: object) -> str:
+        return method(context["language"], *arguments)
 
-@jinja2.pass_context
-def _ngettext(context: Context, singular: str, plural: str, number: int) -> str:
-    return _language(context).ngettext(singular, plural, number)
-
-
-@jinja2.pass_context
-def _plural_forms(context: Context, singular: str, plural: str) -> str:
-    """Return all plural forms for scripts, as JSON: {CLDR plural category, as in Intl.PluralRules: form}."""
-    return json.dumps(_language(context).plural_forms(singular, plural), ensure_ascii=False)
-
-
-@jinja2.pass_context
-def _date(context: Context, moment: datetime) -> str:
-    return _language(context).date(moment)
-
-
-@jinja2.pass_context
-def _time(context: Context, moment: datetime) -> str:
-    return _language(context).time(moment)
-
-
-@jinja2.pass_context
-def _period(context: Context, within: tuple[int, ...]) -> str:
-    return _language(context).period(*within)
-
-
-@jinja2.pass_context
-def _number(context: Context, number: int) -> str:
-    return _language(context).number(number)
-
-
-@jinja2.pass_context
-def _percent(context: Context, share: int) -> str:
-    return _language(context).percent(share)
-
-
-def _language(context: Context) -> Language:
-    language: Language = context["language"]
-    return language
+    return call
