@@ -11,7 +11,7 @@ from polls.web.admin.history import HistoryView, PollHistoryView
 from polls.web.admin.poll_list import PollListView
 from polls.web.admin.sign_in import SignInView, SignOutView
 from polls.web.admin.users import UsersView, UserView
-from polls.web.http.numbers import NUMBER
+from polls.web.http.parameters import NUMBER
 from polls.web.keys import CONFIG
 from polls.web.manage.poll_editor import AddPollView, EditPollView
 from polls.web.ops.health import HealthView, ReadyView

@@ -10,8 +10,7 @@ from polls.storage import editing, questions
 from polls.storage.postgres.pool import Database
 from polls.web.admin.poll_list import PAGE_SIZE
 from polls.web.http.forms import read_form
-from polls.web.http.numbers import parse_number
-from polls.web.http.redirects import local_path
+from polls.web.http.parameters import local_path, parse_number
 from polls.web.keys import DATABASE
 from polls.web.pages.flash import Flash
 from polls.web.pages.private import EditablePollView, SignedInView

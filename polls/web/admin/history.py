@@ -6,7 +6,7 @@ from aiohttp import web
 
 from polls.domain.errors import PollNotFound
 from polls.storage import history, questions
-from polls.web.http.numbers import parse_number
+from polls.web.http.parameters import parse_number
 from polls.web.keys import DATABASE
 from polls.web.pages.base import BasePollView
 from polls.web.pages.private import SignedInView

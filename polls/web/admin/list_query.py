@@ -10,7 +10,7 @@ from polls.domain.draft import replace_unprintable
 from polls.domain.poll import State
 from polls.storage.listing import Column, PollFilter, SortKey
 from polls.web.admin.periods import DateFilter, period_of, period_of_filter
-from polls.web.http.numbers import parse_number
+from polls.web.http.parameters import parse_number
 
 _Member = TypeVar("_Member", bound=StrEnum)
 

@@ -6,7 +6,7 @@ from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.storage import accounts, sessions
 from polls.web.http.forms import read_form, text_field
 from polls.web.http.forwarded import client_network
-from polls.web.http.redirects import local_path
+from polls.web.http.parameters import local_path
 from polls.web.keys import DATABASE, PASSWORDS
 from polls.web.pages.private import PrivateView, SignedInView
 from polls.web.pages.problems import Problem, describe_error, wants_json
@@ -17,7 +17,7 @@ class SignInView(PrivateView):
     """The sign-in form. Every failure gets the same answer, so that it doesn't reveal which user names exist."""
 
     async def get(self) -> web.StreamResponse:
-        next_url = local_path(self.request.query.get("next"), self.url("admin"))
+        next_url = local_path(self.request.query.get("next", ""), self.url("admin"))
         if await signed_in_account(self.request):
             return self.redirect(next_url)
         return await self._show_form(next=next_url)

@@ -18,14 +18,10 @@ class MalformedForm(Exception):
     """The body of a request can't be parsed as a form."""
 
 
-class SlowForm(Exception):
-    """The body of a request did not arrive within `limits.body_timeout`."""
-
-
 async def read_form(request: web.Request, *, max_size: int = MAX_BODY) -> MultiMapping[str]:
     """Return the text fields of a posted form, none if the body isn't a form. Ignores files: our forms send none.
 
-    Raises MalformedForm, SlowForm, and aiohttp's HTTPRequestEntityTooLarge (413) beyond `max_size` bytes.
+    Raises MalformedForm, and aiohttp's errors 413 beyond `max_size` bytes and 408 after `limits.body_timeout`.
     """
     # aiohttp checks only the limit of the outermost application, which isn't ours if polls is a sub-application.
     if (size := request.content_length or 0) > max_size:
@@ -42,7 +38,7 @@ async def read_form(request: web.Request, *, max_size: int = MAX_BODY) -> MultiM
         async with asyncio.timeout(request.app[CONFIG].limits.body_timeout):
             return await _fields(request, max_size)
     except TimeoutError:
-        raise SlowForm from None
+        raise web.HTTPRequestTimeout from None
     except (web.HTTPException, MalformedForm):
         raise
     except Exception as error:

@@ -13,6 +13,10 @@ LINGERING_TIME = 2  # seconds for which an unwanted body is read and discarded, 
 _RESERVED_FILES = 250  # open files that are no client connections, and connections that are being rejected
 
 
+class TooManyWebSockets(Exception):
+    """A WebSocket beyond the limit of this process."""
+
+
 def handler_args(limits: Limits) -> dict[str, Any]:
     """Return the limits that aiohttp's protocol enforces for each connection, whatever server runs the application."""
     return {

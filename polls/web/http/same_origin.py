@@ -5,10 +5,13 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from polls.web.http.errors import CrossSiteRequest
 from polls.web.keys import CONFIG
 
 _Origin: TypeAlias = tuple[str, str, int | None]
+
+
+class CrossSiteRequest(Exception):
+    """A request that a page of another site sent."""
 
 
 def check_same_origin(request: web.Request) -> None:

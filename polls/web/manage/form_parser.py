@@ -5,7 +5,7 @@ import re
 from multidict import MultiMapping
 
 from polls.web.http.forms import text_field
-from polls.web.http.numbers import parse_number
+from polls.web.http.parameters import parse_number
 from polls.web.manage.datetime_fields import DateTimeFields
 from polls.web.manage.poll_form import ChoiceRow, PollForm
 

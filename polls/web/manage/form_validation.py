@@ -13,7 +13,7 @@ from polls.domain.draft import (
     is_blank,
 )
 from polls.domain.poll import Poll
-from polls.web.http.numbers import parse_number
+from polls.web.http.parameters import parse_number
 from polls.web.manage.datetime_fields import DateTimeFields, InvalidDateTime, parse_moment
 from polls.web.manage.poll_form import ChoiceRow, PollForm
 from polls.web.pages.languages import Language

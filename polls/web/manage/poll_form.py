@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 
 from polls.domain.draft import MAX_CHOICES
 from polls.domain.poll import Poll
-from polls.web.http.numbers import parse_number
+from polls.web.http.parameters import parse_number
 from polls.web.manage.datetime_fields import DateTimeFields, format_moment
 
 EMPTY_ROWS = 3

@@ -9,8 +9,7 @@ from polls.domain.visibility import VisiblePoll, visible_to
 from polls.web.http.page_cache import PRIVATE_NO_CACHE, PRIVATE_NO_STORE, RENDERED_PAGES, Page
 from polls.web.http.security_headers import RESPONSE_HEADERS
 from polls.web.keys import POLL_CACHE
-from polls.web.pages.problems import Problem
-from polls.web.pages.rendering import VARY, language_of, markup, render
+from polls.web.pages.rendering import VARY, language_of, markup
 from polls.web.pages.session import person_of
 from polls.web.pages.voter import viewer_of
 
@@ -110,21 +109,3 @@ class PollView(BasePollView):
     def cache_control(self, visible: VisiblePoll) -> str:
         """Return the Cache-Control of a page that shows `visible`: no cache may store it before it is published."""
         return PRIVATE_NO_CACHE if visible.poll.is_published else PRIVATE_NO_STORE
-
-    def form_page(self, visible: VisiblePoll, *, problem: Problem, marks: frozenset[int] | None = None) -> web.Response:
-        """Return the poll's page again, with the `problem` of the ballot that was sent.
-
-        `marks` are the choices that are selected on it; by default those that the visitor voted for.
-        """
-        response = render(
-            self.request,
-            "public/poll.html",
-            status=problem.status,
-            poll=visible.poll,
-            error=problem.detail,
-            marks=visible.marks if marks is None else marks,
-            has_voted=bool(visible.marks),
-            here=self.url("poll", slug=self.slug),
-        )
-        response.headers["Cache-Control"] = self.cache_control(visible)
-        return response

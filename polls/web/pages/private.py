@@ -7,7 +7,6 @@ from polls.domain.errors import PollNotFound
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
 from polls.storage import questions
-from polls.web.http.errors import NotSignedIn
 from polls.web.keys import DATABASE
 from polls.web.pages.base import BasePollView, View
 from polls.web.pages.flash import Flash, delete_flash, read_flash, set_flash
@@ -42,14 +41,14 @@ class PrivateView(View):
 
 
 class SignedInView(PrivateView):
-    """A page that needs a session, the one of `account`. Raises NotSignedIn before any method is called."""
+    """A page that needs a session, the one of `account`. Raises 401 before any method is called."""
 
     account: Account
 
     async def respond(self) -> web.StreamResponse:
         account = await signed_in_account(self.request)
         if account is None:
-            raise NotSignedIn
+            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Cookie realm="polls"'})
         self.account = account
         return await super().respond()
 

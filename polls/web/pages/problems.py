@@ -4,10 +4,10 @@ import errno
 import json
 import logging
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from polls.domain.errors import (
     AccountNotFound,
@@ -20,27 +20,80 @@ from polls.domain.errors import (
     TooManyVoters,
     VoteNotStored,
 )
-from polls.web.http.errors import CrossSiteRequest, NotAWebSocket, NotSignedIn, TooManyWebSockets
-from polls.web.http.forms import MalformedForm, SlowForm
+from polls.web.http.forms import MalformedForm
+from polls.web.http.limits import TooManyWebSockets
 from polls.web.http.negotiation import preferences
 from polls.web.http.request_ids import request_id
+from polls.web.http.same_origin import CrossSiteRequest
 from polls.web.keys import CONFIG
 from polls.web.pages.languages import Language
 from polls.web.pages.rendering import VARY, language_of, render
 
 logger = logging.getLogger(__name__)
 
-RETRY_AFTER = 3  # seconds, when the database is unreachable or the queue of ballots is full
+_RETRY_AFTER = 3  # seconds, when the database is unreachable or the queue of ballots is full
 _WEBSOCKETS_RETRY_AFTER = 30  # seconds, when this process has reached its limit of WebSockets
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error as visitors see it: an HTTP status, a headline, and a sentence that says what to do next."""
+    """An error as visitors see it: an HTTP status, a headline, and a sentence that says what to do next.
+
+    `retry_after` are the seconds after which the same request may succeed, None if it won't.
+    """
 
     status: int
     title: str
     detail: str
+    retry_after: int | None = None
+
+
+N_ = str  # marks messages, which describe_error() translates
+
+_PROBLEMS: dict[type[Exception], Problem] = {
+    PollNotFound: Problem(404, N_("Poll not found"), N_("This poll doesn't exist or isn't published yet.")),
+    InvalidChoice: Problem(400, N_("No choice selected"), N_("You didn't select a choice.")),
+    VoteNotStored: Problem(
+        503, N_("Vote not counted"), N_("Your vote was not counted. Try again in a few seconds."), _RETRY_AFTER
+    ),
+    TooManyWebSockets: Problem(
+        503,
+        N_("Live updates unavailable"),
+        N_("Too many people are watching. Reload the page to see the latest results."),
+        _WEBSOCKETS_RETRY_AFTER,
+    ),
+    PollsUnavailable: Problem(
+        503,
+        N_("Temporarily unavailable"),
+        N_("The polls can't be loaded right now. Try again in a few seconds."),
+        _RETRY_AFTER,
+    ),
+    MalformedForm: Problem(
+        400,
+        N_("Invalid form"),
+        N_("The form couldn't be read. Nothing was saved. Reload the page and try again."),
+    ),
+    CrossSiteRequest: Problem(
+        403,
+        N_("Request blocked"),
+        N_("This request came from another website. Nothing was saved. Open the page here and try again."),
+    ),
+    SignInFailed: Problem(400, N_("Sign-in failed"), N_("Wrong user name or password.")),
+    AccountNotFound: Problem(404, N_("User not found"), N_("This user doesn't exist.")),
+}
+_MESSAGES_BY_STATUS = {
+    401: (N_("Sign-in required"), N_("Sign in to continue.")),
+    403: (N_("Access denied"), N_("You don't have access to this page.")),
+    404: (N_("Page not found"), N_("This page doesn't exist.")),
+    405: (N_("Not allowed"), N_("This page doesn't support this action.")),
+    408: (N_("Request timed out"), N_("Sending the form took too long. Nothing was saved. Try again.")),
+    413: (N_("Form too large"), N_("The form is too large. Nothing was saved.")),
+}
+_INVALID_REQUEST = N_("Invalid request"), N_("This request is not valid.")
+_SERVER_ERROR = (
+    N_("Something went wrong"),
+    N_("The error is on our side and has been logged. Try again in a moment."),
+)
 
 
 def error_response(request: web.Request, error: Exception) -> web.Response:
@@ -48,26 +101,22 @@ def error_response(request: web.Request, error: Exception) -> web.Response:
 
     Server errors are logged with their traceback, which the page shows only in development.
     """
-    if isinstance(error, NotSignedIn) and not wants_json(request):
-        return _redirect_to_sign_in(request)
     problem = describe_error(error, language_of(request))
+    if problem.status == HTTPStatus.UNAUTHORIZED and not wants_json(request):
+        return _redirect_to_sign_in(request)
     if isinstance(error, PollsUnavailable):
         reason = " ".join(str(error.__cause__).split()) or type(error.__cause__).__name__
         logger.warning("the database can't be used: %s", reason)
-    elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and retry_after(error) is None:
+    elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and problem.retry_after is None:
         logger.error("%s %s failed", request.method, request.rel_url.raw_path, exc_info=error)
     response = _json(request, problem) if wants_json(request) else _page(request, problem, error)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Vary"] = f"{VARY}, Accept"
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        response.headers["Allow"] = error.headers["Allow"]
-    if isinstance(error, NotSignedIn):
-        response.headers["WWW-Authenticate"] = 'Cookie realm="polls"'
-    if isinstance(error, NotAWebSocket):
-        response.headers["Upgrade"] = "websocket"
-    if seconds := retry_after(error):
-        response.headers["Retry-After"] = str(seconds)
-    if isinstance(error, SlowForm):
+    if isinstance(error, web.HTTPException):  # such as Allow of 405; Content-Type would be that of aiohttp's own text
+        response.headers.update({name: error.headers[name] for name in error.headers if name != hdrs.CONTENT_TYPE})
+    if problem.retry_after is not None:
+        response.headers["Retry-After"] = str(problem.retry_after)
+    if problem.status == HTTPStatus.REQUEST_TIMEOUT:
         response.force_close()
     return response
 
@@ -79,41 +128,13 @@ def wants_json(request: web.Request) -> bool:
     return json_weight > weights.get("text/html", 0)
 
 
-def retry_after(error: Exception) -> int | None:
-    """Return the number of seconds after which the same request may succeed, or None if it won't."""
-    match error:
-        case PollsUnavailable() | VoteNotStored():
-            return RETRY_AFTER
-        case TooManyWebSockets():
-            return _WEBSOCKETS_RETRY_AFTER
-        case TooManyAttempts(seconds=seconds) | TooManyVoters(seconds=seconds):
-            return seconds
-    return None
-
-
 def describe_error(error: Exception, language: Language) -> Problem:
     """Return `error` as a problem, worded in `language`."""
-    return (
-        _poll_problem(error, language)
-        or _form_problem(error, language)
-        or _account_problem(error, language)
-        or _status_problem(_status_of(error), language)
-    )
-
-
-def _poll_problem(error: Exception, language: Language) -> Problem | None:
-    """Return the problem with reading a poll, watching it or voting in it."""
     _ = language.gettext
     match error:
-        case PollNotFound():
-            return Problem(404, _("Poll not found"), _("This poll doesn't exist or isn't published yet."))
-        case InvalidChoice():
-            return Problem(400, _("No choice selected"), _("You didn't select a choice."))
         case PollClosed(at=at):
             closed = _("This poll closed on %(date)s at %(time)s.")
             return Problem(403, _("Poll closed"), closed % {"date": language.date(at), "time": language.time(at)})
-        case VoteNotStored():
-            return Problem(503, _("Vote not counted"), _("Your vote was not counted. Try again in a few seconds."))
         case TooManyVoters(seconds=seconds):
             detail = language.ngettext(
                 "Many people have just voted from your network. Your vote was not counted. Try again in a second.",
@@ -121,95 +142,28 @@ def _poll_problem(error: Exception, language: Language) -> Problem | None:
                 "Try again in %(seconds)s seconds.",
                 seconds,
             )
-            return Problem(429, _("Vote not counted"), detail % {"seconds": language.number(seconds)})
-        case TooManyWebSockets():
-            return Problem(
-                503,
-                _("Live updates unavailable"),
-                _("Too many people are watching. Reload the page to see the latest results."),
-            )
-        case PollsUnavailable():
-            return Problem(
-                503,
-                _("Temporarily unavailable"),
-                _("The polls can't be loaded right now. Try again in a few seconds."),
-            )
-    return None
-
-
-def _form_problem(error: Exception, language: Language) -> Problem | None:
-    """Return the problem with receiving a form, the same for all forms."""
-    _ = language.gettext
-    match error:
-        case SlowForm():
-            return Problem(
-                408,
-                _("Request timed out"),
-                _("Sending the form took too long. Nothing was saved. Try again."),
-            )
-        case MalformedForm():
-            return Problem(
-                400,
-                _("Invalid form"),
-                _("The form couldn't be read. Nothing was saved. Reload the page and try again."),
-            )
-        case CrossSiteRequest():
-            return Problem(
-                403,
-                _("Request blocked"),
-                _("This request came from another website. Nothing was saved. Open the page here and try again."),
-            )
-    return None
-
-
-def _account_problem(error: Exception, language: Language) -> Problem | None:
-    """Return the problem with signing in, or with a user's account."""
-    _ = language.gettext
-    match error:
-        case NotSignedIn():
-            return Problem(401, _("Sign-in required"), _("Sign in to continue."))
-        case SignInFailed():
-            return Problem(400, _("Sign-in failed"), _("Wrong user name or password."))
+            return Problem(429, _("Vote not counted"), detail % {"seconds": language.number(seconds)}, seconds)
         case TooManyAttempts(seconds=seconds):
             detail = language.ngettext(
                 "Too many attempts. Try again in a minute.",
                 "Too many attempts. Try again in %(minutes)s minutes.",
                 minutes := -(-seconds // 60),
             )
-            return Problem(429, _("Too many attempts"), detail % {"minutes": language.number(minutes)})
-        case AccountNotFound():
-            return Problem(404, _("User not found"), _("This user doesn't exist."))
-    return None
+            return Problem(429, _("Too many attempts"), detail % {"minutes": language.number(minutes)}, seconds)
+    problem = _PROBLEMS.get(type(error)) or _problem_of_status(_status_of(error))
+    return replace(problem, title=_(problem.title), detail=_(problem.detail))
 
 
 def _status_of(error: Exception) -> int:
-    match error:
-        case web.HTTPException():
-            return error.status
-        case OSError(errno=errno.ENAMETOOLONG):
-            # aiohttp looks up any path below /static/ in the file system, also one too long to be a file's name.
-            return 404
-    return 500
+    if isinstance(error, web.HTTPException):
+        return error.status
+    # aiohttp looks up any path below /static/ in the file system, also one too long to be a file's name.
+    return 404 if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG else 500
 
 
-def _status_problem(status: int, language: Language) -> Problem:
-    _ = language.gettext
-    match status:
-        case 403:
-            return Problem(status, _("Access denied"), _("You don't have access to this page."))
-        case 404:
-            return Problem(status, _("Page not found"), _("This page doesn't exist."))
-        case 405:
-            return Problem(status, _("Not allowed"), _("This page doesn't support this action."))
-        case 413:
-            return Problem(status, _("Form too large"), _("The form is too large. Nothing was saved."))
-        case _ if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            return Problem(status, _("Invalid request"), _("This request is not valid."))
-    return Problem(
-        status,
-        _("Something went wrong"),
-        _("The error is on our side and has been logged. Try again in a moment."),
-    )
+def _problem_of_status(status: int) -> Problem:
+    fallback = _INVALID_REQUEST if status < HTTPStatus.INTERNAL_SERVER_ERROR else _SERVER_ERROR
+    return Problem(status, *_MESSAGES_BY_STATUS.get(status, fallback))
 
 
 def _redirect_to_sign_in(request: web.Request) -> web.Response:

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 
 from polls.domain.visibility import ANONYMOUS, Viewer
 from polls.web.http.cookies import cookie_path, cookie_pattern, read_cookie, set_cookie
-from polls.web.http.numbers import NUMBER
+from polls.web.http.parameters import NUMBER
 
 VOTER_COOKIE = "voter"  # the voter's id: 128 random bits
 BALLOT_COOKIE = "ballot"  # the ids of the choices that this browser voted for, so that pages show them without a query

@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
-from polls.web.http.numbers import parse_number
 from polls.web.http.page_cache import SHARED_ONE_SECOND
+from polls.web.http.parameters import parse_number
 from polls.web.keys import POLL_CACHE
 from polls.web.pages.base import View
 

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from polls.web.http.cookies import set_cookie
-from polls.web.http.redirects import local_path
+from polls.web.http.parameters import local_path
 from polls.web.pages.base import View
 from polls.web.pages.languages import TRANSLATIONS
 from polls.web.pages.rendering import LANGUAGE_COOKIE
@@ -19,7 +19,7 @@ class LanguageView(View):
         index = self.url("index")
         response = web.Response(
             status=web.HTTPSeeOther.status_code,
-            headers={"Location": local_path(self.request.query.get("next"), index), "Cache-Control": "no-store"},
+            headers={"Location": local_path(self.request.query.get("next", ""), index), "Cache-Control": "no-store"},
         )
         set_cookie(self.request, response, LANGUAGE_COOKIE, tag, path=index)
         return response

@@ -1,19 +1,21 @@
 """The view that casts ballots."""
 
 import asyncio
+import select
 
 from aiohttp import hdrs, web
+from multidict import MultiMapping
 
 from polls.domain.ballot import Ballot, Counted
 from polls.domain.errors import InvalidChoice, PollClosed, PollsUnavailable, TooManyVoters, VoteNotStored
-from polls.domain.visibility import visible_to
-from polls.web.http.connections import has_disconnected
+from polls.domain.visibility import VisiblePoll, visible_to
 from polls.web.http.forms import read_form
 from polls.web.http.forwarded import client_network
+from polls.web.http.parameters import parse_number
 from polls.web.http.prebuilt import PrebuiltAnswer
 from polls.web.keys import BALLOT_BOX, POLL_CACHE, VOTE_RATE_LIMIT
 from polls.web.pages.base import PollView
-from polls.web.pages.problems import describe_error, error_response, retry_after, wants_json
+from polls.web.pages.problems import Problem, describe_error, error_response, wants_json
 from polls.web.pages.rendering import language_of, render
 from polls.web.pages.voter import (
     ensure_voter_cookie,
@@ -24,12 +26,15 @@ from polls.web.pages.voter import (
     viewer_of,
     voter_key,
 )
-from polls.web.public.ballot_form import parse_marks
 
 VOTE_REDIRECT = web.AppKey("vote_redirect", PrebuiltAnswer)  # what the responses to all counted votes have in common
 
 _CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that has disconnected; it is only logged
 _FORM_TIMEOUT = 0.9  # seconds to read the poll before the form is shown again
+_MAX_MARKS = 100  # more than any ballot has: marks are kept in memory while the ballot is in the queue
+
+# Linux reports a client that only closed its sending side, too; other systems report POLLHUP alone, unrequested.
+_DISCONNECTED = getattr(select, "POLLRDHUP", select.POLLHUP)
 
 
 class VoteView(PollView):
@@ -37,17 +42,18 @@ class VoteView(PollView):
 
     async def post(self) -> web.StreamResponse:
         form = await read_form(self.request)
-        if has_disconnected(self.request):
+        if _has_disconnected(self.request):
             # This process may have stalled, and the voter voted through another process since: this ballot is outdated.
             return web.Response(status=_CLIENT_CLOSED_REQUEST)
         known_id = read_voter_id(self.request)
         voter_id = known_id or new_voter_id()
-        marks: tuple[int, ...] = ()
         try:
             marks = parse_marks(form, self.question_id)
             counted = await self._cast(voter_id, marks)
-        except (InvalidChoice, PollClosed, VoteNotStored, TooManyVoters) as error:
-            return await self._show_form_again(error, voter_id, marks)
+        except (InvalidChoice, PollClosed) as error:
+            return await self._explain_refusal(error)
+        except (VoteNotStored, TooManyVoters) as error:
+            return self._offer_retry(error, voter_id, marks)
         return self._redirect_to_results(counted, marks, None if known_id else voter_id)
 
     async def _cast(self, voter_id: str, marks: tuple[int, ...]) -> Counted:
@@ -71,14 +77,6 @@ class VoteView(PollView):
         set_ballot_cookie(self.request, response, marks, path=self.url("poll", slug=slug))
         return response
 
-    async def _show_form_again(
-        self, error: InvalidChoice | PollClosed | VoteNotStored | TooManyVoters, voter_id: str, marks: tuple[int, ...]
-    ) -> web.Response:
-        """Return the form with the `error` for which the ballot wasn't counted."""
-        if isinstance(error, VoteNotStored | TooManyVoters):
-            return self._offer_retry(error, voter_id, marks)
-        return await self._explain_refusal(error)
-
     async def _explain_refusal(self, error: InvalidChoice | PollClosed) -> web.Response:
         """Return the form with the reason why the ballot was refused.
 
@@ -94,7 +92,8 @@ class VoteView(PollView):
             error = PollClosed(self.question_id, visible.poll.question.closes_at)
         if wants_json(self.request):
             raise error
-        response = self.form_page(visible, problem=describe_error(error, language_of(self.request)))
+        problem = describe_error(error, language_of(self.request))
+        response = self._form(visible, problem, marks=visible.marks)
         ensure_voter_cookie(self.request, response)
         return response
 
@@ -103,19 +102,18 @@ class VoteView(PollView):
         if wants_json(self.request):
             response = error_response(self.request, error)
         else:
-            response = self._retry_page(error, marks)
+            problem = describe_error(error, language_of(self.request))
+            response = self._retry_page(problem, marks)
             response.headers["Cache-Control"] = "no-store"
-            response.headers["Retry-After"] = str(retry_after(error))
+            response.headers["Retry-After"] = str(problem.retry_after)
         set_voter_cookie(self.request, response, voter_id)
         return response
 
-    def _retry_page(self, error: VoteNotStored | TooManyVoters, marks: tuple[int, ...]) -> web.Response:
+    def _retry_page(self, problem: Problem, marks: tuple[int, ...]) -> web.Response:
         """Return the poll's page if the poll is in the cache, else a page with hidden fields for the choices."""
-        problem = describe_error(error, language_of(self.request))
         poll = self.request.app[POLL_CACHE].last_known(self.question_id)
         if poll and poll.is_published and not poll.is_closed and poll.offers(*marks):
-            visible = visible_to(poll, viewer_of(self.request))
-            return self.form_page(visible, problem=problem, marks=frozenset(marks))
+            return self._form(visible_to(poll, viewer_of(self.request)), problem, marks=frozenset(marks))
         return render(
             self.request,
             "public/not_counted.html",
@@ -125,3 +123,41 @@ class VoteView(PollView):
             marks=marks,
             here=self.url("poll", slug=self.slug),
         )
+
+    def _form(self, visible: VisiblePoll, problem: Problem, *, marks: frozenset[int]) -> web.Response:
+        """Return the poll's page with the `problem` of the ballot that was sent, and `marks` selected."""
+        response = render(
+            self.request,
+            "public/poll.html",
+            status=problem.status,
+            poll=visible.poll,
+            error=problem.detail,
+            marks=marks,
+            has_voted=bool(visible.marks),
+            here=self.url("poll", slug=self.slug),
+        )
+        response.headers["Cache-Control"] = self.cache_control(visible)
+        return response
+
+
+def parse_marks(form: MultiMapping[str], question_id: int) -> tuple[int, ...]:
+    """Return the marks of a ballot for `question_id`: the ids of the chosen choices, ascending.
+
+    Raises InvalidChoice if there are none, more than 100, or one that isn't a number.
+    """
+    values = form.getall("choice", [])
+    if len(values) > _MAX_MARKS:
+        raise InvalidChoice(question_id)
+    marks = sorted(mark for value in values if (mark := parse_number(value)))
+    if not marks or len(marks) < len(values):
+        raise InvalidChoice(question_id)
+    return tuple(marks)
+
+
+def _has_disconnected(request: web.Request) -> bool:
+    """Return whether the client has closed its connection; asks the kernel, which may know before the event loop."""
+    if request.transport is None or request.transport.is_closing():
+        return True
+    connection = select.poll()
+    connection.register(request.transport.get_extra_info("socket"), _DISCONNECTED)
+    return bool(connection.poll(0))

@@ -9,8 +9,7 @@ from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 from polls.domain.errors import PollNotFound, PollsUnavailable
 from polls.domain.poll import Poll
 from polls.domain.visibility import ANONYMOUS, visible_to
-from polls.web.http.errors import NotAWebSocket, TooManyWebSockets
-from polls.web.http.limits import max_websockets
+from polls.web.http.limits import TooManyWebSockets, max_websockets
 from polls.web.http.request_ids import REQUEST_ID, request_id
 from polls.web.http.same_origin import check_websocket_origin
 from polls.web.http.security_headers import set_security_headers
@@ -33,7 +32,7 @@ class WatchView(PollView):
             heartbeat=HEARTBEAT, max_msg_size=_MAX_MESSAGE_SIZE, timeout=_CLOSE_TIMEOUT, compress=False, autoclose=True
         )
         if not _is_handshake(socket, self.request):
-            raise NotAWebSocket
+            raise web.HTTPUpgradeRequired(headers={"Upgrade": "websocket"})
         broadcaster = self.request.app[BROADCASTER]
         if len(broadcaster) >= max_websockets(self.request.app[CONFIG].limits):
             raise TooManyWebSockets

@@ -1,0 +1,19 @@
+"""Parameters of URLs and forms: numbers, and paths to redirect to."""
+
+import re
+
+NUMBER = "[1-9][0-9]{0,8}"  # ASCII digits, no leading zeros, within PostgreSQL's integer: a page has one URL
+
+_NUMBER = re.compile(NUMBER)
+# An absolute path, but not `//host` or `/\host`, which browsers resolve to another site.
+_LOCAL_PATH = re.compile(r"/(?![/\\])[\x21-\x7e]*")
+
+
+def parse_number(text: str) -> int | None:
+    """Return `text` as an integer, or None if it doesn't match NUMBER."""
+    return int(text) if _NUMBER.fullmatch(text) else None
+
+
+def local_path(target: str, default: str) -> str:
+    """Return `target` if it is a path on this site, else `default` (against open redirects)."""
+    return target if _LOCAL_PATH.fullmatch(target) else default
