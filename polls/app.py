@@ -24,14 +24,13 @@ from polls.web.http.forms import MAX_BODY
 from polls.web.http.limits import handler_args
 from polls.web.http.page_cache import MAX_BYTES, RENDERED_PAGES, RenderedPages
 from polls.web.http.prebuilt import PrebuiltAnswer
-from polls.web.http.request_ids import REQUEST_IDS, RequestIds
 from polls.web.http.security_headers import RESPONSE_HEADERS, security_headers
 from polls.web.http.slow_readers import SLOW_READERS, SlowReaders
 from polls.web.http.static import STATIC_URLS
 from polls.web.keys import BROADCASTER, CONFIG, DATABASE, PASSWORDS, VOTE_RATE_LIMIT
 from polls.web.middlewares import middlewares
+from polls.web.ops.health import READINESS, Readiness
 from polls.web.ops.meter import METER, Meter
-from polls.web.ops.readiness import READINESS, Readiness
 from polls.web.pages.languages import TRANSLATIONS, load_languages
 from polls.web.pages.rendering import setup_templates
 from polls.web.public.vote import VOTE_REDIRECT
@@ -52,7 +51,6 @@ def create_app(config: Config) -> web.Application:
         app[METER] = meter
         app.cleanup_ctx.append(serve_metrics)
     app[TRANSLATIONS] = load_languages(config.site.zone)
-    app[REQUEST_IDS] = RequestIds(is_proxied=config.trusted_proxies > 0)
     app[RESPONSE_HEADERS] = security_headers(config)
     app[STATIC_URLS] = {}
     app[RENDERED_PAGES] = RenderedPages(0 if config.development else MAX_BYTES)

@@ -7,7 +7,7 @@ from polls.config.settings import Config
 from polls.web.http.access_log import CLIENT_NETWORK
 from polls.web.http.forwarded import client_network
 from polls.web.http.prebuilt import PrebuiltResponse
-from polls.web.http.request_ids import REQUEST_ID, REQUEST_IDS
+from polls.web.http.request_ids import REQUEST_ID, assign_request_id
 from polls.web.http.same_origin import check_same_origin
 from polls.web.http.security_headers import set_security_headers
 from polls.web.http.slow_readers import SLOW_READERS
@@ -39,9 +39,8 @@ async def handle_errors_and_headers(request: web.Request, handler: Handler) -> w
     exceptions into pages or JSON, set the request id and the security headers on the response.
     It is one middleware, because each one costs every vote some microseconds.
     """
-    app = request.app
-    app[SLOW_READERS].add(request.transport)
-    request_id = app[REQUEST_IDS].assign(request)
+    request.app[SLOW_READERS].add(request.transport)
+    request_id = assign_request_id(request)
     try:
         if request.method not in _SAFE_METHODS:
             check_same_origin(request)

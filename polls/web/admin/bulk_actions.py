@@ -12,8 +12,7 @@ from polls.web.admin.poll_list import PAGE_SIZE
 from polls.web.http.forms import read_form
 from polls.web.http.parameters import local_path, parse_number
 from polls.web.keys import DATABASE
-from polls.web.pages.flash import Flash
-from polls.web.pages.private import EditablePollView, SignedInView
+from polls.web.pages.private import EditablePollView, Flash, SignedInView
 
 Action = Callable[[Database, Person, Sequence[int]], Awaitable[int]]
 

@@ -6,7 +6,6 @@ from aiohttp import web
 
 from polls.domain.errors import PollNotFound
 from polls.storage import history, questions
-from polls.web.http.parameters import parse_number
 from polls.web.keys import DATABASE
 from polls.web.pages.base import BasePollView
 from polls.web.pages.private import SignedInView
@@ -22,9 +21,7 @@ class _HistoryPageView(SignedInView):
 
         Raises HTTPNotFound for a page that doesn't exist.
         """
-        page = parse_number(self.request.query.get("page", "1"))
-        if page is None:
-            raise web.HTTPNotFound
+        page = self.page_number
         found = await history.latest(
             self.request.app[DATABASE], subject=subject, skip=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1
         )

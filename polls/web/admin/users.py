@@ -7,8 +7,7 @@ from polls.storage import accounts
 from polls.web.admin.account_errors import password_error, username_error
 from polls.web.http.forms import read_form, text_field
 from polls.web.keys import DATABASE, PASSWORDS
-from polls.web.pages.flash import Flash
-from polls.web.pages.private import SignedInView
+from polls.web.pages.private import Flash, SignedInView
 
 
 class UsersView(SignedInView):

@@ -7,6 +7,8 @@ from contextvars import ContextVar
 from aiohttp import web
 from multidict import istr
 
+from polls.web.keys import CONFIG
+
 REQUEST_ID = istr("X-Request-ID")
 
 _VALID_ID = re.compile("[A-Za-z0-9_-]{1,64}")
@@ -19,24 +21,12 @@ def request_id() -> str:
     return _current.get()
 
 
-class RequestIds:
-    """The source of request ids: a trusted proxy's X-Request-ID if it is valid, else a random id.
+def assign_request_id(request: web.Request) -> str:
+    """Return an id for `request`, and set it as the current context's `request_id()`.
 
-    A counter would disclose the number of requests.
+    It is a trusted proxy's X-Request-ID if that is valid, else random: a counter would disclose the number of requests.
     """
-
-    def __init__(self, *, is_proxied: bool) -> None:
-        self._is_proxied = is_proxied
-
-    def assign(self, request: web.Request) -> str:
-        """Return the id of `request`, and set it as the current context's `request_id()`."""
-        new_id = (self._proxy_id(request) if self._is_proxied else None) or secrets.token_hex(8)
-        _current.set(new_id)
-        return new_id
-
-    def _proxy_id(self, request: web.Request) -> str | None:
-        proxy_id = request.headers.get(REQUEST_ID)
-        return proxy_id if proxy_id and _VALID_ID.fullmatch(proxy_id) else None
-
-
-REQUEST_IDS = web.AppKey("request_ids", RequestIds)
+    proxy_id = request.headers.get(REQUEST_ID) if request.app[CONFIG].trusted_proxies else None
+    new_id = proxy_id if proxy_id and _VALID_ID.fullmatch(proxy_id) else secrets.token_hex(8)
+    _current.set(new_id)
+    return new_id

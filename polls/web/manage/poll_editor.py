@@ -17,8 +17,7 @@ from polls.web.manage.datetime_fields import format_moment
 from polls.web.manage.form_parser import MAX_BYTES, parse_form
 from polls.web.manage.form_validation import to_draft
 from polls.web.manage.poll_form import PollForm, new_poll_form, poll_form, rebase, votes_by_row
-from polls.web.pages.flash import Flash
-from polls.web.pages.private import EditablePollView, SignedInView
+from polls.web.pages.private import EditablePollView, Flash, SignedInView
 
 _MAX_ENTRIES = 20  # of the history, shown in an edit conflict
 

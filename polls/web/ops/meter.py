@@ -2,7 +2,7 @@
 
 import asyncio
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from time import monotonic
@@ -38,27 +38,19 @@ class Histogram:
         self.sum += value
 
 
-class RouteResponses:
-    """The responses of one route: counts by class of status (`classes[2]` counts 200 to 299), and their seconds."""
-
-    __slots__ = ("classes", "seconds")
-
-    def __init__(self) -> None:
-        self.classes = [0] * 6
-        self.seconds = Histogram(_SECONDS_BOUNDS)
-
-
 class Meter:
     """Counters of requests, batches of ballots, and events from the database.
 
-    `responses`: {route name: RouteResponses}. `outcomes`: ballots by the type of their outcome.
+    `responses`: by route name and class of status (2 for 200 to 299); `response_seconds`: by route name.
+    `outcomes`: ballots by the type of their outcome.
     `batches`: ballots in each transaction; `batch_seconds`: how long these took.
     `heartbeats`: round-trip seconds on the listener's connection.
     `lags`: seconds from the end of one of our commits to the arrival of its notification.
     """
 
     def __init__(self) -> None:
-        self.responses: dict[str, RouteResponses] = {}
+        self.responses: Counter[tuple[str, int]] = Counter()
+        self.response_seconds: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(_SECONDS_BOUNDS))
         self.outcomes: Counter[type] = Counter()
         self.batches = Histogram(_BALLOTS_BOUNDS)
         self.batch_seconds = Histogram(_SECONDS_BOUNDS)
@@ -81,12 +73,10 @@ class Meter:
 
     def _count_response(self, request: web.Request, status: int, start: float) -> None:
         name = request.match_info.route.name or "none"
-        responses = self.responses.get(name)
-        if responses is None:
-            responses = self.responses[name] = RouteResponses()
-        responses.classes[status // 100] += 1
+        self.responses[name, status // 100] += 1
+        seconds = self.response_seconds[name]
         if status >= 200:  # 101: the time is how long the WebSocket was open
-            responses.seconds.add(monotonic() - start)
+            seconds.add(monotonic() - start)
 
     def count_batches(self, record: Record) -> Record:
         """Return a function that calls `record` and counts its ballots, outcomes and time."""

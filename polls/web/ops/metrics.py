@@ -71,11 +71,10 @@ class _PollsCollector(Collector):
             "Seconds from the headers of a request until its response can be sent; includes the request's body.",
             labels=["route"],
         )
-        for route, responses in self._meter.responses.items():
-            for digit, count in enumerate(responses.classes):
-                if count:
-                    requests.add_metric([route, f"{digit}xx"], count)
-            _add(seconds, responses.seconds, route)
+        for (route, digit), count in self._meter.responses.items():
+            requests.add_metric([route, f"{digit}xx"], count)
+        for route, values in self._meter.response_seconds.items():
+            _add(seconds, values, route)
         yield requests
         yield seconds
         yield GaugeMetricFamily("polls_websockets", "Open WebSockets.", len(self._app[BROADCASTER]))

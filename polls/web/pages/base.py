@@ -7,10 +7,11 @@ from aiohttp import hdrs, web
 
 from polls.domain.visibility import VisiblePoll, visible_to
 from polls.web.http.page_cache import PRIVATE_NO_CACHE, PRIVATE_NO_STORE, RENDERED_PAGES, Page
+from polls.web.http.parameters import parse_number
 from polls.web.http.security_headers import RESPONSE_HEADERS
 from polls.web.keys import POLL_CACHE
 from polls.web.pages.rendering import VARY, language_of, markup
-from polls.web.pages.session import person_of
+from polls.web.pages.session import signed_in_account
 from polls.web.pages.voter import viewer_of
 
 
@@ -44,6 +45,14 @@ class View(web.View):
         """Return the path of the route `name`. `parts` are not quoted, so they must need no quoting."""
         # Not url_for(): it quotes the parts and builds a URL object, only to be converted to a string again.
         return self.request.app.router[name].canonical.format(**parts)
+
+    @property
+    def page_number(self) -> int:
+        """The number in the query parameter `page`, by default 1. Raises 404 if it isn't one."""
+        page = parse_number(self.request.query.get("page", "1"))
+        if page is None:
+            raise web.HTTPNotFound
+        return page
 
     def cached_page(
         self,
@@ -103,7 +112,8 @@ class PollView(BasePollView):
         viewer = viewer_of(request)
         if not poll.is_published:
             # Only pages of unpublished polls look up the session, and only if the request has the cookie.
-            viewer = viewer._replace(person=await person_of(request))
+            account = await signed_in_account(request)
+            viewer = viewer._replace(person=account.person if account else None)
         return visible_to(poll, viewer)
 
     def cache_control(self, visible: VisiblePoll) -> str:

@@ -1,5 +1,7 @@
 """Base views of pages that are never cached: for all visitors, for signed-in accounts, for editors of a poll."""
 
+from dataclasses import dataclass
+
 from aiohttp import web
 
 from polls.domain.account import Account
@@ -7,12 +9,27 @@ from polls.domain.errors import PollNotFound
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
 from polls.storage import questions
+from polls.web.http.cookies import cookie_pattern, delete_cookie, read_cookie, set_cookie
 from polls.web.keys import DATABASE
 from polls.web.pages.base import BasePollView, View
-from polls.web.pages.flash import Flash, delete_flash, read_flash, set_flash
 from polls.web.pages.languages import Language
 from polls.web.pages.rendering import language_of, render
 from polls.web.pages.session import signed_in_account
+
+_FLASH_COOKIE = "flash"
+_FLASH_SECONDS = 60
+_FLASH = cookie_pattern(_FLASH_COOKIE, r"[a-z-]{1,30}\.[0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class Flash:
+    """A message that says what a POST did, shown once on the page it redirects to; a cookie carries it.
+
+    `number` is how many polls it is about, or the id of one, depending on its `kind`.
+    """
+
+    kind: str
+    number: int = 0
 
 
 class PrivateView(View):
@@ -36,7 +53,8 @@ class PrivateView(View):
         """Redirect with 303 to a page of ours, which shows `flash`."""
         response = web.Response(status=303, headers={"Location": url})
         if flash is not None:
-            set_flash(self.request, response, flash)
+            value = f"{flash.kind}.{flash.number}"
+            set_cookie(self.request, response, _FLASH_COOKIE, value, path=self.url("admin"), seconds=_FLASH_SECONDS)
         return response
 
 
@@ -58,11 +76,18 @@ class SignedInView(PrivateView):
         return self.account.person
 
     def show(self, template: str, /, *, status: int = 200, **context: object) -> web.Response:
-        flash = read_flash(self.request)
+        flash = self._read_flash()
         response = super().show(template, status=status, **{"account": self.account, "flash": flash, **context})
         if flash is not None:
-            delete_flash(self.request, response)
+            delete_cookie(self.request, response, _FLASH_COOKIE, path=self.url("admin"))
         return response
+
+    def _read_flash(self) -> Flash | None:
+        value = read_cookie(self.request, _FLASH)
+        if value is None:
+            return None
+        kind, _, number = value.partition(".")
+        return Flash(kind, int(number))
 
 
 class EditablePollView(SignedInView, BasePollView):

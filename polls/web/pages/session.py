@@ -3,7 +3,6 @@
 from aiohttp import web
 
 from polls.domain.account import Account
-from polls.domain.permissions import Person
 from polls.storage import sessions
 from polls.web.http.cookies import cookie_path, cookie_pattern, delete_cookie, read_cookie, set_cookie
 from polls.web.keys import DATABASE
@@ -22,12 +21,6 @@ async def signed_in_account(request: web.Request) -> Account | None:
     """Return the account that is signed in, or None. Queries the database only if the request has the cookie."""
     token = session_token(request)
     return await sessions.find(request.app[DATABASE], token) if token else None
-
-
-async def person_of(request: web.Request) -> Person | None:
-    """Return the person whose account is signed in, or None."""
-    account = await signed_in_account(request)
-    return account.person if account else None
 
 
 def set_session_cookie(request: web.Request, response: web.StreamResponse, token: str) -> None:

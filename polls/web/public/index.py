@@ -3,7 +3,6 @@
 from aiohttp import web
 
 from polls.web.http.page_cache import SHARED_ONE_SECOND
-from polls.web.http.parameters import parse_number
 from polls.web.keys import POLL_CACHE
 from polls.web.pages.base import View
 
@@ -14,7 +13,7 @@ class IndexView(View):
     """The list of published polls, newest first, PAGE_SIZE a page."""
 
     async def get(self) -> web.StreamResponse:
-        page = self._page() if self.request.rel_url.raw_query_string else 1
+        page = self.page_number if self.request.rel_url.raw_query_string else 1
         # One more than a page shows, to know whether there are older ones.
         questions = await self.request.app[POLL_CACHE].latest(skip=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1)
         if page > 1 and not questions:
@@ -31,9 +30,3 @@ class IndexView(View):
                 "here": self.url("index") + ("" if page == 1 else f"?page={page}"),
             },
         )
-
-    def _page(self) -> int:
-        page = parse_number(self.request.query.get("page", "1"))
-        if page is None:
-            raise web.HTTPNotFound
-        return page

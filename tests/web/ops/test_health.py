@@ -11,7 +11,7 @@ from polls.storage.checks.readiness import DatabaseState, check_database
 from polls.storage.postgres.connect import Connection
 from polls.storage.postgres.pool import Database
 from polls.web.keys import POLL_CACHE
-from polls.web.ops import readiness
+from polls.web.ops import health
 from tests.web.ops.conftest import LoseListener
 
 READY = {"ready": True, "database": "writable", "schema": "current", "listener": "connected"}
@@ -118,7 +118,7 @@ async def test_concurrent_requests_share_one_check_of_the_database(
         await asyncio.sleep(0.5)
         return await check_database(database, required_migrations)
 
-    monkeypatch.setattr(readiness, "check_database", counted)
+    monkeypatch.setattr(health, "check_database", counted)
 
     responses = await asyncio.gather(*(client.get("/readyz") for _ in range(50)))
 
