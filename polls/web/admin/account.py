@@ -7,7 +7,7 @@ from aiohttp import web
 from polls.domain.errors import InvalidPassword, SignInFailed, TooManyAttempts
 from polls.storage import accounts, history, sessions
 from polls.storage.history import account_subject
-from polls.web.admin.account_errors import password_error
+from polls.web.admin.account_errors import field_error
 from polls.web.http.forms import read_form
 from polls.web.http.forwarded import client_network
 from polls.web.keys import DATABASE, PASSWORDS
@@ -37,7 +37,7 @@ class AccountView(SignedInView):
         except TooManyAttempts as error:
             errors["current"] = describe_error(error, self.language).detail
         except InvalidPassword as error:
-            errors["password"] = password_error(error, self.language)
+            errors["password"] = field_error(error, self.language)
         if errors:
             return await self._show_account(status=400, errors=errors)
         return self.redirect(self.url("admin_account"), Flash("password-changed"))

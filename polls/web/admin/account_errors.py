@@ -5,21 +5,17 @@ from polls.domain.errors import InvalidPassword, InvalidUsername, UsernameTaken
 from polls.web.pages.languages import Language
 
 
-def username_error(error: InvalidUsername | UsernameTaken, language: Language) -> str:
-    """Return the message to show beside the field of the user name."""
+def field_error(error: InvalidUsername | UsernameTaken | InvalidPassword, language: Language) -> str:
+    """Return the message to show beside the field of the user name or of the new password."""
     _ = language.gettext
-    if isinstance(error, UsernameTaken):
-        return _("This user name is already taken.")
-    invalid = _("Use 1 to %(max)s characters: letters, digits, and . - _ @ +")
-    return invalid % {"max": language.number(MAX_USERNAME_LENGTH)}
-
-
-def password_error(error: InvalidPassword, language: Language) -> str:
-    """Return the message to show beside the field of the new password."""
-    _ = language.gettext
-    match error.reason:
-        case "short":
+    match error:
+        case UsernameTaken():
+            return _("This user name is already taken.")
+        case InvalidUsername():
+            invalid = _("Use 1 to %(max)s characters: letters, digits, and . - _ @ +")
+            return invalid % {"max": language.number(MAX_USERNAME_LENGTH)}
+        case InvalidPassword("short"):
             return _("Use at least %(min)s characters.") % {"min": language.number(MIN_PASSWORD_LENGTH)}
-        case "long":
+        case InvalidPassword("long"):
             return _("Use at most %(max)s characters.") % {"max": language.number(MAX_PASSWORD_LENGTH)}
     return _("This password is too easy to guess. Choose another.")

@@ -1,28 +1,24 @@
 """Actions on selected polls: close, reopen, clear the ballots, delete. Each is confirmed on a page of its own."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from aiohttp import web
 
-from polls.domain.permissions import Person
 from polls.domain.poll import Poll
 from polls.storage import editing, questions
-from polls.storage.postgres.pool import Database
 from polls.web.admin.poll_list import PAGE_SIZE
 from polls.web.http.forms import read_form
 from polls.web.http.parameters import local_path, parse_number
 from polls.web.keys import DATABASE
 from polls.web.pages.private import EditablePollView, Flash, SignedInView
 
-Action = Callable[[Database, Person, Sequence[int]], Awaitable[int]]
-
-ACTIONS: dict[str, Action] = {
-    "close": editing.close,
-    "reopen": editing.reopen,
-    "clear": editing.clear,
-    "delete": editing.delete,
+# Each with the kind of its flash message.
+_ACTIONS = {
+    "close": (editing.close, "closed"),
+    "reopen": (editing.reopen, "reopened"),
+    "clear": (editing.clear, "cleared"),
+    "delete": (editing.delete, "deleted"),
 }
-_FLASHES = {"close": "closed", "reopen": "reopened", "clear": "cleared", "delete": "deleted"}
 
 
 class ConfirmView(SignedInView):
@@ -36,8 +32,8 @@ class ConfirmView(SignedInView):
 
     async def run(self, action: str, question_ids: Sequence[int], back: str) -> web.Response:
         """Run `action` and redirect to `back` with the number of polls that it changed."""
-        count = await ACTIONS[action](self.request.app[DATABASE], self.person, question_ids)
-        kind = _FLASHES[action]
+        change, kind = _ACTIONS[action]
+        count = await change(self.request.app[DATABASE], self.person, question_ids)
         return self.redirect(back, Flash(kind, count) if count else Flash(f"not-{kind}"))
 
 
@@ -48,7 +44,7 @@ class BulkActionView(ConfirmView):
         form = await read_form(self.request)
         action, back = form.get("do", ""), local_path(form.get("back", ""), self.url("admin"))
         ids = sorted({id_ for value in form.getall("poll", []) if (id_ := parse_number(value))})
-        if action not in ACTIONS or not ids or len(ids) > PAGE_SIZE:
+        if action not in _ACTIONS or not ids or len(ids) > PAGE_SIZE:
             return self.redirect(back, Flash("nothing-selected"))
         if form.get("confirmed", "") == "yes":
             return await self.run(action, ids, back)

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import datetime
-from typing import NamedTuple
+from types import SimpleNamespace
 
 from aiohttp import web
 from yarl import URL
@@ -69,28 +69,16 @@ class PollListView(SignedInView):
         return str(URL(self.url("admin")).with_query(query.parameters))
 
 
-class _ListRow(NamedTuple):
-    """A row of the list, formatted here because function calls in a template take ten times as long."""
-
-    id: int
-    text: str
-    pub_date: str
-    moment: str
-    is_recent: bool
-    state: State
-    has_choices: bool
-    ballots: str
-
-
-def _list_row(row: PollRow, now: datetime, language: Language) -> _ListRow:
+def _list_row(row: PollRow, now: datetime, language: Language) -> SimpleNamespace:
+    """Return a row of the list, formatted here because function calls in a template take ten times as long."""
     question = row.question
-    return _ListRow(
-        question.id,
-        question.text,
-        question.pub_date.isoformat(),
-        f"{language.date(question.pub_date)}, {language.time(question.pub_date)}",
-        question.was_published_recently(now),
-        question.state(now),
-        row.has_choices,
-        language.number(row.ballots),
+    return SimpleNamespace(
+        id=question.id,
+        text=question.text,
+        pub_date=question.pub_date.isoformat(),
+        moment=f"{language.date(question.pub_date)}, {language.time(question.pub_date)}",
+        is_recent=question.was_published_recently(now),
+        state=question.state(now),
+        has_choices=row.has_choices,
+        ballots=language.number(row.ballots),
     )

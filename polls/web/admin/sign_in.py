@@ -20,7 +20,7 @@ class SignInView(PrivateView):
         next_url = local_path(self.request.query.get("next", ""), self.url("admin"))
         if await signed_in_account(self.request):
             return self.redirect(next_url)
-        return await self._show_form(next=next_url)
+        return await self._show_form(next_url)
 
     async def post(self) -> web.StreamResponse:
         database, form = self.request.app[DATABASE], await read_form(self.request)
@@ -32,31 +32,25 @@ class SignInView(PrivateView):
             )
             token = await sessions.begin(database, credentials, replaces=session_token(self.request))
         except (SignInFailed, TooManyAttempts) as error:
-            return await self._refuse(error, next=next_url, username=username)
+            if wants_json(self.request):
+                raise
+            return await self._show_form(next_url, username, describe_error(error, self.language))
         response = self.redirect(next_url)
         set_session_cookie(self.request, response, token)
         return response
 
-    async def _show_form(
-        self, *, status: int = 200, problem: Problem | None = None, username: str = "", **context: str
-    ) -> web.Response:
-        return self.show(
+    async def _show_form(self, next_url: str, username: str = "", problem: Problem | None = None) -> web.Response:
+        response = self.show(
             "admin/sign_in.html",
-            status=status,
+            status=problem.status if problem else 200,
             problem=problem,
             username=username,
+            next=next_url,
             has_accounts=await accounts.any_exist(self.request.app[DATABASE]),
             here=self.url("sign_in"),
-            **context,
         )
-
-    async def _refuse(self, error: SignInFailed | TooManyAttempts, **context: str) -> web.Response:
-        if wants_json(self.request):
-            raise error
-        problem = describe_error(error, self.language)
-        response = await self._show_form(status=problem.status, problem=problem, **context)
-        if isinstance(error, TooManyAttempts):
-            response.headers["Retry-After"] = str(error.seconds)
+        if problem and problem.retry_after is not None:
+            response.headers["Retry-After"] = str(problem.retry_after)
         return response
 
 

@@ -4,10 +4,17 @@ from aiohttp import web
 
 from polls.domain.errors import InvalidPassword, InvalidUsername, LastAdmin, UsernameTaken
 from polls.storage import accounts
-from polls.web.admin.account_errors import password_error, username_error
+from polls.web.admin.account_errors import field_error
 from polls.web.http.forms import read_form, text_field
 from polls.web.keys import DATABASE, PASSWORDS
 from polls.web.pages.private import Flash, SignedInView
+
+# Each with the kind of its flash message.
+_ACTIONS = {
+    "disable": (accounts.disable, "user-disabled"),
+    "enable": (accounts.enable, "user-enabled"),
+    "end": (accounts.end_sessions, "sessions-ended"),
+}
 
 
 class UsersView(SignedInView):
@@ -28,9 +35,9 @@ class UsersView(SignedInView):
                 password_hash = await self.request.app[PASSWORDS].hash(password, username)
                 await accounts.add(self.request.app[DATABASE], self.person, username, password_hash)
             except (InvalidUsername, UsernameTaken) as error:
-                errors["username"] = username_error(error, self.language)
+                errors["username"] = field_error(error, self.language)
             except InvalidPassword as error:
-                errors["password"] = password_error(error, self.language)
+                errors["password"] = field_error(error, self.language)
         if errors:
             return await self.show_users(status=400, errors=errors, username=username)
         return self.redirect(self.url("admin_users"), Flash("user-added"))
@@ -61,23 +68,12 @@ class UserView(UsersView):
     async def post(self) -> web.StreamResponse:
         self.check_permission()
         form = await read_form(self.request)
-        database, account_id = self.request.app[DATABASE], int(self.request.match_info["id"])
-        match form.get("do", ""):
-            case "disable":
-                try:
-                    await accounts.disable(database, self.person, account_id)
-                except LastAdmin:
-                    problem = self.language.gettext(
-                        "This is the last user who can sign in. Add or enable another user first."
-                    )
-                    return await self.show_users(status=409, problem=problem)
-                flash = Flash("user-disabled")
-            case "enable":
-                await accounts.enable(database, self.person, account_id)
-                flash = Flash("user-enabled")
-            case "end":
-                await accounts.end_sessions(database, self.person, account_id)
-                flash = Flash("sessions-ended")
-            case _:
-                raise web.HTTPBadRequest
-        return self.redirect(self.url("admin_users"), flash)
+        change, kind = _ACTIONS.get(form.get("do", ""), (None, ""))
+        if change is None:
+            raise web.HTTPBadRequest
+        try:
+            await change(self.request.app[DATABASE], self.person, int(self.request.match_info["id"]))
+        except LastAdmin:
+            problem = self.language.gettext("This is the last user who can sign in. Add or enable another user first.")
+            return await self.show_users(status=409, problem=problem)
+        return self.redirect(self.url("admin_users"), Flash(kind))

@@ -14,9 +14,16 @@ from polls.storage.history import poll_subject
 from polls.web.http.forms import read_form
 from polls.web.keys import CONFIG, DATABASE
 from polls.web.manage.datetime_fields import format_moment
-from polls.web.manage.form_parser import MAX_BYTES, parse_form
 from polls.web.manage.form_validation import to_draft
-from polls.web.manage.poll_form import PollForm, new_poll_form, poll_form, rebase, votes_by_row
+from polls.web.manage.poll_form import (
+    MAX_BYTES,
+    PollForm,
+    new_poll_form,
+    parse_form,
+    poll_form,
+    rebase,
+    votes_by_row,
+)
 from polls.web.pages.private import EditablePollView, Flash, SignedInView
 
 _MAX_ENTRIES = 20  # of the history, shown in an edit conflict
@@ -38,14 +45,10 @@ class _PollFormView(SignedInView):
         """Save the draft and return the poll's id. Raises ChoicesHaveVotes, PollEdited."""
         raise NotImplementedError
 
-    def url_after_saving(self, action: str, question_id: int) -> str:
-        """Return where to redirect after saving with the button `action`."""
-        match action:
-            case "continue":
-                return self.url("poll_edit", slug=str(question_id))
-            case "another":
-                return self.url("poll_add")
-        return self.url("admin")
+    async def get(self) -> web.StreamResponse:
+        poll = await self.load_poll()
+        form = poll_form(poll, self.zone) if poll else new_poll_form(await now(self.request.app[DATABASE]), self.zone)
+        return self.show_form(form, poll)
 
     async def post(self) -> web.StreamResponse:
         poll = await self.load_poll()
@@ -62,8 +65,9 @@ class _PollFormView(SignedInView):
             return self.show_form(form, poll, status=409, removed_votes=error.votes)
         except PollEdited:
             return await self._show_conflict(form)
+        next_urls = {"continue": self.url("poll_edit", slug=str(question_id)), "another": self.url("poll_add")}
         flash = Flash("added" if poll is None else "saved", question_id)
-        return self.redirect(self.url_after_saving(action, question_id), flash)
+        return self.redirect(next_urls.get(action, self.url("admin")), flash)
 
     def show_form(self, form: PollForm, poll: Poll | None, *, status: int = 200, **context: object) -> web.Response:
         """Show the form.
@@ -95,7 +99,7 @@ class _PollFormView(SignedInView):
         A script does the same in the browser; these make the form work without it.
         """
         if action == "add_choice":
-            return form.with_another_row
+            return form.with_rows_added(1)
         button, _, field = action.partition(".")
         if button not in {"today", "now"} or field not in {"published", "closes"}:
             return None
@@ -120,10 +124,6 @@ class _PollFormView(SignedInView):
 class AddPollView(_PollFormView):
     """The form that adds a poll."""
 
-    async def get(self) -> web.StreamResponse:
-        await self.load_poll()
-        return self.show_form(new_poll_form(await now(self.request.app[DATABASE]), self.zone), None)
-
     async def load_poll(self) -> None:
         if not self.person.may_create_polls:
             raise web.HTTPForbidden
@@ -134,10 +134,6 @@ class AddPollView(_PollFormView):
 
 class EditPollView(_PollFormView, EditablePollView):
     """The form that edits a poll."""
-
-    async def get(self) -> web.StreamResponse:
-        poll = await self.find_poll()
-        return self.show_form(poll_form(poll, self.zone), poll)
 
     async def load_poll(self) -> Poll:
         return await self.find_poll()

@@ -1,15 +1,23 @@
-"""The values of a poll's form, most of them text as posted, and the functions that fill it from a poll."""
+"""The values of a poll's form, most of them text as posted, filled from a poll or from posted fields."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 
+from multidict import MultiMapping
+
 from polls.domain.draft import MAX_CHOICES
 from polls.domain.poll import Poll
+from polls.web.http.forms import text_field
 from polls.web.http.parameters import parse_number
 from polls.web.manage.datetime_fields import DateTimeFields, format_moment
 
 EMPTY_ROWS = 3
+MAX_BYTES = 512 * 1024  # twice the size of a hundred choices of two hundred emojis each
+
+_TEXT_OF_CHOICE = re.compile(r"choice\.([0-9]{1,6})\.text")
+_EDITION = re.compile("[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +55,14 @@ class PollForm:
     def with_empty_rows(self) -> "PollForm":
         """A copy with EMPTY_ROWS empty rows for new choices, fewer near the limit of choices."""
         used = tuple(row for row in self.rows if not row.is_empty)
-        return _add_rows(replace(self, rows=used), min(EMPTY_ROWS, max(0, MAX_CHOICES - len(used))))
+        return replace(self, rows=used).with_rows_added(min(EMPTY_ROWS, max(0, MAX_CHOICES - len(used))))
 
-    @property
-    def with_another_row(self) -> "PollForm":
-        """A copy with one more empty row."""
-        return _add_rows(self, 1)
+    def with_rows_added(self, count: int) -> "PollForm":
+        """Return a copy with `count` more empty rows."""
+        first = _next_number(self.rows)
+        last_position = max((parse_number(row.position) or 0 for row in self.rows), default=0)
+        added = (ChoiceRow(first + index, position=str(last_position + index + 1)) for index in range(count))
+        return replace(self, rows=(*self.rows, *added))
 
 
 def new_poll_form(now: datetime, zone: tzinfo) -> PollForm:
@@ -71,6 +81,39 @@ def poll_form(poll: Poll, zone: tzinfo) -> PollForm:
     return PollForm(question.text, published, closes, rows, poll.edition).with_empty_rows
 
 
+def parse_form(fields: MultiMapping[str]) -> PollForm:
+    """Return the form as it was posted. Missing fields are empty: the form of another version may lack some.
+
+    A missing or malformed edition is -1, which no poll has.
+    """
+    numbers = sorted({int(match[1]) for name in fields if (match := _TEXT_OF_CHOICE.fullmatch(name))})
+    edition = text_field(fields, "edition")
+    return PollForm(
+        text_field(fields, "text"),
+        _parse_datetime(fields, "published"),
+        _parse_datetime(fields, "closes"),
+        tuple(_parse_row(fields, row_number) for row_number in numbers),
+        int(edition) if _EDITION.fullmatch(edition) else -1,
+        frozenset(id_ for value in fields.getall("confirmed", []) if (id_ := parse_number(value))),
+    )
+
+
+def _parse_datetime(fields: MultiMapping[str], name: str) -> DateTimeFields:
+    return DateTimeFields(text_field(fields, f"{name}_date"), text_field(fields, f"{name}_time"))
+
+
+def _parse_row(fields: MultiMapping[str], row_number: int) -> ChoiceRow:
+    prefix = f"choice.{row_number}"
+    choice_id = text_field(fields, f"{prefix}.id")
+    return ChoiceRow(
+        row_number,
+        text_field(fields, f"{prefix}.text"),
+        text_field(fields, f"{prefix}.position"),
+        choice_id if parse_number(choice_id) else "",
+        f"{prefix}.remove" in fields,
+    )
+
+
 def rebase(form: PollForm, poll: Poll) -> PollForm:
     """Return `form` with the edition of `poll`, which was saved after the form was filled.
 
@@ -83,10 +126,9 @@ def rebase(form: PollForm, poll: Poll) -> PollForm:
         if row.id in saved_ids or not row.is_removed
     ]
     form_ids = {row.id for row in rows}
-    first = _next_number(rows)
+    added = [choice for choice in poll.choices if str(choice.id) not in form_ids]
     rows += [
-        ChoiceRow(first + offset, choice.text, "", str(choice.id))
-        for offset, choice in enumerate(choice for choice in poll.choices if str(choice.id) not in form_ids)
+        ChoiceRow(number, choice.text, id=str(choice.id)) for number, choice in enumerate(added, _next_number(rows))
     ]
     return replace(form, rows=tuple(rows), edition=poll.edition)
 
@@ -95,13 +137,6 @@ def votes_by_row(form: PollForm, poll: Poll | None) -> dict[int, int]:
     """Return {row number: votes} of the rows of saved choices."""
     votes = {str(choice.id): choice.votes for choice in poll.choices} if poll else {}
     return {row.number: votes[row.id] for row in form.rows if row.id in votes}
-
-
-def _add_rows(form: PollForm, count: int) -> PollForm:
-    first = _next_number(form.rows)
-    last_position = max((parse_number(row.position) or 0 for row in form.rows), default=0)
-    added = (ChoiceRow(first + index, position=str(last_position + index + 1)) for index in range(count))
-    return replace(form, rows=(*form.rows, *added))
 
 
 def _next_number(rows: Sequence[ChoiceRow]) -> int:
