@@ -10,7 +10,7 @@ from polls.storage.history import account_subject
 from polls.web.admin.account_errors import field_error
 from polls.web.http.forms import read_form
 from polls.web.http.forwarded import client_network
-from polls.web.keys import DATABASE, PASSWORDS
+from polls.web.keys import PASSWORDS
 from polls.web.pages.private import Flash, SignedInView
 from polls.web.pages.problems import describe_error
 from polls.web.pages.session import session_token
@@ -47,19 +47,17 @@ class AccountView(SignedInView):
 
         Raises SignInFailed if `current` is wrong, TooManyAttempts, InvalidPassword.
         """
-        database, passwords = self.request.app[DATABASE], self.request.app[PASSWORDS]
+        passwords = self.request.app[PASSWORDS]
         credentials = await sessions.authenticate(
-            database, passwords, self.account.username, current, client_network=client_network(self.request)
+            self.database, passwords, self.account.username, current, client_network=client_network(self.request)
         )
         password_hash = await passwords.hash(new, self.account.username)
         token = session_token(self.request)
         this_session = sessions.hash_token(token) if token else None
-        await accounts.change_own_password(database, credentials, password_hash, keep_session=this_session)
+        await accounts.change_own_password(self.database, credentials, password_hash, keep_session=this_session)
 
     async def _show_account(self, *, status: int = 200, errors: Mapping[str, str] | None = None) -> web.Response:
-        entries = await history.latest(
-            self.request.app[DATABASE], subject=account_subject(self.account), limit=_HISTORY_SIZE
-        )
+        entries = await history.latest(self.database, subject=account_subject(self.account), limit=_HISTORY_SIZE)
         return self.show(
             "admin/account.html", status=status, errors=errors or {}, entries=entries, here=self.url("admin_account")
         )

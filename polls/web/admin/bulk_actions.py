@@ -9,7 +9,6 @@ from polls.storage import editing, questions
 from polls.web.admin.poll_list import PAGE_SIZE
 from polls.web.http.forms import read_form
 from polls.web.http.parameters import local_path, parse_number
-from polls.web.keys import DATABASE
 from polls.web.pages.private import EditablePollView, Flash, SignedInView
 
 # Each with the kind of its flash message.
@@ -33,7 +32,7 @@ class ConfirmView(SignedInView):
     async def run(self, action: str, question_ids: Sequence[int], back: str) -> web.Response:
         """Run `action` and redirect to `back` with the number of polls that it changed."""
         change, kind = _ACTIONS[action]
-        count = await change(self.request.app[DATABASE], self.person, question_ids)
+        count = await change(self.database, self.person, question_ids)
         return self.redirect(back, Flash(kind, count) if count else Flash(f"not-{kind}"))
 
 
@@ -48,7 +47,7 @@ class BulkActionView(ConfirmView):
             return self.redirect(back, Flash("nothing-selected"))
         if form.get("confirmed", "") == "yes":
             return await self.run(action, ids, back)
-        polls = await questions.find_all(self.request.app[DATABASE], ids)
+        polls = await questions.find_all(self.database, ids)
         return self.show_confirmation(
             action, [poll for poll in polls if self.person.may_edit(poll)], back=back, here=back
         )

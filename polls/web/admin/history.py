@@ -6,7 +6,6 @@ from aiohttp import web
 
 from polls.domain.errors import PollNotFound
 from polls.storage import history, questions
-from polls.web.keys import DATABASE
 from polls.web.pages.base import BasePollView
 from polls.web.pages.private import SignedInView
 
@@ -22,9 +21,7 @@ class _HistoryPageView(SignedInView):
         Raises HTTPNotFound for a page that doesn't exist.
         """
         page = self.page_number
-        found = await history.latest(
-            self.request.app[DATABASE], subject=subject, skip=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1
-        )
+        found = await history.latest(self.database, subject=subject, skip=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1)
         if page > 1 and not found:
             raise web.HTTPNotFound
         return {"entries": found[:PAGE_SIZE], "page": page, "has_older": len(found) > PAGE_SIZE}
@@ -44,7 +41,7 @@ class PollHistoryView(_HistoryPageView, BasePollView):
 
     async def get(self) -> web.StreamResponse:
         page = await self.load_page(history.poll_subject(self.question_id))
-        poll = await questions.find(self.request.app[DATABASE], self.question_id)
+        poll = await questions.find(self.database, self.question_id)
         may_read = self.person.may_edit(poll) if poll else page["entries"] and self.person.may_see_all
         if not may_read:
             raise PollNotFound(self.question_id)

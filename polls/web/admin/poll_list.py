@@ -12,7 +12,7 @@ from polls.storage import clock, listing
 from polls.storage.listing import MAX_COUNT, Column, PollFilter, PollRow
 from polls.web.admin.list_query import Query
 from polls.web.admin.periods import DateFilter, period_of, subperiods
-from polls.web.keys import CONFIG, DATABASE
+from polls.web.keys import CONFIG
 from polls.web.pages.languages import Language
 from polls.web.pages.private import SignedInView
 
@@ -27,13 +27,13 @@ class PollListView(SignedInView):
     async def get(self) -> web.StreamResponse:
         if not self.person.may_see_all:
             raise web.HTTPForbidden
-        database, zone = self.request.app[DATABASE], self.request.app[CONFIG].site.zone
+        zone = self.request.app[CONFIG].site.zone
         query = Query.parse(self.request.query)
-        poll_filter = query.to_filter(await clock.now(database), zone)
-        poll_filter, count = await listing.prefetch_matches(database, poll_filter)
+        poll_filter = query.to_filter(await clock.now(self.database), zone)
+        poll_filter, count = await listing.prefetch_matches(self.database, poll_filter)
         skip = (query.page - 1) * PAGE_SIZE
         found, calendar = await asyncio.gather(
-            listing.page(database, poll_filter, skip=skip, limit=PAGE_SIZE + 1),
+            listing.page(self.database, poll_filter, skip=skip, limit=PAGE_SIZE + 1),
             self._calendar(query, poll_filter),
         )
         if query.page > 1 and not found:  # the polls of this page may have been deleted since the link was made
@@ -55,14 +55,14 @@ class PollListView(SignedInView):
 
     async def _calendar(self, query: Query, poll_filter: PollFilter) -> list[tuple[int, ...]]:
         """Return the years with matching polls, or those months or days of the period that `query` has selected."""
-        database, zone = self.request.app[DATABASE], self.request.app[CONFIG].site.zone
-        span = await listing.span(database)
+        zone = self.request.app[CONFIG].site.zone
+        span = await listing.span(self.database)
         if span is None:
             return []
         first, last = (moment.astimezone(zone).year for moment in (span.start, span.end))
         parts = subperiods(query.within, range(max(first, last + 1 - _MAX_YEARS), last + 1))
         periods = {period_of(part, zone): part for part in parts}
-        found = await listing.periods_with_polls(database, poll_filter, list(periods))
+        found = await listing.periods_with_polls(self.database, poll_filter, list(periods))
         return [periods[period] for period in found]
 
     def _list_url(self, query: Query) -> str:

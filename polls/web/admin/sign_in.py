@@ -7,7 +7,7 @@ from polls.storage import accounts, sessions
 from polls.web.http.forms import read_form, text_field
 from polls.web.http.forwarded import client_network
 from polls.web.http.parameters import local_path
-from polls.web.keys import DATABASE, PASSWORDS
+from polls.web.keys import PASSWORDS
 from polls.web.pages.private import PrivateView, SignedInView
 from polls.web.pages.problems import Problem, describe_error, wants_json
 from polls.web.pages.session import delete_session_cookie, session_token, set_session_cookie, signed_in_account
@@ -23,14 +23,18 @@ class SignInView(PrivateView):
         return await self._show_form(next_url)
 
     async def post(self) -> web.StreamResponse:
-        database, form = self.request.app[DATABASE], await read_form(self.request)
+        form = await read_form(self.request)
         next_url = local_path(form.get("next", ""), self.url("admin"))
         username, password = text_field(form, "username"), form.get("password", "")
         try:
             credentials = await sessions.authenticate(
-                database, self.request.app[PASSWORDS], username, password, client_network=client_network(self.request)
+                self.database,
+                self.request.app[PASSWORDS],
+                username,
+                password,
+                client_network=client_network(self.request),
             )
-            token = await sessions.begin(database, credentials, replaces=session_token(self.request))
+            token = await sessions.begin(self.database, credentials, replaces=session_token(self.request))
         except (SignInFailed, TooManyAttempts) as error:
             if wants_json(self.request):
                 raise
@@ -46,7 +50,7 @@ class SignInView(PrivateView):
             problem=problem,
             username=username,
             next=next_url,
-            has_accounts=await accounts.any_exist(self.request.app[DATABASE]),
+            has_accounts=await accounts.any_exist(self.database),
             here=self.url("sign_in"),
         )
         if problem and problem.retry_after is not None:
@@ -59,11 +63,10 @@ class SignOutView(SignedInView):
 
     async def post(self) -> web.StreamResponse:
         form = await read_form(self.request)
-        database = self.request.app[DATABASE]
         if form.get("where", "") == "everywhere":
-            await accounts.end_sessions(database, self.person, self.account.id)
+            await accounts.end_sessions(self.database, self.person, self.account.id)
         elif token := session_token(self.request):
-            await sessions.end(database, token)
+            await sessions.end(self.database, token)
         response = self.redirect(self.url("index"))
         delete_session_cookie(self.request, response)
         return response

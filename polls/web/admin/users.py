@@ -6,7 +6,7 @@ from polls.domain.errors import InvalidPassword, InvalidUsername, LastAdmin, Use
 from polls.storage import accounts
 from polls.web.admin.account_errors import field_error
 from polls.web.http.forms import read_form, text_field
-from polls.web.keys import DATABASE, PASSWORDS
+from polls.web.keys import PASSWORDS
 from polls.web.pages.private import Flash, SignedInView
 
 # Each with the kind of its flash message.
@@ -33,7 +33,7 @@ class UsersView(SignedInView):
         else:
             try:
                 password_hash = await self.request.app[PASSWORDS].hash(password, username)
-                await accounts.add(self.request.app[DATABASE], self.person, username, password_hash)
+                await accounts.add(self.database, self.person, username, password_hash)
             except (InvalidUsername, UsernameTaken) as error:
                 errors["username"] = field_error(error, self.language)
             except InvalidPassword as error:
@@ -45,7 +45,7 @@ class UsersView(SignedInView):
     async def show_users(self, *, status: int = 200, **context: object) -> web.Response:
         """Show the list and the form."""
         self.check_permission()
-        users = await accounts.list_accounts(self.request.app[DATABASE])
+        users = await accounts.list_accounts(self.database)
         return self.show(
             "admin/users.html",
             status=status,
@@ -72,7 +72,7 @@ class UserView(UsersView):
         if change is None:
             raise web.HTTPBadRequest
         try:
-            await change(self.request.app[DATABASE], self.person, int(self.request.match_info["id"]))
+            await change(self.database, self.person, int(self.request.match_info["id"]))
         except LastAdmin:
             problem = self.language.gettext("This is the last user who can sign in. Add or enable another user first.")
             return await self.show_users(status=409, problem=problem)

@@ -15,22 +15,14 @@ class AccessLogger(AbstractAccessLogger):
     """
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        path = request.rel_url.raw_path  # still percent-encoded, so that a line break can't forge a log line
+        fields = {
+            "method": request.method,
+            "path": request.rel_url.raw_path,  # still percent-encoded, so that a line break can't forge a log line
+            "status": response.status,
+            "bytes": response.body_length,
+            "seconds": round(time, 4),
+        }
         network = request.get(CLIENT_NETWORK)
-        self.logger.info(
-            "%s %s %d %d %.4f%s",
-            request.method,
-            path,
-            response.status,
-            response.body_length,
-            time,
-            "" if network is None else f" {network or '-'}",
-            extra={
-                "method": request.method,
-                "path": path,
-                "status": response.status,
-                "bytes": response.body_length,
-                "seconds": round(time, 4),
-                **({} if network is None else {"client_network": network}),
-            },
-        )
+        suffix = "" if network is None else f" {network or '-'}"
+        extra = fields if network is None else fields | {"client_network": network}
+        self.logger.info("%s %s %d %d %.4f%s", *fields.values(), suffix, extra=extra)

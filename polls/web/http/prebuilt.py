@@ -23,8 +23,10 @@ class PrebuiltAnswer:
         self._status = status
         self._headers = headers
         self._body = body
-        length = {} if status is HTTPStatus.NOT_MODIFIED else {"Content-Length": str(len(body))}
-        self._head = _serialized_head(status, **headers, **length)
+        lines = [f"HTTP/1.1 {status} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+        if status is not HTTPStatus.NOT_MODIFIED:
+            lines.append(f"Content-Length: {len(body)}")
+        self._head = "\r\n".join([*lines, ""]).encode()
 
     @property
     def size(self) -> int:
@@ -70,11 +72,6 @@ class PrebuiltResponse(web.StreamResponse):
         if self.headers:
             added += "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
         await writer.write_eof(b"%b%b%b\r\n%b" % (self._head, _date(int(time())), added.encode(), self._prebuilt_body))
-
-
-def _serialized_head(status: HTTPStatus, **headers: str) -> bytes:
-    lines = [f"HTTP/1.1 {status} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items()), ""]
-    return "\r\n".join(lines).encode()
 
 
 def _can_send_as_is(request: web.Request) -> bool:

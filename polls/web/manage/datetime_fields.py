@@ -19,11 +19,8 @@ class DateTimeFields:
     time: str = ""
 
 
-@dataclass(eq=False)
 class InvalidDateTime(Exception):
-    """The fields aren't a valid date and time; `message` says why, for the visitor."""
-
-    message: str
+    """The fields aren't a valid date and time; the message says why, for the visitor."""
 
 
 def format_moment(moment: datetime | None, zone: tzinfo) -> DateTimeFields:

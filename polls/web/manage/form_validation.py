@@ -1,6 +1,7 @@
 """Validation of a poll's form: it becomes a Draft, or error messages by field."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
 from polls.domain.draft import (
@@ -21,96 +22,89 @@ from polls.web.pages.languages import Language
 _NO_POSITION = 10**9  # sorts after all positions, which have at most nine digits
 
 
-def to_draft(
-    form: PollForm, poll: Poll | None, zone: tzinfo, language: Language
-) -> tuple[Draft | None, dict[str, str]]:
-    """Return the draft, None if the form is invalid, and the error messages by field.
+@dataclass(slots=True)
+class Validation:
+    """The validation of a `form` that edits `poll` (None: adds one), with times in `zone`.
 
-    `poll` is the poll that the form edits, None for a new one.
-    The fields are "text", "published", "closes", "choices", and "choice.3" for a row.
+    `errors` are messages by field: "text", "published", "closes", "choices", and "choice.3" for a row.
     """
-    validator = _Validator(form, poll, zone, language)
-    draft = validator.draft()
-    return (None if validator.errors else draft), validator.errors
 
-
-class _Validator:
-    """The validation of one form, with its error messages by field."""
-
-    def __init__(self, form: PollForm, poll: Poll | None, zone: tzinfo, language: Language) -> None:
-        self.errors: dict[str, str] = {}
-        self._form = form
-        self._poll = poll
-        self._zone = zone
-        self._language = language
-        self._ = language.gettext
+    form: PollForm
+    poll: Poll | None
+    zone: tzinfo
+    language: Language
+    errors: dict[str, str] = field(default_factory=dict)
 
     def draft(self) -> Draft | None:
-        form, question = self._form, self._poll.question if self._poll else None
-        text = self._text("text", form.text, self._("Enter a question."))
+        """Return the draft, or None if the form is invalid, and set `errors`."""
+        _ = self.language.gettext
+        form, poll, question = self.form, self.poll, self.poll.question if self.poll else None
+        text = self._text("text", form.text, _("Enter a question."))
         published = self._moment("published", form.published, question.pub_date if question else None)
         closes = self._moment("closes", form.closes, question.closes_at if question else None)
         self._check_order(published, closes)
-        saved_ids = {str(choice.id) for choice in self._poll.choices} if self._poll else set()
+        saved_ids = {str(choice.id) for choice in poll.choices} if poll else set()
         removed = frozenset(int(row.id) for row in form.rows if row.is_removed and row.id in saved_ids)
         choices = tuple(self._choices(saved_ids))
         # Saved choices that the form lacks are kept.
         unlisted = len(saved_ids) - len(removed) - sum(choice.id is not None for choice in choices)
         self._check_count(len(choices) + unlisted)
-        return Draft(text, published, closes, choices, removed, form.edition) if published else None
+        if self.errors or published is None:
+            return None
+        return Draft(text, published, closes, choices, removed, form.edition)
 
     def _text(self, field: str, raw: str, if_blank: str) -> str:
-        text = raw.strip()
+        _, text = self.language.gettext, raw.strip()
         if is_blank(text):
             self.errors[field] = if_blank
         elif REPLACEMENT_CHARACTER in text:
-            self.errors[field] = self._("The text contains a character that can't be displayed. Enter it again.")
+            self.errors[field] = _("The text contains a character that can't be displayed. Enter it again.")
         elif len(text) > MAX_TEXT_LENGTH:
-            message = self._("Use at most %(max)s characters. This text has %(length)s.")
+            message = _("Use at most %(max)s characters. This text has %(length)s.")
             self.errors[field] = message % {
-                "max": self._language.number(MAX_TEXT_LENGTH),
-                "length": self._language.number(len(text)),
+                "max": self.language.number(MAX_TEXT_LENGTH),
+                "length": self.language.number(len(text)),
             }
         return text
 
     def _moment(self, field: str, fields: DateTimeFields, saved: datetime | None) -> datetime | None:
         try:
-            return parse_moment(fields, self._zone, self._language, saved=saved)
+            return parse_moment(fields, self.zone, self.language, saved=saved)
         except InvalidDateTime as error:
-            self.errors[field] = error.message
+            self.errors[field] = str(error)
             return None
 
     def _check_order(self, published: datetime | None, closes: datetime | None) -> None:
         if published is None:
-            self.errors.setdefault("published", self._("Enter when the poll is published."))
+            self.errors.setdefault("published", self.language.gettext("Enter when the poll is published."))
         elif closes and closes <= published:
-            self.errors["closes"] = self._("The poll must close after it is published.")
+            self.errors["closes"] = self.language.gettext("The poll must close after it is published.")
 
     def _choices(self, saved_ids: set[str]) -> Iterator[DraftChoice]:
-        rows = [row for row in self._form.rows if not (row.is_empty or row.is_removed)]
+        rows = [row for row in self.form.rows if not (row.is_empty or row.is_removed)]
         for row in rows:
             if row.position.strip() and parse_number(row.position.strip()) is None:
-                self.errors[f"choice.{row.number}"] = self._("Enter the position as a number: 1, 2, 3 …")
+                self.errors[f"choice.{row.number}"] = self.language.gettext("Enter the position as a number: 1, 2, 3 …")
         seen: set[str] = set()
         for row in sorted(rows, key=_sort_key):
             field = f"choice.{row.number}"
-            text = self._text(field, row.text, self._("Enter the choice, or tick “Remove”."))
+            text = self._text(field, row.text, self.language.gettext("Enter the choice, or tick “Remove”."))
             if comparison_key(text) in seen:
-                self.errors.setdefault(field, self._("Another choice has the same text."))
+                self.errors.setdefault(field, self.language.gettext("Another choice has the same text."))
             seen.add(comparison_key(text))
             yield DraftChoice(text, int(row.id) if row.id in saved_ids else None)
 
     def _check_count(self, count: int) -> None:
         excess = count - MAX_CHOICES
         if excess > 0:
-            message = self._language.ngettext(
+            message = self.language.ngettext(
                 "A poll can have at most %(max)s choices. Remove one.",
                 "A poll can have at most %(max)s choices. Remove %(excess)s.",
                 excess,
             )
             self.errors["choices"] = message % {
-                "max": self._language.number(MAX_CHOICES),
-                "excess": self._language.number(excess),
+                "max": self.language.number(MAX_CHOICES),
+                "excess": self.language.number(excess),
             }
 
 

@@ -12,9 +12,9 @@ from polls.storage import editing, history
 from polls.storage.clock import now
 from polls.storage.history import poll_subject
 from polls.web.http.forms import read_form
-from polls.web.keys import CONFIG, DATABASE
+from polls.web.keys import CONFIG
 from polls.web.manage.datetime_fields import format_moment
-from polls.web.manage.form_validation import to_draft
+from polls.web.manage.form_validation import Validation
 from polls.web.manage.poll_form import (
     MAX_BYTES,
     PollForm,
@@ -37,7 +37,7 @@ class _PollFormView(SignedInView):
         """The time zone of the dates in the form."""
         return self.request.app[CONFIG].site.zone
 
-    async def load_poll(self) -> Poll | None:
+    async def find_poll(self) -> Poll | None:
         """Return the poll to edit, None for a new one. Raises PollNotFound, HTTPForbidden."""
         raise NotImplementedError
 
@@ -46,19 +46,20 @@ class _PollFormView(SignedInView):
         raise NotImplementedError
 
     async def get(self) -> web.StreamResponse:
-        poll = await self.load_poll()
-        form = poll_form(poll, self.zone) if poll else new_poll_form(await now(self.request.app[DATABASE]), self.zone)
+        poll = await self.find_poll()
+        form = poll_form(poll, self.zone) if poll else new_poll_form(await now(self.database), self.zone)
         return self.show_form(form, poll)
 
     async def post(self) -> web.StreamResponse:
-        poll = await self.load_poll()
+        poll = await self.find_poll()
         fields = await read_form(self.request, max_size=MAX_BYTES)
         form, action = parse_form(fields), fields.get("do", "")
         if changed := await self._apply_button(form, action):
             return self.show_form(changed, poll)
-        draft, errors = to_draft(form, poll, self.zone, self.language)
+        validation = Validation(form, poll, self.zone, self.language)
+        draft = validation.draft()
         if draft is None:
-            return self.show_form(form, poll, status=400, errors=errors)
+            return self.show_form(form, poll, status=400, errors=validation.errors)
         try:
             question_id = await self.save(form, draft)
         except ChoicesHaveVotes as error:
@@ -103,16 +104,16 @@ class _PollFormView(SignedInView):
         button, _, field = action.partition(".")
         if button not in {"today", "now"} or field not in {"published", "closes"}:
             return None
-        current, value = format_moment(await now(self.request.app[DATABASE]), self.zone), getattr(form, field)
+        current, value = format_moment(await now(self.database), self.zone), getattr(form, field)
         value = replace(value, date=current.date) if button == "today" else replace(value, time=current.time)
         return replace(form, **{field: value})
 
     async def _show_conflict(self, form: PollForm) -> web.Response:
         """Show the form as it was posted, beside what was saved since it was loaded."""
-        poll = await self.load_poll()
+        poll = await self.find_poll()
         assert poll is not None  # noqa: S101 - a poll that was deleted raises PollNotFound
         entries = await history.latest(
-            self.request.app[DATABASE],
+            self.database,
             subject=poll_subject(poll.question.id),
             after_edition=form.edition,
             limit=_MAX_ENTRIES,
@@ -124,23 +125,20 @@ class _PollFormView(SignedInView):
 class AddPollView(_PollFormView):
     """The form that adds a poll."""
 
-    async def load_poll(self) -> None:
+    async def find_poll(self) -> None:
         if not self.person.may_create_polls:
             raise web.HTTPForbidden
 
     async def save(self, form: PollForm, draft: Draft) -> int:  # noqa: ARG002 - a new poll has no edition
-        return await editing.add(self.request.app[DATABASE], self.person, draft)
+        return await editing.add(self.database, self.person, draft)
 
 
-class EditPollView(_PollFormView, EditablePollView):
+class EditPollView(EditablePollView, _PollFormView):
     """The form that edits a poll."""
-
-    async def load_poll(self) -> Poll:
-        return await self.find_poll()
 
     async def save(self, form: PollForm, draft: Draft) -> int:
         await editing.change(
-            self.request.app[DATABASE],
+            self.database,
             self.person,
             self.question_id,
             draft,

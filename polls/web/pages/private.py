@@ -9,6 +9,7 @@ from polls.domain.errors import PollNotFound
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
 from polls.storage import questions
+from polls.storage.postgres.pool import Database
 from polls.web.http.cookies import cookie_pattern, delete_cookie, read_cookie, set_cookie
 from polls.web.keys import DATABASE
 from polls.web.pages.base import BasePollView, View
@@ -39,6 +40,11 @@ class PrivateView(View):
     def language(self) -> Language:
         """The visitor's language."""
         return language_of(self.request)
+
+    @property
+    def database(self) -> Database:
+        """The connection pool."""
+        return self.request.app[DATABASE]
 
     async def respond(self) -> web.StreamResponse:
         response = await super().respond()
@@ -95,7 +101,7 @@ class EditablePollView(SignedInView, BasePollView):
 
     async def find_poll(self) -> Poll:
         """Return the poll from the database. Raises PollNotFound if there is none or the person may not edit it."""
-        poll = await questions.find(self.request.app[DATABASE], self.question_id)
+        poll = await questions.find(self.database, self.question_id)
         if poll is None or not self.person.may_edit(poll):
             raise PollNotFound(self.question_id)
         return poll

@@ -9,17 +9,7 @@ from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
-from polls.domain.errors import (
-    AccountNotFound,
-    InvalidChoice,
-    PollClosed,
-    PollNotFound,
-    PollsUnavailable,
-    SignInFailed,
-    TooManyAttempts,
-    TooManyVoters,
-    VoteNotStored,
-)
+from polls.domain import errors
 from polls.web.http.forms import MalformedForm
 from polls.web.http.limits import TooManyWebSockets
 from polls.web.http.negotiation import preferences
@@ -51,9 +41,9 @@ class Problem:
 N_ = str  # marks messages, which describe_error() translates
 
 _PROBLEMS: dict[type[Exception], Problem] = {
-    PollNotFound: Problem(404, N_("Poll not found"), N_("This poll doesn't exist or isn't published yet.")),
-    InvalidChoice: Problem(400, N_("No choice selected"), N_("You didn't select a choice.")),
-    VoteNotStored: Problem(
+    errors.PollNotFound: Problem(404, N_("Poll not found"), N_("This poll doesn't exist or isn't published yet.")),
+    errors.InvalidChoice: Problem(400, N_("No choice selected"), N_("You didn't select a choice.")),
+    errors.VoteNotStored: Problem(
         503, N_("Vote not counted"), N_("Your vote was not counted. Try again in a few seconds."), _RETRY_AFTER
     ),
     TooManyWebSockets: Problem(
@@ -62,7 +52,7 @@ _PROBLEMS: dict[type[Exception], Problem] = {
         N_("Too many people are watching. Reload the page to see the latest results."),
         _WEBSOCKETS_RETRY_AFTER,
     ),
-    PollsUnavailable: Problem(
+    errors.PollsUnavailable: Problem(
         503,
         N_("Temporarily unavailable"),
         N_("The polls can't be loaded right now. Try again in a few seconds."),
@@ -78,8 +68,8 @@ _PROBLEMS: dict[type[Exception], Problem] = {
         N_("Request blocked"),
         N_("This request came from another website. Nothing was saved. Open the page here and try again."),
     ),
-    SignInFailed: Problem(400, N_("Sign-in failed"), N_("Wrong user name or password.")),
-    AccountNotFound: Problem(404, N_("User not found"), N_("This user doesn't exist.")),
+    errors.SignInFailed: Problem(400, N_("Sign-in failed"), N_("Wrong user name or password.")),
+    errors.AccountNotFound: Problem(404, N_("User not found"), N_("This user doesn't exist.")),
 }
 _MESSAGES_BY_STATUS = {
     401: (N_("Sign-in required"), N_("Sign in to continue.")),
@@ -104,7 +94,7 @@ def error_response(request: web.Request, error: Exception) -> web.Response:
     problem = describe_error(error, language_of(request))
     if problem.status == HTTPStatus.UNAUTHORIZED and not wants_json(request):
         return _redirect_to_sign_in(request)
-    if isinstance(error, PollsUnavailable):
+    if isinstance(error, errors.PollsUnavailable):
         reason = " ".join(str(error.__cause__).split()) or type(error.__cause__).__name__
         logger.warning("the database can't be used: %s", reason)
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and problem.retry_after is None:
@@ -132,10 +122,10 @@ def describe_error(error: Exception, language: Language) -> Problem:
     """Return `error` as a problem, worded in `language`."""
     _ = language.gettext
     match error:
-        case PollClosed(at=at):
+        case errors.PollClosed(at=at):
             closed = _("This poll closed on %(date)s at %(time)s.")
             return Problem(403, _("Poll closed"), closed % {"date": language.date(at), "time": language.time(at)})
-        case TooManyVoters(seconds=seconds):
+        case errors.TooManyVoters(seconds=seconds):
             detail = language.ngettext(
                 "Many people have just voted from your network. Your vote was not counted. Try again in a second.",
                 "Many people have just voted from your network. Your vote was not counted. "
@@ -143,7 +133,7 @@ def describe_error(error: Exception, language: Language) -> Problem:
                 seconds,
             )
             return Problem(429, _("Vote not counted"), detail % {"seconds": language.number(seconds)}, seconds)
-        case TooManyAttempts(seconds=seconds):
+        case errors.TooManyAttempts(seconds=seconds):
             detail = language.ngettext(
                 "Too many attempts. Try again in a minute.",
                 "Too many attempts. Try again in %(minutes)s minutes.",

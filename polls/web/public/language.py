@@ -4,22 +4,18 @@ from aiohttp import web
 
 from polls.web.http.cookies import set_cookie
 from polls.web.http.parameters import local_path
-from polls.web.pages.base import View
 from polls.web.pages.languages import TRANSLATIONS
+from polls.web.pages.private import PrivateView
 from polls.web.pages.rendering import LANGUAGE_COOKIE
 
 
-class LanguageView(View):
+class LanguageView(PrivateView):
     """Stores the chosen language in a cookie, and redirects back to the page."""
 
     async def get(self) -> web.Response:
-        tag = self.request.match_info["tag"]
+        tag, index = self.request.match_info["tag"], self.url("index")
         if tag not in self.request.app[TRANSLATIONS]:
             raise web.HTTPNotFound
-        index = self.url("index")
-        response = web.Response(
-            status=web.HTTPSeeOther.status_code,
-            headers={"Location": local_path(self.request.query.get("next", ""), index), "Cache-Control": "no-store"},
-        )
+        response = self.redirect(local_path(self.request.query.get("next", ""), index))
         set_cookie(self.request, response, LANGUAGE_COOKIE, tag, path=index)
         return response
