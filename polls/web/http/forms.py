@@ -54,7 +54,6 @@ async def _fields(request: web.Request, max_size: int) -> MultiMapping[str]:
 
 
 async def _multipart_fields(request: web.Request, max_size: int) -> MultiMapping[str]:
-    """Return the text fields of a multipart form (RFC 7578)."""
     form: MultiDict[str] = MultiDict()
     parts = 0
     async for part in await request.multipart():

@@ -2,14 +2,11 @@
 
 import asyncio
 import socket
-from typing import TypeAlias
 from weakref import ref
 
 from aiohttp import web
 
 _CHECKS_PER_TIMEOUT = 6
-
-_Connection: TypeAlias = "ref[asyncio.Transport]"
 
 
 class SlowReaders:
@@ -23,15 +20,14 @@ class SlowReaders:
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
-        self._connections: set[_Connection] = set()
-        self._added: set[_Connection] = set()  # since the last check
-        self._unread_since: dict[_Connection, float] = {}  # event loop time
+        # Event loop time since when data is unread; None if there was none at the last check, or a response since.
+        self._unread_since: dict[ref[asyncio.Transport], float | None] = {}
         self._task: asyncio.Task[None] | None = None
 
     @property
     def connection_count(self) -> int:
-        """Number of connections that the next check will examine again."""
-        return len(self._connections)
+        """Number of connections that the next check will examine."""
+        return len(self._unread_since)
 
     def open(self) -> None:
         """Start to check connections in the background."""
@@ -41,13 +37,12 @@ class SlowReaders:
         """Stop checking, and leave all connections open."""
         if self._task:
             self._task.cancel()
-        self._connections.clear()
         self._unread_since.clear()
 
     def add(self, transport: asyncio.Transport | None) -> None:
         """Check a connection over which a response is about to be sent; None if the client has disconnected."""
         if transport is not None:
-            self._added.add(ref(transport))
+            self._unread_since[ref(transport)] = None
 
     async def _run(self) -> None:
         while True:
@@ -55,19 +50,17 @@ class SlowReaders:
             self._check(asyncio.get_running_loop().time())
 
     def _check(self, now: float) -> None:
-        added, self._added = self._added, set()
-        self._connections |= added
-        for connection in list(self._connections):
+        for connection, since in list(self._unread_since.items()):
             transport = connection()
             if transport is None or _has_sent_everything(transport):
-                self._unread_since.pop(connection, None)
                 if transport is None or transport.is_closing():
-                    self._connections.discard(connection)
-            elif connection in added or connection not in self._unread_since:
+                    del self._unread_since[connection]
+                else:
+                    self._unread_since[connection] = None
+            elif since is None:
                 self._unread_since[connection] = now
-            elif now - self._unread_since[connection] >= self._timeout:
+            elif now - since >= self._timeout:
                 del self._unread_since[connection]
-                self._connections.discard(connection)
                 _close(transport)
 
 

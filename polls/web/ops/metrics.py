@@ -74,7 +74,7 @@ class _PollsCollector(Collector):
         for (route, digit), count in self._meter.responses.items():
             requests.add_metric([route, f"{digit}xx"], count)
         for route, values in self._meter.response_seconds.items():
-            _add(seconds, values, route)
+            seconds.add_metric([route], _buckets(values), values.sum)
         yield requests
         yield seconds
         yield GaugeMetricFamily("polls_websockets", "Open WebSockets.", len(self._app[BROADCASTER]))
@@ -137,12 +137,9 @@ class _PollsCollector(Collector):
 
 
 def _histogram(name: str, documentation: str, values: Histogram) -> HistogramMetricFamily:
-    histogram = HistogramMetricFamily(name, documentation, labels=[])
-    _add(histogram, values)
-    return histogram
+    return HistogramMetricFamily(name, documentation, _buckets(values), values.sum)
 
 
-def _add(histogram: HistogramMetricFamily, values: Histogram, *labels: str) -> None:
+def _buckets(values: Histogram) -> list[tuple[str, float]]:
     bounds = [*(str(float(bound)) for bound in values.bounds), "+Inf"]
-    buckets = list(zip(bounds, map(float, accumulate(values.counts)), strict=True))
-    histogram.add_metric(labels, buckets, values.sum)
+    return list(zip(bounds, map(float, accumulate(values.counts)), strict=True))

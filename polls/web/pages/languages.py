@@ -23,13 +23,14 @@ from polls.web.http.negotiation import preferences
 # 2026. The first is the language of the messages in the code, and the default.
 LANGUAGES = {"en": ("English", "en_001"), "zh-Hans": ("简体中文", "zh_Hans")}
 
+# Cached: babel takes longer to format a number than jinja2 takes for the rest of its row.
+_decimal = lru_cache(maxsize=10_000)(format_decimal)
+_percent = lru_cache(maxsize=1_000)(format_percent)
+
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """A language with its tag (BCP 47), its name in the language itself, its locale and its translations.
-
-    Dates and times are shown in the time zone `zone`.
-    """
+    """A language: its tag (BCP 47), its name in itself, its locale, its translations, the time zone of its dates."""
 
     tag: str
     name: str
@@ -61,18 +62,17 @@ class Language:
 
     def plural_forms(self, singular: str, plural: str) -> str:
         """Return all plural forms for scripts, as JSON: {CLDR plural category, as in Intl.PluralRules: form}."""
-        forms = {
-            category: self.ngettext(singular, plural, number) for category, number in _examples(self.locale).items()
-        }
+        examples = _examples(self.locale).items()
+        forms = {category: self.ngettext(singular, plural, number) for category, number in examples}
         return json.dumps(forms, ensure_ascii=False)
 
     def number(self, number: int) -> str:
         """Format an integer: 1,284."""
-        return _decimal(number, self.locale)
+        return _decimal(number, locale=self.locale)
 
     def percent(self, share: int) -> str:
         """Format a whole percentage: 42%."""
-        return _percent(share, self.locale)
+        return _percent(share / 100, locale=self.locale)
 
 
 TRANSLATIONS: web.AppKey[Mapping[str, Language]] = web.AppKey("translations")  # by language tag, the default first
@@ -108,19 +108,7 @@ def _best(accept_language: str, tags: tuple[str, ...]) -> str:
 
 @cache
 def _examples(locale: Locale) -> dict[str, int]:
-    """Return an example number for each plural category."""
     return {locale.plural_form(number): number for number in range(200)}
-
-
-# Cached: babel takes longer to format a number than jinja2 takes for the rest of its row.
-@lru_cache(maxsize=10_000)
-def _decimal(number: int, locale: Locale) -> str:
-    return format_decimal(number, locale=locale)
-
-
-@lru_cache(maxsize=1_000)
-def _percent(share: int, locale: Locale) -> str:
-    return format_percent(share / 100, locale=locale)
 
 
 def _with_script(tag: str) -> str:

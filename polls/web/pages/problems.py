@@ -157,14 +157,12 @@ def _problem_of_status(status: int) -> Problem:
 
 
 def _redirect_to_sign_in(request: web.Request) -> web.Response:
-    """Redirect to the sign-in page, which leads back to the requested page."""
     query = {"next": str(request.rel_url)} if request.method in {"GET", "HEAD"} else {}
     url = str(request.app.router["sign_in"].url_for().with_query(query))
     return web.Response(status=303, headers={"Location": url, "Cache-Control": "no-store"})
 
 
 def _json(request: web.Request, problem: Problem) -> web.Response:
-    """Return problem details (RFC 9457)."""
     members = {
         "type": "about:blank",
         "title": problem.title,

@@ -70,5 +70,4 @@ def _is_local(url: str) -> bool:
 
 @lru_cache(maxsize=100)
 def _qr_code(url: str) -> Markup:
-    """Return a QR code (ISO/IEC 18004) of `url`, as SVG."""
     return Markup(segno.make_qr(url).svg_inline(omitsize=True, border=4, svgclass=None, lineclass=None))  # noqa: S704 - drawn by segno, and contains no text

@@ -57,7 +57,6 @@ class WatchView(PollView):
 
 
 def _is_handshake(socket: web.WebSocketResponse, request: web.Request) -> bool:
-    """Return whether the request is a WebSocket handshake."""
     try:
         return request.method == hdrs.METH_GET and bool(socket.can_prepare(request))
     except ValueError:  # invalid characters in Sec-WebSocket-Key
