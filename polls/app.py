@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from polls.aio import SingleFlight
 from polls.config.settings import Config, Postgres
 from polls.live.broadcast import Broadcaster
 from polls.live.rate_limit import VoteRateLimit
@@ -29,7 +30,7 @@ from polls.web.http.slow_readers import SLOW_READERS, SlowReaders
 from polls.web.http.static import STATIC_URLS
 from polls.web.keys import BROADCASTER, CONFIG, DATABASE, PASSWORDS, VOTE_RATE_LIMIT
 from polls.web.middlewares import middlewares
-from polls.web.ops.health import READINESS, Readiness
+from polls.web.ops.health import READINESS
 from polls.web.ops.meter import METER, Meter
 from polls.web.pages.languages import TRANSLATIONS, load_languages
 from polls.web.pages.rendering import setup_templates
@@ -55,7 +56,7 @@ def create_app(config: Config) -> web.Application:
     app[STATIC_URLS] = {}
     app[RENDERED_PAGES] = RenderedPages(0 if config.development else MAX_BYTES)
     app[VOTE_REDIRECT] = PrebuiltAnswer(HTTPStatus.SEE_OTHER, app[RESPONSE_HEADERS])
-    app[READINESS] = Readiness()
+    app[READINESS] = SingleFlight()
     app[PASSWORDS] = Passwords()
     app[BROADCASTER] = Broadcaster(encode_results)
     app[SLOW_READERS] = SlowReaders(config.limits.write_timeout)
