@@ -18,7 +18,6 @@ from polls.web.pages.base import PollView
 from polls.web.pages.problems import Problem, describe_error, error_response, wants_json
 from polls.web.pages.rendering import language_of, render
 from polls.web.pages.voter import (
-    ensure_voter_cookie,
     new_voter_id,
     read_voter_id,
     set_ballot_cookie,
@@ -49,12 +48,14 @@ class VoteView(PollView):
         voter_id = known_id or new_voter_id()
         try:
             marks = parse_marks(form, self.question_id)
-            counted = await self._cast(voter_id, marks)
+            response = self._redirect_to_results(await self._cast(voter_id, marks), marks)
         except (InvalidChoice, PollClosed) as error:
-            return await self._explain_refusal(error)
+            response = await self._explain_refusal(error)
         except (VoteNotStored, TooManyVoters) as error:
-            return self._offer_retry(error, voter_id, marks)
-        return self._redirect_to_results(counted, marks, None if known_id else voter_id)
+            response = self._offer_retry(error, marks)
+        if known_id is None:
+            set_voter_cookie(self.request, response, voter_id)
+        return response
 
     async def _cast(self, voter_id: str, marks: tuple[int, ...]) -> Counted:
         """Cast the ballot. Raises TooManyVoters, and the errors of `BallotBox.cast`."""
@@ -64,16 +65,11 @@ class VoteView(PollView):
             rate_limit.check(network, voter_id)
         return await app[BALLOT_BOX].cast(Ballot(question_id, voter_key(voter_id, question_id), marks))
 
-    def _redirect_to_results(self, counted: Counted, marks: tuple[int, ...], new_id: str | None) -> web.StreamResponse:
-        """Redirect to the results at the ballot's revision or later, so that voters see their vote counted.
-
-        Sets the voter cookie to `new_id` if the browser had none.
-        """
+    def _redirect_to_results(self, counted: Counted, marks: tuple[int, ...]) -> web.StreamResponse:
+        """Redirect to the results at the ballot's revision or later, so that voters see their vote counted."""
         slug = self.slug
         response = self.request.app[VOTE_REDIRECT].answer(self.request)
         response.headers[hdrs.LOCATION] = f"{self.url('results', slug=slug)}?after={counted.revision}"
-        if new_id is not None:
-            set_voter_cookie(self.request, response, new_id)
         set_ballot_cookie(self.request, response, marks, path=self.url("poll", slug=slug))
         return response
 
@@ -93,20 +89,16 @@ class VoteView(PollView):
         if wants_json(self.request):
             raise error
         problem = describe_error(error, language_of(self.request))
-        response = self._form(visible, problem, marks=visible.marks)
-        ensure_voter_cookie(self.request, response)
-        return response
+        return self._form(visible, problem, marks=visible.marks)
 
-    def _offer_retry(self, error: VoteNotStored | TooManyVoters, voter_id: str, marks: tuple[int, ...]) -> web.Response:
+    def _offer_retry(self, error: VoteNotStored | TooManyVoters, marks: tuple[int, ...]) -> web.Response:
         """Return the form with the same choices selected, for another attempt by the same voter."""
         if wants_json(self.request):
-            response = error_response(self.request, error)
-        else:
-            problem = describe_error(error, language_of(self.request))
-            response = self._retry_page(problem, marks)
-            response.headers["Cache-Control"] = "no-store"
-            response.headers["Retry-After"] = str(problem.retry_after)
-        set_voter_cookie(self.request, response, voter_id)
+            return error_response(self.request, error)
+        problem = describe_error(error, language_of(self.request))
+        response = self._retry_page(problem, marks)
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["Retry-After"] = str(problem.retry_after)
         return response
 
     def _retry_page(self, problem: Problem, marks: tuple[int, ...]) -> web.Response:
