@@ -1,21 +1,30 @@
-"""The query string of the admin's list: search words, filters, sort order, page. Invalid values are ignored."""
+"""The query of the admin's list: search words, filters, sort order, page. Invalid values in the URL are ignored."""
 
+from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from typing import TypeVar
 
 from polls.domain.draft import replace_unprintable
-from polls.domain.poll import State
-from polls.storage.listing import Column, PollFilter, SortKey
-from polls.web.admin.periods import DateFilter, period_of, period_of_filter
+from polls.domain.poll import FIRST_DAY, LAST_DAY, State
+from polls.storage.listing import Column, Period, PollFilter, SortKey
 from polls.web.http.parameters import parse_number
 
 _Member = TypeVar("_Member", bound=StrEnum)
 
 _DEFAULT_ORDER = (SortKey(Column.PUBLISHED, descending=True),)
 _MAX_LENGTH = 200  # characters of the search words
+
+
+class DateFilter(StrEnum):
+    """A range of publication dates, relative to today."""
+
+    TODAY = "today"
+    PAST_7_DAYS = "past7days"
+    THIS_MONTH = "month"
+    THIS_YEAR = "year"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,7 @@ class Query:
         """Return the filter for the database; days begin at midnight in `zone`, and `now` decides which is today."""
         periods = []
         if self.dates is not None:
-            periods.append(period_of_filter(self.dates, now.astimezone(zone).date(), zone))
+            periods.append(_period_of_filter(self.dates, now.astimezone(zone).date(), zone))
         if self.within:
             periods.append(period_of(self.within, zone))
         return PollFilter(now, tuple(periods), self.state, self.words, self.order)
@@ -112,3 +121,49 @@ def _parse_within(text: str) -> tuple[int, ...]:
     except ValueError:
         return ()
     return tuple(part for part in parts if part is not None)
+
+
+def _period_of_filter(dates: DateFilter, today: date, zone: tzinfo) -> Period:
+    match dates:
+        case DateFilter.TODAY:
+            return _period_of_days(today, today, zone)
+        case DateFilter.PAST_7_DAYS:
+            return _period_of_days(today - timedelta(days=7), today, zone)
+        case DateFilter.THIS_MONTH:
+            return period_of((today.year, today.month), zone)
+        case DateFilter.THIS_YEAR:
+            return period_of((today.year,), zone)
+
+
+def period_of(within: tuple[int, ...], zone: tzinfo) -> Period:
+    """Return the period of (year,), (year, month) or (year, month, day) in `zone`."""
+    year, *rest = within
+    match rest:
+        case []:
+            first, last = date(year, 1, 1), date(year, 12, 31)
+        case [month]:
+            first, last = date(year, month, 1), date(year, month, monthrange(year, month)[1])
+        case _:
+            first = last = date(year, *rest)
+    return _period_of_days(first, last, zone)
+
+
+def subperiods(within: tuple[int, ...], years: range) -> list[tuple[int, ...]]:
+    """Return the months of the year `within`, the days of the month `within`, or all `years` if it is empty."""
+    match within:
+        case ():
+            return [(year,) for year in years]
+        case (year,):
+            return [(year, month) for month in range(1, 13)]
+        case (year, month):
+            return [(year, month, day) for day in range(1, monthrange(year, month)[1] + 1)]
+    return []
+
+
+def _period_of_days(first: date, last: date, zone: tzinfo) -> Period:
+    """Return the period from the start of `first` to the end of `last`."""
+    return Period(_start_of_day(first, zone), _start_of_day(min(last, LAST_DAY) + timedelta(days=1), zone))
+
+
+def _start_of_day(day: date, zone: tzinfo) -> datetime:
+    return datetime.combine(max(FIRST_DAY, day), time(0), zone).astimezone(UTC)

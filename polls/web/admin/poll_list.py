@@ -10,8 +10,7 @@ from yarl import URL
 from polls.domain.poll import State
 from polls.storage import clock, listing
 from polls.storage.listing import MAX_COUNT, Column, PollFilter, PollRow
-from polls.web.admin.list_query import Query
-from polls.web.admin.periods import DateFilter, period_of, subperiods
+from polls.web.admin.list_query import DateFilter, Query, period_of, subperiods
 from polls.web.keys import CONFIG
 from polls.web.pages.languages import Language
 from polls.web.pages.private import SignedInView

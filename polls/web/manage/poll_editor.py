@@ -15,22 +15,14 @@ from polls.web.http.forms import read_form
 from polls.web.keys import CONFIG
 from polls.web.manage.datetime_fields import format_moment
 from polls.web.manage.form_validation import Validation
-from polls.web.manage.poll_form import (
-    MAX_BYTES,
-    PollForm,
-    new_poll_form,
-    parse_form,
-    poll_form,
-    rebase,
-    votes_by_row,
-)
+from polls.web.manage.poll_form import MAX_BYTES, PollForm, new_poll_form, parse_form, poll_form, rebase, votes_by_row
 from polls.web.pages.private import EditablePollView, Flash, SignedInView
 
 _MAX_ENTRIES = 20  # of the history, shown in an edit conflict
 
 
-class _PollFormView(SignedInView):
-    """The form of a poll."""
+class AddPollView(SignedInView):
+    """The form that adds a poll."""
 
     @property
     def zone(self) -> tzinfo:
@@ -39,11 +31,13 @@ class _PollFormView(SignedInView):
 
     async def find_poll(self) -> Poll | None:
         """Return the poll to edit, None for a new one. Raises PollNotFound, HTTPForbidden."""
-        raise NotImplementedError
+        if not self.person.may_create_polls:
+            raise web.HTTPForbidden
+        return None
 
-    async def save(self, form: PollForm, draft: Draft) -> int:
+    async def save(self, form: PollForm, draft: Draft) -> int:  # noqa: ARG002 - a new poll has no edition
         """Save the draft and return the poll's id. Raises ChoicesHaveVotes, PollEdited."""
-        raise NotImplementedError
+        return await editing.add(self.database, self.person, draft)
 
     async def get(self) -> web.StreamResponse:
         poll = await self.find_poll()
@@ -113,35 +107,15 @@ class _PollFormView(SignedInView):
         poll = await self.find_poll()
         assert poll is not None  # noqa: S101 - a poll that was deleted raises PollNotFound
         entries = await history.latest(
-            self.database,
-            subject=poll_subject(poll.question.id),
-            after_edition=form.edition,
-            limit=_MAX_ENTRIES,
+            self.database, subject=poll_subject(poll.question.id), after_edition=form.edition, limit=_MAX_ENTRIES
         )
         conflict = {"entries": entries, "saved": poll_form(poll, self.zone)}
         return self.show_form(rebase(form, poll), poll, status=409, conflict=conflict)
 
 
-class AddPollView(_PollFormView):
-    """The form that adds a poll."""
-
-    async def find_poll(self) -> None:
-        if not self.person.may_create_polls:
-            raise web.HTTPForbidden
-
-    async def save(self, form: PollForm, draft: Draft) -> int:  # noqa: ARG002 - a new poll has no edition
-        return await editing.add(self.database, self.person, draft)
-
-
-class EditPollView(EditablePollView, _PollFormView):
-    """The form that edits a poll."""
+class EditPollView(EditablePollView, AddPollView):
+    """The same form, to edit a poll."""
 
     async def save(self, form: PollForm, draft: Draft) -> int:
-        await editing.change(
-            self.database,
-            self.person,
-            self.question_id,
-            draft,
-            confirmed=form.confirmed,
-        )
+        await editing.change(self.database, self.person, self.question_id, draft, confirmed=form.confirmed)
         return self.question_id

@@ -80,10 +80,7 @@ _MESSAGES_BY_STATUS = {
     413: (N_("Form too large"), N_("The form is too large. Nothing was saved.")),
 }
 _INVALID_REQUEST = N_("Invalid request"), N_("This request is not valid.")
-_SERVER_ERROR = (
-    N_("Something went wrong"),
-    N_("The error is on our side and has been logged. Try again in a moment."),
-)
+_SERVER_ERROR = N_("Something went wrong"), N_("The error is on our side and has been logged. Try again in a moment.")
 
 
 def error_response(request: web.Request, error: Exception) -> web.Response:

@@ -17,14 +17,7 @@ from polls.web.keys import BALLOT_BOX, POLL_CACHE, VOTE_RATE_LIMIT
 from polls.web.pages.base import PollView
 from polls.web.pages.problems import Problem, describe_error, error_response, wants_json
 from polls.web.pages.rendering import language_of, render
-from polls.web.pages.voter import (
-    new_voter_id,
-    read_voter_id,
-    set_ballot_cookie,
-    set_voter_cookie,
-    viewer_of,
-    voter_key,
-)
+from polls.web.pages.voter import new_voter_id, read_voter_id, set_ballot_cookie, set_voter_cookie, viewer_of, voter_key
 
 VOTE_REDIRECT = web.AppKey("vote_redirect", PrebuiltAnswer)  # what the responses to all counted votes have in common
 
