@@ -112,27 +112,22 @@ def _parse_order(text: str) -> tuple[SortKey, ...]:
 
 
 def _parse_within(text: str) -> tuple[int, ...]:
-    parts = [parse_number(part) for part in text.split("-")]
-    if None in parts or len(parts) > 3:
+    parts = text.split("-")
+    within = tuple(number for part in parts if (number := parse_number(part)))
+    if not len(within) == len(parts) <= 3:
         return ()
-    year, month, day = (*(part or 1 for part in parts), 1, 1)[:3]
     try:
-        date(year, month, day)
+        date(*(*within, 1, 1)[:3])
     except ValueError:
         return ()
-    return tuple(part for part in parts if part is not None)
+    return within
 
 
 def _period_of_filter(dates: DateFilter, today: date, zone: tzinfo) -> Period:
-    match dates:
-        case DateFilter.TODAY:
-            return _period_of_days(today, today, zone)
-        case DateFilter.PAST_7_DAYS:
-            return _period_of_days(today - timedelta(days=7), today, zone)
-        case DateFilter.THIS_MONTH:
-            return period_of((today.year, today.month), zone)
-        case DateFilter.THIS_YEAR:
-            return period_of((today.year,), zone)
+    if dates is DateFilter.PAST_7_DAYS:
+        return _period_of_days(today - timedelta(days=7), today, zone)
+    depth = {DateFilter.THIS_YEAR: 1, DateFilter.THIS_MONTH: 2, DateFilter.TODAY: 3}[dates]
+    return period_of((today.year, today.month, today.day)[:depth], zone)
 
 
 def period_of(within: tuple[int, ...], zone: tzinfo) -> Period:

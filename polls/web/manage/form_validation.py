@@ -42,7 +42,10 @@ class Validation:
         text = self._text("text", form.text, _("Enter a question."))
         published = self._moment("published", form.published, question.pub_date if question else None)
         closes = self._moment("closes", form.closes, question.closes_at if question else None)
-        self._check_order(published, closes)
+        if published is None:
+            self.errors.setdefault("published", _("Enter when the poll is published."))
+        elif closes and closes <= published:
+            self.errors["closes"] = _("The poll must close after it is published.")
         saved_ids = {str(choice.id) for choice in poll.choices} if poll else set()
         removed = frozenset(int(row.id) for row in form.rows if row.is_removed and row.id in saved_ids)
         choices = tuple(self._choices(saved_ids))
@@ -74,23 +77,18 @@ class Validation:
             self.errors[field] = str(error)
             return None
 
-    def _check_order(self, published: datetime | None, closes: datetime | None) -> None:
-        if published is None:
-            self.errors.setdefault("published", self.language.gettext("Enter when the poll is published."))
-        elif closes and closes <= published:
-            self.errors["closes"] = self.language.gettext("The poll must close after it is published.")
-
     def _choices(self, saved_ids: set[str]) -> Iterator[DraftChoice]:
+        _ = self.language.gettext
         rows = [row for row in self.form.rows if not (row.is_empty or row.is_removed)]
         for row in rows:
             if row.position.strip() and parse_number(row.position.strip()) is None:
-                self.errors[f"choice.{row.number}"] = self.language.gettext("Enter the position as a number: 1, 2, 3 …")
+                self.errors[f"choice.{row.number}"] = _("Enter the position as a number: 1, 2, 3 …")
         seen: set[str] = set()
         for row in sorted(rows, key=_sort_key):
             field = f"choice.{row.number}"
-            text = self._text(field, row.text, self.language.gettext("Enter the choice, or tick “Remove”."))
+            text = self._text(field, row.text, _("Enter the choice, or tick “Remove”."))
             if comparison_key(text) in seen:
-                self.errors.setdefault(field, self.language.gettext("Another choice has the same text."))
+                self.errors.setdefault(field, _("Another choice has the same text."))
             seen.add(comparison_key(text))
             yield DraftChoice(text, int(row.id) if row.id in saved_ids else None)
 

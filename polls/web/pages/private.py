@@ -82,18 +82,14 @@ class SignedInView(PrivateView):
         return self.account.person
 
     def show(self, template: str, /, *, status: int = 200, **context: object) -> web.Response:
-        flash = self._read_flash()
-        response = super().show(template, status=status, **{"account": self.account, "flash": flash, **context})
-        if flash is not None:
-            delete_cookie(self.request, response, _FLASH_COOKIE, path=self.url("admin"))
-        return response
-
-    def _read_flash(self) -> Flash | None:
         value = read_cookie(self.request, _FLASH)
         if value is None:
-            return None
+            return super().show(template, status=status, **{"account": self.account, **context})
         kind, _, number = value.partition(".")
-        return Flash(kind, int(number))
+        flash = Flash(kind, int(number))
+        response = super().show(template, status=status, **{"account": self.account, "flash": flash, **context})
+        delete_cookie(self.request, response, _FLASH_COOKIE, path=self.url("admin"))
+        return response
 
 
 class EditablePollView(SignedInView, BasePollView):

@@ -137,18 +137,16 @@ def describe_error(error: Exception, language: Language) -> Problem:
                 minutes := -(-seconds // 60),
             )
             return Problem(429, _("Too many attempts"), detail % {"minutes": language.number(minutes)}, seconds)
-    problem = _PROBLEMS.get(type(error)) or _problem_of_status(_status_of(error))
+    problem = _PROBLEMS.get(type(error)) or _problem_by_status(error)
     return replace(problem, title=_(problem.title), detail=_(problem.detail))
 
 
-def _status_of(error: Exception) -> int:
+def _problem_by_status(error: Exception) -> Problem:
     if isinstance(error, web.HTTPException):
-        return error.status
-    # aiohttp looks up any path below /static/ in the file system, also one too long to be a file's name.
-    return 404 if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG else 500
-
-
-def _problem_of_status(status: int) -> Problem:
+        status = error.status
+    else:
+        # aiohttp looks up any path below /static/ in the file system, also one too long to be a file's name.
+        status = 404 if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG else 500
     fallback = _INVALID_REQUEST if status < HTTPStatus.INTERNAL_SERVER_ERROR else _SERVER_ERROR
     return Problem(status, *_MESSAGES_BY_STATUS.get(status, fallback))
 

@@ -37,11 +37,16 @@ class VoteView(PollView):
         if _has_disconnected(self.request):
             # This process may have stalled, and the voter voted through another process since: this ballot is outdated.
             return web.Response(status=_CLIENT_CLOSED_REQUEST)
+        app, question_id = self.request.app, self.question_id
         known_id = read_voter_id(self.request)
         voter_id = known_id or new_voter_id()
         try:
-            marks = parse_marks(form, self.question_id)
-            response = self._redirect_to_results(await self._cast(voter_id, marks), marks)
+            marks = parse_marks(form, question_id)
+            # Voters whose network is unknown aren't limited: all of them would share one limit.
+            if (rate_limit := app[VOTE_RATE_LIMIT]) and (network := client_network(self.request)):
+                rate_limit.check(network, voter_id)
+            counted = await app[BALLOT_BOX].cast(Ballot(question_id, voter_key(voter_id, question_id), marks))
+            response = self._redirect_to_results(counted, marks)
         except (InvalidChoice, PollClosed) as error:
             response = await self._explain_refusal(error)
         except (VoteNotStored, TooManyVoters) as error:
@@ -49,14 +54,6 @@ class VoteView(PollView):
         if known_id is None:
             set_voter_cookie(self.request, response, voter_id)
         return response
-
-    async def _cast(self, voter_id: str, marks: tuple[int, ...]) -> Counted:
-        """Cast the ballot. Raises TooManyVoters, and the errors of `BallotBox.cast`."""
-        app, question_id = self.request.app, self.question_id
-        # Voters whose network is unknown aren't limited: all of them would share one limit.
-        if (rate_limit := app[VOTE_RATE_LIMIT]) and (network := client_network(self.request)):
-            rate_limit.check(network, voter_id)
-        return await app[BALLOT_BOX].cast(Ballot(question_id, voter_key(voter_id, question_id), marks))
 
     def _redirect_to_results(self, counted: Counted, marks: tuple[int, ...]) -> web.StreamResponse:
         """Redirect to the results at the ballot's revision or later, so that voters see their vote counted."""
@@ -85,29 +82,29 @@ class VoteView(PollView):
         return self._form(visible, problem, marks=visible.marks)
 
     def _offer_retry(self, error: VoteNotStored | TooManyVoters, marks: tuple[int, ...]) -> web.Response:
-        """Return the form with the same choices selected, for another attempt by the same voter."""
+        """Return a form with the same choices selected, for another attempt by the same voter.
+
+        It is the poll's page if the poll is in the cache, else a page with hidden fields for the choices.
+        """
         if wants_json(self.request):
             return error_response(self.request, error)
         problem = describe_error(error, language_of(self.request))
-        response = self._retry_page(problem, marks)
+        poll = self.request.app[POLL_CACHE].last_known(self.question_id)
+        if poll and poll.is_published and not poll.is_closed and poll.offers(*marks):
+            response = self._form(visible_to(poll, viewer_of(self.request)), problem, marks=frozenset(marks))
+        else:
+            response = render(
+                self.request,
+                "public/not_counted.html",
+                status=problem.status,
+                problem=problem,
+                slug=self.slug,
+                marks=marks,
+                here=self.url("poll", slug=self.slug),
+            )
         response.headers["Cache-Control"] = "no-store"
         response.headers["Retry-After"] = str(problem.retry_after)
         return response
-
-    def _retry_page(self, problem: Problem, marks: tuple[int, ...]) -> web.Response:
-        """Return the poll's page if the poll is in the cache, else a page with hidden fields for the choices."""
-        poll = self.request.app[POLL_CACHE].last_known(self.question_id)
-        if poll and poll.is_published and not poll.is_closed and poll.offers(*marks):
-            return self._form(visible_to(poll, viewer_of(self.request)), problem, marks=frozenset(marks))
-        return render(
-            self.request,
-            "public/not_counted.html",
-            status=problem.status,
-            problem=problem,
-            slug=self.slug,
-            marks=marks,
-            here=self.url("poll", slug=self.slug),
-        )
 
     def _form(self, visible: VisiblePoll, problem: Problem, *, marks: frozenset[int]) -> web.Response:
         """Return the poll's page with the `problem` of the ballot that was sent, and `marks` selected."""

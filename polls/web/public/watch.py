@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
@@ -84,33 +85,31 @@ def encode_results(poll: Poll) -> bytes | None:
     ).encode()
 
 
+@dataclass(eq=False, frozen=True, slots=True)
 class _WebSocketSubscriber:
     """A WebSocket as a subscriber (`live.broadcast.Subscriber`)."""
 
-    __slots__ = ("_request", "_socket")
-
-    def __init__(self, request: web.Request, socket: web.WebSocketResponse) -> None:
-        self._request = request
-        self._socket = socket
+    request: web.Request
+    socket: web.WebSocketResponse
 
     @property
     def keeps_up(self) -> bool:
-        transport = self._request.transport
+        transport = self.request.transport
         return transport is not None and not transport.get_write_buffer_size()
 
     async def send(self, message: bytes) -> None:
         with suppress(ConnectionError):
-            await self._socket.send_frame(message, WSMsgType.TEXT)
+            await self.socket.send_frame(message, WSMsgType.TEXT)
 
     async def close(self, code: int, reason: str) -> None:
         with suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(2 * _CLOSE_TIMEOUT):
-                await self._socket.close(code=code, message=reason.encode())
+                await self.socket.close(code=code, message=reason.encode())
         self.abort_unread()
 
     def abort_unread(self) -> None:
         """Abort the connection if the client hasn't read all messages: closing would wait for it without a limit."""
-        if not self.keeps_up and (transport := self._request.transport):
+        if not self.keeps_up and (transport := self.request.transport):
             transport.abort()
 
 
