@@ -29,7 +29,7 @@ from polls.web.http.security_headers import RESPONSE_HEADERS, security_headers
 from polls.web.http.slow_readers import SLOW_READERS, SlowReaders
 from polls.web.http.static import STATIC_URLS
 from polls.web.keys import BROADCASTER, CONFIG, DATABASE, PASSWORDS, VOTE_RATE_LIMIT
-from polls.web.middlewares import middlewares
+from polls.web.middlewares import handle_errors_and_headers
 from polls.web.ops.health import READINESS
 from polls.web.ops.meter import METER, Meter
 from polls.web.pages.languages import TRANSLATIONS, load_languages
@@ -45,11 +45,12 @@ def create_app(config: Config) -> web.Application:
     """Assemble the application. Connections are opened when it starts."""
     meter = Meter() if config.metrics.is_enabled else None
     app = web.Application(
-        middlewares=middlewares(config, meter), client_max_size=MAX_BODY, handler_args=handler_args(config.limits)
+        middlewares=[handle_errors_and_headers], client_max_size=MAX_BODY, handler_args=handler_args(config.limits)
     )
     app[CONFIG] = config
     if meter:
         app[METER] = meter
+        app.middlewares.insert(0, meter.count_requests)
         app.cleanup_ctx.append(serve_metrics)
     app[TRANSLATIONS] = load_languages(config.site.zone)
     app[RESPONSE_HEADERS] = security_headers(config)

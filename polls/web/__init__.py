@@ -1,5 +1,5 @@
 """Requests and responses.
 
 `routes` maps URLs to the views of `public`, `manage`, `admin` and `ops`, which don't import each other. All build on
-`pages` (rendering, sessions, error pages), and that on `http` (the protocol). `middlewares` wrap every view.
+`pages` (rendering, sessions, error pages), and that on `http` (the protocol). `middlewares` wraps every view.
 """

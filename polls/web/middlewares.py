@@ -1,9 +1,8 @@
-"""The middlewares that wrap every view."""
+"""The middleware that wraps every view."""
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
-from polls.config.settings import Config
 from polls.web.http.access_log import CLIENT_NETWORK
 from polls.web.http.forwarded import client_network
 from polls.web.http.prebuilt import PrebuiltResponse
@@ -12,35 +11,26 @@ from polls.web.http.same_origin import check_same_origin
 from polls.web.http.security_headers import set_security_headers
 from polls.web.http.slow_readers import SLOW_READERS
 from polls.web.http.static import static_cache_control
-from polls.web.ops.meter import Meter
+from polls.web.keys import CONFIG
 from polls.web.pages.problems import error_response
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
-
-
-def middlewares(config: Config, meter: Meter | None) -> list[Middleware]:
-    """Return the middlewares for `config`, the outermost first; with a `meter`, one that counts requests."""
-    enabled: list[Middleware] = [meter.count_requests] if meter else []
-    return [*enabled, *([record_client_network] if config.log.client_addresses else []), handle_errors_and_headers]
-
-
-@web.middleware
-async def record_client_network(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Set CLIENT_NETWORK on the request, for the access log."""
-    request[CLIENT_NETWORK] = client_network(request)
-    return await handler(request)
 
 
 @web.middleware
 async def handle_errors_and_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give each request its id, its error page and its headers.
 
-    In this order: start the write time-out, assign the request id, reject cross-site requests, call the view, turn
-    exceptions into pages or JSON, set the request id and the security headers on the response.
+    In this order: start the write time-out, assign the request id, note the client's network for the access log, reject
+    cross-site requests, call the view, turn exceptions into pages or JSON, set the request id and the security headers.
     It is one middleware, because each one costs every vote some microseconds.
     """
-    request.app[SLOW_READERS].add(request.transport)
-    request_id = assign_request_id(request)
+    app = request.app
+    config = app[CONFIG]
+    app[SLOW_READERS].add(request.transport)
+    request_id = assign_request_id(request, is_proxied=config.trusted_proxies > 0)
+    if config.log.client_addresses:
+        request[CLIENT_NETWORK] = client_network(request)
     try:
         if request.method not in _SAFE_METHODS:
             check_same_origin(request)

@@ -89,7 +89,7 @@ class _PollPages(web.DynamicResource):
 
 
 async def _add_slash(request: web.Request) -> web.StreamResponse:
-    raise web.HTTPSeeOther(request.rel_url.raw_path + "/")
+    return web.Response(status=303, headers={"Location": request.rel_url.raw_path + "/"})
 
 
 async def _send_continue(request: web.Request) -> None:

@@ -63,7 +63,7 @@ class UserView(UsersView):
     """Actions on one account: disable, enable, end its sessions."""
 
     async def get(self) -> web.StreamResponse:
-        raise web.HTTPSeeOther(self.url("admin_users"))
+        return self.redirect(self.url("admin_users"))
 
     async def post(self) -> web.StreamResponse:
         self.check_permission()

@@ -3,7 +3,7 @@
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
-# Set on requests only if client addresses are logged.
+# Set on requests only if `log.client_addresses` is on.
 CLIENT_NETWORK: web.RequestKey[str] = web.RequestKey("client_network", str)
 
 

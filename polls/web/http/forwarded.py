@@ -20,9 +20,7 @@ def client_network(request: web.Request) -> str:
     if ip is None:  # a UNIX socket has no address
         return ""
     if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is None:
-            return str(ipaddress.ip_network((int(ip) >> 64 << 64, 64)))
-        return str(ip.ipv4_mapped)
+        return str(ip.ipv4_mapped or ipaddress.ip_network((int(ip) >> 64 << 64, 64)))
     return str(ip)
 
 

@@ -7,8 +7,6 @@ from contextvars import ContextVar
 from aiohttp import web
 from multidict import istr
 
-from polls.web.keys import CONFIG
-
 REQUEST_ID = istr("X-Request-ID")
 
 _VALID_ID = re.compile("[A-Za-z0-9_-]{1,64}")
@@ -21,12 +19,12 @@ def request_id() -> str:
     return _current.get()
 
 
-def assign_request_id(request: web.Request) -> str:
+def assign_request_id(request: web.Request, *, is_proxied: bool) -> str:
     """Return an id for `request`, and set it as the current context's `request_id()`.
 
     It is a trusted proxy's X-Request-ID if that is valid, else random: a counter would disclose the number of requests.
     """
-    proxy_id = request.headers.get(REQUEST_ID) if request.app[CONFIG].trusted_proxies else None
+    proxy_id = request.headers.get(REQUEST_ID) if is_proxied else None
     new_id = proxy_id if proxy_id and _VALID_ID.fullmatch(proxy_id) else secrets.token_hex(8)
     _current.set(new_id)
     return new_id

@@ -47,8 +47,7 @@ def _parse_origin(url: str) -> _Origin | None:
 
 
 def _matches_site_url(origin: _Origin | None, request: web.Request) -> bool:
-    site_url = request.app[CONFIG].site.url
-    return site_url is not None and origin is not None and origin == _parse_origin(site_url)
+    return origin is not None and origin == _parse_origin(request.app[CONFIG].site.url or "")
 
 
 def _matches_host(origin: _Origin | None, request: web.Request) -> bool:

@@ -13,7 +13,7 @@ from polls.web.http.forms import text_field
 from polls.web.http.parameters import parse_number
 from polls.web.manage.datetime_fields import DateTimeFields, format_moment
 
-EMPTY_ROWS = 3
+EMPTY_ROWS = 3  # for new choices, fewer near the limit of choices
 MAX_BYTES = 512 * 1024  # twice the size of a hundred choices of two hundred emojis each
 
 _TEXT_OF_CHOICE = re.compile(r"choice\.([0-9]{1,6})\.text")
@@ -51,12 +51,6 @@ class PollForm:
     edition: int = 0
     confirmed: frozenset[int] = frozenset()
 
-    @property
-    def with_empty_rows(self) -> "PollForm":
-        """A copy with EMPTY_ROWS empty rows for new choices, fewer near the limit of choices."""
-        used = tuple(row for row in self.rows if not row.is_empty)
-        return replace(self, rows=used).with_rows_added(min(EMPTY_ROWS, max(0, MAX_CHOICES - len(used))))
-
     def with_rows_added(self, count: int) -> "PollForm":
         """Return a copy with `count` more empty rows."""
         first = _next_number(self.rows)
@@ -67,7 +61,7 @@ class PollForm:
 
 def new_poll_form(now: datetime, zone: tzinfo) -> PollForm:
     """Return the form for a new poll, published now by default."""
-    return PollForm("", format_moment(now, zone), DateTimeFields(), ()).with_empty_rows
+    return PollForm("", format_moment(now, zone), DateTimeFields(), ()).with_rows_added(EMPTY_ROWS)
 
 
 def poll_form(poll: Poll, zone: tzinfo) -> PollForm:
@@ -78,7 +72,8 @@ def poll_form(poll: Poll, zone: tzinfo) -> PollForm:
         for position, choice in enumerate(poll.choices, start=1)
     )
     published, closes = format_moment(question.pub_date, zone), format_moment(question.closes_at, zone)
-    return PollForm(question.text, published, closes, rows, poll.edition).with_empty_rows
+    form = PollForm(question.text, published, closes, rows, poll.edition)
+    return form.with_rows_added(min(EMPTY_ROWS, max(0, MAX_CHOICES - len(rows))))
 
 
 def parse_form(fields: MultiMapping[str]) -> PollForm:
