@@ -2,13 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from polls.domain.poll import FIRST_DAY, LAST_DAY
 from polls.web.pages.languages import Language
 
-_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_TIME = re.compile("[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
+_DATE_TIME = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +57,11 @@ def parse_moment(
 
 
 def _parse(fields: DateTimeFields, zone: tzinfo) -> datetime | None:
-    if not _DATE.fullmatch(fields.date) or not _TIME.fullmatch(fields.time):
+    text = f"{fields.date} {fields.time}"
+    if not _DATE_TIME.fullmatch(text):
         return None
     try:
-        day, clock = date.fromisoformat(fields.date), time.fromisoformat(fields.time)
+        local = datetime.fromisoformat(text).replace(tzinfo=zone)
     except ValueError:
         return None
-    return datetime.combine(day, clock, zone) if FIRST_DAY <= day <= LAST_DAY else None
+    return local if FIRST_DAY <= local.date() <= LAST_DAY else None

@@ -1,6 +1,6 @@
 """Base views of pages that are never cached: for all visitors, for signed-in accounts, for editors of a poll."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -22,8 +22,7 @@ _FLASH_SECONDS = 60
 _FLASH = cookie_pattern(_FLASH_COOKIE, r"[a-z-]{1,30}\.[0-9]{1,9}")
 
 
-@dataclass(frozen=True, slots=True)
-class Flash:
+class Flash(NamedTuple):
     """A message that says what a POST did, shown once on the page it redirects to; a cookie carries it.
 
     `number` is how many polls it is about, or the id of one, depending on its `kind`.
