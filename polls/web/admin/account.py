@@ -43,10 +43,7 @@ class AccountView(SignedInView):
         return self.redirect(self.url("admin_account"), Flash("password-changed"))
 
     async def _change_password(self, current: str, new: str) -> None:
-        """Change the password and end all other sessions of the account.
-
-        Raises SignInFailed if `current` is wrong, TooManyAttempts, InvalidPassword.
-        """
+        """Change the password, and end all other sessions. Raises SignInFailed, TooManyAttempts, InvalidPassword."""
         passwords = self.request.app[PASSWORDS]
         credentials = await sessions.authenticate(
             self.database, passwords, self.account.username, current, client_network=client_network(self.request)

@@ -20,23 +20,7 @@ _ACTIONS = {
 }
 
 
-class ConfirmView(SignedInView):
-    """An action on polls with a confirmation page before it."""
-
-    def show_confirmation(self, action: str, polls: Sequence[Poll], *, back: str, here: str) -> web.Response:
-        """Ask whether to run `action` on `polls`; `back` is the URL to return to."""
-        return self.show(
-            "admin/confirm.html", action=action, polls=polls, back=back, here=here, form_url=self.request.path
-        )
-
-    async def run(self, action: str, question_ids: Sequence[int], back: str) -> web.Response:
-        """Run `action` and redirect to `back` with the number of polls that it changed."""
-        change, kind = _ACTIONS[action]
-        count = await change(self.database, self.person, question_ids)
-        return self.redirect(back, Flash(kind, count) if count else Flash(f"not-{kind}"))
-
-
-class BulkActionView(ConfirmView):
+class BulkActionView(SignedInView):
     """The action on the polls that are selected in the list."""
 
     async def post(self) -> web.StreamResponse:
@@ -52,8 +36,20 @@ class BulkActionView(ConfirmView):
             action, [poll for poll in polls if self.person.may_edit(poll)], back=back, here=back
         )
 
+    def show_confirmation(self, action: str, polls: Sequence[Poll], *, back: str, here: str) -> web.Response:
+        """Ask whether to run `action` on `polls`; `back` is the URL to return to."""
+        return self.show(
+            "admin/confirm.html", action=action, polls=polls, back=back, here=here, form_url=self.request.path
+        )
 
-class DeletePollView(ConfirmView, EditablePollView):
+    async def run(self, action: str, question_ids: Sequence[int], back: str) -> web.Response:
+        """Run `action` and redirect to `back` with the number of polls that it changed."""
+        change, kind = _ACTIONS[action]
+        count = await change(self.database, self.person, question_ids)
+        return self.redirect(back, Flash(kind, count) if count else Flash(f"not-{kind}"))
+
+
+class DeletePollView(EditablePollView, BulkActionView):
     """The deletion of one poll."""
 
     async def get(self) -> web.StreamResponse:

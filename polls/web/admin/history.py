@@ -12,22 +12,7 @@ from polls.web.pages.private import SignedInView
 PAGE_SIZE = 100
 
 
-class _HistoryPageView(SignedInView):
-    """A page of history entries, newest first."""
-
-    async def load_page(self, subject: str | None) -> dict[str, Any]:
-        """Return the template's context: the entries of `subject` (None: of all) on the page in the URL.
-
-        Raises HTTPNotFound for a page that doesn't exist.
-        """
-        page = self.page_number
-        found = await history.latest(self.database, subject=subject, skip=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1)
-        if page > 1 and not found:
-            raise web.HTTPNotFound
-        return {"entries": found[:PAGE_SIZE], "page": page, "has_older": len(found) > PAGE_SIZE}
-
-
-class HistoryView(_HistoryPageView):
+class HistoryView(SignedInView):
     """The history of all polls and accounts."""
 
     async def get(self) -> web.StreamResponse:
@@ -35,8 +20,16 @@ class HistoryView(_HistoryPageView):
             raise web.HTTPForbidden
         return self.show("admin/history.html", poll=None, question_id=None, **await self.load_page(None))
 
+    async def load_page(self, subject: str | None) -> dict[str, Any]:
+        """Return the context with the entries of `subject` (None: of all) on the page in the URL. Raises 404."""
+        page = self.page_number
+        found = await history.latest(self.database, subject=subject, skip=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1)
+        if page > 1 and not found:
+            raise web.HTTPNotFound
+        return {"entries": found[:PAGE_SIZE], "page": page, "has_older": len(found) > PAGE_SIZE}
 
-class PollHistoryView(_HistoryPageView, BasePollView):
+
+class PollHistoryView(HistoryView, BasePollView):
     """The history of one poll, which may have been deleted."""
 
     async def get(self) -> web.StreamResponse:
