@@ -4,13 +4,14 @@ from aiohttp import web
 
 from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.storage import accounts, sessions
+from polls.web.http.cookies import delete_cookie
 from polls.web.http.forms import read_form, text_field
 from polls.web.http.forwarded import client_network
 from polls.web.http.parameters import local_path
 from polls.web.keys import PASSWORDS
 from polls.web.pages.private import PrivateView, SignedInView
 from polls.web.pages.problems import Problem, describe_error, wants_json
-from polls.web.pages.session import delete_session_cookie, session_token, set_session_cookie, signed_in_account
+from polls.web.pages.session import SESSION_COOKIE, session_token, set_session_cookie, signed_in_account
 
 
 class SignInView(PrivateView):
@@ -68,5 +69,5 @@ class SignOutView(SignedInView):
         elif token := session_token(self.request):
             await sessions.end(self.database, token)
         response = self.redirect(self.url("index"))
-        delete_session_cookie(self.request, response)
+        delete_cookie(self.request, response, SESSION_COOKIE)
         return response

@@ -10,26 +10,22 @@ _YEAR = 365 * 24 * 60 * 60  # seconds
 
 
 def set_cookie(  # noqa: PLR0913 - a cookie has that many attributes
-    request: web.Request, response: web.StreamResponse, name: str, value: str, *, path: str, seconds: int = _YEAR
+    request: web.Request, response: web.StreamResponse, name: str, value: str, *, path: str = "", seconds: int = _YEAR
 ) -> None:
-    """Set a cookie for `path`: HttpOnly, SameSite=Lax, and Secure if clients use https.
+    """Set a cookie for `path`, by default all pages of polls: HttpOnly, SameSite=Lax, and Secure if clients use https.
 
     `value` may contain letters, digits, and . - _ only: it isn't quoted. aiohttp's own method takes six times as long.
     """
+    path = path or request.app.router["index"].canonical
     secure = "; Secure" if is_https(request) else ""
     response.headers.add(
         "Set-Cookie", f"{name}={value}; HttpOnly; Max-Age={seconds}; Path={path}; SameSite=Lax{secure}"
     )
 
 
-def delete_cookie(request: web.Request, response: web.StreamResponse, name: str, *, path: str) -> None:
+def delete_cookie(request: web.Request, response: web.StreamResponse, name: str, *, path: str = "") -> None:
     """Delete a cookie that was set for `path`."""
     set_cookie(request, response, name, "", path=path, seconds=0)
-
-
-def cookie_path(request: web.Request) -> str:
-    """Return the path for cookies that are sent to all pages of polls, and to no other application on the host."""
-    return request.app.router["index"].canonical
 
 
 def cookie_pattern(name: str, value: str) -> re.Pattern[str]:

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from polls.domain.account import Account
 from polls.storage import sessions
-from polls.web.http.cookies import cookie_path, cookie_pattern, delete_cookie, read_cookie, set_cookie
+from polls.web.http.cookies import cookie_pattern, read_cookie, set_cookie
 from polls.web.keys import DATABASE
 
 SESSION_COOKIE = "session"
@@ -26,9 +26,4 @@ async def signed_in_account(request: web.Request) -> Account | None:
 def set_session_cookie(request: web.Request, response: web.StreamResponse, token: str) -> None:
     """Set the session cookie, for as long as a session can last."""
     seconds = round(sessions.MAX_AGE.total_seconds())
-    set_cookie(request, response, SESSION_COOKIE, token, path=cookie_path(request), seconds=seconds)
-
-
-def delete_session_cookie(request: web.Request, response: web.StreamResponse) -> None:
-    """Delete the session cookie."""
-    delete_cookie(request, response, SESSION_COOKIE, path=cookie_path(request))
+    set_cookie(request, response, SESSION_COOKIE, token, seconds=seconds)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from aiohttp import hdrs, web
 
 from polls.domain.visibility import ANONYMOUS, Viewer
-from polls.web.http.cookies import cookie_path, cookie_pattern, read_cookie, set_cookie
+from polls.web.http.cookies import cookie_pattern, read_cookie, set_cookie
 from polls.web.http.parameters import NUMBER
 
 VOTER_COOKIE = "voter"  # the voter's id: 128 random bits
@@ -38,7 +38,7 @@ def voter_key(voter_id: str, question_id: int) -> bytes:
 
 def set_voter_cookie(request: web.Request, response: web.StreamResponse, voter_id: str) -> None:
     """Set the voter cookie."""
-    set_cookie(request, response, VOTER_COOKIE, voter_id, path=cookie_path(request))
+    set_cookie(request, response, VOTER_COOKIE, voter_id)
 
 
 def ensure_voter_cookie(request: web.Request, response: web.StreamResponse) -> None:

@@ -13,9 +13,9 @@ class LanguageView(PrivateView):
     """Stores the chosen language in a cookie, and redirects back to the page."""
 
     async def get(self) -> web.Response:
-        tag, index = self.request.match_info["tag"], self.url("index")
+        tag = self.request.match_info["tag"]
         if tag not in self.request.app[TRANSLATIONS]:
             raise web.HTTPNotFound
-        response = self.redirect(local_path(self.request.query.get("next", ""), index))
-        set_cookie(self.request, response, LANGUAGE_COOKIE, tag, path=index)
+        response = self.redirect(local_path(self.request.query.get("next", ""), self.url("index")))
+        set_cookie(self.request, response, LANGUAGE_COOKIE, tag)
         return response
