@@ -1,8 +1,9 @@
 """Validation of a poll's form: it becomes a Draft, or error messages by field."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from polls.domain.draft import (
     MAX_CHOICES,
@@ -13,12 +14,12 @@ from polls.domain.draft import (
     comparison_key,
     is_blank,
 )
-from polls.domain.poll import Poll
+from polls.domain.poll import FIRST_DAY, LAST_DAY, Poll
 from polls.web.http.parameters import parse_number
-from polls.web.manage.datetime_fields import DateTimeFields, InvalidDateTime, parse_moment
-from polls.web.manage.poll_form import ChoiceRow, PollForm
+from polls.web.manage.poll_form import ChoiceRow, DateTimeFields, PollForm, format_moment
 from polls.web.pages.languages import Language
 
+_DATE_TIME = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 _NO_POSITION = 10**9  # sorts after all positions, which have at most nine digits
 
 
@@ -71,11 +72,38 @@ class Validation:
         return text
 
     def _moment(self, field: str, fields: DateTimeFields, saved: datetime | None) -> datetime | None:
-        try:
-            return parse_moment(fields, self.zone, self.language, saved=saved)
-        except InvalidDateTime as error:
-            self.errors[field] = str(error)
+        """Return the moment in UTC, None if both fields are empty.
+
+        If the fields still show `saved`, it is returned unchanged: parsing would lose its seconds and, in an hour that
+        daylight saving time repeats, which of the two it is in.
+        """
+        _ = self.language.gettext
+        fields = DateTimeFields(fields.date.strip(), fields.time.strip())
+        if fields == DateTimeFields():
             return None
+        if fields == format_moment(saved, self.zone):
+            return saved
+        local = self._local_time(fields)
+        if local is None:
+            invalid = _("Enter a valid date and time, such as 2026-05-03 and 18:00.")
+            self.errors[field] = invalid if fields.date and fields.time else _("Enter a date and a time.")
+            return None
+        moment = local.astimezone(UTC)
+        if moment.astimezone(self.zone).replace(tzinfo=None) != local.replace(tzinfo=None):
+            skipped = _("On this day the clock skips %(time)s. Choose a later time.")
+            self.errors[field] = skipped % {"time": f"{local:%H:%M}"}
+            return None
+        return moment
+
+    def _local_time(self, fields: DateTimeFields) -> datetime | None:
+        text = f"{fields.date} {fields.time}"
+        if not _DATE_TIME.fullmatch(text):
+            return None
+        try:
+            local = datetime.fromisoformat(text).replace(tzinfo=self.zone)
+        except ValueError:
+            return None
+        return local if FIRST_DAY <= local.date() <= LAST_DAY else None
 
     def _choices(self, saved_ids: set[str]) -> Iterator[DraftChoice]:
         _ = self.language.gettext

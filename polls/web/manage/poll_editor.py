@@ -13,9 +13,17 @@ from polls.storage.clock import now
 from polls.storage.history import poll_subject
 from polls.web.http.forms import read_form
 from polls.web.keys import CONFIG
-from polls.web.manage.datetime_fields import format_moment
 from polls.web.manage.form_validation import Validation
-from polls.web.manage.poll_form import MAX_BYTES, PollForm, new_poll_form, parse_form, poll_form, rebase, votes_by_row
+from polls.web.manage.poll_form import (
+    MAX_BYTES,
+    PollForm,
+    format_moment,
+    new_poll_form,
+    parse_form,
+    poll_form,
+    rebase,
+    votes_by_row,
+)
 from polls.web.pages.private import EditablePollView, Flash, SignedInView
 
 _MAX_ENTRIES = 20  # of the history, shown in an edit conflict

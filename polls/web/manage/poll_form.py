@@ -11,13 +11,20 @@ from polls.domain.draft import MAX_CHOICES
 from polls.domain.poll import Poll
 from polls.web.http.forms import text_field
 from polls.web.http.parameters import parse_number
-from polls.web.manage.datetime_fields import DateTimeFields, format_moment
 
 EMPTY_ROWS = 3  # for new choices, fewer near the limit of choices
 MAX_BYTES = 512 * 1024  # twice the size of a hundred choices of two hundred emojis each
 
 _TEXT_OF_CHOICE = re.compile(r"choice\.([0-9]{1,6})\.text")
 _EDITION = re.compile("[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class DateTimeFields:
+    """A date and a time as text, both empty for no moment."""
+
+    date: str = ""
+    time: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,14 @@ def poll_form(poll: Poll, zone: tzinfo) -> PollForm:
     published, closes = format_moment(question.pub_date, zone), format_moment(question.closes_at, zone)
     form = PollForm(question.text, published, closes, rows, poll.edition)
     return form.with_rows_added(min(EMPTY_ROWS, max(0, MAX_CHOICES - len(rows))))
+
+
+def format_moment(moment: datetime | None, zone: tzinfo) -> DateTimeFields:
+    """Return the fields for `moment` in `zone`, to the minute."""
+    if moment is None:
+        return DateTimeFields()
+    local = moment.astimezone(zone)
+    return DateTimeFields(local.date().isoformat(), local.strftime("%H:%M"))
 
 
 def parse_form(fields: MultiMapping[str]) -> PollForm:
