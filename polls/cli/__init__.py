@@ -5,6 +5,10 @@ import sys
 from collections.abc import Sequence
 
 
+class CommandFailed(Exception):
+    """A command can't be carried out; the message says why and what to do, in one line."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command in `arguments` and return its exit status.
 
@@ -22,10 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     # Not at the top of the file: these imports take half a second, and Ctrl-C may come meanwhile.
-    from polls.cli.errors import CommandFailed  # noqa: PLC0415
     from polls.cli.parser import parse  # noqa: PLC0415
     from polls.config.loader import ConfigError  # noqa: PLC0415
     from polls.server.sockets import CannotListen  # noqa: PLC0415
+    from polls.storage.backup import BackupFailed  # noqa: PLC0415
     from polls.storage.postgres.connect import UnusableDatabase  # noqa: PLC0415
 
     options = parse(arguments)
@@ -34,7 +38,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
-    except (CannotListen, UnusableDatabase, CommandFailed) as error:
+    except (BackupFailed, CannotListen, CommandFailed, UnusableDatabase) as error:
         print(f"polls: {error}", file=sys.stderr)
+        return 1
+    except EOFError:  # of a prompt
+        print("polls: no input", file=sys.stderr)
         return 1
     return status

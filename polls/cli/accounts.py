@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from polls.cli.errors import CommandFailed
+from polls.cli import CommandFailed
 from polls.config.settings import Config, Postgres
 from polls.domain.account import MAX_PASSWORD_LENGTH, MAX_USERNAME_LENGTH, MIN_PASSWORD_LENGTH, validate_username
 from polls.domain.errors import AccountNotFound, InvalidPassword, InvalidUsername, PollsUnavailable, UsernameTaken
@@ -20,8 +20,6 @@ from polls.storage.postgres.connect import connect
 from polls.storage.postgres.pool import Database, open_database
 
 _Result = TypeVar("_Result")
-
-_INVALID_USERNAME = f"a user name consists of letters, digits and . - _ @ +, at most {MAX_USERNAME_LENGTH} characters"
 
 # By InvalidPassword.reason.
 _INVALID_PASSWORD = {
@@ -88,8 +86,6 @@ def _with_database(config: Config, work: Callable[[Database], Awaitable[_Result]
             prepare(postgres, connection)
         try:
             return asyncio.run(run(postgres))
-        except InvalidUsername:
-            raise CommandFailed(_INVALID_USERNAME) from None
         except UsernameTaken:
             raise CommandFailed(
                 "an account with that name exists; change its password with `polls changepassword`"
@@ -109,14 +105,7 @@ def _ask_username() -> str:
         default = validate_username(getpass.getuser())
     except (OSError, KeyError, InvalidUsername):  # the system has no name for this user id
         default = "admin"
-    return _ask(f"User name ({default}): ").strip() or default
-
-
-def _ask(prompt: str, read: Callable[[str], str] = input) -> str:
-    try:
-        return read(prompt)
-    except EOFError:
-        raise CommandFailed("no input") from None
+    return input(f"User name ({default}): ").strip() or default
 
 
 def _new_password(username: str, *, from_stdin: bool) -> str:
@@ -124,7 +113,9 @@ def _new_password(username: str, *, from_stdin: bool) -> str:
     try:
         validate_username(username)
     except InvalidUsername:
-        raise CommandFailed(_INVALID_USERNAME) from None
+        raise CommandFailed(
+            f"a user name consists of letters, digits and . - _ @ +, at most {MAX_USERNAME_LENGTH} characters"
+        ) from None
     if from_stdin:
         try:
             return sys.stdin.buffer.readline().decode().rstrip("\r\n")
@@ -133,12 +124,12 @@ def _new_password(username: str, *, from_stdin: bool) -> str:
     if not sys.stdin.isatty():
         raise CommandFailed("standard input is not a terminal: pass the password on it, with --password-stdin")
     while True:
-        password = _ask(f"Password for {username}: ", getpass.getpass)
+        password = getpass.getpass(f"Password for {username}: ")
         try:
             validate_password(password, username)
         except InvalidPassword as error:
             print(_INVALID_PASSWORD[error.reason], file=sys.stderr)
             continue
-        if _ask("Repeat the password: ", getpass.getpass) == password:
+        if getpass.getpass("Repeat the password: ") == password:
             return password
         print("The passwords differ.", file=sys.stderr)

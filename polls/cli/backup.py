@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from polls.cli.errors import CommandFailed
+from polls.cli import CommandFailed
 from polls.config.settings import Config, Postgres
-from polls.storage.backup import BackupFailed, back_up, restore_from, stream_backup
+from polls.storage.backup import back_up, restore_from, stream_backup
 from polls.storage.postgres import embedded, migrations
 from polls.storage.postgres.connect import Connection, connect, single_host
 from polls.storage.postgres.primary import database_name
@@ -19,7 +19,10 @@ _STANDARD_STREAM = Path("-")  # standard input or output, in place of a file
 
 
 def backup(config: Config, file: Path, *, overwrite: bool = False) -> int:
-    """Write the database, without sign-in sessions, to `file`, or to standard output if it is `-`."""
+    """Write the database, without sign-in sessions, to `file`, or to standard output if it is `-`.
+
+    Raises BackupFailed, CommandFailed.
+    """
     with _connected(config) as (postgres, connection):
         if file == _STANDARD_STREAM:
             if sys.stdout.isatty():
@@ -32,7 +35,10 @@ def backup(config: Config, file: Path, *, overwrite: bool = False) -> int:
 
 
 def restore(config: Config, file: Path) -> int:
-    """Restore `file`, or standard input if it is `-`, into the empty database, and recount all polls."""
+    """Restore `file`, or standard input if it is `-`, into the empty database, and recount all polls.
+
+    Raises BackupFailed.
+    """
     with _connected(config) as (postgres, connection):
         if file == _STANDARD_STREAM:
             with tempfile.NamedTemporaryFile(prefix="polls-") as received:  # it is read twice
@@ -55,18 +61,13 @@ def restore(config: Config, file: Path) -> int:
 
 @contextmanager
 def _connected(config: Config) -> Iterator[tuple[Postgres, Connection]]:
-    """Connect to the primary of the configured database. Raises CommandFailed in place of BackupFailed."""
     with embedded.running(config.postgres) as running:
         postgres = single_host(running)  # every step must use the same host, even after a failover
         with connect(postgres) as connection:
-            try:
-                yield postgres, connection
-            except BackupFailed as error:
-                raise CommandFailed(str(error)) from None
+            yield postgres, connection
 
 
 def _report(recounts: Sequence[Recount]) -> int:
-    """Print the result of the recount after a restore, and return the exit status."""
     wrong = [result for result in recounts if not result.is_exact]
     for result in wrong:
         print(result)

@@ -1,4 +1,4 @@
-"""The configuration of a command, read from its file and options; and the command `check`."""
+"""The configuration of a command, and the commands `check` and `paths`."""
 
 from argparse import Namespace
 from dataclasses import replace
@@ -6,16 +6,20 @@ from pathlib import Path
 
 from polls.config import loader
 from polls.config.settings import Config
+from polls.paths import FOLDERS
 
 DEVELOPMENT_HOST = "127.0.0.1"
 
 
 def load(options: Namespace) -> Config:
     """Return the configuration with the settings of the command line. Raises ConfigError."""
-    config = loader.load(file_of(options), **overrides(options))
+    config = loader.load(file_of(options))
+    given = {name: getattr(options, name) for name in ("host", "port", "path") if getattr(options, name) is not None}
+    if options.development:
+        given |= {"development": True, "host": DEVELOPMENT_HOST}
     if options.metrics is not None:
-        config = replace(config, metrics=replace(config.metrics, port=options.metrics, path=None))
-    return config
+        given["metrics"] = replace(config.metrics, port=options.metrics, path=None)
+    return replace(config, **given)
 
 
 def file_of(options: Namespace) -> Path:
@@ -23,16 +27,17 @@ def file_of(options: Namespace) -> Path:
     return loader.find_file(options.config)
 
 
-def overrides(options: Namespace) -> dict[str, object]:
-    """Return the fields of Config that the command line sets."""
-    given = {name: getattr(options, name) for name in ("host", "port", "path") if getattr(options, name) is not None}
-    if options.development:
-        given |= {"development": True, "host": DEVELOPMENT_HOST}
-    return given
-
-
 def check(options: Namespace) -> int:
     """Check the configuration file. Raises ConfigError with every error in it."""
     load(options)
     print(f"{file_of(options)}: no errors")
+    return 0
+
+
+def print_paths(options: Namespace) -> int:
+    """Print the path of one folder, or a line for each folder."""
+    if options.folder:
+        print(FOLDERS[options.folder])
+    else:
+        print("\n".join(f"{name:10} {folder}" for name, folder in FOLDERS.items()))
     return 0

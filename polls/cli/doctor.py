@@ -1,10 +1,12 @@
 """The command `doctor`."""
 
 import resource
-from collections.abc import Iterator, Mapping
+from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 
-from polls.config.loader import ConfigError, load
+from polls.cli.configuration import file_of, load
+from polls.config.loader import ConfigError
 from polls.config.settings import Config
 from polls.storage.checks.findings import Finding, Verdict
 from polls.storage.checks.runner import run_checks
@@ -16,26 +18,25 @@ _NOTE_BELOW, _FAULT_BELOW = 10_000, 1024
 _ADVICE = "Raise the limit: `ulimit -Hn`, LimitNOFILE= (systemd), minfds (supervisord)"
 
 
-def doctor(file: Path, overrides: Mapping[str, object]) -> int:
+def doctor(options: Namespace) -> int:
     """Print a line for each check of the configuration, this machine and the database.
 
     Returns the exit status: 1 if a check failed, 2 if the configuration is invalid.
     """
     try:
-        config = load(file, **overrides)
+        config = load(options)
     except ConfigError as error:
         for problem in error.problems:
             print(Finding(Verdict.FAULT, "configuration", str(problem)))
         return 2
     is_sound = True
-    for finding in diagnose(config, file):
+    for finding in _diagnose(config, file_of(options)):
         print(finding, flush=True)
         is_sound = is_sound and finding.verdict is not Verdict.FAULT
     return 0 if is_sound else 1
 
 
-def diagnose(config: Config, file: Path) -> Iterator[Finding]:
-    """Yield the findings about `config`, which was read from `file`, this machine and the database."""
+def _diagnose(config: Config, file: Path) -> Iterator[Finding]:
     yield Finding(Verdict.OK, "configuration", f"{file} has no errors")
     yield _open_files()
     try:

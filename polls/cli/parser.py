@@ -8,8 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from polls import __version__
-from polls.cli import accounts, backup, configuration, database, doctor, paths, serve
+from polls.cli import accounts, configuration, database
+from polls.cli.backup import backup, restore
 from polls.cli.configuration import DEVELOPMENT_HOST, load
+from polls.cli.doctor import doctor
+from polls.cli.serve import serve
 from polls.paths import FOLDERS
 
 _AddCommand = Callable[[str, str, Callable[[argparse.Namespace], int]], argparse.ArgumentParser]
@@ -35,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"polls {__version__}")
-    parser.set_defaults(run=_serve)
+    parser.set_defaults(run=lambda options: serve(load(options)))
     commands = parser.add_subparsers(metavar="COMMAND", required=False)
 
     def add(name: str, description: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
@@ -45,26 +48,20 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    add("serve", "Serve polls until Ctrl-C or SIGTERM (the default).", _serve)
+    add("serve", "Serve polls until Ctrl-C or SIGTERM (the default).", lambda options: serve(load(options)))
     add("check", "Check the configuration file: exit status 0, or 2 with every error in it.", configuration.check)
-    _add_migrate(add)
-    _add_doctor(add)
-    add(
-        "sample", "Load the sample polls; existing ones stay unchanged.", lambda options: database.sample(load(options))
+    add("doctor", "Check the configuration, this machine and the database.", doctor)
+    _add_database_commands(add)
+    _add_account_commands(add)
+    folders = add(
+        "paths", "Print the folders of this installation, for the configuration of nginx.", configuration.print_paths
     )
-    _add_verify(add)
-    _add_backup(add)
-    _add_restore(add)
-    _add_createadmin(add)
-    _add_changepassword(add)
-    add("admins", "List all accounts.", lambda options: accounts.admins(load(options)))
-    _add_paths(add)
-    _add_psql(add)
+    folders.add_argument("folder", nargs="?", choices=FOLDERS, help="print only this folder")
     return parser
 
 
 def _common_options() -> argparse.ArgumentParser:
-    """Return the options that may stand before and after the command; those not given leave the defaults alone."""
+    # They may stand before and after the command; those not given leave the defaults alone.
     common = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     common.add_argument(
         "--config",
@@ -90,11 +87,7 @@ def _common_options() -> argparse.ArgumentParser:
     return common
 
 
-def _serve(options: argparse.Namespace) -> int:
-    return serve.serve(load(options))
-
-
-def _add_migrate(add: _AddCommand) -> None:
+def _add_database_commands(add: _AddCommand) -> None:
     migrate = add(
         "migrate",
         "Migrate the database schema to this version.",
@@ -103,86 +96,54 @@ def _add_migrate(add: _AddCommand) -> None:
     mode = migrate.add_mutually_exclusive_group()
     mode.add_argument("--plan", action="store_true", help="print the SQL of pending migrations without running it")
     mode.add_argument("--list", action="store_true", help="list applied and pending migrations")
-
-
-def _add_doctor(add: _AddCommand) -> None:
     add(
-        "doctor",
-        "Check the configuration, this machine and the database.",
-        lambda options: doctor.doctor(configuration.file_of(options), configuration.overrides(options)),
+        "sample", "Load the sample polls; existing ones stay unchanged.", lambda options: database.sample(load(options))
     )
-
-
-def _add_verify(add: _AddCommand) -> None:
     verify = add(
         "verify",
         "Recount every poll from its ballots: exit status 1 if a count is wrong.",
         lambda options: database.verify(load(options), poll=options.poll),
     )
     verify.add_argument("--poll", metavar="ID", type=_poll_id, help="recount only this poll")
-
-
-def _add_backup(add: _AddCommand) -> None:
-    parser = add(
+    write = add(
         "backup",
         "Write the database, without sign-in sessions, to a file; voting can continue meanwhile.",
-        lambda options: backup.backup(load(options), options.file, overwrite=options.force),
+        lambda options: backup(load(options), options.file, overwrite=options.force),
     )
-    parser.add_argument("file", metavar="FILE", type=Path, help="file to write; - is standard output")
-    parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
-
-
-def _add_restore(add: _AddCommand) -> None:
-    restore = add(
+    write.add_argument("file", metavar="FILE", type=Path, help="file to write; - is standard output")
+    write.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
+    read = add(
         "restore",
         "Restore a backup into an empty database, and recount every poll in it.",
-        lambda options: backup.restore(load(options), options.file),
+        lambda options: restore(load(options), options.file),
     )
-    restore.add_argument("file", metavar="FILE", type=Path, help="file written by `polls backup`; - is standard input")
-
-
-def _add_createadmin(add: _AddCommand) -> None:
-    create = add(
-        "createadmin",
-        "Create an account that can sign in at /admin/; asks for its password twice.",
-        lambda options: accounts.create_admin(load(options), options.username, from_stdin=options.password_stdin),
-    )
-    create.add_argument("--username", metavar="NAME", help="user name (default: asks for it)")
-    _add_password_stdin(create)
-
-
-def _add_changepassword(add: _AddCommand) -> None:
-    change = add(
-        "changepassword",
-        "Change the password of an account, and end all its sessions.",
-        lambda options: accounts.change_password(load(options), options.username, from_stdin=options.password_stdin),
-    )
-    change.add_argument("username", metavar="NAME", help="user name of the account")
-    _add_password_stdin(change)
-
-
-def _add_password_stdin(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--password-stdin", action="store_true", help="read the password from the first line of standard input"
-    )
-
-
-def _add_paths(add: _AddCommand) -> None:
-    parser = add(
-        "paths",
-        "Print the folders of this installation, for the configuration of nginx.",
-        lambda options: paths.print_paths(options.folder),
-    )
-    parser.add_argument("folder", nargs="?", choices=FOLDERS, help="print only this folder")
-
-
-def _add_psql(add: _AddCommand) -> None:
+    read.add_argument("file", metavar="FILE", type=Path, help="file written by `polls backup`; - is standard input")
     psql = add(
         "psql",
         "Open psql, PostgreSQL's shell, on the configured database.",
         lambda options: database.psql(load(options), options.arguments),
     )
     psql.add_argument("arguments", nargs="*", metavar="-- ARGUMENT", help="arguments of psql, such as -- -c 'SELECT 1'")
+
+
+def _add_account_commands(add: _AddCommand) -> None:
+    create = add(
+        "createadmin",
+        "Create an account that can sign in at /admin/; asks for its password twice.",
+        lambda options: accounts.create_admin(load(options), options.username, from_stdin=options.password_stdin),
+    )
+    create.add_argument("--username", metavar="NAME", help="user name (default: asks for it)")
+    change = add(
+        "changepassword",
+        "Change the password of an account, and end all its sessions.",
+        lambda options: accounts.change_password(load(options), options.username, from_stdin=options.password_stdin),
+    )
+    change.add_argument("username", metavar="NAME", help="user name of the account")
+    for command in (create, change):
+        command.add_argument(
+            "--password-stdin", action="store_true", help="read the password from the first line of standard input"
+        )
+    add("admins", "List all accounts.", lambda options: accounts.admins(load(options)))
 
 
 def _port(text: str) -> int:

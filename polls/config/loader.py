@@ -3,7 +3,7 @@
 import difflib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +51,8 @@ def find_file(name: str | None, environ: Mapping[str, str] = os.environ) -> Path
     return local if local.exists() else paths.CONFIG / "polls.yaml"
 
 
-def load(file: Path, **overrides: object) -> Config:
-    """Read and check `file`, and replace the settings in `overrides` (fields of Config).
-
-    Raises ConfigError with every problem: file, line, key and message.
-    """
+def load(file: Path) -> Config:
+    """Read and check `file`. Raises ConfigError with every problem: file, line, key and message."""
     settings, lines, problems = _read(file)
     try:
         checked = SETTINGS.check(settings)
@@ -66,8 +63,7 @@ def load(file: Path, **overrides: object) -> Config:
         ]
     if problems:
         raise ConfigError(problems)
-    config = Config(**{**checked, **{name: section(**checked[name]) for name, section in SECTIONS.items()}})
-    return replace(config, **overrides)  # type: ignore[arg-type]
+    return Config(**{**checked, **{name: section(**checked.get(name, {})) for name, section in SECTIONS.items()}})
 
 
 def _read(file: Path) -> tuple[object, dict[_Key, int], list[Problem]]:

@@ -161,12 +161,6 @@ def test_a_file_that_is_not_utf8_is_an_error(folder: Path) -> None:
     assert errors(Path("my.yaml")) == ["my.yaml:1: this file is not UTF-8 text"]
 
 
-def test_the_command_line_overrides_the_file(write: Write) -> None:
-    loaded = load(write("postgres: {}\nport: 1"), port=2, path=Path("polls.sock"))
-
-    assert (loaded.port, loaded.path) == (2, Path("polls.sock"))
-
-
 def test_a_trailing_slash_is_removed_from_the_public_url(write: Write) -> None:
     assert (
         load(write("postgres: {}\nsite: {url: 'https://polls.example.org/'}")).site.url == "https://polls.example.org"

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from polls import paths
+from polls.cli import CommandFailed
 from polls.cli.backup import backup, restore
-from polls.cli.errors import CommandFailed
 from polls.config.settings import Config, Postgres
 from polls.storage import backup as backups
+from polls.storage.backup import BackupFailed
 from polls.storage.checks.schema import schema_damage
 from polls.storage.postgres import migrations
 from polls.storage.postgres.connect import Connection, connect, libpq_environment
@@ -90,7 +91,7 @@ def test_only_its_owner_can_read_a_backup(file: Path) -> None:
 def test_an_existing_file_is_replaced_only_with_force(config: Config, file: Path) -> None:
     file.write_text("something else")
 
-    with pytest.raises(CommandFailed, match="backup exists; name another file, or add --force to replace it"):
+    with pytest.raises(BackupFailed, match="backup exists; name another file, or add --force to replace it"):
         backup(config, file)
 
     assert file.read_text() == "something else"
@@ -100,21 +101,21 @@ def test_an_existing_file_is_replaced_only_with_force(config: Config, file: Path
 
 
 def test_a_folder_is_never_replaced(config: Config, tmp_path: Path) -> None:
-    with pytest.raises(CommandFailed, match=r"exists; name another file$"):
+    with pytest.raises(BackupFailed, match=r"exists; name another file$"):
         backup(config, tmp_path, overwrite=True)
 
 
 def test_a_file_that_cannot_be_written_is_reported(config: Config, tmp_path: Path) -> None:
-    with pytest.raises(CommandFailed, match=r"can't write .*: No such file or directory"):
+    with pytest.raises(BackupFailed, match=r"can't write .*: No such file or directory"):
         backup(config, tmp_path / "nowhere" / "backup")
 
 
 def test_an_impossible_file_name_is_reported(config: Config, other: Config, tmp_path: Path) -> None:
     longest = tmp_path / ("x" * 300)
 
-    with pytest.raises(CommandFailed, match=r"can't write .*: File name too long"):
+    with pytest.raises(BackupFailed, match=r"can't write .*: File name too long"):
         backup(config, longest)
-    with pytest.raises(CommandFailed, match=r"can't read .*: File name too long"):
+    with pytest.raises(BackupFailed, match=r"can't read .*: File name too long"):
         restore(other, longest)
 
 
@@ -147,7 +148,7 @@ def test_existing_polls_are_not_overwritten(config: Config, file: Path, database
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET question_text = 'Still here?' WHERE id = 1")
 
-    with pytest.raises(CommandFailed, match=r"is not empty and was not changed\. Restore into a new one: .*createdb"):
+    with pytest.raises(BackupFailed, match=r"is not empty and was not changed\. Restore into a new one: .*createdb"):
         restore(config, file)
 
     with database.cursor() as cursor:
@@ -160,7 +161,7 @@ def test_a_database_with_something_else_in_it_is_not_empty(other: Config, file: 
     with connect(other.postgres) as connection, connection, connection.cursor() as cursor:
         cursor.execute(statement)
 
-    with pytest.raises(CommandFailed, match="is not empty"):
+    with pytest.raises(BackupFailed, match="is not empty"):
         restore(other, file)
 
 
@@ -186,7 +187,7 @@ def test_a_damaged_backup_restores_nothing(
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     file.write_bytes(damage(file.read_bytes()))
 
-    with pytest.raises(CommandFailed, match=message) as refused:
+    with pytest.raises(BackupFailed, match=message) as refused:
         restore(other, file)
 
     assert "\n" not in str(refused.value)
@@ -194,12 +195,12 @@ def test_a_damaged_backup_restores_nothing(
 
 
 def test_an_unreadable_file_is_reported(other: Config, tmp_path: Path) -> None:
-    with pytest.raises(CommandFailed, match=r"can't read .*/gone: No such file or directory$"):
+    with pytest.raises(BackupFailed, match=r"can't read .*/gone: No such file or directory$"):
         restore(other, tmp_path / "gone")
-    with pytest.raises(CommandFailed, match=r"can't read .*: Is a directory$"):
+    with pytest.raises(BackupFailed, match=r"can't read .*: Is a directory$"):
         restore(other, tmp_path)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(CommandFailed, match=r"pipe can be read only once; use standard input"):
+    with pytest.raises(BackupFailed, match=r"pipe can be read only once; use standard input"):
         restore(other, tmp_path / "pipe")
     assert tables(other) == []
 
@@ -224,12 +225,12 @@ def test_a_dump_of_another_application_is_refused(config: Config, other: Config,
             command = [backups.find_program("pg_dump", connection), "--format=custom"]
             subprocess.run(command, env=os.environ | libpq_environment(theirs), stdout=dump, check=True)
 
-    with pytest.raises(CommandFailed, match="dump is not a backup of polls"):
+    with pytest.raises(BackupFailed, match="dump is not a backup of polls"):
         restore(other, tmp_path / "dump")
 
 
 def test_a_database_without_polls_is_not_backed_up(other: Config, tmp_path: Path) -> None:
-    with pytest.raises(CommandFailed, match="there is nothing to back up"):
+    with pytest.raises(BackupFailed, match="there is nothing to back up"):
         backup(other, tmp_path / "backup")
 
     assert names(tmp_path) == []
@@ -262,7 +263,7 @@ def test_a_backup_with_other_migrations_is_refused(
     with recorded_migration(database, migration, "other"):
         backup(config, tmp_path / "backup")
 
-    with pytest.raises(CommandFailed, match=refusal):
+    with pytest.raises(BackupFailed, match=refusal):
         restore(other, tmp_path / "backup")
 
     assert tables(other) == []
@@ -325,7 +326,7 @@ def test_without_programs_of_the_servers_version_the_package_to_install_is_named
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(
-        CommandFailed,
+        BackupFailed,
         match=r"no pg_dump of that version is installed here\. Install it \(on Debian: postgresql-client-",
     ):
         backup(config, tmp_path / "backup")
