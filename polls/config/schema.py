@@ -1,7 +1,7 @@
 """The trafaret schema of the configuration file."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -101,8 +101,9 @@ def _optional(check: t.Trafaret) -> t.Trafaret:
     return t.Null() | check
 
 
-def _optional_keys(**checks: t.Trafaret) -> dict[t.Key, t.Trafaret]:
-    return {t.Key(name, optional=True): check for name, check in checks.items()}
+def _mapping(*keys: Callable[..., object], **checks: t.Trafaret) -> t.Dict:
+    """Return the schema of a mapping with optional keys, each with its check, and other `keys` of trafaret."""
+    return t.Dict({t.Key(name, optional=True): check for name, check in checks.items()}, *keys)
 
 
 def _check_metrics(metrics: Mapping[str, object]) -> Iterator[tuple[str, object, tuple[str, ...]]]:
@@ -133,78 +134,56 @@ _TEXT = t.String() & t.Call(_valid_text)
 _OPTIONAL_TEXT = _optional(_TEXT)
 _HOST = _TEXT & t.Call(_host)
 _HOSTS = t.List(_HOST, min_length=1)
-_POSTGRES = t.Dict(
-    _optional_keys(
-        embedded=_optional(_TEXT & Path),
-        host=_optional(t.Call(_host_or_hosts)),
-        port=_optional(_between(1, 65535)),
-        user=_OPTIONAL_TEXT,
-        password=_OPTIONAL_TEXT,
-        passfile=_OPTIONAL_TEXT,
-        sslmode=_optional(_one_of("disable", "allow", "prefer", "require", "verify-ca", "verify-full")),
-        sslrootcert=_OPTIONAL_TEXT,
-        sslcert=_OPTIONAL_TEXT,
-        sslkey=_OPTIONAL_TEXT,
-        database=_OPTIONAL_TEXT,
-        minsize=_between(1, 1000),
-        maxsize=_between(1, 1000),
-        migrate=t.Bool(),
-    ),
+_POSTGRES = _mapping(
     _check_postgres,
+    embedded=_optional(_TEXT & Path),
+    host=_optional(t.Call(_host_or_hosts)),
+    port=_optional(_between(1, 65535)),
+    user=_OPTIONAL_TEXT,
+    password=_OPTIONAL_TEXT,
+    passfile=_OPTIONAL_TEXT,
+    sslmode=_optional(_one_of("disable", "allow", "prefer", "require", "verify-ca", "verify-full")),
+    sslrootcert=_OPTIONAL_TEXT,
+    sslcert=_OPTIONAL_TEXT,
+    sslkey=_OPTIONAL_TEXT,
+    database=_OPTIONAL_TEXT,
+    minsize=_between(1, 1000),
+    maxsize=_between(1, 1000),
+    migrate=t.Bool(),
 )
-_SITE = t.Dict(
-    _optional_keys(
-        name=_TEXT,
-        admin_title=_OPTIONAL_TEXT,
-        url=_optional(_TEXT & t.Call(_public_url)),
-        time_zone=_TEXT & t.Call(_time_zone),
-    )
+_SITE = _mapping(
+    name=_TEXT,
+    admin_title=_OPTIONAL_TEXT,
+    url=_optional(_TEXT & t.Call(_public_url)),
+    time_zone=_TEXT & t.Call(_time_zone),
 )
-_VOTES = t.Dict(
-    _optional_keys(
-        queue_size=_between(1, 1_000_000),
-        timeout=_between(1, 5),
-        rate_limit=_optional(_between(1, 10_000)),
-    )
+_LIMITS = _mapping(
+    keepalive_timeout=_between(1, 3600),
+    body_timeout=_between(1, 3600),
+    write_timeout=_between(1, 3600),
+    max_header_bytes=_between(1024, 65536),
+    connections=_optional(_between(1, 1_000_000)),
+    websockets=_optional(_between(0, 1_000_000)),
 )
-_LIMITS = t.Dict(
-    _optional_keys(
-        keepalive_timeout=_between(1, 3600),
-        body_timeout=_between(1, 3600),
-        write_timeout=_between(1, 3600),
-        max_header_bytes=_between(1024, 65536),
-        connections=_optional(_between(1, 1_000_000)),
-        websockets=_optional(_between(0, 1_000_000)),
-    )
+_LOG = _mapping(
+    level=_one_of("debug", "info", "warning", "error", "critical"),
+    format=_one_of("text", "json"),
+    access=t.Bool(),
+    client_addresses=t.Bool(),
 )
-_CACHE = t.Dict(_optional_keys(polls=_between(1, 1_000_000)))
-_LOG = t.Dict(
-    _optional_keys(
-        level=_one_of("debug", "info", "warning", "error", "critical"),
-        format=_one_of("text", "json"),
-        access=t.Bool(),
-        client_addresses=t.Bool(),
-    )
-)
-_METRICS = t.Dict(
-    _optional_keys(host=_TEXT, port=_optional(_between(0, 65535)), path=_optional(_TEXT & Path)),
-    _check_metrics,
-)
-SETTINGS = t.Dict(
-    {
-        t.Key("postgres"): _POSTGRES,
-        t.Key("site", default=dict): _SITE,
-        t.Key("votes", default=dict): _VOTES,
-        t.Key("limits", default=dict): _LIMITS,
-        t.Key("cache", default=dict): _CACHE,
-        t.Key("log", default=dict): _LOG,
-        t.Key("metrics", default=dict): _METRICS,
-        **_optional_keys(
-            host=_TEXT,
-            port=_between(0, 65535),
-            trusted_proxies=_between(0, 10),
-            prefix=t.Null() & (lambda _: "") | (_TEXT & t.Call(_prefix)),
-            templates=_optional(_TEXT & t.Call(_folder)),
-        ),
-    }
+SETTINGS = _mapping(
+    t.Key("postgres", trafaret=_POSTGRES),
+    site=_SITE,
+    votes=_mapping(
+        queue_size=_between(1, 1_000_000), timeout=_between(1, 5), rate_limit=_optional(_between(1, 10_000))
+    ),
+    limits=_LIMITS,
+    cache=_mapping(polls=_between(1, 1_000_000)),
+    log=_LOG,
+    metrics=_mapping(_check_metrics, host=_TEXT, port=_optional(_between(0, 65535)), path=_optional(_TEXT & Path)),
+    host=_TEXT,
+    port=_between(0, 65535),
+    trusted_proxies=_between(0, 10),
+    prefix=t.Null() & (lambda _: "") | (_TEXT & t.Call(_prefix)),
+    templates=_optional(_TEXT & t.Call(_folder)),
 )
