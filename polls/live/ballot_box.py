@@ -37,6 +37,9 @@ class BallotBox(Generic[Answer]):
     answer to each, or the exception that refuses it, in the same order; it raises if the outcomes are unknown. There is
     one call at a time: immediately for a ballot that arrives while none runs, and then with all ballots that have
     queued meanwhile. At most `queue_size` ballots are pending, each for at most `timeout` seconds.
+
+    `waiting` is the number of ballots that wait for an answer. `rejected` counts those that were never passed to
+    `record`, because the queue was full or their time was up.
     """
 
     def __init__(
@@ -49,14 +52,14 @@ class BallotBox(Generic[Answer]):
         self._record = record
         self._queue_size = queue_size
         self._timeout = timeout
-        self._waiting = 0
+        self.waiting = 0
         self._queue: deque[_PendingBallot[Answer]] = deque()
         self._in_flight: list[_PendingBallot[Answer]] = []
         self._wake = asyncio.Event()
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None
         self._last_failure = ""
-        self._rejected = 0  # ballots
+        self.rejected = 0
         self._rejected_logged = 0
 
     def open(self) -> None:
@@ -73,30 +76,20 @@ class BallotBox(Generic[Answer]):
         if self._timer:
             self._timer.cancel()
 
-    @property
-    def waiting(self) -> int:
-        """Return the number of ballots that wait for an answer."""
-        return self._waiting
-
-    @property
-    def rejected(self) -> int:
-        """Return how many ballots were never passed to `record`, because the queue was full or their time was up."""
-        return self._rejected
-
     async def cast(self, ballot: Ballot) -> Answer:
         """Cast a ballot, and return the answer when it is stored.
 
         Raises the exception that refuses it, or VoteNotStored if the queue is full, if the ballot isn't stored in time,
         or if its outcome is unknown.
         """
-        if self._closing or self._waiting >= self._queue_size:
-            self._rejected += 1
+        if self._closing or self.waiting >= self._queue_size:
+            self.rejected += 1
             raise VoteNotStored
         pending: _PendingBallot[Answer] = _PendingBallot(
             ballot, self._loop.create_future(), self._loop.time() + self._timeout
         )
         self._queue.append(pending)
-        self._waiting += 1
+        self.waiting += 1
         self._wake.set()
         if self._timer is None:
             self._timer = self._loop.call_at(pending.deadline, self._expire, context=self._context)
@@ -106,7 +99,11 @@ class BallotBox(Generic[Answer]):
         while self._queue or not self._closing:
             await self._wake.wait()
             await self._gather()
-            self._in_flight = self._next_batch()
+            # The earliest deadline limits the whole batch: a ballot with little time left would leave others as little.
+            self._answer_overdue(self._loop.time() + _MIN_TIME_LEFT * self._timeout)
+            self._in_flight = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
+            if not self._queue and not self._closing:
+                self._wake.clear()
             if self._in_flight:
                 await self._store(self._in_flight)
                 self._in_flight = []
@@ -124,15 +121,6 @@ class BallotBox(Generic[Answer]):
             if iterations_without_more == 2:
                 return
 
-    def _next_batch(self) -> list[_PendingBallot[Answer]]:
-        """Return as many ballots as fit in one transaction."""
-        # The earliest deadline limits the whole batch: a ballot with little time left would leave the others as little.
-        self._answer_overdue(self._loop.time() + _MIN_TIME_LEFT * self._timeout)
-        batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
-        if not self._queue and not self._closing:
-            self._wake.clear()
-        return batch
-
     async def _store(self, batch: Sequence[_PendingBallot[Answer]]) -> None:
         """Store a batch and answer its voters; no error may stop the storing of later batches."""
         try:
@@ -149,7 +137,9 @@ class BallotBox(Generic[Answer]):
                 raise
             self._log_failure(error)
         else:
-            self._log_recovery()
+            if self._last_failure:
+                logger.info("votes are stored again")
+            self._last_failure = ""
         finally:
             for pending in batch:
                 self._answer(pending, None)
@@ -159,7 +149,7 @@ class BallotBox(Generic[Answer]):
         if not pending.is_pending:
             return
         pending.is_pending = False
-        self._waiting -= 1
+        self.waiting -= 1
         if pending.answer.done():  # cancelled: the voter has disconnected
             return
         if answer is None or isinstance(answer, Exception):
@@ -173,7 +163,7 @@ class BallotBox(Generic[Answer]):
             if pending.deadline <= now:
                 self._answer(pending, None)
         while self._queue and self._queue[0].deadline <= now:
-            self._rejected += 1
+            self.rejected += 1
             self._answer(self._queue.popleft(), None)
 
     def _expire(self) -> None:
@@ -181,9 +171,9 @@ class BallotBox(Generic[Answer]):
         self._answer_overdue(self._loop.time())
         earliest = next((pending for pending in (*self._in_flight, *self._queue) if pending.is_pending), None)
         self._timer = self._loop.call_at(earliest.deadline, self._expire) if earliest else None
-        if more := self._rejected - self._rejected_logged:
+        if more := self.rejected - self._rejected_logged:
             logger.warning("%d votes were not stored, because the queue was full or they waited too long", more)
-            self._rejected_logged = self._rejected
+            self._rejected_logged = self.rejected
 
     def _log_failure(self, error: BaseException) -> None:
         """Log why ballots weren't stored, unless it is the same reason as the last time."""
@@ -199,8 +189,3 @@ class BallotBox(Generic[Answer]):
                 exc_info=None if expected else error,
             )
         self._last_failure = reason
-
-    def _log_recovery(self) -> None:
-        if self._last_failure:
-            logger.info("votes are stored again")
-        self._last_failure = ""

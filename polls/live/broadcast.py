@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from polls.domain.poll import Poll
@@ -41,7 +42,7 @@ class Broadcaster:
         self._encode = encode
         self._interval = interval
         self._channels: dict[int, Channel] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Future[list[BaseException | None]]] = set()
         self._closed: tuple[int, str] | None = None  # close code and reason
 
     def __contains__(self, question_id: int) -> bool:
@@ -80,14 +81,16 @@ class Broadcaster:
         """Send `poll` to its subscribers if it differs from what they have. Returns at once."""
         channel = self._channels.get(poll.question.id)
         if channel and channel.update(poll) and channel.sender is None:
-            channel.sender = asyncio.get_running_loop().create_task(self._send_to_all(channel), name="poll broadcast")
+            channel.sender = asyncio.create_task(self._send_to_all(channel), name="poll broadcast")
 
     def close_channel(self, question_id: int, code: int, reason: str) -> None:
         """Close the connections of a poll's subscribers. Returns at once."""
         if channel := self._remove_channel(question_id):
-            task = asyncio.get_running_loop().create_task(_close_subscribers(channel, code, reason))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            closing = asyncio.gather(
+                *(subscriber.close(code, reason) for subscriber in channel.subscribers), return_exceptions=True
+            )
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     async def close(self, code: int, reason: str) -> None:
         """Close the connections of all subscribers, also of later ones; return when they are closed."""
@@ -127,33 +130,31 @@ class Broadcaster:
             channel.sender = None
 
 
+@dataclass(slots=True, eq=False)
 class Channel:
     """A poll's newest state and message, and its subscribers with the version of the last message sent to each."""
 
-    __slots__ = ("latest", "message", "sender", "subscribers", "version")
-
-    def __init__(self, poll: Poll) -> None:
-        self.latest = poll
-        self.message: bytes | None = None
-        self.version = 0
-        self.subscribers: dict[Subscriber, int] = {}
-        self.sender: asyncio.Task[None] | None = None
+    latest: Poll
+    message: bytes | None = None
+    version: int = 0
+    subscribers: dict[Subscriber, int] = field(default_factory=dict)
+    sender: asyncio.Task[None] | None = None
 
     def update(self, poll: Poll) -> bool:
         """Replace the newest state unless `poll` is older. Return whether there is a new message to send."""
         if poll is self.latest or (poll.revision, poll.as_of) <= (self.latest.revision, self.latest.as_of):
             return False
         before, self.latest = self.latest, poll
-        has_changed = _visible_state(before) != _visible_state(poll)
-        if has_changed:
-            self.message = None
-            self.version += 1
-        return has_changed
-
-
-def _visible_state(poll: Poll) -> tuple[int, bool, bool]:
-    """Return the parts of a poll that its message depends on."""
-    return poll.revision, poll.is_published, poll.is_closed
+        # What the message depends on.
+        if (before.revision, before.is_published, before.is_closed) == (
+            poll.revision,
+            poll.is_published,
+            poll.is_closed,
+        ):
+            return False
+        self.message = None
+        self.version += 1
+        return True
 
 
 async def _send_version(channel: Channel, message: bytes, version: int) -> bool:
@@ -169,9 +170,3 @@ async def _send_version(channel: Channel, message: bytes, version: int) -> bool:
         if position % _SENDS_PER_ITERATION == 0:
             await asyncio.sleep(0)
     return all_have_it
-
-
-async def _close_subscribers(channel: Channel, code: int, reason: str) -> None:
-    await asyncio.gather(
-        *(subscriber.close(code, reason) for subscriber in channel.subscribers), return_exceptions=True
-    )

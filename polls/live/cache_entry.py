@@ -1,6 +1,7 @@
 """An entry of the poll cache: a poll, its freshness, and the timer of its next transition."""
 
 import asyncio
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from polls.aio import SingleFlight
@@ -10,46 +11,30 @@ from polls.live.broadcast import Broadcaster
 from polls.live.clock import DatabaseClock
 
 
+@dataclass(slots=True, eq=False)
 class CacheEntry:
     """A poll in the cache; `poll` is None until it has been read.
 
     `is_fresh` is true while every change since it was read has been applied; `invalidations` counts the calls of
-    `invalidate`. `generation` is the event follower's `generation` when the poll was read. `reading` reads
-    the poll, `pending_counts` is the newest change of counts that was announced meanwhile. `waiters` is {future: the
-    revision that it waits for}; `recheck` is the pause before the poll is read for those that have waited too long,
-    and `rechecked_at` the loop's time of the last one.
+    `invalidate`. `generation` is the cache's `generation` when the poll was read. `reading` reads the poll,
+    `pending_counts` is the newest change of counts that was announced meanwhile. `waiters` is {future: the revision
+    that it waits for}; `recheck` is the pause before the poll is read for those that have waited too long, and
+    `rechecked_at` the loop's time of the last one.
     """
 
-    __slots__ = (
-        "_broadcaster",
-        "_clock",
-        "_due",
-        "_timer",
-        "generation",
-        "invalidations",
-        "is_fresh",
-        "pending_counts",
-        "poll",
-        "reading",
-        "recheck",
-        "rechecked_at",
-        "waiters",
-    )
-
-    def __init__(self, clock: DatabaseClock, broadcaster: Broadcaster) -> None:
-        self._clock = clock
-        self._broadcaster = broadcaster
-        self.poll: Poll | None = None
-        self.is_fresh = False
-        self.invalidations = 0
-        self.generation = 0
-        self.reading = SingleFlight[Poll | None]()
-        self.pending_counts: PollChanged | None = None
-        self.waiters: dict[asyncio.Future[None], int] = {}
-        self.recheck = SingleFlight[None]()
-        self.rechecked_at = float("-inf")
-        self._due: datetime | None = None
-        self._timer: asyncio.TimerHandle | None = None
+    clock: DatabaseClock
+    broadcaster: Broadcaster
+    poll: Poll | None = None
+    is_fresh: bool = False
+    invalidations: int = 0
+    generation: int = 0
+    reading: SingleFlight[Poll | None] = field(default_factory=SingleFlight)
+    pending_counts: PollChanged | None = None
+    waiters: dict[asyncio.Future[None], int] = field(default_factory=dict)
+    recheck: SingleFlight[None] = field(default_factory=SingleFlight)
+    rechecked_at: float = float("-inf")
+    _due: datetime | None = None
+    _timer: asyncio.TimerHandle | None = None
 
     @property
     def is_in_use(self) -> bool:
@@ -57,10 +42,10 @@ class CacheEntry:
         return self.reading.is_running or self.recheck.is_running or bool(self.waiters)
 
     async def close(self) -> None:
-        """Cancel the timer and the reads."""
-        self.cancel_timer()
+        """Cancel the reads and the timer."""
         await self.recheck.cancel()
         await self.reading.cancel()
+        self.clear()
 
     def invalidate(self) -> None:
         """Have the poll read again on next use."""
@@ -98,7 +83,28 @@ class CacheEntry:
         for waiter, revision in self.waiters.items():
             if revision <= poll.revision and not waiter.done():
                 waiter.set_result(None)
-        self._broadcaster.publish(poll)
+        self.broadcaster.publish(poll)
+
+    async def wait_for(self, revision: int, seconds: float) -> None:
+        """Return when the poll has `revision`. Raises TimeoutError after `seconds`."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiters[waiter] = revision
+        try:
+            async with asyncio.timeout(seconds):
+                await waiter
+        finally:
+            del self.waiters[waiter]
+
+    async def pause_before_recheck(self, interval: float) -> None:
+        """Invalidate the poll, at most once every `interval` seconds for all callers: it may have changed."""
+
+        async def pause() -> None:
+            loop = asyncio.get_running_loop()
+            await asyncio.sleep(self.rechecked_at + interval - loop.time())
+            self.rechecked_at = loop.time()
+            self.invalidate()
+
+        await self.recheck.run(pause)
 
     def clear(self) -> None:
         """Drop the poll and its timer."""
@@ -110,24 +116,20 @@ class CacheEntry:
         self._due = None
         self._set_timer()
 
-    def cancel_timer(self) -> None:
-        """Cancel the timer."""
-        if self._timer:
-            self._timer.cancel()
-
     def _set_timer(self) -> None:
         due = self.poll.next_transition if self.poll else None
         if due == self._due:
             return
-        self.cancel_timer()
+        if self._timer:
+            self._timer.cancel()
         self._due = due
-        self._timer = self._clock.call_at(due, self._expire) if due else None
+        self._timer = self.clock.call_at(due, self._expire) if due else None
 
     def _expire(self) -> None:
         """Publish the poll as of now: it has just been published or closed by time."""
         self._due = None
         if self.poll and self.is_fresh:
-            self.publish(self.poll.at(self._clock.now()))
+            self.publish(self.poll.at(self.clock.now()))
 
 
 def _with_counts(poll: Poll, change: PollChanged) -> Poll | None:

@@ -1,27 +1,24 @@
 """The cache of polls, kept fresh by the database's events and bypassed while there are none."""
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
 from functools import partial
 from itertools import islice
 
-from polls.domain.errors import PollNotFound
-from polls.domain.events import Event
+from polls.domain.errors import PollNotFound, PollsUnavailable
+from polls.domain.events import CacheInvalidated, ClockSync, Event, ListenerLost, PollChanged
 from polls.domain.poll import Poll, Question
 from polls.live.broadcast import NORMAL_CLOSURE, SERVICE_RESTART, Broadcaster, Subscriber
 from polls.live.cache_entry import CacheEntry
 from polls.live.clock import DatabaseClock
-from polls.live.event_follower import EventFollower
 from polls.live.list_cache import FindLatest, NextPublication, PollListCache
-from polls.live.refresher import Refresher
 
-REVISION_TIMEOUT = 0.3  # seconds to wait for the event of a revision before the database is read
-RECHECK_INTERVAL = 1  # seconds between two such reads of a poll
-RETRY_INTERVAL = 0.2  # seconds until a poll with subscribers that couldn't be read is read again
+logger = logging.getLogger(__name__)
+
 _MAX_READS = 5  # of a poll that changes during each of them; then the last one is used
-
-FindPoll = Callable[[int], Awaitable[Poll | None]]
 
 
 class PollCache:
@@ -29,40 +26,42 @@ class PollCache:
 
     `find` reads a poll, published or not; `latest` reads a list of published polls, and `next_publication` the time of
     the next publication. While no events arrive, every request reads from the database. Changes of polls are published
-    to `broadcaster`; polls that it has subscribers for are kept beyond `max_polls`. Intervals and time-outs are in
-    seconds.
+    to `broadcaster`; polls that it has subscribers for are kept beyond `max_polls`, and read again without a request.
+    A poll or list is the same object while nothing changes. `generation` counts CacheInvalidated events: revisions are
+    comparable only within one generation. Intervals and time-outs are in seconds.
     """
 
     def __init__(  # noqa: PLR0913 - its sources and its limits
         self,
-        find: FindPoll,
+        find: Callable[[int], Awaitable[Poll | None]],
         latest: FindLatest,
         next_publication: NextPublication,
         broadcaster: Broadcaster,
         *,
         max_polls: int,
         clock: DatabaseClock | None = None,
-        revision_timeout: float = REVISION_TIMEOUT,
-        recheck_interval: float = RECHECK_INTERVAL,
-        retry_interval: float = RETRY_INTERVAL,
+        revision_timeout: float = 0.3,  # to wait for the event of a revision before the database is read
+        recheck_interval: float = 1,  # between two such reads of a poll
+        retry_interval: float = 0.2,  # until a poll with subscribers that couldn't be read is read again
     ) -> None:
         self._find = find
         self._clock = clock or DatabaseClock()
-        self._lists = PollListCache(latest, next_publication, self._clock, lambda: self.is_synced)
+        self._synced = asyncio.Event()  # while every change is announced
+        self._lists = PollListCache(latest, next_publication, self._clock, self._synced.is_set)
         self._broadcaster = broadcaster
         self._max_polls = max_polls
         self._revision_timeout = revision_timeout
         self._recheck_interval = recheck_interval
+        self._retry_interval = retry_interval
         self._entries: OrderedDict[int, CacheEntry] = OrderedDict()  # least recently used first
-        self._refresher = Refresher(self._entries, broadcaster, self._read, retry_interval=retry_interval)
-        self._follower = EventFollower(self._entries, self._lists, self._clock, self._refresher, self._drop)
+        self._refresh_needed = asyncio.Event()
+        self.generation = 0
 
     def open(self, events: AsyncGenerator[Event, None]) -> None:
         """Start to follow the database's events."""
-        self._loop = asyncio.get_running_loop()
         self._tasks = [
-            self._loop.create_task(self._follower.follow(events), name="event follower"),
-            self._loop.create_task(self._refresher.run(lambda: self.is_synced), name="poll refresher"),
+            asyncio.create_task(self._follow(events), name="event follower"),
+            asyncio.create_task(self._refresh_watched(), name="poll refresher"),
         ]
 
     async def close(self) -> None:
@@ -72,10 +71,6 @@ class PollCache:
         await asyncio.wait(self._tasks)
         await asyncio.gather(self._lists.close(), *(entry.close() for entry in self._entries.values()))
 
-    def __contains__(self, question_id: int) -> bool:
-        """Return whether a poll is in the cache, fresh or not."""
-        return question_id in self._entries
-
     @property
     def size(self) -> int:
         """Return the number of polls in the cache."""
@@ -84,28 +79,19 @@ class PollCache:
     @property
     def is_synced(self) -> bool:
         """Return whether events arrive. While they don't, each request reads from the database."""
-        return self._follower.is_synced
-
-    @property
-    def generation(self) -> int:
-        """Return how many times all polls were invalidated; revisions are comparable only within a generation."""
-        return self._follower.generation
+        return self._synced.is_set()
 
     async def wait_until_synced(self) -> None:
-        """Return when events arrive."""
-        await self._follower.wait_until_synced()
+        await self._synced.wait()
 
     async def subscribe(self, question_id: int, subscriber: Subscriber) -> None:
         """Send a poll to `subscriber` now and after each change. Raises PollNotFound, PollsUnavailable."""
         poll = await self.find(question_id)
         await self._broadcaster.subscribe(poll, subscriber)
-        self._refresher.schedule(question_id)
+        self._schedule_refresh(question_id)
 
     async def find(self, question_id: int, *, after: int = 0) -> Poll:
-        """Return a poll at revision `after` or later if that exists; the same object while nothing changes.
-
-        Raises PollNotFound, PollsUnavailable.
-        """
+        """Return a poll, at revision `after` or later if that exists. Raises PollNotFound, PollsUnavailable."""
         entry = self._entries.get(question_id)
         if entry is not None and entry.is_fresh:
             self._entries.move_to_end(question_id)
@@ -128,7 +114,7 @@ class PollCache:
         return entry.poll if entry else None
 
     async def latest(self, *, skip: int, limit: int) -> Sequence[Question]:
-        """Return published questions, newest first, the same object while nothing changes. Raises PollsUnavailable."""
+        """Return published questions, newest first. Raises PollsUnavailable."""
         return await self._lists.find(skip=skip, limit=limit)
 
     async def _read(self, question_id: int) -> Poll | None:
@@ -139,20 +125,19 @@ class PollCache:
         return await entry.reading.run(partial(self._read_into, question_id, entry))
 
     async def _read_into(self, question_id: int, entry: CacheEntry) -> Poll | None:
-        """Read a poll, again if it changes meanwhile, and store it in the cache."""
         try:
             for _ in range(_MAX_READS):
                 entry.pending_counts = None
-                before = entry.invalidations, self.generation
+                before = entry.invalidations
                 poll = await self._find(question_id)
-                if before == (entry.invalidations, self.generation):
+                if before == entry.invalidations:
                     entry.is_fresh = self.is_synced
                     break
         finally:
             if not entry.is_fresh:
                 if entry.poll is None:
                     self._entries.pop(question_id, None)
-                self._refresher.schedule(question_id)
+                self._schedule_refresh(question_id)
         if poll is None:
             self._drop(question_id)
             self._entries.pop(question_id, None)
@@ -176,15 +161,10 @@ class PollCache:
         return poll
 
     def _evict(self) -> None:
-        """Drop the least recently used polls beyond the limit, except those in use."""
-        excess = len(self._entries) - self._max_polls
-        if excess > 0:
-            idle = (question_id for question_id in self._entries if self._is_idle(question_id))
-            for question_id in list(islice(idle, excess)):
-                self._entries.pop(question_id).clear()
-
-    def _is_idle(self, question_id: int) -> bool:
-        return not self._entries[question_id].is_in_use and question_id not in self._broadcaster
+        excess = max(0, len(self._entries) - self._max_polls)
+        idle = (key for key, entry in self._entries.items() if not entry.is_in_use and key not in self._broadcaster)
+        for question_id in list(islice(idle, excess)):
+            self._entries.pop(question_id).clear()
 
     def _drop(self, question_id: int) -> None:
         """Remove a deleted poll and close the connections of its subscribers."""
@@ -196,23 +176,74 @@ class PollCache:
 
     async def _wait_for_revision(self, question_id: int, revision: int) -> Poll | None:
         """Return a poll when the cache has `revision`; after a time-out read it, once an interval for all callers."""
-        entry = self._entries.get(question_id)
-        if entry is None:
-            return await self._read(question_id)
-        waiter: asyncio.Future[None] = self._loop.create_future()
-        entry.waiters[waiter] = revision
-        try:
-            async with asyncio.timeout(self._revision_timeout):
-                await waiter
-        except TimeoutError:
-            await entry.recheck.run(partial(self._pause_before_recheck, entry))
-            return await self._read(question_id)
-        finally:
-            del entry.waiters[waiter]
-        return entry.poll
+        if entry := self._entries.get(question_id):
+            with suppress(TimeoutError):
+                await entry.wait_for(revision, self._revision_timeout)
+                return entry.poll
+            await entry.pause_before_recheck(self._recheck_interval)
+        return await self._read(question_id)
 
-    async def _pause_before_recheck(self, entry: CacheEntry) -> None:
-        """Wait for the end of the interval, and invalidate the entry: the poll may be newer than the cache."""
-        await asyncio.sleep(entry.rechecked_at + self._recheck_interval - self._loop.time())
-        entry.rechecked_at = self._loop.time()
-        entry.invalidate()
+    async def _follow(self, events: AsyncGenerator[Event, None]) -> None:
+        """Apply the database's events until they end or can't be applied."""
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    self._handle(event)
+        except Exception:
+            logger.exception("following the database's events failed: pages bypass the cache until polls is restarted")
+        finally:
+            self._handle(ListenerLost())
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case PollChanged(question_id):
+                if event.votes is None:
+                    self._lists.clear()
+                if entry := self._entries.get(question_id):
+                    entry.apply(event)
+                if event.revision is None:
+                    self._drop(question_id)
+                self._schedule_refresh(question_id)
+            case ClockSync(now, seconds):
+                if self._clock.sync(now, seconds):  # the clock jumped
+                    for entry in self._entries.values():
+                        entry.reset_timer()
+            case CacheInvalidated():
+                self.generation += 1
+                self._invalidate_all()
+                self._synced.set()
+                self._refresh_needed.set()
+            case ListenerLost():
+                self._synced.clear()
+                self._invalidate_all()
+
+    def _invalidate_all(self) -> None:
+        self._lists.clear()
+        for entry in self._entries.values():
+            entry.invalidate()
+
+    def _schedule_refresh(self, question_id: int) -> None:
+        if question_id in self._broadcaster and not self._is_fresh(question_id):
+            self._refresh_needed.set()
+
+    def _is_fresh(self, question_id: int) -> bool:
+        entry = self._entries.get(question_id)
+        return entry is not None and entry.is_fresh
+
+    async def _refresh_watched(self) -> None:
+        """Read polls that have subscribers and aren't fresh, but not without events: they wouldn't stay fresh."""
+        while True:
+            await self._refresh_needed.wait()
+            self._refresh_needed.clear()
+            for question_id in self._broadcaster.question_ids:
+                if self.is_synced and not self._is_fresh(question_id):
+                    await self._refresh(question_id)
+
+    async def _refresh(self, question_id: int) -> None:
+        try:
+            await self._read(question_id)
+        except Exception as error:  # one poll's error must not stop the refresh of others
+            if not isinstance(error, PollsUnavailable):
+                logger.exception("poll %d can't be read for its WebSockets; it will be read again", question_id)
+            self._refresh_needed.set()
+            await asyncio.sleep(self._retry_interval)

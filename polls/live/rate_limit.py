@@ -13,19 +13,15 @@ MAX_VOTERS = 100_000  # kept in memory, of all networks together
 class VoteRateLimit:
     """A limit of `limit` different voters per network and minute; a voter may vote again within their minute.
 
-    At most `max_voters` voters are kept: the networks that have voted least recently are dropped first.
+    At most `max_voters` voters are kept, at present `size`: the networks that have voted least recently are dropped
+    first.
     """
 
     def __init__(self, limit: int, *, max_voters: int = MAX_VOTERS) -> None:
         self._limit = limit
         self._max_voters = max_voters
-        self._count = 0  # of voters in `_networks`
+        self.size = 0
         self._networks: OrderedDict[str, OrderedDict[str, float]] = OrderedDict()  # {network: {voter: first vote}}
-
-    @property
-    def size(self) -> int:
-        """Return the number of voters that are kept."""
-        return sum(map(len, self._networks.values()))
 
     def check(self, network: str, voter: str) -> None:
         """Count a vote of `voter` from `network`. Raises TooManyVoters if the network is over its limit."""
@@ -34,13 +30,13 @@ class VoteRateLimit:
         self._networks.move_to_end(network)
         while voters and next(iter(voters.values())) <= now - MINUTE:
             voters.popitem(last=False)
-            self._count -= 1
+            self.size -= 1
         if voter in voters:
             return
         if len(voters) >= self._limit:
             raise TooManyVoters(math.ceil(next(iter(voters.values())) + MINUTE - now))
         voters[voter] = now
-        self._count += 1
-        while self._count > self._max_voters:
+        self.size += 1
+        while self.size > self._max_voters:
             _, dropped = self._networks.popitem(last=False)
-            self._count -= len(dropped)
+            self.size -= len(dropped)
