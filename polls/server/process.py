@@ -27,9 +27,15 @@ _DEVELOPMENT_SHUTDOWN_TIMEOUT = 0.5
 
 
 def prepare_process() -> None:
-    """Reduce garbage collection and raise the limit on open files."""
-    _reduce_garbage_collection()
-    _raise_open_file_limit()
+    """Reduce garbage collection, and raise the limit on open files to the hard limit: each connection needs one."""
+    # Collect rarely, and never among imported modules: the collector took an eighth of the time of a vote. Reference
+    # counting frees what requests leave behind, except reference cycles.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS reports "unlimited", but refuses it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
 
 def connections_allowed(limits: Limits) -> int:
@@ -61,20 +67,3 @@ def notify_systemd(state: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, suppress(OSError):
         systemd.connect("\0" + address[1:] if address.startswith("@") else address)
         systemd.sendall(state.encode())
-
-
-def _reduce_garbage_collection() -> None:
-    """Collect garbage rarely, and never among imported modules: the collector took an eighth of the time of a vote.
-
-    Reference counting frees what requests leave behind, except reference cycles.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
-
-
-def _raise_open_file_limit() -> None:
-    """Raise the soft limit on open files to the hard limit: each connection needs one."""
-    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # macOS reports "unlimited", but refuses it
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))

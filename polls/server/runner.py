@@ -45,7 +45,8 @@ async def run(app: web.Application, sockets: Sequence[socket.socket], ready: Cal
         try:
             if await _set_up(runner, stopping):
                 for listener in sockets:
-                    await _accept(runner, listener)
+                    await web.SockSite(runner, listener, backlog=_ACCEPTS_PER_ITERATION).start()
+                    listener.listen(BACKLOG)  # asyncio has made the kernel's queue as short as its own batches
                 ready()
                 notify_systemd("READY=1")
                 await stopping.wait()
@@ -95,8 +96,3 @@ async def _set_up(runner: LimitedRunner, stopping: asyncio.Event) -> bool:
         return False
     await startup
     return True
-
-
-async def _accept(runner: LimitedRunner, listener: socket.socket) -> None:
-    await web.SockSite(runner, listener, backlog=_ACCEPTS_PER_ITERATION).start()
-    listener.listen(BACKLOG)  # asyncio has made the kernel's queue as short as its own batches

@@ -5,7 +5,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from polls.config.settings import Config, Metrics
@@ -17,18 +17,21 @@ class CannotListen(Exception):
     """The configured address can't be bound; the message says why and what to do, in one line."""
 
 
-@contextmanager
-def listening(config: Config) -> Iterator[list[socket.socket]]:
+def listening(config: Config) -> AbstractContextManager[list[socket.socket]]:
     """Listen on `config.path`, else on every address of `config.host`; close the sockets at the end.
 
     Clients that connect before the application is ready wait in the kernel's queue. Raises CannotListen.
     """
     if config.path is not None:
-        with _unix_socket(config.path) as unix_socket:
-            yield [unix_socket]
-        return
-    with ExitStack() as stack:
-        yield [stack.enter_context(tcp_socket) for tcp_socket in _tcp_sockets(config.host, config.port)]
+        return _closing([_unix_socket(config.path, "--path")])
+    return _closing(_tcp_sockets(config.host, config.port, ("--host", "--port")))
+
+
+def listening_for_metrics(metrics: Metrics) -> AbstractContextManager[list[socket.socket]]:
+    """Listen on `metrics.path`, else on the first free port from `metrics.port` up. Raises CannotListen."""
+    if metrics.path is not None:
+        return _closing([_unix_socket(metrics.path, "metrics.path")])
+    return _closing(_first_free(metrics.host, metrics.port or 0))
 
 
 def unlink(sockets: Sequence[socket.socket]) -> bool:
@@ -40,32 +43,28 @@ def unlink(sockets: Sequence[socket.socket]) -> bool:
 
 
 @contextmanager
-def listening_for_metrics(metrics: Metrics) -> Iterator[list[socket.socket]]:
-    """Listen on `metrics.path`, else on the first free port from `metrics.port` up. Raises CannotListen."""
-    if metrics.path is not None:
-        with _unix_socket(metrics.path, "metrics.path") as unix_socket:
-            yield [unix_socket]
-        return
-    with ExitStack() as stack:
-        yield [stack.enter_context(tcp_socket) for tcp_socket in _first_free(metrics.host, metrics.port or 0)]
+def _closing(sockets: list[socket.socket]) -> Iterator[list[socket.socket]]:
+    try:
+        yield sockets
+    finally:
+        unlink(sockets)
+        for each in sockets:
+            each.close()
 
 
-@contextmanager
-def _unix_socket(path: Path, option: str = "--path") -> Iterator[socket.socket]:
-    with _UnixSocket(socket.AF_UNIX) as unix_socket:
-        try:
-            if path.exists():
-                _remove_stale(path)
-            unix_socket.bind(str(path))
-            unix_socket.listen()
-            unix_socket.remember_path(path)
-        except OSError as error:
-            reason = error.strerror or error
-            raise CannotListen(f"can't listen on {path}: {reason}. Choose another path with {option}") from error
-        try:
-            yield unix_socket
-        finally:
-            unix_socket.unlink()
+def _unix_socket(path: Path, option: str) -> socket.socket:
+    unix_socket = _UnixSocket(socket.AF_UNIX)
+    try:
+        if path.exists():
+            _remove_stale(path)
+        unix_socket.bind(str(path))
+        unix_socket.listen()
+        unix_socket.remember_path(path)
+    except OSError as error:
+        unix_socket.close()
+        reason = error.strerror or error
+        raise CannotListen(f"can't listen on {path}: {reason}. Choose another path with {option}") from error
+    return unix_socket
 
 
 class _UnixSocket(socket.socket):
@@ -98,7 +97,7 @@ def _first_free(host: str, port: int) -> list[socket.socket]:
     last = min(port + _NEXT_PORTS, 65535)
     while True:
         try:
-            return _tcp_sockets(host, port, options=("metrics.host", "metrics.port"))
+            return _tcp_sockets(host, port, ("metrics.host", "metrics.port"))
         except CannotListen as error:
             is_in_use = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
             if not is_in_use or port == last:
@@ -106,7 +105,7 @@ def _first_free(host: str, port: int) -> list[socket.socket]:
         port += 1
 
 
-def _tcp_sockets(host: str, port: int, options: tuple[str, str] = ("--host", "--port")) -> list[socket.socket]:
+def _tcp_sockets(host: str, port: int, options: tuple[str, str]) -> list[socket.socket]:
     """Listen on each address of `host`, except those that this machine lacks (IPv6, for example).
 
     `options` are the settings that choose the host and the port, for the message. Raises CannotListen.

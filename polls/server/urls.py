@@ -29,12 +29,9 @@ def ready_message(
     if config.path is not None:
         return f"polls is ready on the socket {config.path} (press Ctrl-C to stop)"
     host, port = sockets[0].getsockname()[:2]
-    if host == "::":
-        return f"polls is ready at {_url('::1', port, config.prefix)} (press Ctrl-C to stop)"
-    if host != "0.0.0.0":  # noqa: S104 - nothing is bound here
-        return f"polls is ready at {_url(config.host, port, config.prefix)} (press Ctrl-C to stop)"
-    line = f"polls is ready at {_url('127.0.0.1', port, config.prefix)}"
-    if address := network_address():
+    shown = {"::": "::1", "0.0.0.0": "127.0.0.1"}.get(host, config.host)  # noqa: S104 - nothing is bound here
+    line = f"polls is ready at {_url(shown, port, config.prefix)}"
+    if host == "0.0.0.0" and (address := network_address()):  # noqa: S104
         line += f", for phones on the same network at {_url(address, port, config.prefix)}"
     return f"{line} (press Ctrl-C to stop)"
 
@@ -49,4 +46,4 @@ def bound_address(sockets: list[socket.socket]) -> str:
 
 def _url(host: str, port: int, prefix: str) -> str:
     path = f"{prefix}/" if prefix else ""
-    return f"http://[{host}]:{port}{path}" if ":" in host else f"http://{host}:{port}{path}"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}{path}"
