@@ -2,24 +2,18 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import trafaret as t
 
-from polls.config.settings import HOST_AND_PORT, Cache, Limits, Log, Metrics, Postgres, Site, Votes
+from polls.config.settings import HOST_AND_PORT, Config, Postgres
 
-SECTIONS: dict[str, Any] = {
-    "postgres": Postgres,
-    "site": Site,
-    "votes": Votes,
-    "limits": Limits,
-    "cache": Cache,
-    "log": Log,
-    "metrics": Metrics,
-}
+# {name: dataclass} of the settings that are groups of settings
+SECTIONS: dict[str, Any] = {name: section for name, section in get_type_hints(Config).items() if is_dataclass(section)}
 
 
 def _whole_number(value: object) -> object:

@@ -60,7 +60,6 @@ class Site:
 
     @property
     def zone(self) -> ZoneInfo:
-        """Return the time zone."""
         return ZoneInfo(self.time_zone)
 
     @property

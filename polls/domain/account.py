@@ -25,7 +25,6 @@ class Account:
 
     @property
     def person(self) -> Person:
-        """Return the person who signs in with this account."""
         return admin(self.username)
 
 

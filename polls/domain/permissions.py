@@ -22,7 +22,6 @@ class Person:
 
     @property
     def may_create_polls(self) -> bool:
-        """Return whether they may create polls."""
         return self.is_admin
 
     @property

@@ -26,7 +26,6 @@ class VisiblePoll(NamedTuple):
 
     @property
     def tally(self) -> Tally:
-        """Return the poll's results."""
         return tally(self.poll.choices)
 
 

@@ -18,8 +18,8 @@ class CacheEntry:
     `is_fresh` is true while every change since it was read has been applied; `invalidations` counts the calls of
     `invalidate`. `generation` is the cache's `generation` when the poll was read. `reading` reads the poll,
     `pending_counts` is the newest change of counts that was announced meanwhile. `waiters` is {future: the revision
-    that it waits for}; `recheck` is the pause before the poll is read for those that have waited too long, and
-    `rechecked_at` the loop's time of the last one.
+    that it waits for}; `rechecked_at` is the loop's time at which the poll was last invalidated for those that had
+    waited too long.
     """
 
     clock: DatabaseClock
@@ -31,7 +31,6 @@ class CacheEntry:
     reading: SingleFlight[Poll | None] = field(default_factory=SingleFlight)
     pending_counts: PollChanged | None = None
     waiters: dict[asyncio.Future[None], int] = field(default_factory=dict)
-    recheck: SingleFlight[None] = field(default_factory=SingleFlight)
     rechecked_at: float = float("-inf")
     _due: datetime | None = None
     _timer: asyncio.TimerHandle | None = None
@@ -39,16 +38,13 @@ class CacheEntry:
     @property
     def is_in_use(self) -> bool:
         """Return whether a task reads the poll or waits for it."""
-        return self.reading.is_running or self.recheck.is_running or bool(self.waiters)
+        return self.reading.is_running or bool(self.waiters)
 
     async def close(self) -> None:
-        """Cancel the reads and the timer."""
-        await self.recheck.cancel()
         await self.reading.cancel()
         self.clear()
 
     def invalidate(self) -> None:
-        """Have the poll read again on next use."""
         self.is_fresh = False
         self.invalidations += 1
 
@@ -85,29 +81,27 @@ class CacheEntry:
                 waiter.set_result(None)
         self.broadcaster.publish(poll)
 
-    async def wait_for(self, revision: int, seconds: float) -> None:
-        """Return when the poll has `revision`. Raises TimeoutError after `seconds`."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def wait_for(self, revision: int, seconds: float, interval: float) -> None:
+        """Return when the poll has `revision`; after `seconds` invalidate it: it may be newer in the database.
+
+        All callers together invalidate it at most once every `interval` seconds, and wait for that.
+        """
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
         self.waiters[waiter] = revision
         try:
             async with asyncio.timeout(seconds):
                 await waiter
+        except TimeoutError:
+            before = self.rechecked_at
+            await asyncio.sleep(before + interval - loop.time())
+            if self.rechecked_at == before:  # no other caller was first
+                self.rechecked_at = loop.time()
+                self.invalidate()
         finally:
             del self.waiters[waiter]
 
-    async def pause_before_recheck(self, interval: float) -> None:
-        """Invalidate the poll, at most once every `interval` seconds for all callers: it may have changed."""
-
-        async def pause() -> None:
-            loop = asyncio.get_running_loop()
-            await asyncio.sleep(self.rechecked_at + interval - loop.time())
-            self.rechecked_at = loop.time()
-            self.invalidate()
-
-        await self.recheck.run(pause)
-
     def clear(self) -> None:
-        """Drop the poll and its timer."""
         self.poll = None
         self._set_timer()
 

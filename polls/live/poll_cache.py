@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import partial
 from itertools import islice
 
@@ -102,10 +102,12 @@ class PollCache:
             entry = self._entries.get(question_id)
             if poll and entry and entry.is_fresh:
                 poll = entry.poll
-        if poll is not None and poll.revision < after:
-            poll = await self._wait_for_revision(question_id, after)
         if poll is None:
             raise PollNotFound(question_id)
+        if poll.revision < after:
+            if entry := self._entries.get(question_id):
+                await entry.wait_for(after, self._revision_timeout, self._recheck_interval)
+            return await self.find(question_id)
         return poll
 
     def last_known(self, question_id: int) -> Poll | None:
@@ -173,15 +175,6 @@ class PollCache:
             if not entry.reading.is_running:
                 del self._entries[question_id]
         self._broadcaster.close_channel(question_id, NORMAL_CLOSURE, "this poll was deleted")
-
-    async def _wait_for_revision(self, question_id: int, revision: int) -> Poll | None:
-        """Return a poll when the cache has `revision`; after a time-out read it, once an interval for all callers."""
-        if entry := self._entries.get(question_id):
-            with suppress(TimeoutError):
-                await entry.wait_for(revision, self._revision_timeout)
-                return entry.poll
-            await entry.pause_before_recheck(self._recheck_interval)
-        return await self._read(question_id)
 
     async def _follow(self, events: AsyncGenerator[Event, None]) -> None:
         """Apply the database's events until they end or can't be applied."""
