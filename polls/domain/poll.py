@@ -97,10 +97,6 @@ class Poll:
         dates = (self.question.pub_date, self.question.closes_at)
         return min((due for due in dates if due and due > self.as_of), default=None)
 
-    def at(self, moment: datetime) -> "Poll":
-        """Return the same poll with the same votes, as of `moment`."""
-        return replace(self, as_of=moment)
-
     def with_counts(self, revision: int, ballots: int, votes: Mapping[int, int]) -> "Poll":
         """Return the same poll with new counts; `votes` is {choice id: votes} of all its choices."""
         choices = tuple(replace(choice, votes=votes[choice.id]) for choice in self.choices)

@@ -8,6 +8,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from polls.aio import is_cancelled
 from polls.domain.ballot import Ballot
 from polls.domain.errors import VoteNotStored
 
@@ -132,8 +133,7 @@ class BallotBox(Generic[Answer]):
             for pending, answer in zip(batch, answers, strict=True):
                 self._answer(pending, answer)
         except BaseException as error:
-            task = asyncio.current_task()
-            if isinstance(error, KeyboardInterrupt | SystemExit) or (task and task.cancelling()):
+            if isinstance(error, KeyboardInterrupt | SystemExit) or is_cancelled():
                 raise
             self._log_failure(error)
         else:

@@ -9,7 +9,6 @@ from polls.domain.poll import Poll
 
 MIN_INTERVAL = 0.1  # seconds between two messages about a poll
 _SENDS_PER_ITERATION = 100  # of the event loop
-_NONE_SENT = -1  # the version of a subscriber that has received no message
 
 # Close codes of WebSockets (RFC 6455, section 7.4.1, and IANA's registry).
 NORMAL_CLOSURE = 1000
@@ -63,12 +62,10 @@ class Broadcaster:
         if self._closed:
             await subscriber.close(*self._closed)
             return
-        question_id = poll.question.id
-        channel = self._channels.setdefault(question_id, Channel(poll))
-        channel.subscribers[subscriber] = _NONE_SENT
+        channel = self._channels.setdefault(poll.question.id, Channel(poll))
         self.publish(poll)
-        if (message := self._message(channel)) and subscriber in channel.subscribers:
-            channel.subscribers[subscriber] = channel.version
+        channel.subscribers[subscriber] = channel.version
+        if message := self._message(channel):
             await subscriber.send(message)
 
     def unsubscribe(self, question_id: int, subscriber: Subscriber) -> None:

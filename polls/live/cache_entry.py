@@ -1,7 +1,7 @@
 """An entry of the poll cache: a poll, its freshness, and the timer of its next transition."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from polls.aio import SingleFlight
@@ -123,7 +123,7 @@ class CacheEntry:
         """Publish the poll as of now: it has just been published or closed by time."""
         self._due = None
         if self.poll and self.is_fresh:
-            self.publish(self.poll.at(self.clock.now()))
+            self.publish(replace(self.poll, as_of=self.clock.now()))
 
 
 def _with_counts(poll: Poll, change: PollChanged) -> Poll | None:

@@ -23,7 +23,7 @@ class ConnectionLimit:
         # Accepted in this loop iteration; `server.connections` doesn't include them yet.
         self._accepted: deque[web.RequestHandler] = deque()
         self._rejected = 0
-        self._warnings = _Interval()
+        self._next_warning = 0.0
 
     @property
     def requests_count(self) -> int:
@@ -42,7 +42,8 @@ class ConnectionLimit:
             self._accepted.append(self._server())
             return self._accepted[-1]
         self._rejected += 1
-        if self._warnings.is_over():
+        if monotonic() >= self._next_warning:
+            self._next_warning = monotonic() + _LOG_INTERVAL
             logger.warning(
                 "closed %d new connections: the limit of %d open connections is reached (limits.connections)",
                 self._rejected,
@@ -67,29 +68,16 @@ class OpenFileErrors:
     """
 
     def __init__(self) -> None:
-        self._warnings = _Interval()
+        self._next_warning = 0.0
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Handle an error of `loop`: those of other kinds are handled as by default."""
         error = context.get("exception")
         if not isinstance(error, OSError) or error.errno not in {errno.EMFILE, errno.ENFILE}:
             loop.default_exception_handler(context)
-        elif self._warnings.is_over():
+        elif monotonic() >= self._next_warning:
+            self._next_warning = monotonic() + _LOG_INTERVAL
             logger.error(
                 "can't accept connections: %s. Raise the limit on open files (ulimit -n), or lower limits.connections",
                 error.strerror,
             )
-
-
-class _Interval:
-    """The minimum time between two warnings."""
-
-    def __init__(self) -> None:
-        self._end = 0.0
-
-    def is_over(self) -> bool:
-        """Return whether a warning may be logged, and start the next interval if so."""
-        if monotonic() < self._end:
-            return False
-        self._end = monotonic() + _LOG_INTERVAL
-        return True
