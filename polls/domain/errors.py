@@ -5,18 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 
-@dataclass(eq=False)
 class PollNotFound(Exception):
-    """A poll that doesn't exist, or that the viewer may not see."""
-
-    question_id: int
+    """A poll, whose id is the argument, that doesn't exist or that the viewer may not see."""
 
 
-@dataclass(eq=False)
 class InvalidChoice(Exception):
-    """A vote without a valid choice of its poll; nothing was counted."""
-
-    question_id: int
+    """A vote without a valid choice of its poll, whose id is the argument; nothing was counted."""
 
 
 @dataclass(eq=False)
@@ -42,11 +36,8 @@ class PollsUnavailable(Exception):
     """A database that can't be read or written at present; the same request may work in a few seconds."""
 
 
-@dataclass(eq=False)
 class PollEdited(Exception):
-    """A poll that was changed by another request since it was read for editing; nothing was saved."""
-
-    question_id: int
+    """A poll, whose id is the argument, that was changed since it was read for editing; nothing was saved."""
 
 
 @dataclass(eq=False)

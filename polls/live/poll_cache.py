@@ -199,6 +199,7 @@ class PollCache:
                 self._schedule_refresh(question_id)
             case ClockSync(now, seconds):
                 if self._clock.sync(now, seconds):  # the clock jumped
+                    self._lists.clear()
                     for entry in self._entries.values():
                         entry.reset_timer()
             case CacheInvalidated():
