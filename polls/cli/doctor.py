@@ -27,7 +27,7 @@ def doctor(options: Namespace) -> int:
         config = load(options)
     except ConfigError as error:
         for problem in error.problems:
-            print(Finding(Verdict.FAULT, "configuration", str(problem)))
+            print(Finding(Verdict.FAULT, "configuration", problem))
         return 2
     is_sound = True
     for finding in _diagnose(config, file_of(options)):

@@ -3,7 +3,8 @@
 import difflib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +20,15 @@ _Key = tuple[str, ...]  # the path of a setting: ("postgres", "minsize")
 _DEPTH = 2  # levels of keys that settings have
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """An error in a configuration file; `key` is empty if it concerns the whole file."""
-
-    file: str
-    line: int
-    key: str
-    message: str
-
-    def __str__(self) -> str:
-        position = f"{self.file}:{self.line}: "
-        return f"{position}{self.key}: {self.message}" if self.key else f"{position}{self.message}"
-
-
 class ConfigError(Exception):
-    """The configuration is invalid; `problems` lists every error in the order of their lines."""
+    """The configuration is invalid; `problems` lists every error, as "file:line: key: message", by line.
 
-    def __init__(self, problems: list[Problem]) -> None:
-        self.problems = sorted(problems, key=lambda problem: problem.line)
-        super().__init__("\n".join(map(str, self.problems)))
+    It is made of tuples of a line and a message.
+    """
+
+    def __init__(self, file: Path, *problems: tuple[int, str]) -> None:
+        self.problems = [f"{file}:{line}: {message}" for line, message in sorted(problems, key=itemgetter(0))]
+        super().__init__("\n".join(self.problems))
 
 
 def find_file(name: str | None, environ: Mapping[str, str] = os.environ) -> Path:
@@ -58,15 +48,15 @@ def load(file: Path) -> Config:
         checked = SETTINGS.check(settings)
     except t.DataError as error:
         problems += [
-            Problem(str(file), _line(lines, key), ".".join(key), message)
+            (_line(lines, key), f"{'.'.join(key)}: {message}" if key else message)
             for key, message in _flatten(error.to_struct())
         ]
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(file, *problems)
     return Config(**{**checked, **{name: section(**checked.get(name, {})) for name, section in SECTIONS.items()}})
 
 
-def _read(file: Path) -> tuple[object, dict[_Key, int], list[Problem]]:
+def _read(file: Path) -> tuple[object, dict[_Key, int], list[tuple[int, str]]]:
     """Return the content of `file`, the line of each key, and a problem for each repeated key.
 
     Raises ConfigError if the file can't be read or is not YAML.
@@ -75,26 +65,26 @@ def _read(file: Path) -> tuple[object, dict[_Key, int], list[Problem]]:
         loader = _Loader(file.read_text(encoding="utf-8"))
         node = loader.get_single_node()
         if node is None:
-            raise ConfigError([Problem(str(file), 1, "", "the file is empty; it needs at least postgres:")])
+            raise ConfigError(file, (1, "the file is empty; it needs at least postgres:"))
         lines: dict[_Key, int] = {}
         repeated = []
         for key, line in _key_lines(node):
             if key in lines:
-                repeated.append(Problem(str(file), line, ".".join(key), f"already set on line {lines[key]}"))
+                repeated.append((line, f"{'.'.join(key)}: already set on line {lines[key]}"))
             lines[key] = line
         return loader.construct_document(node), lines, repeated
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ConfigError([Problem(str(file), 1, "", f"can't read this file: {reason}")]) from None
+        raise ConfigError(file, (1, f"can't read this file: {reason}")) from None
     except UnicodeDecodeError:
-        raise ConfigError([Problem(str(file), 1, "", "this file is not UTF-8 text")]) from None
+        raise ConfigError(file, (1, "this file is not UTF-8 text")) from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError([Problem(str(file), line, "", f"this is not YAML: {error.problem}")]) from None
+        raise ConfigError(file, (line, f"this is not YAML: {error.problem}")) from None
     except yaml.YAMLError as error:
-        raise ConfigError([Problem(str(file), 1, "", f"this is not YAML: {str(error).splitlines()[0]}")]) from None
+        raise ConfigError(file, (1, f"this is not YAML: {str(error).splitlines()[0]}")) from None
     except RecursionError:
-        raise ConfigError([Problem(str(file), 1, "", "values are nested too deeply")]) from None
+        raise ConfigError(file, (1, "values are nested too deeply")) from None
 
 
 class _Loader(yaml.SafeLoader):
