@@ -34,7 +34,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
     options = parse(arguments)
     try:
-        status: int = options.run(options)
+        status: int | None = options.run(options)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
@@ -44,4 +44,4 @@ def _run(arguments: Sequence[str] | None) -> int:
     except EOFError:  # of a prompt
         print("polls: no input", file=sys.stderr)
         return 1
-    return status
+    return status or 0

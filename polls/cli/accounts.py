@@ -29,7 +29,7 @@ _INVALID_PASSWORD = {
 }
 
 
-def create_admin(config: Config, username: str | None, *, from_stdin: bool) -> int:
+def create_admin(config: Config, username: str | None, *, from_stdin: bool) -> None:
     """Create an account that can sign in, with a password typed twice or read from standard input."""
     username = username or _ask_username()
     password = _new_password(username, from_stdin=from_stdin)
@@ -39,10 +39,9 @@ def create_admin(config: Config, username: str | None, *, from_stdin: bool) -> i
         return (await accounts.add(database, COMMAND_LINE, username, password_hash)).username
 
     print(f"created the account {_with_database(config, create)}, which can sign in at /admin/")
-    return 0
 
 
-def change_password(config: Config, username: str, *, from_stdin: bool) -> int:
+def change_password(config: Config, username: str, *, from_stdin: bool) -> None:
     """Change the password of an account, and end all its sessions."""
     password = _new_password(username, from_stdin=from_stdin)
 
@@ -52,10 +51,9 @@ def change_password(config: Config, username: str, *, from_stdin: bool) -> int:
 
     _with_database(config, change)
     print(f"changed the password of {username} and ended all sessions of that account")
-    return 0
 
 
-def admins(config: Config) -> int:
+def admins(config: Config) -> None:
     """Print a line for each account."""
     summaries = _with_database(config, accounts.list_accounts)
     for summary in summaries:
@@ -65,7 +63,6 @@ def admins(config: Config) -> int:
         print(f"{account.username}  {state}  added {account.created_at:%Y-%m-%d}  last signed in {last}")
     if not summaries:
         print("no accounts yet: create the first one with `polls createadmin`")
-    return 0
 
 
 def _with_database(config: Config, work: Callable[[Database], Awaitable[_Result]]) -> _Result:

@@ -18,7 +18,7 @@ from polls.storage.recount import Recount, count_of, recount
 _STANDARD_STREAM = Path("-")  # standard input or output, in place of a file
 
 
-def backup(config: Config, file: Path, *, overwrite: bool = False) -> int:
+def backup(config: Config, file: Path, *, overwrite: bool = False) -> None:
     """Write the database, without sign-in sessions, to `file`, or to standard output if it is `-`.
 
     Raises BackupFailed, CommandFailed.
@@ -28,10 +28,9 @@ def backup(config: Config, file: Path, *, overwrite: bool = False) -> int:
             if sys.stdout.isatty():
                 raise CommandFailed("a backup is binary: redirect standard output to a file, or name a file")
             stream_backup(sys.stdout.buffer, postgres, connection)
-            return 0
-        size = back_up(file, postgres, connection, replace=overwrite)
-    print(f"wrote the database {database_name(postgres)}, without sign-in sessions, to {file}: {size:,} bytes")
-    return 0
+        else:
+            size = back_up(file, postgres, connection, replace=overwrite)
+            print(f"wrote the database {database_name(postgres)}, without sign-in sessions, to {file}: {size:,} bytes")
 
 
 def restore(config: Config, file: Path) -> int:

@@ -27,17 +27,15 @@ def file_of(options: Namespace) -> Path:
     return loader.find_file(options.config)
 
 
-def check(options: Namespace) -> int:
+def check(options: Namespace) -> None:
     """Check the configuration file. Raises ConfigError with every error in it."""
     load(options)
     print(f"{file_of(options)}: no errors")
-    return 0
 
 
-def print_paths(options: Namespace) -> int:
+def print_paths(options: Namespace) -> None:
     """Print the path of one folder, or a line for each folder."""
     if options.folder:
         print(FOLDERS[options.folder])
     else:
         print("\n".join(f"{name:10} {folder}" for name, folder in FOLDERS.items()))
-    return 0

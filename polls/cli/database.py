@@ -4,10 +4,10 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from polls.cli import CommandFailed
 from polls.config.settings import Config
 from polls.storage.checks.start import prepare
 from polls.storage.postgres import embedded, migrations
@@ -15,7 +15,7 @@ from polls.storage.postgres.connect import connect, libpq_environment
 from polls.storage.recount import recount
 
 
-def migrate(config: Config, *, plan: bool = False, show: bool = False) -> int:
+def migrate(config: Config, *, plan: bool = False, show: bool = False) -> None:
     """Apply pending migrations; or print their SQL (`plan`), or list applied and pending ones (`show`)."""
     with embedded.running(config.postgres) as postgres, connect(postgres) as connection:
         if plan:
@@ -29,26 +29,23 @@ def migrate(config: Config, *, plan: bool = False, show: bool = False) -> int:
         else:
             names = migrations.migrate(postgres, connection)
             print("\n".join(f"applied {name}" for name in names) or "nothing to apply: the schema is up to date")
-    return 0
 
 
-def sample(config: Config) -> int:
+def sample(config: Config) -> None:
     """Load the sample polls; existing ones stay unchanged."""
     with embedded.running(config.postgres) as postgres, connect(postgres) as connection:
         prepare(postgres, connection)
         migrations.load_sample(connection)
     print("the sample polls are loaded")
-    return 0
 
 
 def verify(config: Config, *, poll: int | None = None) -> int:
-    """Recount all polls, or one, from their ballots, and print a line for each."""
+    """Recount all polls, or one, from their ballots, and print a line for each. Return 1 if one is wrong."""
     with embedded.running(config.postgres) as postgres, connect(postgres) as connection:
         prepare(replace(postgres, migrate=False), connection)  # a recount must not change anything
         recounts = list(recount(connection, poll))
     if poll is not None and not recounts:
-        print(f"polls: poll {poll} does not exist", file=sys.stderr)
-        return 1
+        raise CommandFailed(f"poll {poll} does not exist")
     for result in recounts:
         print(result)
     return 0 if all(result.is_exact for result in recounts) else 1

@@ -1,6 +1,6 @@
 """The parser of the command line.
 
-Each command's parser sets `run`, the function that runs it with the parsed options and returns the exit status.
+Each command's parser sets `run`, the function that runs it with the parsed options; it may return an exit status.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from polls.cli.doctor import doctor
 from polls.cli.serve import serve
 from polls.paths import FOLDERS
 
-_AddCommand = Callable[[str, str, Callable[[argparse.Namespace], int]], argparse.ArgumentParser]
+_AddCommand = Callable[[str, str, Callable[[argparse.Namespace], int | None]], argparse.ArgumentParser]
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=lambda options: serve(load(options)))
     commands = parser.add_subparsers(metavar="COMMAND", required=False)
 
-    def add(name: str, description: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+    def add(name: str, description: str, run: Callable[[argparse.Namespace], int | None]) -> argparse.ArgumentParser:
         command = commands.add_parser(
             name, help=description, description=description, parents=[common], allow_abbrev=False
         )

@@ -13,11 +13,10 @@ from polls.server.urls import ready_message
 from polls.storage.postgres import embedded
 
 
-def serve(config: Config) -> int:
+def serve(config: Config) -> None:
     """Serve polls until Ctrl-C or SIGTERM."""
     configure_logging(config.log)
     prepare_process()
     with listening(config) as sockets, embedded.running(config.postgres) as postgres:
         app = create_app(replace(config, postgres=postgres))
         asyncio.run(run(app, sockets, lambda: print(ready_message(config, sockets), flush=True)))
-    return 0
