@@ -29,11 +29,11 @@ def doctor(options: Namespace) -> int:
         for problem in error.problems:
             print(Finding(Verdict.FAULT, "configuration", problem))
         return 2
-    is_sound = True
+    verdicts = set()
     for finding in _diagnose(config, file_of(options)):
         print(finding, flush=True)
-        is_sound = is_sound and finding.verdict is not Verdict.FAULT
-    return 0 if is_sound else 1
+        verdicts.add(finding.verdict)
+    return 1 if Verdict.FAULT in verdicts else 0
 
 
 def _diagnose(config: Config, file: Path) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from polls.domain.errors import InvalidUsername
-from polls.domain.permissions import Person, admin
+from polls.domain.permissions import Person
 
 MAX_USERNAME_LENGTH = 150  # characters
 MIN_PASSWORD_LENGTH = 8  # characters
@@ -25,7 +25,7 @@ class Account:
 
     @property
     def person(self) -> Person:
-        return admin(self.username)
+        return Person(f"admin:{self.username}", is_admin=True)
 
 
 def fold_username(username: str) -> str:

@@ -37,8 +37,3 @@ class Person:
 
 # The user of `polls` in a shell.
 COMMAND_LINE = Person("command line", is_admin=True)
-
-
-def admin(username: str) -> Person:
-    """Return the admin with the account `username`."""
-    return Person(f"admin:{username}", is_admin=True)

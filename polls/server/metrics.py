@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
 
 from aiohttp import web
 
@@ -19,13 +18,13 @@ _SHUTDOWN_TIMEOUT = 1  # seconds for requests in flight
 
 async def serve_metrics(app: web.Application) -> AsyncIterator[None]:
     """Serve metrics while `app` runs. If their address can't be bound, log an error and serve `app` without them."""
-    with ExitStack() as stack:
-        try:
-            sockets = stack.enter_context(listening_for_metrics(app[CONFIG].metrics))
-        except CannotListen as error:
-            logger.error("metrics are off: %s", error)  # noqa: TRY400 - the message is complete
-            yield
-            return
+    try:
+        listening = listening_for_metrics(app[CONFIG].metrics)
+    except CannotListen as error:
+        logger.error("metrics are off: %s", error)  # noqa: TRY400 - the message is complete
+        yield
+        return
+    with listening as sockets:
         logger.info("metrics are served at %s/metrics", bound_address(sockets))
         runner = web.AppRunner(metrics_app(app, app[METER]), access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
         await runner.setup()

@@ -3,17 +3,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from polls.domain.permissions import COMMAND_LINE, Person, admin
+from polls.domain.account import Account
+from polls.domain.permissions import COMMAND_LINE, Person
 from polls.domain.poll import Choice, Poll, Question, State
 
 NOW = datetime(2026, 5, 3, 18, tzinfo=UTC)
+ADA = Account(1, "ada", NOW).person
 PUBLIC = Poll(Question(1, "Tea?", NOW - timedelta(days=1)), (Choice(1, "Yes"),), NOW)
 SCHEDULED = replace(PUBLIC, question=replace(PUBLIC.question, pub_date=NOW + timedelta(days=1)))
 
 
 @pytest.mark.parametrize(
     ("person", "sees", "edits"),
-    [(admin("ada"), True, True), (COMMAND_LINE, True, True), (Person("visitor"), False, False)],
+    [(ADA, True, True), (COMMAND_LINE, True, True), (Person("visitor"), False, False)],
 )
 def test_only_admins_see_a_poll_before_it_is_published(person: Person, sees: bool, edits: bool) -> None:
     assert person.may_see(PUBLIC)
@@ -23,7 +25,7 @@ def test_only_admins_see_a_poll_before_it_is_published(person: Person, sees: boo
 
 
 def test_an_admin_is_named_by_the_user_name_in_history() -> None:
-    assert admin("ada").name == "admin:ada"
+    assert ADA.name == "admin:ada"
 
 
 @pytest.mark.parametrize(
