@@ -3,27 +3,21 @@
 import asyncio
 import logging
 import threading
-from contextlib import AsyncExitStack, suppress
-from functools import partial
 from http import HTTPStatus
 
 from aiohttp import web
 
 from polls.aio import SingleFlight
 from polls.config.settings import Config, Postgres
-from polls.live.ballot_box import BallotBox
-from polls.live.broadcast import GOING_AWAY, Broadcaster
-from polls.live.poll_cache import PollCache
+from polls.live.broadcast import Broadcaster
 from polls.live.rate_limit import VoteRateLimit
+from polls.parts import close_parts, close_websockets, open_parts
 from polls.server.gunicorn import Worker, load_config
 from polls.server.metrics import serve_metrics
 from polls.server.process import prepare_process, runner_options
-from polls.storage import questions
-from polls.storage.ballots import open_recorder
 from polls.storage.checks.durability import weak_settings
 from polls.storage.checks.schema import schema_damage
 from polls.storage.checks.start import prepare
-from polls.storage.listener import listen
 from polls.storage.passwords import Passwords
 from polls.storage.postgres.connect import connect
 from polls.storage.postgres.pool import open_database
@@ -34,7 +28,7 @@ from polls.web.http.prebuilt import PrebuiltAnswer
 from polls.web.http.security_headers import RESPONSE_HEADERS, security_headers
 from polls.web.http.slow_readers import SLOW_READERS, SlowReaders
 from polls.web.http.static import STATIC_URLS
-from polls.web.keys import BALLOT_BOX, BROADCASTER, CONFIG, DATABASE, PASSWORDS, POLL_CACHE, VOTE_RATE_LIMIT
+from polls.web.keys import BROADCASTER, CONFIG, DATABASE, PASSWORDS, VOTE_RATE_LIMIT
 from polls.web.middlewares import handle_errors_and_headers
 from polls.web.ops.health import READINESS
 from polls.web.ops.meter import METER, Meter
@@ -45,9 +39,6 @@ from polls.web.public.watch import encode_results
 from polls.web.routes import setup_routes
 
 logger = logging.getLogger(__name__)
-
-_SYNC_TIMEOUT = 2  # seconds that the start waits for the database's notifications
-_OPEN_PARTS = web.AppKey("open_parts", AsyncExitStack)
 
 
 def create_app(config: Config) -> web.Application:
@@ -114,54 +105,6 @@ def _prepare_schema(postgres: Postgres, cancelled: threading.Event) -> None:
 async def init_pg(app: web.Application) -> None:
     """Open the connection pool. Raises UnusableDatabase."""
     app[DATABASE] = await open_database(app[CONFIG].postgres, echo=app[CONFIG].development)
-
-
-async def open_parts(app: web.Application) -> None:
-    """Open what runs as long as the application: vote queue, poll cache, write time-out. Raises UnusableDatabase."""
-    parts = app[_OPEN_PARTS] = AsyncExitStack()
-    await _open_ballot_box(app, parts)
-    await _open_poll_cache(app, parts)
-    app[SLOW_READERS].open()
-    parts.callback(app[SLOW_READERS].close)
-
-
-async def _open_ballot_box(app: web.Application, parts: AsyncExitStack) -> None:
-    votes, meter = app[CONFIG].votes, app.get(METER)
-    recorder = await open_recorder(app[CONFIG].postgres, app[DATABASE])
-    parts.callback(recorder.close)
-    record = meter.count_batches(recorder.record) if meter else recorder.record
-    app[BALLOT_BOX] = BallotBox(record, queue_size=votes.queue_size, timeout=votes.timeout)
-    app[BALLOT_BOX].open()
-    parts.push_async_callback(app[BALLOT_BOX].close)
-
-
-async def _open_poll_cache(app: web.Application, parts: AsyncExitStack) -> None:
-    database, meter = app[DATABASE], app.get(METER)
-    app[POLL_CACHE] = PollCache(
-        partial(questions.find, database),
-        partial(questions.latest, database),
-        partial(questions.next_publication, database),
-        app[BROADCASTER],
-        max_polls=app[CONFIG].cache.polls,
-    )
-    events = listen(database)
-    app[POLL_CACHE].open(meter.count_events(events) if meter else events)
-    parts.push_async_callback(app[POLL_CACHE].close)
-    # Without notifications pages are read from the database; the listener logs why it has none.
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_SYNC_TIMEOUT):
-            await app[POLL_CACHE].wait_until_synced()
-
-
-async def close_websockets(app: web.Application) -> None:
-    """Close all WebSockets; their pages reconnect to another process."""
-    await app[BROADCASTER].close(GOING_AWAY, "this server is stopping")
-
-
-async def close_parts(app: web.Application) -> None:
-    """Close the parts that are open, in reverse order."""
-    if parts := app.get(_OPEN_PARTS):
-        await parts.aclose()
 
 
 async def close_pg(app: web.Application) -> None:

@@ -23,5 +23,5 @@ def lose_listener(monkeypatch: pytest.MonkeyPatch) -> LoseListener:
         yield ListenerLost()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("polls.app.listen", listen)
+    monkeypatch.setattr("polls.parts.listen", listen)
     return lost.set
