@@ -5,12 +5,12 @@ from aiohttp.typedefs import Handler
 
 from polls.web.http.access_log import CLIENT_NETWORK
 from polls.web.http.forwarded import client_network
+from polls.web.http.limits import check_header_size
 from polls.web.http.prebuilt import PrebuiltResponse
 from polls.web.http.request_ids import REQUEST_ID, assign_request_id
 from polls.web.http.same_origin import check_same_origin
 from polls.web.http.security_headers import set_security_headers
 from polls.web.http.slow_readers import SLOW_READERS
-from polls.web.http.static import static_cache_control
 from polls.web.keys import CONFIG
 from polls.web.pages.problems import error_response
 
@@ -22,7 +22,8 @@ async def handle_errors_and_headers(request: web.Request, handler: Handler) -> w
     """Give each request its id, its error page and its headers.
 
     In this order: start the write time-out, assign the request id, note the client's network for the access log, reject
-    cross-site requests, call the view, turn exceptions into pages or JSON, set the request id and the security headers.
+    large headers and cross-site requests, call the view, turn exceptions into pages or JSON, set the request id and the
+    security headers.
     It is one middleware, because each one costs every vote some microseconds.
     """
     app = request.app
@@ -32,6 +33,7 @@ async def handle_errors_and_headers(request: web.Request, handler: Handler) -> w
     if config.log.client_addresses:
         request[CLIENT_NETWORK] = client_network(request)
     try:
+        check_header_size(request)
         if request.method not in _SAFE_METHODS:
             check_same_origin(request)
         response = await handler(request)
@@ -45,7 +47,5 @@ async def handle_errors_and_headers(request: web.Request, handler: Handler) -> w
         response.request_id = request_id
         return response
     response.headers[REQUEST_ID] = request_id
-    if isinstance(response, web.FileResponse):
-        response.headers["Cache-Control"] = static_cache_control(request)
     set_security_headers(request, response)
     return response

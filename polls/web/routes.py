@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from aiohttp import HttpVersion11, web
 
-from polls import paths
 from polls.web.admin.account import AccountView
 from polls.web.admin.bulk_actions import BulkActionView, DeletePollView
 from polls.web.admin.history import HistoryView, PollHistoryView
@@ -12,6 +11,7 @@ from polls.web.admin.poll_list import PollListView
 from polls.web.admin.sign_in import SignInView, SignOutView
 from polls.web.admin.users import UsersView, UserView
 from polls.web.http.parameters import NUMBER
+from polls.web.http.static import serve_static
 from polls.web.keys import CONFIG
 from polls.web.manage.poll_editor import AddPollView, EditPollView
 from polls.web.ops.health import HealthView, ReadyView
@@ -64,9 +64,7 @@ def setup_routes(app: web.Application) -> None:
     router.add_get(prefix + "/admin", _add_slash, name="admin_redirect", expect_handler=_send_continue)
     if prefix:
         router.add_get(prefix, _add_slash, name="index_redirect", expect_handler=_send_continue)
-    router.add_static(
-        prefix + "/static/", paths.STATIC, name="static", append_version=True, expect_handler=_send_continue
-    )
+    router.add_get(prefix + "/static/{filename:.*}", serve_static, name="static", expect_handler=_send_continue)
 
 
 class _PollPages(web.DynamicResource):

@@ -3,12 +3,15 @@
 import resource
 from typing import Any
 
+from aiohttp import web
 from aiohttp.log import server_logger
 
 from polls.config.settings import Limits
+from polls.web.keys import CONFIG
 
 DEFAULT_MAX_CONNECTIONS = 20_000  # more than one process has the CPU time for
 MAX_HEADERS = 64
+_MAX_LONG_HEADERS = 4  # headers of `limits.max_header_bytes` that a request may have
 LINGERING_TIME = 2  # seconds for which an unwanted body is read and discarded, so that its sender reads the response
 _RESERVED_FILES = 250  # open files that are no client connections, and connections that are being rejected
 
@@ -23,12 +26,21 @@ def handler_args(limits: Limits) -> dict[str, Any]:
         # aiohttp applies it until the headers are complete, however slowly they arrive.
         "keepalive_timeout": limits.keepalive_timeout,
         "lingering_time": LINGERING_TIME,
+        # A compressed body can be a thousand times as large as what is received, and is decompressed in one piece.
+        "auto_decompress": False,
         "max_line_size": limits.max_header_bytes,
         "max_field_size": limits.max_header_bytes,
         "max_headers": MAX_HEADERS,
         # Our logging redacts bad requests in this logger; gunicorn's worker would pass one of its own.
         "logger": server_logger,
     }
+
+
+def check_header_size(request: web.Request) -> None:
+    """Raise aiohttp's HTTPRequestHeaderFieldsTooLarge (431) if all headers together are too large."""
+    size = sum([len(name) + len(value) for name, value in request.raw_headers])
+    if size > _MAX_LONG_HEADERS * request.app[CONFIG].limits.max_header_bytes:
+        raise web.HTTPRequestHeaderFieldsTooLarge
 
 
 def max_connections(limits: Limits) -> int:

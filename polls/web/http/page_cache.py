@@ -10,11 +10,13 @@ from aiohttp import hdrs, web
 from polls.web.http.prebuilt import PrebuiltAnswer
 
 MAX_BYTES = 64 * 1024 * 1024  # of all cached pages together
+MAX_VARIANT_BYTES = 8 * 1024 * 1024  # of those in VARIANT_PAGES
 
 # Values of Cache-Control.
 SHARED_ONE_SECOND = "max-age=0, s-maxage=1"  # shared caches such as nginx may reuse the page for a second
 PRIVATE_NO_CACHE = "private, no-cache"
 PRIVATE_NO_STORE = "private, no-store"
+NO_STORE = "no-store"
 
 
 class Page:
@@ -56,6 +58,11 @@ class RenderedPages:
         self._bytes = 0
         self._pages: OrderedDict[Hashable, tuple[object, Page]] = OrderedDict()
 
+    @property
+    def size(self) -> int:
+        """Size of all pages in bytes."""
+        return self._bytes
+
     def get(self, key: Hashable, source: object) -> Page | None:
         """Return the page stored under `key` if it was rendered from this `source`, the same object."""
         entry = self._pages.get(key)
@@ -76,3 +83,6 @@ class RenderedPages:
 
 
 RENDERED_PAGES = web.AppKey("rendered_pages", RenderedPages)
+# Pages that depend on a header of the request, such as a voter's own marks: with made-up headers, one client could
+# otherwise evict all other pages.
+VARIANT_PAGES = web.AppKey("variant_pages", RenderedPages)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from aiohttp import hdrs, web
 
 from polls.domain.visibility import VisiblePoll, visible_to
-from polls.web.http.page_cache import PRIVATE_NO_CACHE, PRIVATE_NO_STORE, RENDERED_PAGES, Page
+from polls.web.http.page_cache import PRIVATE_NO_CACHE, PRIVATE_NO_STORE, RENDERED_PAGES, Page, RenderedPages
 from polls.web.http.parameters import parse_number
 from polls.web.http.security_headers import RESPONSE_HEADERS
 from polls.web.keys import POLL_CACHE
@@ -60,18 +60,20 @@ class View(web.View):
         source: object,
         *parts: Hashable,
         cache_control: str,
+        pages: web.AppKey[RenderedPages] = RENDERED_PAGES,
         context: Callable[[], Mapping[str, object]],
     ) -> web.StreamResponse:
         """Return the page that `template` renders, from the page cache if it was rendered from this `source`.
 
         `source` must be immutable: it is compared by identity. `parts` are the other things that the page depends on,
-        except the language. `context` returns the template's variables; it is called only if the page isn't cached.
+        except the language; if a client may choose them, `pages` is VARIANT_PAGES. `context` returns the template's
+        variables; it is called only if the page isn't cached.
         """
         request = self.request
         app, language = request.app, language_of(request)
         security_headers = app[RESPONSE_HEADERS]
         key = (template, language.tag, cache_control, *parts)
-        page = app[RENDERED_PAGES].get(key, source)
+        page = app[pages].get(key, source)
         if page is None:
             headers = {
                 "Content-Type": "text/html; charset=utf-8",
@@ -81,7 +83,7 @@ class View(web.View):
                 **security_headers,
             }
             page = Page(markup(app, template, language, **context()), headers)
-            app[RENDERED_PAGES].put(key, source, page)
+            app[pages].put(key, source, page)
         return page.answer(request)
 
 

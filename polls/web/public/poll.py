@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from polls.web.http.page_cache import RENDERED_PAGES, VARIANT_PAGES
 from polls.web.pages.base import PollView
 from polls.web.pages.voter import ensure_voter_cookie
 
@@ -19,6 +20,7 @@ class PollPageView(PollView):
             visible.poll.is_published,
             visible.marks,
             cache_control=self.cache_control(visible),
+            pages=VARIANT_PAGES if visible.marks else RENDERED_PAGES,
             context=lambda: {
                 "poll": visible.poll,
                 "error": None,

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import re
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -12,8 +13,12 @@ from markupsafe import Markup
 
 from polls.domain.visibility import ANONYMOUS
 from polls.web.http.forwarded import client_scheme
+from polls.web.http.page_cache import VARIANT_PAGES
 from polls.web.keys import CONFIG
 from polls.web.pages.base import PollView
+
+# Drawing takes up to 250 ms. One thread of its own: many codes at once, for made-up hosts, would slow all requests.
+_QR_DRAWER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qr")
 
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,100}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 
@@ -25,13 +30,14 @@ class PresenterView(PollView):
         visible = await self.find()
         site = self.request.app[CONFIG].site.url or _requested_origin(self.request)
         path = self.url("poll", slug=self.slug)
-        qr_code = await asyncio.to_thread(_qr_code, site + path)  # takes up to 250 ms for a long URL
+        qr_code = await asyncio.get_running_loop().run_in_executor(_QR_DRAWER, _qr_code, site + path)
         return self.cached_page(
             "public/presenter.html",
             visible.poll,
             self.question_id,
             site,
             cache_control=self.cache_control(visible),
+            pages=VARIANT_PAGES,  # the site may be any Host
             context=lambda: {
                 "poll": visible.poll,
                 "tally": visible.tally,
@@ -68,6 +74,6 @@ def _is_local(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-@lru_cache(maxsize=100)
+@lru_cache(maxsize=100)  # of 20 kB at most
 def _qr_code(url: str) -> Markup:
     return Markup(segno.make_qr(url).svg_inline(omitsize=True, border=4, svgclass=None, lineclass=None))  # noqa: S704 - drawn by segno, and contains no text

@@ -4,7 +4,7 @@ import re
 
 from aiohttp import web
 
-from polls.web.http.page_cache import PRIVATE_NO_STORE, SHARED_ONE_SECOND
+from polls.web.http.page_cache import PRIVATE_NO_STORE, RENDERED_PAGES, SHARED_ONE_SECOND, VARIANT_PAGES
 from polls.web.pages.base import PollView
 
 _REVISION = re.compile("[0-9]{1,18}", re.ASCII)
@@ -29,6 +29,7 @@ class ResultsView(PollView):
             visible.poll.question.id,
             visible.marks,
             cache_control=cache_control,
+            pages=VARIANT_PAGES if visible.marks else RENDERED_PAGES,
             context=lambda: {
                 "poll": visible.poll,
                 "tally": visible.tally,

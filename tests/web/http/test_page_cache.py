@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient
 from polls.app import create_app
 from polls.config.settings import Cache, Config
 from polls.storage.postgres.connect import Connection
-from polls.web.http.page_cache import Page, RenderedPages
+from polls.web.http.page_cache import RENDERED_PAGES, VARIANT_PAGES, Page, RenderedPages
 from tests.conftest import CaughtUp, CreatePoll
 from tests.support.pages import find, parse, words
 
@@ -191,6 +191,28 @@ async def test_the_page_with_a_voters_choice_is_not_served_to_others(
 
     rows = [[words(row) for row in find(page, "li", class_="result") if "your vote" in words(row)] for page in pages]
     assert [[row.split()[0] for row in own_rows] for own_rows in rows] == [["Yes"], ["No"], [], []]
+
+
+async def test_made_up_ballots_and_hosts_evict_no_page_that_is_the_same_for_all(
+    client: TestClient, create_poll: CreatePoll, caught_up: CaughtUp
+) -> None:
+    create_poll("Tea?", *(f"Choice {number}" for number in range(100)))
+    await caught_up(client)
+    assert client.app
+    shared = client.app[RENDERED_PAGES]
+    for path in PAGES:
+        await client.get(path)
+    size = shared.size
+    assert size > 10_000
+
+    for number in range(1, 50):
+        cookie = {"Cookie": f"{ANN['Cookie']}; ballot={number}.{number + 1}"}
+        for path in PAGES[1:]:
+            assert (await client.get(path, headers=cookie)).status == 200
+        assert (await client.get("/poll/1/present", headers={"Host": f"host{number}"})).status == 200
+
+    assert shared.size == size
+    assert client.app[VARIANT_PAGES].size > size
 
 
 @pytest.mark.parametrize("after", ["9" * 18, "9" * 19, "0", "-1", "x", "1.5", "%D9%A1", "", "1&after=2"])

@@ -1,12 +1,18 @@
 """Static files: hashed URLs, caching, and nothing outside their folder."""
 
 import re
+import shutil
+from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
 from yarl import URL
 
 from polls import paths
+from polls.app import create_app
+from polls.config.settings import Config
+from polls.web.http.static import CACHE_FOR_A_YEAR
 
 
 async def test_pages_link_static_files_with_a_hash_and_these_are_cached_for_a_year(client: TestClient) -> None:
@@ -34,6 +40,41 @@ async def test_a_request_for_an_unchanged_file_gets_304(client: TestClient) -> N
     second = await client.get("/static/css/base.css", headers={"If-None-Match": first.headers["ETag"]})
 
     assert (second.status, await second.read()) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    "path", ["css/missing.css", "css/missing.css?v=1", "css/./base.css", "css%2Fbase.css", "css//base.css"]
+)
+async def test_a_missing_file_and_a_second_name_of_a_file_get_the_error_page(client: TestClient, path: str) -> None:
+    response = await client.session.get(URL(f"http://{client.host}:{client.port}/static/{path}", encoded=True))
+
+    assert (response.status, response.content_type) == (404, "text/html")
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "This page doesn&#39;t exist." in await response.text()
+
+
+async def test_a_file_that_disappears_in_an_upgrade_is_not_cached_as_missing(
+    config: Config, aiohttp_client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(paths.STATIC, tmp_path / "static")
+    monkeypatch.setattr(paths, "STATIC", tmp_path / "static")
+    client = await aiohttp_client(create_app(config))
+    url = re.findall(r'"(/static/css/base[^"]+)"', await (await client.get("/")).text())[0]
+
+    (tmp_path / "static/css/base.css").unlink()
+    response = await client.get(url)
+
+    assert (response.status, response.headers["Cache-Control"]) == (404, "no-store")
+
+
+async def test_a_range_that_is_not_there_is_not_cached(client: TestClient) -> None:
+    url = re.findall(r'"(/static/css/base[^"]+)"', await (await client.get("/")).text())[0]
+
+    part = await client.get(url, headers={"Range": "bytes=0-9"})
+    beyond = await client.get(url, headers={"Range": "bytes=100000-"})
+
+    assert (part.status, part.headers["Cache-Control"]) == (206, CACHE_FOR_A_YEAR)
+    assert (beyond.status, beyond.headers["Cache-Control"]) == (416, "no-store")
 
 
 @pytest.mark.parametrize(
