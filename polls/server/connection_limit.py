@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 from collections import deque
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -15,10 +16,11 @@ _LOG_INTERVAL = 10  # seconds between two warnings about the same
 
 
 class ConnectionLimit:
-    """A protocol factory that passes up to `limit` open connections to `server` and closes any others at once."""
+    """A protocol factory that gives up to `limit` open connections of `server` a `protocol`, and closes any others."""
 
-    def __init__(self, server: web.Server, limit: int) -> None:
+    def __init__(self, server: web.Server, protocol: Callable[[], web.RequestHandler], limit: int) -> None:
         self._server = server
+        self._protocol = protocol
         self._limit = limit
         # Accepted in this loop iteration; `server.connections` doesn't include them yet.
         self._accepted: deque[web.RequestHandler] = deque()
@@ -39,7 +41,7 @@ class ConnectionLimit:
                 # connection_made runs in the next iteration, so clear in the one after it.
                 loop = asyncio.get_running_loop()
                 loop.call_soon(loop.call_soon, self._accepted.clear)
-            self._accepted.append(self._server())
+            self._accepted.append(self._protocol())
             return self._accepted[-1]
         self._rejected += 1
         if monotonic() >= self._next_warning:

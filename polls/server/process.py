@@ -10,7 +10,7 @@ from typing import Any
 
 from polls.config.settings import Config, Limits
 from polls.web.http.access_log import AccessLogger
-from polls.web.http.limits import max_connections
+from polls.web.http.limits import handler_args, max_connections
 
 logger = logging.getLogger(__name__)
 
@@ -51,11 +51,18 @@ def connections_allowed(limits: Limits) -> int:
 
 
 def runner_options(config: Config) -> dict[str, Any]:
-    """Return the arguments for aiohttp's runners: access log and shutdown time-out."""
+    """Return the arguments for aiohttp's runners."""
+    return {
+        "shutdown_timeout": _DEVELOPMENT_SHUTDOWN_TIMEOUT if config.development else SHUTDOWN_TIMEOUT,
+    }
+
+
+def protocol_options(config: Config) -> dict[str, Any]:
+    """Return the arguments for aiohttp's protocol: access log and limits."""
     return {
         "access_log": logging.getLogger("aiohttp.access") if config.log.access else None,
         "access_log_class": AccessLogger,
-        "shutdown_timeout": _DEVELOPMENT_SHUTDOWN_TIMEOUT if config.development else SHUTDOWN_TIMEOUT,
+        **handler_args(config.limits),
     }
 
 

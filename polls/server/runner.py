@@ -5,11 +5,13 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from aiohttp import web
 
 from polls.server.connection_limit import ConnectionLimit, OpenFileErrors
 from polls.server.process import BACKLOG, DRAIN_SECONDS, connections_allowed, notify_systemd, runner_options
+from polls.server.protocol import Protocol
 from polls.server.sockets import unlink
 from polls.web.keys import CONFIG
 
@@ -31,7 +33,9 @@ class LimitedRunner(web.AppRunner):
     async def setup(self) -> None:
         await super().setup()
         if server := super().server:
-            self._connection_limit = ConnectionLimit(server, connections_allowed(self.app[CONFIG].limits))
+            config = self.app[CONFIG]
+            protocol = partial(Protocol, server, config, loop=asyncio.get_running_loop())
+            self._connection_limit = ConnectionLimit(server, protocol, connections_allowed(config.limits))
 
 
 async def run(app: web.Application, sockets: Sequence[socket.socket], ready: Callable[[], None]) -> None:

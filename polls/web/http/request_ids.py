@@ -19,7 +19,7 @@ def request_id() -> str:
     return _current.get()
 
 
-def assign_request_id(request: web.Request, *, is_proxied: bool) -> str:
+def assign_request_id(request: web.BaseRequest, *, is_proxied: bool) -> str:
     """Return an id for `request`, and set it as the current context's `request_id()`.
 
     It is a trusted proxy's X-Request-ID if that is valid, else random: a counter would disclose the number of requests.
