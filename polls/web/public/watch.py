@@ -30,7 +30,7 @@ class WatchView(PollView):
         check_websocket_origin(self.request)
         await self.find()
         socket = web.WebSocketResponse(
-            heartbeat=HEARTBEAT, max_msg_size=_MAX_MESSAGE_SIZE, timeout=_CLOSE_TIMEOUT, compress=False, autoclose=True
+            heartbeat=HEARTBEAT, max_msg_size=_MAX_MESSAGE_SIZE, timeout=_CLOSE_TIMEOUT, compress=False, autoping=False
         )
         if not _is_handshake(socket, self.request):
             raise web.HTTPUpgradeRequired(headers={"Upgrade": "websocket"})
@@ -51,6 +51,8 @@ class WatchView(PollView):
             await subscriber.close(WSCloseCode.OK, "there is no such poll")
         except PollsUnavailable:
             await subscriber.close(WSCloseCode.TRY_AGAIN_LATER, "polls can't be read right now")
+        except ConnectionError:
+            pass  # the client has reset the connection
         finally:
             broadcaster.unsubscribe(self.question_id, subscriber)
             subscriber.abort_unread()
@@ -114,12 +116,17 @@ class _WebSocketSubscriber:
 
 
 async def _discard_messages(socket: web.WebSocketResponse) -> None:
-    """Discard the client's messages until it disconnects, and close the socket if it sends too many."""
+    """Answer pings, and discard all else until the client disconnects; close the socket if it sends too much.
+
+    Pings and pongs count as messages: with aiohttp's `autoping` they would never be seen here.
+    """
     loop = asyncio.get_running_loop()
     count, since = 0, loop.time()
-    async for _ in socket:
+    async for message in socket:
         if loop.time() - since > _MESSAGES_PERIOD:
             count, since = 0, loop.time()
         count += 1
         if count > _MAX_MESSAGES:
             await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many messages")
+        elif message.type is WSMsgType.PING:
+            await socket.pong(message.data)
