@@ -11,6 +11,7 @@ MAX_USERNAME_LENGTH = 150  # characters
 MIN_PASSWORD_LENGTH = 8  # characters
 MAX_PASSWORD_LENGTH = 1000
 
+_MAX_UNFOLDED_LENGTH = 4 * MAX_USERNAME_LENGTH  # characters; folding joins letters and their marks
 _PUNCTUATION = frozenset(".-_@+")
 
 
@@ -29,7 +30,12 @@ class Account:
 
 
 def fold_username(username: str) -> str:
-    """Return `username` as it is stored and compared: "Ada" and "ada" are one (Unicode's NFKC and case folding)."""
+    """Return `username` as it is stored and compared: "Ada" and "ada" are one (Unicode's NFKC and case folding).
+
+    A text that is too long for any user name is returned as it is: normalizing long texts can take seconds.
+    """
+    if len(username) > _MAX_UNFOLDED_LENGTH:
+        return username
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username.strip()).casefold())
 
 

@@ -42,7 +42,7 @@ class Query:
     def parse(cls, parameters: Mapping[str, str]) -> "Query":
         """Parse the parameters of a URL."""
         return cls(
-            words=replace_unprintable(parameters.get("q", "")).strip()[:_MAX_LENGTH],
+            words=replace_unprintable(parameters.get("q", "")[:_MAX_LENGTH]).strip(),
             dates=_parse_member(DateFilter, parameters.get("date")),
             state=_parse_member(State, parameters.get("state")),
             within=_parse_within(parameters.get("in", "")),

@@ -115,9 +115,10 @@ class Validation:
         for row in sorted(rows, key=_sort_key):
             field = f"choice.{row.number}"
             text = self._text(field, row.text, _("Enter the choice, or tick “Remove”."))
-            if comparison_key(text) in seen:
-                self.errors.setdefault(field, _("Another choice has the same text."))
-            seen.add(comparison_key(text))
+            if len(text) <= MAX_TEXT_LENGTH:  # comparing longer texts can take seconds
+                if comparison_key(text) in seen:
+                    self.errors.setdefault(field, _("Another choice has the same text."))
+                seen.add(comparison_key(text))
             yield DraftChoice(text, int(row.id) if row.id in saved_ids else None)
 
     def _check_count(self, count: int) -> None:

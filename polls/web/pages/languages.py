@@ -17,7 +17,7 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
 
 from polls import paths
-from polls.web.http.negotiation import preferences
+from polls.web.http.negotiation import MAX_LENGTH, preferences
 
 # {tag (BCP 47): (name in the language itself, locale of dates and numbers)}. en_001 is international English: 3 May
 # 2026. The first is the language of the messages in the code, and the default.
@@ -93,10 +93,11 @@ def negotiate(chosen: str | None, accept_language: str, languages: Mapping[str, 
     """
     if chosen is not None and chosen in languages:
         return languages[chosen]
-    return languages[_best(accept_language, tuple(languages))]
+    # Shortened here, too: the cache keeps it.
+    return languages[_best(accept_language[:MAX_LENGTH], tuple(languages))]
 
 
-@lru_cache(maxsize=1000)
+@lru_cache(maxsize=1000)  # of MAX_LENGTH characters each
 def _best(accept_language: str, tags: tuple[str, ...]) -> str:
     """Return the best matching tag. Cached: most browsers send one of a few headers."""
     for preferred in preferences(accept_language):
