@@ -77,6 +77,7 @@ setup(
         "argon2-cffi >=23.1, <26",
         "Babel >=2.14, <3",
         "jinja2 >=3.1.6, <4",
+        "multipart >=1.3, <3",
         "prometheus-client >=0.21, <1",
         "psycopg2-binary >=2.9.9, <3",
         "python-json-logger >=3.1, <5",

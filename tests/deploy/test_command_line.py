@@ -326,10 +326,6 @@ def test_the_access_log_is_on_by_default_and_can_be_turned_off(tmp_path: Path, c
         b"GET /?token=SECRET\xff HTTP/1.1\r\nHost: polls",
         b"GET / HTTP/1.1\r\nHost: polls\r\nCookie: session=SECRET\x01",
         b"SECRET / HTTP/1.1\r\nHost: polls",
-        (
-            b"POST /poll/1/vote?SECRET HTTP/1.1\r\nHost: polls\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-            b"Content-Encoding: gzip\r\nContent-Length: 6\r\n\r\nSECRET"
-        ),
     ],
 )
 def test_an_invalid_request_is_logged_without_its_content_and_client_address(

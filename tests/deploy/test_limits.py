@@ -50,11 +50,11 @@ SLOW = {
 
 # Requests that are too large, and the status of the response.
 LARGE = {
-    "request line": (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: polls\r\n\r\n", 400),
-    "endless request line": (b"GET /" + b"a" * 100_000, 400),
-    "header": (b"GET / HTTP/1.1\r\nHost: polls\r\nX-Header: " + b"a" * 9000 + b"\r\n\r\n", 400),
-    "endless header": (b"GET / HTTP/1.1\r\nHost: polls\r\nX-Header: " + b"a" * 500_000, 400),
-    "header name": (b"GET / HTTP/1.1\r\nHost: polls\r\n" + b"a" * 9000 + b": a\r\n\r\n", 400),
+    "request line": (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: polls\r\n\r\n", 431),
+    "endless request line": (b"GET /" + b"a" * 100_000, 431),
+    "header": (b"GET / HTTP/1.1\r\nHost: polls\r\nX-Header: " + b"a" * 9000 + b"\r\n\r\n", 431),
+    "endless header": (b"GET / HTTP/1.1\r\nHost: polls\r\nX-Header: " + b"a" * 500_000, 431),
+    "header name": (b"GET / HTTP/1.1\r\nHost: polls\r\n" + b"a" * 9000 + b": a\r\n\r\n", 431),
     "number of headers": (b"GET / HTTP/1.1\r\nHost: polls\r\n" + b"X-Header: a\r\n" * 70 + b"\r\n", 400),
     "body": (POST.replace(b"500", b"500000") + b"a" * 500_000, 413),
     "body in chunks": (

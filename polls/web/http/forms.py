@@ -1,15 +1,17 @@
 """Reading of posted forms: raw fields, with limits on size and time."""
 
 import asyncio
+from io import BytesIO
 from typing import cast
 
-from aiohttp import BodyPartReader, web
+from aiohttp import hdrs, web
 from multidict import MultiDict, MultiMapping
+from multipart import MultipartParser, parse_options_header
 
 from polls.domain.draft import replace_unprintable
 from polls.web.keys import CONFIG
 
-MAX_BODY = 64 * 1024  # bytes; our forms need a few dozen
+MAX_BODY = 16 * 1024  # bytes; a user name and the longest password, percent-encoded, need 14 kB, a ballot 2 kB
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
 _MAX_PARTS = 1000  # of multipart forms; aiohttp's own limit for other forms
 
@@ -21,8 +23,12 @@ class MalformedForm(Exception):
 async def read_form(request: web.Request, *, max_size: int = MAX_BODY) -> MultiMapping[str]:
     """Return the text fields of a posted form, none if the body isn't a form. Ignores files: our forms send none.
 
-    Raises MalformedForm, and aiohttp's errors 413 beyond `max_size` bytes and 408 after `limits.body_timeout`.
+    The body is read to its end, then parsed: each of the two is bounded by `max_size` bytes.
+    Raises MalformedForm, and aiohttp's errors 415 for a compressed body, whose size nobody knows before it is
+    decompressed, 413 beyond `max_size` bytes, and 408 after `limits.body_timeout`.
     """
+    if hdrs.CONTENT_ENCODING in request.headers:
+        raise web.HTTPUnsupportedMediaType(headers={hdrs.ACCEPT_ENCODING: "identity"})
     # aiohttp checks only the limit of the outermost application, which isn't ours if polls is a sub-application.
     if (size := request.content_length or 0) > max_size:
         raise web.HTTPRequestEntityTooLarge(max_size, size)
@@ -34,41 +40,35 @@ async def read_form(request: web.Request, *, max_size: int = MAX_BODY) -> MultiM
         request = request.clone(client_max_size=max_size)
     try:
         if request.content.is_eof():  # the usual case for a vote: the body has arrived with the headers
-            return await _fields(request, max_size)
+            return await _fields(request)
         async with asyncio.timeout(request.app[CONFIG].limits.body_timeout):
-            return await _fields(request, max_size)
+            return await _fields(request)
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
-    except (web.HTTPException, MalformedForm):
+    except web.HTTPException:
         raise
     except Exception as error:
-        # Missing boundaries, broken encodings: aiohttp raises many types for what a client may send.
+        # Missing boundaries, broken encodings: parsers raise many types for what a client may send.
         raise MalformedForm from error
 
 
-async def _fields(request: web.Request, max_size: int) -> MultiMapping[str]:
+async def _fields(request: web.Request) -> MultiMapping[str]:
     if request.content_type == "multipart/form-data":
-        # Not request.post(): it decodes each part with the charset that the part names.
-        return await _multipart_fields(request, max_size)
+        # Not request.post(): it reads whatever comes before the first part, without a limit.
+        return _multipart_fields(await request.read(), request.headers[hdrs.CONTENT_TYPE])
     return cast(MultiMapping[str], await request.post())
 
 
-async def _multipart_fields(request: web.Request, max_size: int) -> MultiMapping[str]:
+def _multipart_fields(body: bytes, content_type: str) -> MultiMapping[str]:
     form: MultiDict[str] = MultiDict()
-    parts = 0
-    async for part in await request.multipart():
-        if not isinstance(part, BodyPartReader) or part.name is None:
+    _, options = parse_options_header(content_type)
+    size = len(body)
+    in_memory = {"spool_limit": size, "memory_limit": size}
+    for part in MultipartParser(BytesIO(body), options["boundary"], size, part_limit=_MAX_PARTS, **in_memory):
+        if part.name is None:
             raise MalformedForm
-        parts += 1
-        if parts > _MAX_PARTS:
-            raise web.HTTPRequestEntityTooLarge(max_size, request.content.total_bytes)
-        content = bytearray()
-        while chunk := await part.read_chunk():
-            content += chunk
-            if request.content.total_bytes > max_size:
-                raise web.HTTPRequestEntityTooLarge(max_size, request.content.total_bytes)
         if part.filename is None:
-            form.add(part.name, content.decode())
+            form.add(part.name, part.raw.decode())
     return form
 
 

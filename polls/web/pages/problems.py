@@ -1,6 +1,5 @@
 """Errors as responses: an HTML page, or JSON (RFC 9457) for clients that prefer it."""
 
-import errno
 import json
 import logging
 import traceback
@@ -78,6 +77,11 @@ _MESSAGES_BY_STATUS = {
     405: (N_("Not allowed"), N_("This page doesn't support this action.")),
     408: (N_("Request timed out"), N_("Sending the form took too long. Nothing was saved. Try again.")),
     413: (N_("Form too large"), N_("The form is too large. Nothing was saved.")),
+    415: (N_("Compressed form"), N_("Send the form uncompressed. Nothing was saved.")),
+    431: (
+        N_("Request too large"),
+        N_("Your browser sent too much data about itself. Delete the cookies of this site and try again."),
+    ),
 }
 _INVALID_REQUEST = N_("Invalid request"), N_("This request is not valid.")
 _SERVER_ERROR = N_("Something went wrong"), N_("The error is on our side and has been logged. Try again in a moment.")
@@ -103,9 +107,18 @@ def error_response(request: web.Request, error: Exception) -> web.Response:
         response.headers.update({name: error.headers[name] for name in error.headers if name != hdrs.CONTENT_TYPE})
     if problem.retry_after is not None:
         response.headers["Retry-After"] = str(problem.retry_after)
-    if problem.status == HTTPStatus.REQUEST_TIMEOUT:
-        response.force_close()
+    if not request.content.is_eof():
+        _discard_body(request, response)
     return response
+
+
+def _discard_body(request: web.Request, response: web.Response) -> None:
+    """Close the connection after the response, and parse nothing more of a body that was refused.
+
+    aiohttp goes on receiving for LINGERING_TIME, so that the client reads the response before the connection is closed.
+    """
+    response.force_close()
+    request.protocol.close()
 
 
 def wants_json(request: web.Request) -> bool:
@@ -142,11 +155,7 @@ def describe_error(error: Exception, language: Language) -> Problem:
 
 
 def _problem_by_status(error: Exception) -> Problem:
-    if isinstance(error, web.HTTPException):
-        status = error.status
-    else:
-        # aiohttp looks up any path below /static/ in the file system, also one too long to be a file's name.
-        status = 404 if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG else 500
+    status = error.status if isinstance(error, web.HTTPException) else 500
     fallback = _INVALID_REQUEST if status < HTTPStatus.INTERNAL_SERVER_ERROR else _SERVER_ERROR
     return Problem(status, *_MESSAGES_BY_STATUS.get(status, fallback))
 
