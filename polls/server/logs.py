@@ -8,8 +8,6 @@ from aiohttp.http_exceptions import HttpProcessingError
 from polls.config.settings import Log
 from polls.web.http.request_ids import request_id
 
-_CONNECTION_CLOSED = ("Transport is closing",)  # arguments of asyncio's RuntimeError when it sends a file
-
 
 def configure_logging(log: Log) -> None:
     """Log everything from `log.level` up to standard error, in `log.format`."""
@@ -68,12 +66,7 @@ class RedactBadRequests(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = "request failed before it reached the application", ()
         error = record.exc_info[1] if record.exc_info else None
-        expected = None
         if isinstance(error, HttpProcessingError | web.RequestPayloadError):
-            expected = "refused a request that is not valid HTTP"
-        elif isinstance(error, RuntimeError) and error.args == _CONNECTION_CLOSED:
-            expected = "client disconnected before a file was sent"
-        if expected:
             record.levelno, record.levelname = logging.INFO, "INFO"
-            record.msg, record.exc_info = expected, None
+            record.msg, record.exc_info = "refused a request that is not valid HTTP", None
         return True

@@ -20,12 +20,11 @@ NO_STORE = "no-store"
 
 
 class Page:
-    """A rendered page with its headers, serialized as 200 and as 304 response."""
+    """A body with its headers, serialized as 200 and as 304 response."""
 
     __slots__ = ("_etag", "_not_modified", "_ok")
 
-    def __init__(self, markup: str, headers: Mapping[str, str]) -> None:
-        body = markup.encode()
+    def __init__(self, body: bytes, headers: Mapping[str, str]) -> None:
         # A hash of the content, not the poll's revision: that would disclose how many have voted.
         self._etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
         headers = {"ETag": self._etag, **headers}

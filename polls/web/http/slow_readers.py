@@ -1,7 +1,6 @@
 """A write time-out: closes connections of clients that don't read their response."""
 
 import asyncio
-import socket
 from weakref import ref
 
 from aiohttp import web
@@ -61,24 +60,12 @@ class SlowReaders:
                 self._unread_since[connection] = now
             elif now - since >= self._timeout:
                 del self._unread_since[connection]
-                _close(transport)
+                transport.abort()
 
 
 SLOW_READERS = web.AppKey("slow_readers", SlowReaders)
 
 
 def _has_sent_everything(transport: asyncio.Transport) -> bool:
-    """Return whether nothing waits to be sent.
-
-    sendfile() bypasses the write buffer, but pauses reading. Reading is also paused while a client sends more requests
-    than it reads responses.
-    """
+    """Return whether nothing waits to be sent; reading is paused while a client sends more requests than it reads."""
     return not transport.get_write_buffer_size() and (transport.is_reading() or transport.is_closing())
-
-
-def _close(transport: asyncio.Transport) -> None:
-    try:
-        # Not abort(): during sendfile(), asyncio would go on waiting until the socket can be written.
-        transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-    except (OSError, TypeError):  # closed already; or uvloop, which forbids shutdown(), but has no sendfile() either
-        transport.abort()

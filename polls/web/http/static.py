@@ -1,68 +1,91 @@
-"""Static files: URLs with a hash of the content, and how long browsers may cache them."""
+"""Static files: read once, at URLs with a hash of the content."""
 
 import hashlib
+import mimetypes
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from http import HTTPStatus
+from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from polls import paths
-from polls.web.http.page_cache import NO_STORE
+from polls.web.http.negotiation import preferences
+from polls.web.http.page_cache import Page
+from polls.web.http.security_headers import RESPONSE_HEADERS
 from polls.web.keys import CONFIG
-
-STATIC_VERSIONS: web.AppKey[Mapping[str, str]] = web.AppKey("static_versions")
 
 CACHE_FOR_A_YEAR = "public, max-age=31536000, immutable"
 
-_CACHEABLE = {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.NOT_MODIFIED}
+_ENCODINGS = {"br": ".br", "gzip": ".gz"}  # of the compressed copies in the wheel, the smallest first
 
 
-def static_versions() -> dict[str, str]:
-    """Return {path below static/: hash of the content} of all static files."""
-    files = [file for file in paths.STATIC.rglob("*") if file.is_file()]
-    return {
-        file.relative_to(paths.STATIC).as_posix(): urlsafe_b64encode(
-            hashlib.sha256(file.read_bytes()).digest()
-        ).decode()
-        for file in files
-    }
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """A static file: the hash of its content, and that content by its encoding, "" for none."""
+
+    version: str
+    content_type: str
+    contents: Mapping[str, bytes]
+
+    def page(self, accepted: Mapping[str, float], headers: Mapping[str, str]) -> Page:
+        """Return the file in one of the `accepted` encodings, with more `headers`."""
+        encoding = next((encoding for encoding in self.contents if encoding in accepted), "")
+        headers = {"Content-Type": self.content_type, "Vary": "Accept-Encoding", **headers}
+        return Page(self.contents[encoding], headers | ({"Content-Encoding": encoding} if encoding else {}))
+
+
+STATIC_FILES: web.AppKey[Mapping[str, StaticFile]] = web.AppKey("static_files")
+
+
+def read_static_files() -> dict[str, StaticFile]:
+    """Return {path below static/: file} of all static files, a few hundred kilobytes.
+
+    In memory they can't disappear during an upgrade, and no path that a client names is looked up on the disk.
+    """
+    files = [path for path in paths.STATIC.rglob("*") if path.is_file() and path.suffix not in _ENCODINGS.values()]
+    return {path.relative_to(paths.STATIC).as_posix(): _read(path) for path in files}
 
 
 def static_url(app: web.Application, filename: str) -> str:
     """Return the URL of a static file, with a hash of its content. Raises KeyError if there is no such file."""
-    return f"{_folder_url(app)}{filename}?v={quote(_versions(app)[filename])}"
+    return f"{_folder_url(app)}{filename}?v={quote(_files(app)[filename].version)}"
 
 
 async def serve_static(request: web.Request) -> web.StreamResponse:
-    """Serve a static file that was there when polls started, under no other path than that of its URL.
+    """Serve a static file, which browsers may cache for a year if the URL has the hash of its content.
 
-    Browsers may cache it for a year if the URL has the hash of the current content. During a roll-out, a page of one
-    version may request its files from a process with the other version.
+    During a roll-out, a page of one version may request its files from a process with the other version.
     """
     app = request.app
     filename = request.rel_url.raw_path.removeprefix(_folder_url(app))
-    if filename not in _versions(app) or not (paths.STATIC / filename).is_file():
+    file = _files(app).get(filename)
+    if file is None:
         raise web.HTTPNotFound
     is_current = str(request.rel_url) == static_url(app, filename)
-    return _StaticFile(
-        paths.STATIC / filename, headers={"Cache-Control": CACHE_FOR_A_YEAR if is_current else "no-cache"}
-    )
+    accepted = preferences(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+    security_headers = app[RESPONSE_HEADERS]
+    cache_control = CACHE_FOR_A_YEAR if is_current else "no-cache"
+    return file.page(accepted, {"Cache-Control": cache_control, **security_headers}).answer(request)
 
 
-class _StaticFile(web.FileResponse):
-    """A file that caches keep only if it is sent: aiohttp sets other statuses when the headers are complete."""
-
-    def set_status(self, status: int, reason: str | None = None) -> None:
-        super().set_status(status, reason)
-        if status not in _CACHEABLE:
-            self.headers["Cache-Control"] = NO_STORE
+def _read(path: Path) -> StaticFile:
+    content = path.read_bytes()
+    contents = {}
+    for encoding, suffix in _ENCODINGS.items():
+        compressed = path.with_name(path.name + suffix)
+        if compressed.is_file():
+            contents[encoding] = compressed.read_bytes()
+    content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    charset = "; charset=utf-8" if content_type.startswith("text/") else ""
+    version = urlsafe_b64encode(hashlib.sha256(content).digest()).decode()
+    return StaticFile(version, content_type + charset, contents | {"": content})
 
 
 def _folder_url(app: web.Application) -> str:
     return app.router["static"].canonical.removesuffix("{filename}")
 
 
-def _versions(app: web.Application) -> Mapping[str, str]:
-    return static_versions() if app[CONFIG].development else app[STATIC_VERSIONS]
+def _files(app: web.Application) -> Mapping[str, StaticFile]:
+    return read_static_files() if app[CONFIG].development else app[STATIC_FILES]

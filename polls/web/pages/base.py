@@ -82,7 +82,7 @@ class View(web.View):
                 "Cache-Control": cache_control,
                 **security_headers,
             }
-            page = Page(markup(app, template, language, **context()), headers)
+            page = Page(markup(app, template, language, **context()).encode(), headers)
             app[pages].put(key, source, page)
         return page.answer(request)
 

@@ -311,8 +311,8 @@ async def test_a_prebuilt_page_equals_one_sent_by_aiohttp(
 def test_the_least_recently_used_pages_are_evicted_beyond_max_bytes() -> None:
     pages, source = RenderedPages(max_bytes=10_000), object()
     for key in range(100):
-        pages.put(key, source, Page("x" * 1000, {}))
-        pages.put(key, source, Page("y" * 1000, {}))
+        pages.put(key, source, Page(b"x" * 1000, {}))
+        pages.put(key, source, Page(b"y" * 1000, {}))
         pages.get(0, source)
 
     kept = [key for key in range(100) if pages.get(key, source)]

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -66,16 +65,6 @@ async def test_a_closing_connection_whose_client_reads_nothing_is_closed(connect
     connection.transport.close()
 
     assert await is_lost(connection, 10)
-
-
-async def test_a_connection_is_closed_during_sendfile(connection: Connection, tmp_path: Path) -> None:
-    with (tmp_path / "large").open("wb+") as file:
-        file.truncate(10_000_000)
-        sending = asyncio.create_task(asyncio.get_running_loop().sendfile(connection.transport, file))
-
-        assert await is_lost(connection, 10)
-        with pytest.raises(ConnectionError):
-            await sending
 
 
 async def test_an_idle_connection_stays_open(connection: Connection) -> None:

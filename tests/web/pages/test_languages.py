@@ -224,7 +224,7 @@ PAGES = {
     "/poll/1/live": ("GET", 426),
     "/poll/999": ("GET", 404),
     "/nowhere": ("GET", 404),
-    "/static/css": ("GET", 403),
+    "/static/css": ("GET", 404),
     "/poll/2/vote": ("GET", 405),
 }
 
