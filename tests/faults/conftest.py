@@ -1,5 +1,8 @@
 """Real processes of polls over a real PostgreSQL that fsyncs, and what must hold after any fault."""
 
+import json
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -96,3 +99,13 @@ def assert_exact(folder: Path, server: Server, crowd: Crowd, *, at_most: int | N
         assert all(ballots[choice] >= crowd.counted[choice] for choice in crowd.counted), crowd.answers  # type: ignore[operator]
         assert sum(ballots.values()) <= at_most  # type: ignore[arg-type]
     assert crowd.slowest < RESPONSE_TIMEOUT
+
+
+def readiness(url: str) -> tuple[int, str]:
+    """Return the status of `/readyz` and the state of the database."""
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=10) as answer:
+            return answer.status, json.load(answer)["database"]
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.status, json.load(error)["database"]

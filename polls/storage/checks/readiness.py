@@ -43,9 +43,12 @@ async def check_database(database: Database, required: frozenset[tuple[str, str]
             applied = await (await connection.execute("SELECT name, hash FROM migration")).fetchall()
         except psycopg2.errors.UndefinedTable:
             applied = []
-    is_migrated = required <= {(row.name, row.hash) for row in applied}
-    schema = as_schema((row.kind, row.name, row.definition) for row in found)
-    return DatabaseState(is_writable, is_migrated and _can_store_votes(schema))
+        is_migrated = required <= {(row.name, row.hash) for row in applied}
+        schema = as_schema((row.kind, row.name, row.definition) for row in found)
+        state = DatabaseState(is_writable, is_migrated and _can_store_votes(schema))
+        if not all(state):
+            database.discard(connection)  # a new session may not be read-only any more, or find the tables
+    return state
 
 
 def required_migrations() -> frozenset[tuple[str, str]]:

@@ -69,6 +69,7 @@ class Database:
         self._search = SingleFlight[None]()
         self._dedicated: WeakSet[aiopg.Connection] = WeakSet()
         self._closing_pools: set[asyncio.Task[None]] = set()  # of former primaries
+        self._discarded_at = float("-inf")  # the loop's time
 
     async def connect_to_primary(self) -> aiopg.sa.Engine:
         """Return the pool of the primary, after a search for it at the first call and after `recheck_primary`.
@@ -86,6 +87,26 @@ class Database:
         """
         if failed is self.pool or failed in self._dedicated:
             self._needs_search = len(self._postgres.hosts) > 1
+
+    async def acquire(self, pool: aiopg.sa.Engine) -> aiopg.sa.SAConnection:
+        """Acquire a connection; close those not used since the last `discard`. Raises PollsUnavailable."""
+        try:
+            async with asyncio.timeout(RECONNECT_TIMEOUT):
+                while (connection := await pool.acquire()).connection.last_usage < self._discarded_at:
+                    connection.connection.close()
+                    await pool.release(connection)
+                return connection
+        except (OSError, ValueError) as error:
+            # aiopg registers bare file descriptors: https://github.com/aio-libs/aiopg/issues/837
+            raise PollsUnavailable from error
+
+    def discard(self, connection: aiopg.sa.SAConnection) -> None:
+        """Close a connection of the pool that has failed, and before their next use the free ones.
+
+        Sessions keep the settings with which they began, such as default_transaction_read_only, until they end.
+        """
+        connection.connection.close()
+        self._discarded_at = asyncio.get_running_loop().time()
 
     async def connect(self) -> aiopg.Connection:
         """Open a dedicated connection outside the pool; it is closed when the primary changes.
@@ -193,9 +214,14 @@ async def acquired(database: Database) -> AsyncIterator[aiopg.sa.SAConnection]:
     pool = None
     try:
         pool = await database.connect_to_primary()
-        connection = await _acquire(pool)
+        connection = await database.acquire(pool)
         try:
             yield connection
+        except (psycopg2.IntegrityError, psycopg2.DataError):
+            raise  # because of the values alone
+        except psycopg2.Error:
+            database.discard(connection)
+            raise
         finally:
             await pool.release(connection)
     except (*CONNECTION_ERRORS, TimeoutError) as error:
@@ -209,15 +235,6 @@ async def acquired(database: Database) -> AsyncIterator[aiopg.sa.SAConnection]:
         raise PollsUnavailable from timeout
     finally:
         database.queue.release()
-
-
-async def _acquire(pool: aiopg.sa.Engine) -> aiopg.sa.SAConnection:
-    try:
-        async with asyncio.timeout(RECONNECT_TIMEOUT):
-            return await pool.acquire()
-    except (OSError, ValueError) as error:
-        # aiopg registers bare file descriptors: https://github.com/aio-libs/aiopg/issues/837
-        raise PollsUnavailable from error
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
@@ -63,6 +64,45 @@ async def test_a_read_only_server_raises_polls_unavailable(pool: Database) -> No
     with pytest.raises(PollsUnavailable):
         async with transaction(pool) as connection:
             await connection.execute("SET TRANSACTION READ ONLY; CREATE TABLE new ()")
+
+
+@pytest.mark.parametrize(("setting", "failing"), [("default_transaction_read_only", "on"), ("search_path", "nowhere")])
+async def test_sessions_that_began_with_a_wrong_setting_are_replaced_after_one_failure(
+    postgres: Postgres, database: Connection, setting: str, failing: str
+) -> None:
+    def set_default(value: str) -> None:
+        with database.cursor() as cursor:
+            cursor.execute(f"ALTER DATABASE {postgres.database} SET {setting} TO {value}")
+
+    set_default(failing)
+    try:
+        pool = await open_database(replace(postgres, minsize=3, maxsize=3))
+    finally:
+        set_default("DEFAULT")
+    with pytest.raises((PollsUnavailable, psycopg2.errors.UndefinedTable)):
+        async with acquired(pool) as connection:
+            await connection.execute("DELETE FROM question")
+
+    for _ in range(3):
+        async with acquired(pool) as connection:
+            await connection.execute("DELETE FROM question")
+    await pool.close()
+
+
+async def test_a_refused_value_keeps_its_session(postgres: Postgres, database: Connection) -> None:  # noqa: ARG001 - it has no polls
+    pool = await open_database(replace(postgres, minsize=1, maxsize=1))
+
+    async def session() -> int:
+        async with acquired(pool) as connection:
+            return int(await connection.scalar("SELECT pg_backend_pid()"))
+
+    before = await session()
+    with pytest.raises(psycopg2.IntegrityError):
+        async with acquired(pool) as connection:
+            await connection.execute("INSERT INTO choice (question_id, choice_text) VALUES (1, 'Yes')")
+
+    assert await session() == before
+    await pool.close()
 
 
 async def test_a_cancelled_request_raises_cancelled_error(pool: Database) -> None:
