@@ -40,7 +40,8 @@ class BallotBox(Generic[Answer]):
     queued meanwhile. At most `queue_size` ballots are pending, each for at most `timeout` seconds.
 
     `waiting` is the number of ballots that wait for an answer. `rejected` counts those that were never passed to
-    `record`, because the queue was full or their time was up.
+    `record`, because the queue was full or their time was up. `is_failing` is set when a batch isn't stored, or not
+    known to be, and reset when one is, or by others who have seen that writing succeeds again.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class BallotBox(Generic[Answer]):
         self._timer: asyncio.TimerHandle | None = None
         self._last_failure = ""
         self.rejected = 0
+        self.is_failing = False
         self._rejected_logged = 0
 
     def open(self) -> None:
@@ -135,8 +137,10 @@ class BallotBox(Generic[Answer]):
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt | SystemExit) or is_cancelled():
                 raise
+            self.is_failing = True
             self._log_failure(error)
         else:
+            self.is_failing = False
             if self._last_failure:
                 logger.info("votes are stored again")
             self._last_failure = ""

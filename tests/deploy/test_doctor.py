@@ -20,6 +20,7 @@ from polls.storage.postgres import migrations
 from polls.storage.postgres.connect import Connection, connect
 from tests.conftest import empty_database
 from tests.support.processes import FAKETIME, TIMEOUT, command, eventually, serving, write
+from tests.support.refused_ballots import refusing_ballots
 from tests.support.servers import Server, running
 
 SUBJECTS = [
@@ -377,6 +378,23 @@ def test_a_read_only_database_is_reported(server: Server) -> None:
             cursor.execute("ALTER DATABASE polls RESET ALL")
 
     assert fault.startswith("writing: this database is read-only and takes no votes. Reset")
+
+
+def test_a_database_that_cannot_store_ballots_is_reported(server: Server) -> None:
+    with server.connect() as connection, refusing_ballots(connection):
+        assert faults_of(settings_of(server)) == ["writing: PostgreSQL can't store ballots: no space left"]
+
+
+def test_the_try_to_store_ballots_leaves_nothing(server: Server) -> None:
+    contents = "SELECT (SELECT count(*) FROM question), (SELECT count(*) FROM ballot), last_value FROM question_id_seq"
+    before = server.execute(contents)
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("LISTEN polls")
+        assert faults_of(settings_of(server)) == []
+        cursor.execute("NOTIFY polls, 'the end'")
+
+        assert [notification.payload for notification in connection.notifies] == ["the end"]
+    assert server.execute(contents) == before
 
 
 def test_a_version_that_is_too_old_is_reported(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

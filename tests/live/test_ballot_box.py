@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 
 import pytest
@@ -267,6 +268,19 @@ async def test_a_repeated_failure_is_logged_once_and_so_is_its_end(
         "votes can't be stored: the server is unreachable",
         "votes are stored again",
     ]
+
+
+async def test_the_box_is_failing_from_a_batch_that_is_not_stored_to_one_that_is(
+    box: BallotBox[str], database: FakeDatabase
+) -> None:
+    states = [box.is_failing]
+    for error in (VoteNotStored, None):
+        database.error = error
+        with suppress(VoteNotStored):
+            await cast(box, "ann")
+        states.append(box.is_failing)
+
+    assert states == [False, True, False]
 
 
 async def test_rejected_votes_are_logged_together(database: FakeDatabase, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,12 +9,13 @@ from polls.storage.checks.durability import check_settings, check_standbys
 from polls.storage.checks.findings import Check, Finding, fault
 from polls.storage.checks.permissions import check_permissions
 from polls.storage.checks.schema import check_schema
-from polls.storage.checks.server import check_clock, check_connections, check_version, check_writable
+from polls.storage.checks.server import check_clock, check_connections, check_version
+from polls.storage.checks.writing import check_writing
 from polls.storage.postgres.connect import Connection, UnusableDatabase
 
 CHECKS: Mapping[str, Check] = {
     "version": check_version,
-    "writing": check_writable,
+    "writing": check_writing,
     "settings": check_settings,
     "standbys": check_standbys,
     "clock": check_clock,

@@ -1,4 +1,4 @@
-"""Checks of the server: its version, whether it is writable, its clock, its connections."""
+"""Checks of the server: its version, its clock, its connections."""
 
 import time
 
@@ -36,20 +36,6 @@ def check_version(connection: Connection, _: Postgres) -> Results:
         yield fault(f"PostgreSQL {version} is too old. Upgrade it to {OLDEST_VERSION} or later")
     else:
         yield ok(f"PostgreSQL {version}")
-
-
-def check_writable(connection: Connection, _: Postgres) -> Results:
-    """Check that the server is a writable primary on which LISTEN works."""
-    ((is_standby, is_read_only),) = query(
-        connection, "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"
-    )
-    if is_standby:
-        yield fault("this is a standby, which takes no votes. Name the primary in postgres.host")
-    elif is_read_only:
-        yield fault("this database is read-only and takes no votes. Reset default_transaction_read_only")
-    else:
-        query(connection, "LISTEN polls; UNLISTEN polls")
-        yield ok("the database is writable, and LISTEN works")
 
 
 def check_clock(connection: Connection, _: Postgres) -> Results:

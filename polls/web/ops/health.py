@@ -8,8 +8,8 @@ from aiohttp import web
 from polls.aio import SingleFlight
 from polls.domain.errors import PollsUnavailable
 from polls.storage.checks.readiness import check_database, required_migrations
-from polls.storage.postgres.pool import Database
-from polls.web.keys import DATABASE, POLL_CACHE
+from polls.storage.checks.writing import try_writing
+from polls.web.keys import BALLOT_BOX, DATABASE, POLL_CACHE
 from polls.web.pages.base import View
 
 TIMEOUT = 2  # seconds until a database that doesn't answer counts as unreachable
@@ -33,20 +33,26 @@ class ReadyView(View):
     async def get(self) -> web.Response:
         app = self.request.app
         state = {
-            **await app[READINESS].run(partial(_check, app[DATABASE])),
+            **await app[READINESS].run(partial(_check, app)),
             "listener": "connected" if app[POLL_CACHE].is_synced else "disconnected",
         }
         is_ready = state == {"database": "writable", "schema": "current", "listener": "connected"}
         return web.json_response({"ready": is_ready, **state}, status=200 if is_ready else 503, headers=_NO_STORE)
 
 
-async def _check(database: Database) -> dict[str, str]:
+async def _check(app: web.Application) -> dict[str, str]:
+    """Return the states of "database" and "schema"; try to write only if the last ballots weren't stored."""
+    state = {"database": "unreachable", "schema": "unknown"}
     try:
         async with asyncio.timeout(TIMEOUT):
-            found = await check_database(database, _required_migrations())
+            found = await check_database(app[DATABASE], _required_migrations())
+            state["schema"] = "current" if found.is_current else "not current"
+            if not found.is_writable:
+                return state | {"database": "read-only"}
+            if app[BALLOT_BOX].is_failing:
+                state["database"] = "not writable"
+                await try_writing(app[DATABASE])
+                app[BALLOT_BOX].is_failing = False
     except (PollsUnavailable, TimeoutError):
-        return {"database": "unreachable", "schema": "unknown"}
-    return {
-        "database": "writable" if found.is_writable else "read-only",
-        "schema": "current" if found.is_current else "not current",
-    }
+        return state
+    return state | {"database": "writable"}

@@ -12,6 +12,8 @@ from polls.storage.postgres.connect import Connection
 from polls.storage.postgres.pool import Database
 from polls.web.keys import POLL_CACHE
 from polls.web.ops import health
+from tests.conftest import CreatePoll
+from tests.support.refused_ballots import refusing_ballots
 from tests.web.ops.conftest import LoseListener
 
 READY = {"ready": True, "database": "writable", "schema": "current", "listener": "connected"}
@@ -68,6 +70,25 @@ async def test_polls_is_not_ready_while_the_database_is_read_only(client: TestCl
             cursor.execute(
                 f"SET default_transaction_read_only = off; ALTER DATABASE {name} RESET default_transaction_read_only"
             )
+
+
+async def test_polls_is_not_ready_from_a_vote_that_was_not_stored_until_writing_succeeds(
+    client: TestClient, database: Connection, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes")
+
+    async def database_state() -> tuple[int, str]:
+        response = await client.get("/readyz")
+        return response.status, (await response.json())["database"]
+
+    with refusing_ballots(database):
+        before = await database_state()
+        vote = await client.post("/poll/1/vote", data={"choice": "1"}, allow_redirects=False)
+        failing = [await database_state() for _ in range(2)]
+    recovered = await database_state()
+
+    assert vote.status == 503
+    assert (before, failing, recovered) == ((200, "writable"), [(503, "not writable")] * 2, (200, "writable"))
 
 
 @pytest.fixture
