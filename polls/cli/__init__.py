@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     # Not at the top of the file: these imports take half a second, and Ctrl-C may come meanwhile.
+    from polls.cli import output  # noqa: PLC0415
     from polls.cli.parser import parse  # noqa: PLC0415
     from polls.config.loader import ConfigError  # noqa: PLC0415
     from polls.server.sockets import CannotListen  # noqa: PLC0415
@@ -35,6 +36,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     options = parse(arguments)
     try:
         status: int | None = options.run(options)
+        output.finish()
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
@@ -44,4 +46,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except EOFError:  # of a prompt
         print("polls: no input", file=sys.stderr)
         return 1
+    except OSError as error:
+        if error.filename is not None:  # not of standard output
+            raise
+        return output.status_without_output(error)
     return status or 0

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from polls.app import create_app
+from polls.cli.output import announce
 from polls.config.settings import Config
 from polls.server.logs import configure_logging
 from polls.server.process import prepare_process
@@ -19,4 +20,4 @@ def serve(config: Config) -> None:
     prepare_process()
     with listening(config) as sockets, embedded.running(config.postgres) as postgres:
         app = create_app(replace(config, postgres=postgres))
-        asyncio.run(run(app, sockets, lambda: print(ready_message(config, sockets), flush=True)))
+        asyncio.run(run(app, sockets, lambda: announce(ready_message(config, sockets))))
