@@ -268,7 +268,7 @@ def test_a_server_with_too_few_connections_is_reported_in_one_line(
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert re.fullmatch(
-        r"polls: can't reach PostgreSQL: .*too many clients already\. Check.*", last_line(result.stderr)
+        r"polls: can't reach PostgreSQL: .*too many clients already\. All connections .*", last_line(result.stderr)
     )
 
 

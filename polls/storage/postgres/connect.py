@@ -13,6 +13,8 @@ from polls.storage.postgres.primary import NoPrimary, database_name, dsn, find_p
 
 Connection: TypeAlias = psycopg2.extensions.connection
 
+_NO_FREE_CONNECTION = "too many clients already|remaining connection slots|too many connections for (role|database)"
+
 
 class UnusableDatabase(Exception):
     """The configured database can't serve polls; the message says why and what to do, in one line."""
@@ -80,6 +82,12 @@ def connect_error_message(postgres: Postgres, error: Exception) -> str:
                 "PostgreSQL refused the password. "
                 "Set postgres.user and postgres.password in the configuration, or use ~/.pgpass."
             )
+    if re.search(_NO_FREE_CONNECTION, message):
+        return (
+            f"can't reach PostgreSQL: {short_error(message)}. All connections of PostgreSQL are in use: "
+            "raise max_connections there (or the limit of the role or the database), "
+            f"or lower postgres.maxsize ({postgres.maxsize}, and 2 more in each process) or the number of processes."
+        )
     return f"can't reach PostgreSQL: {short_error(message)}. Check the settings below postgres: in the configuration."
 
 
