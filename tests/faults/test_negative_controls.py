@@ -1,6 +1,7 @@
 """Negative controls: the same tests find faults that are built in on purpose."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -12,6 +13,7 @@ from tests.faults.conftest import Serve, prepare, settings
 from tests.faults.test_contention import change_ballots, verify
 from tests.support import broken
 from tests.support.crowd import Crowd
+from tests.support.healthz import MAX_SECONDS, healthy
 from tests.support.processes import Polls, serving
 from tests.support.servers import Server, running
 
@@ -63,3 +65,14 @@ class TestWithoutSynchronousCommit:
         ((ballots,),) = server.execute("SELECT count(*)::int FROM ballot")
         assert ballots < crowd.total()  # type: ignore[operator]
         assert "synchronous_commit is off" in polls.log.read_text()
+
+
+def test_a_process_that_answers_late_is_found(serve: Serve) -> None:
+    def freeze(polls: Polls) -> None:
+        with healthy(polls.url):
+            polls.process.send_signal(signal.SIGSTOP)
+            time.sleep(MAX_SECONDS + 0.2)
+            polls.process.send_signal(signal.SIGCONT)
+
+    with serve() as polls, pytest.raises(AssertionError, match=r"the slowest of \d+ answers was 200 after 1\."):
+        freeze(polls)
