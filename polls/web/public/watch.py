@@ -33,7 +33,8 @@ class WatchView(PollView):
             heartbeat=HEARTBEAT, max_msg_size=_MAX_MESSAGE_SIZE, timeout=_CLOSE_TIMEOUT, compress=False, autoping=False
         )
         if not _is_handshake(socket, self.request):
-            raise web.HTTPUpgradeRequired(headers={"Upgrade": "websocket"})
+            # The only version there is (RFC 6455, section 4.4).
+            raise web.HTTPUpgradeRequired(headers={"Upgrade": "websocket", "Sec-WebSocket-Version": "13"})
         broadcaster = self.request.app[BROADCASTER]
         if len(broadcaster) >= max_websockets(self.request.app[CONFIG].limits):
             raise TooManyWebSockets

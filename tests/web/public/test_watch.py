@@ -165,6 +165,17 @@ async def test_a_request_without_upgrade_is_answered_with_426(
     assert (answer.status, answer.headers["Upgrade"]) == (426, "websocket")
 
 
+async def test_a_websocket_of_another_version_is_told_the_one_that_polls_speaks(
+    client: TestClient, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes")
+    handshake = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "12"}
+
+    answer = await client.get("/poll/1/live", headers=handshake | {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="})
+
+    assert (answer.status, answer.headers["Sec-WebSocket-Version"]) == (426, "13")
+
+
 async def test_the_handshake_carries_the_security_headers(client: TestClient, create_poll: CreatePoll) -> None:
     create_poll("Tea?", "Yes")
 
