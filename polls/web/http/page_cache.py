@@ -18,6 +18,8 @@ PRIVATE_NO_CACHE = "private, no-cache"
 PRIVATE_NO_STORE = "private, no-store"
 NO_STORE = "no-store"
 
+_CONTENT_HEADERS = {"Content-Type", "Content-Language"}
+
 
 class Page:
     """A body with its headers, serialized as 200 and as 304 response."""
@@ -29,7 +31,9 @@ class Page:
         self._etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
         headers = {"ETag": self._etag, **headers}
         self._ok = PrebuiltAnswer(HTTPStatus.OK, headers, body)
-        self._not_modified = PrebuiltAnswer(HTTPStatus.NOT_MODIFIED, headers)
+        # A response without content doesn't describe it (RFC 9110, section 15.4.5).
+        without_content = {name: headers[name] for name in headers if name not in _CONTENT_HEADERS}
+        self._not_modified = PrebuiltAnswer(HTTPStatus.NOT_MODIFIED, without_content)
 
     @property
     def size(self) -> int:

@@ -96,6 +96,9 @@ async def test_a_request_with_a_current_etag_gets_304(client: TestClient, create
         assert (response.status, await response.read()) == (304, b"")
         for name in ("ETag", "Cache-Control", "Vary", "Content-Security-Policy"):
             assert response.headers[name] == page.headers[name]
+        assert [name for name in response.headers if name in {"Content-Type", "Content-Language"}] == []
+    closed = await client.get(path, headers={**ANN, "If-None-Match": "*", "Connection": "close"})
+    assert (closed.status, closed.headers.get("Content-Type")) == (304, None)
     for other in ('"other"', etag.strip('"'), "", '"'):
         assert (await client.get(path, headers={**ANN, "If-None-Match": other})).status == 200
 

@@ -40,6 +40,7 @@ async def test_a_request_for_an_unchanged_file_gets_304(client: TestClient) -> N
     second = await client.get("/static/css/base.css", headers={"If-None-Match": first.headers["ETag"]})
 
     assert (second.status, await second.read()) == (304, b"")
+    assert "Content-Type" not in second.headers
 
 
 @pytest.mark.parametrize(
