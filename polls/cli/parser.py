@@ -153,6 +153,6 @@ def _port(text: str) -> int:
 
 
 def _poll_id(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < 2**31):  # PostgreSQL's integer
         raise argparse.ArgumentTypeError(f"{text} is not a poll id: the number in the poll's URL")
     return int(text)

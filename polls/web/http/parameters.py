@@ -2,7 +2,8 @@
 
 import re
 
-NUMBER = "[1-9][0-9]{0,8}"  # ASCII digits, no leading zeros, within PostgreSQL's integer: a page has one URL
+NUMBER = "[1-9][0-9]{0,9}"  # ASCII digits, no leading zeros: a page has one URL
+MAX_NUMBER = 2**31 - 1  # the largest id: PostgreSQL's integer
 
 _NUMBER = re.compile(NUMBER)
 # An absolute path, but not `//host` or `/\host`, which browsers resolve to another site.
@@ -10,8 +11,9 @@ _LOCAL_PATH = re.compile(r"/(?![/\\])[\x21-\x7e]*")
 
 
 def parse_number(text: str) -> int | None:
-    """Return `text` as an integer, or None if it doesn't match NUMBER."""
-    return int(text) if _NUMBER.fullmatch(text) else None
+    """Return `text` as an integer, or None if it doesn't match NUMBER or is greater than MAX_NUMBER."""
+    number = int(text) if _NUMBER.fullmatch(text) else None
+    return number if number is not None and number <= MAX_NUMBER else None
 
 
 def local_path(target: str, default: str) -> str:

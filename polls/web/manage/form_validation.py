@@ -15,12 +15,12 @@ from polls.domain.draft import (
     is_blank,
 )
 from polls.domain.poll import FIRST_DAY, LAST_DAY, Poll
-from polls.web.http.parameters import parse_number
+from polls.web.http.parameters import MAX_NUMBER, parse_number
 from polls.web.manage.poll_form import ChoiceRow, DateTimeFields, PollForm, format_moment
 from polls.web.pages.languages import Language
 
 _DATE_TIME = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}(:[0-9]{2})?")
-_NO_POSITION = 10**9  # sorts after all positions, which have at most nine digits
+_NO_POSITION = MAX_NUMBER + 1  # sorts after all positions
 
 
 @dataclass(slots=True)

@@ -5,9 +5,10 @@ from typing import Any, ClassVar
 
 from aiohttp import hdrs, web
 
+from polls.domain.errors import PollNotFound
 from polls.domain.visibility import VisiblePoll, visible_to
 from polls.web.http.page_cache import PRIVATE_NO_CACHE, PRIVATE_NO_STORE, RENDERED_PAGES, Page, RenderedPages
-from polls.web.http.parameters import parse_number
+from polls.web.http.parameters import MAX_NUMBER, parse_number
 from polls.web.http.security_headers import RESPONSE_HEADERS
 from polls.web.keys import POLL_CACHE
 from polls.web.pages.rendering import VARY, language_of, markup
@@ -97,8 +98,11 @@ class BasePollView(View):
 
     @property
     def question_id(self) -> int:
-        """The id of the poll's question."""
-        return int(self.slug)
+        """The id of the poll's question. Raises PollNotFound for a number that is too great for an id."""
+        number = int(self.slug)
+        if number > MAX_NUMBER:
+            raise PollNotFound(number)
+        return number
 
 
 class PollView(BasePollView):

@@ -19,7 +19,7 @@ from polls.web.pages.session import signed_in_account
 
 _FLASH_COOKIE = "flash"
 _FLASH_SECONDS = 60
-_FLASH = cookie_pattern(_FLASH_COOKIE, r"[a-z-]{1,30}\.[0-9]{1,9}")
+_FLASH = cookie_pattern(_FLASH_COOKIE, r"[a-z-]{1,30}\.[0-9]{1,10}")
 
 
 class Flash(NamedTuple):
