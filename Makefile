@@ -55,7 +55,7 @@ clean: ## remove everything generated, except the data in var/
 	rm -rf .venv build dist .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
-# Programs that the tests run: a browser, network namespaces, nginx, faketime and slow HTTP clients.
+# Programs that the tests run: a browser, network namespaces, nginx, faketime, slow HTTP clients and an HTML checker.
 programs:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || command -v chromium-browser >/dev/null \
 	  || { $(call install,chromium); }
@@ -63,6 +63,10 @@ programs:
 	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || { $(call install,nginx); }
 	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { $(call install,libfaketime); }
 	@command -v slowhttptest >/dev/null || { $(call install,slowhttptest); }
+	@command -v java >/dev/null || { $(call install,default-jre-headless); }
+	@command -v npm >/dev/null || { $(call install,npm); }
+	@test -e .venv/node_modules/vnu-jar || npm --silent install --prefix .venv --no-save vnu-jar@26.9.27 >/dev/null \
+	  || echo 'npm could not install vnu-jar; the test of valid HTML is skipped.' >&2
 
 .venv/serves: setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -102,7 +102,7 @@ async def test_dates_are_in_utc_if_the_server_has_another_time_zone(
         finally:
             cursor.execute("ALTER ROLE polls RESET TimeZone")
 
-    assert poll.question.pub_date.isoformat() in page
+    assert f'datetime="{poll.question.pub_date.isoformat(timespec="seconds")}"' in page
 
 
 async def test_a_folder_of_templates_overrides_single_templates(

@@ -14,6 +14,7 @@ from polls.web.admin.list_query import DateFilter, Query, period_of, subperiods
 from polls.web.keys import CONFIG
 from polls.web.pages.languages import Language
 from polls.web.pages.private import SignedInView
+from polls.web.pages.rendering import iso
 
 PAGE_SIZE = 100
 
@@ -74,7 +75,7 @@ def _list_row(row: PollRow, now: datetime, language: Language) -> SimpleNamespac
     return SimpleNamespace(
         id=question.id,
         text=question.text,
-        pub_date=question.pub_date.isoformat(),
+        pub_date=iso(question.pub_date),
         moment=f"{language.date(question.pub_date)}, {language.time(question.pub_date)}",
         is_recent=question.was_published_recently(now),
         state=question.state(now),

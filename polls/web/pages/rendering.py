@@ -1,7 +1,7 @@
 """Rendering of templates: the jinja2 environment, pages and the visitor's language."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
 import aiohttp_jinja2
@@ -36,13 +36,21 @@ def setup_templates(app: web.Application) -> None:
     )
     formats = (Language.date, Language.time, Language.period, Language.number, Language.percent)
     environment.filters.update({method.__name__: _localized(method) for method in formats})
-    environment.filters["moment"] = datetime.fromisoformat
+    environment.filters.update(moment=datetime.fromisoformat, iso=iso)
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         _localized(Language.gettext), _localized(Language.ngettext), newstyle=True
     )
     environment.globals.update(
         site=config.site, static=partial(static_url, app), plural_forms=_localized(Language.plural_forms)
     )
+
+
+def iso(moment: datetime) -> str:
+    """Return `moment` as HTML's attribute `datetime` takes it: in UTC, to the second.
+
+    An offset of another zone may have seconds, as that of Berlin had until 1893, and a fraction at most three digits.
+    """
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def markup(app: web.Application, template: str, language: Language, /, **context: object) -> str:

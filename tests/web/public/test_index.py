@@ -79,7 +79,7 @@ async def test_a_poll_is_listed_with_its_date_and_a_link(client: TestClient, cre
     page = parse(await (await client.get("/")).text())
 
     (date,) = page.iter("time")
-    assert date.get("datetime") == poll.question.pub_date.isoformat()
+    assert date.get("datetime") == poll.question.pub_date.isoformat(timespec="seconds")
     assert f"/poll/{poll.question.id}" in links(page).values()
 
 

@@ -1,0 +1,111 @@
+"""Every page is valid HTML, judged by the Nu Html Checker (vnu) of the W3C."""
+
+import shutil
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from multidict import MultiDict
+
+from polls import paths
+from polls.config.settings import Site, Votes
+from polls.storage.postgres.connect import Connection
+from tests.conftest import CreatePoll
+from tests.support.pages import fields, parse
+from tests.web.conftest import PASSWORD, Client, Serve, add_account
+
+VNU = Path(sys.prefix, "node_modules/vnu-jar/build/dist/vnu.jar")  # `make programs` installs it
+BASES = {"base.html", "admin/base.html", "unavailable.html"}  # the last is rendered into static/unavailable/
+ADD, FIRST = "/admin/polls/add", "/admin/polls/1"
+
+
+@pytest.fixture
+async def browser(serve: Serve) -> Client:
+    """A browser at a site in a time zone whose offset had seconds once."""
+    return await serve(site=Site(name="Village & hall", time_zone="Europe/Berlin"), votes=Votes(rate_limit=1))
+
+
+async def form_of(browser: Client, url: str) -> MultiDict[str]:
+    return fields(parse(await (await browser.get(url)).text()), url)
+
+
+async def pages_of_the_site(browser: Client, database: Connection, create_poll: CreatePoll) -> dict[str, str]:
+    """Return {template and what it shows: page}."""
+    pages = {}
+
+    async def keep(name: str, url: str, sent: Any = None, **headers: str) -> None:
+        method = "GET" if sent is None else "POST"
+        response = await browser.request(method, url, data=sent, headers=headers)
+        pages[name] = await response.text()
+
+    await keep("admin/sign_in.html without accounts", "/admin/login")
+    await add_account(browser, "ada")
+    await add_account(browser, "bob")
+    for number in range(7):
+        create_poll(f'Tea & "co" {number}?', "Yes <b>", "No", votes=(2, 1))
+    create_poll("Old?", "Yes", closed=timedelta(0))
+    create_poll("Later?", "Yes", ago=timedelta(days=-3))
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE question SET pub_date = '1492-05-03 18:00:00.123456+00' WHERE id = 1")
+        cursor.execute("UPDATE question SET closes_at = '2099-05-03 18:00:00.123456+00' WHERE id = 2")
+        cursor.execute("UPDATE choice SET choice_text = 'Sure' WHERE id = 3")
+    await keep("public/index.html", "/")
+    await keep("public/index.html second page", "/?page=2")
+    await keep("public/poll.html", "/poll/2")
+    await keep("public/poll.html closed", "/poll/8")
+    await keep("public/poll.html refused", "/poll/2/vote", {})
+    await keep("public/results.html edited", "/poll/2/results")
+    await keep("public/results.html voted", "/poll/2/vote", {"choice": "3"})
+    browser.session.cookie_jar.clear()  # another voter, beyond the rate limit
+    await keep("public/not_counted.html", "/poll/99/vote", {"choice": "1"})
+    await keep("public/presenter.html", "/poll/2/present")
+    await keep("public/presenter.html closed", "/poll/8/present")
+    await keep("error.html", "/poll/99")
+    await keep("admin/sign_in.html refused", "/admin/login?next=/admin/", {"username": "ada", "password": "x"})
+    await browser.post("/admin/login", data={"username": "ada", "password": PASSWORD})
+    await keep("public/poll.html preview", "/poll/9")
+    await keep("admin/poll_list.html", "/admin/?sort=text,-ballots&in=2026")
+    await keep("admin/poll_list.html empty", "/admin/?q=nothing")
+    await keep("admin/confirm.html", "/admin/polls/selected", {"do": "delete", "poll": "1"})
+    await keep("admin/confirm.html one", f"{FIRST}/delete")
+    await keep("admin/users.html", "/admin/users/")
+    await keep("admin/users.html refused", "/admin/users/", {"username": "a b", "password": "x", "again": "y"})
+    await keep("admin/account.html refused", "/admin/account", {"current": "x", "password": "x", "again": "y"})
+    await keep("manage/poll_form.html new", ADD)
+    await keep(
+        "manage/poll_form.html refused", ADD, {"text": "", "choice.0.text": "x" * 201, "closes_date": "2099-01-01"}
+    )
+    form = await form_of(browser, FIRST)
+    await keep("manage/poll_form.html with votes", FIRST, {**form, "choice.0.remove": "yes"})
+    await keep("admin/poll_list.html with flash", FIRST, {**form, "text": "Coffee?", "published_date": "2026-05-03"})
+    await keep("manage/poll_form.html in conflict", FIRST, {**form, "text": "Juice?", "choice.0.text": "Never"})
+    await keep("admin/history.html", "/admin/history")
+    await keep("admin/history.html of a poll", f"{FIRST}/history")
+    return pages
+
+
+def errors(folder: Path) -> list[str]:
+    """Return the errors of vnu about the pages in `folder`."""
+    vnu = ["java", "-jar", VNU, "--errors-only", "--format", "gnu", "--exit-zero-always", folder]
+    return subprocess.run(vnu, capture_output=True, text=True, check=True).stderr.splitlines()
+
+
+@pytest.mark.skipif(
+    not shutil.which("java") or not VNU.exists(), reason="vnu needs a Java runtime and npm's package vnu-jar"
+)
+async def test_every_page_is_valid(
+    browser: Client, database: Connection, create_poll: CreatePoll, tmp_path: Path
+) -> None:
+    pages = await pages_of_the_site(browser, database, create_poll)
+    for name, page in pages.items():
+        (tmp_path / f"{name.replace('/', ' ')}.html").write_text(page, "utf-8")
+    for page in (paths.STATIC / "unavailable").iterdir():
+        shutil.copy(page, tmp_path)
+
+    assert errors(tmp_path) == []
+
+    templates = {file.relative_to(paths.TEMPLATES).as_posix() for file in paths.TEMPLATES.rglob("[!_]*.html")}
+    assert templates - BASES == {name.split(" ")[0] for name in pages}
