@@ -93,7 +93,7 @@ function createUpdater(section) {
   const percent = new Intl.NumberFormat(language, { style: "percent" });
   const plural = new Intl.PluralRules(language);
   const [votes, total] = [section.dataset.votes, section.dataset.total].map((forms) => JSON.parse(forms));
-  const count = (forms, n) => forms[plural.select(n)].replace("%(votes)s", number.format(n));
+  const count = (forms, n) => fill(forms[plural.select(n)], { votes: number.format(n) });
   const announce = createAnnouncer(section);
   const edition = Number(section.dataset.edition);
   const isClosed = "closed" in section.dataset;
@@ -148,13 +148,18 @@ function createAnnouncer(section) {
   let sentence = "";
 
   return (total, names, share) => {
-    const leaders = section.dataset.leaders.replace("%(choices)s", list.format(names)).replace("%(share)s", share);
+    const leaders = fill(section.dataset.leaders, { choices: list.format(names), share });
     sentence = names.length ? `${total}. ${leaders}` : total;
     timer ??= setTimeout(() => {
       timer = null;
       region.textContent = sentence;
     }, ANNOUNCEMENT_PAUSE);
   };
+}
+
+// Fill the placeholders of a translated sentence, such as %(votes)s, at once: values may contain any characters.
+function fill(sentence, values) {
+  return sentence.replace(/%\((\w+)\)s/g, (_, name) => values[name]);
 }
 
 // Reload the page, at a random moment: thousands of pages may do so at once, and a proxy's cache may be a second old.

@@ -139,6 +139,25 @@ def test_screen_readers_get_one_announcement_for_many_votes(open_page: Open, cas
     assert len(announcements) == 1
 
 
+def test_an_announcement_repeats_a_choice_to_the_letter(open_page: Open, polls: Polls, cast: HTTPConnection) -> None:
+    psql(
+        polls,
+        """
+        INSERT INTO question (question_text, pub_date) VALUES ('Signs?', now());
+        INSERT INTO choice (question_id, choice_text) SELECT max(id), '$& %(share)s $1' FROM question
+        """,
+    )
+    page = open_page("/")
+    page.get_by_role("link", name="Signs?").click()
+    page.get_by_role("link", name="Results").click()
+    wait_until_live(page)
+
+    vote(cast, int(page.url.split("/")[4]), int(page.locator("[data-choice]").get_attribute("data-choice") or ""))
+
+    announced = "1 vote in all. Leading: $& %(share)s $1 with 100%"
+    expect(page.locator("[aria-live=polite]")).to_have_text(announced, timeout=10_000)
+
+
 def test_a_poll_that_is_edited_reloads_its_pages(open_page: Open, polls: Polls) -> None:
     page = open_page("/poll/2/results")
     wait_until_live(page)
