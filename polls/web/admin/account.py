@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from polls.domain.errors import InvalidPassword, SignInFailed, TooManyAttempts
+from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.storage import accounts, history, sessions
+from polls.storage.accounts import VerifiedCredentials
 from polls.storage.history import account_subject
-from polls.web.admin.account_errors import field_error
+from polls.web.admin.account_errors import new_password_errors
 from polls.web.http.forms import read_form
 from polls.web.http.forwarded import client_network
 from polls.web.keys import PASSWORDS
@@ -26,29 +27,28 @@ class AccountView(SignedInView):
 
     async def post(self) -> web.StreamResponse:
         form = await read_form(self.request)
-        errors = {}
+        errors = await new_password_errors(form, self.account.username, self.language)
         try:
-            if form.get("password", "") == form.get("again", ""):
-                await self._change_password(form.get("current", ""), form.get("password", ""))
-            else:
-                errors["again"] = self.language.gettext("The two passwords don't match.")
+            credentials = await sessions.authenticate(
+                self.database,
+                self.request.app[PASSWORDS],
+                self.account.username,
+                form.get("current", ""),
+                client_network=client_network(self.request),
+            )
+            if not errors:
+                await self._set_password(credentials, form["password"])
         except SignInFailed:
             errors["current"] = self.language.gettext("Wrong password.")
         except TooManyAttempts as error:
             errors["current"] = describe_error(error, self.language).detail
-        except InvalidPassword as error:
-            errors["password"] = field_error(error, self.language)
         if errors:
             return await self._show_account(status=400, errors=errors)
         return self.redirect(self.url("admin_account"), Flash("password-changed"))
 
-    async def _change_password(self, current: str, new: str) -> None:
-        """Change the password, and end all other sessions. Raises SignInFailed, TooManyAttempts, InvalidPassword."""
-        passwords = self.request.app[PASSWORDS]
-        credentials = await sessions.authenticate(
-            self.database, passwords, self.account.username, current, client_network=client_network(self.request)
-        )
-        password_hash = await passwords.hash(new, self.account.username)
+    async def _set_password(self, credentials: VerifiedCredentials, password: str) -> None:
+        """Set the password, and end all other sessions. Raises SignInFailed if it was changed meanwhile."""
+        password_hash = await self.request.app[PASSWORDS].hash(password, self.account.username)
         token = session_token(self.request)
         this_session = sessions.hash_token(token) if token else None
         await accounts.change_own_password(self.database, credentials, password_hash, keep_session=this_session)

@@ -2,9 +2,10 @@
 
 from aiohttp import web
 
-from polls.domain.errors import InvalidPassword, InvalidUsername, LastAdmin, UsernameTaken
+from polls.domain.account import validate_username
+from polls.domain.errors import InvalidUsername, LastAdmin, UsernameTaken
 from polls.storage import accounts
-from polls.web.admin.account_errors import field_error
+from polls.web.admin.account_errors import field_error, new_password_errors
 from polls.web.http.forms import read_form, text_field
 from polls.web.keys import PASSWORDS
 from polls.web.pages.private import Flash, SignedInView
@@ -26,21 +27,23 @@ class UsersView(SignedInView):
     async def post(self) -> web.StreamResponse:
         self.check_permission()
         form = await read_form(self.request)
-        username, password = text_field(form, "username"), form.get("password", "")
-        errors = {}
-        if password != form.get("again", ""):
-            errors["again"] = self.language.gettext("The two passwords don't match.")
-        else:
-            try:
-                password_hash = await self.request.app[PASSWORDS].hash(password, username)
+        username = text_field(form, "username")
+        errors = await new_password_errors(form, username, self.language)
+        try:
+            await self._check_username(username)
+            if not errors:
+                password_hash = await self.request.app[PASSWORDS].hash(form["password"], username)
                 await accounts.add(self.database, self.person, username, password_hash)
-            except (InvalidUsername, UsernameTaken) as error:
-                errors["username"] = field_error(error, self.language)
-            except InvalidPassword as error:
-                errors["password"] = field_error(error, self.language)
+        except (InvalidUsername, UsernameTaken) as error:
+            errors["username"] = field_error(error, self.language)
         if errors:
             return await self.show_users(status=400, errors=errors, username=username)
         return self.redirect(self.url("admin_users"), Flash("user-added"))
+
+    async def _check_username(self, username: str) -> None:
+        """Raise InvalidUsername or UsernameTaken if no account can get this name."""
+        if await accounts.find(self.database, validate_username(username)):
+            raise UsernameTaken
 
     async def show_users(self, *, status: int = 200, **context: object) -> web.Response:
         """Show the list and the form."""

@@ -58,6 +58,16 @@ COMMON_PASSWORD = {"password": "This password is too easy to guess. Choose anoth
         ("bob", "password1", "password1", COMMON_PASSWORD),
         ("robertson-ng", "Robertson-NG", "Robertson-NG", COMMON_PASSWORD),
         ("bob", PASSWORD, OTHER_PASSWORD, {"again": "The two passwords don't match."}),
+        (
+            "Ada",
+            "short",
+            "shirt",
+            {
+                "username": "This user name is already taken.",
+                "password": "Use at least 8 characters.",
+                "again": "The two passwords don't match.",
+            },
+        ),
     ],
 )
 async def test_invalid_accounts_are_refused_with_a_message_by_field(
@@ -175,6 +185,14 @@ async def test_a_new_password_ends_all_other_sessions(
         ({"current": "wrong horse"}, {"current": "Wrong password."}),
         ({"again": "wrong horse"}, {"again": "The two passwords don't match."}),
         ({"password": "short", "again": "short"}, {"password": "Use at least 8 characters."}),
+        (
+            {"current": "wrong", "password": "short", "again": "shirt"},
+            {
+                "current": "Wrong password.",
+                "password": "Use at least 8 characters.",
+                "again": "The two passwords don't match.",
+            },
+        ),
         ({"current": ""}, {"current": "Wrong password."}),
     ],
 )
