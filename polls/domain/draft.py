@@ -1,5 +1,6 @@
 """Drafts: the contents of a poll before it is saved, and the rules of their texts."""
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +8,20 @@ from datetime import datetime
 MAX_CHOICES = 100
 MAX_TEXT_LENGTH = 200  # characters of a question or a choice
 REPLACEMENT_CHARACTER = "\ufffd"  # Unicode's replacement character; decoding also puts it in place of invalid bytes
+
+
+# Characters that show nothing: those that Unicode says to ignore by default, and the anchors of annotations.
+_HIDDEN = (
+    "\u00ad\u034f\u061c\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+# Characters that show an empty space: controls, fillers, and symbols without ink. str.split() knows the others.
+_BLANK = re.compile("[\x00-\x1f\x7f-\x9f\u115f\u1160\u2800\u3164\uffa0\U00013441\U00013442\U00016fe4\U0001d159]")
+# Joined emojis look different from separate ones, and so do the flags that tags spell.
+_EMOJI = "\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff"
+_HIDDEN_OR_JOINING = re.compile(
+    rf"((?<=[{_EMOJI}\ufe0f])\u200d(?=[{_EMOJI}])|\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f)|[{_HIDDEN}]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +49,8 @@ class Draft:
 
 
 def is_blank(text: str) -> bool:
-    """Return whether `text` shows nothing: it has only spaces, controls and format characters."""
-    return all(unicodedata.category(character)[0] in "ZC" for character in text)
+    """Return whether `text` shows nothing."""
+    return not _visible(text)
 
 
 def replace_unprintable(text: str) -> str:
@@ -45,7 +60,12 @@ def replace_unprintable(text: str) -> str:
 
 def comparison_key(text: str) -> str:
     """Return a key that is equal for texts that look the same to readers, ignoring case and repeated spaces."""
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", _visible(text)).casefold())
+
+
+def _visible(text: str) -> str:
+    """Return `text` without what shows nothing, and with single spaces for what shows an empty space."""
+    return " ".join(_BLANK.sub(" ", _HIDDEN_OR_JOINING.sub(r"\1", text)).split())
 
 
 def _is_unprintable(character: str) -> bool:

@@ -2,13 +2,19 @@ import pytest
 
 from polls.domain.draft import REPLACEMENT_CHARACTER, comparison_key, is_blank, replace_unprintable
 
+# Characters of many categories that show nothing, and those that show an empty space.
+HIDDEN = (
+    "\u00ad\u034f\u061c\u17b4\u180e\u200b\u200d\u2060\u2065\ufe0f\ufeff\ufff9\U0001d173\U000e0001\U000e0100\U000e0fff"
+)
+BLANKS = "\u00a0\u115f\u1160\u2003\u2800\u3000\u3164\uffa0\U0001d159\U00013441"
 
-@pytest.mark.parametrize("text", ["", " ", "\u3000\u00a0", "\u200b\u200f\u202e", "\t\n", "\0"])
+
+@pytest.mark.parametrize("text", ["", " ", "\u3000\u00a0", "\u200b\u200f\u202e", "\t\n", "\0", *HIDDEN, *BLANKS])
 def test_text_that_shows_nothing_is_blank(text: str) -> None:
     assert is_blank(text)
 
 
-@pytest.mark.parametrize("text", ["a", " 。", "👍", "\u200fa", "٣"])
+@pytest.mark.parametrize("text", ["a", " 。", "👍", "\u200fa", "٣", "\u0600", "\u06dd", "\ue000", "ㅤa"])
 def test_text_that_shows_something_is_not_blank(text: str) -> None:
     assert not is_blank(text)
 
@@ -26,12 +32,18 @@ def test_characters_that_do_not_fit_in_a_line_of_a_page_are_replaced(character: 
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("Yes", "YES"), ("Yes ", " yes"), ("a  b", "A b"), ("é", "e\u0301"), ("ẞ", "ss")]
+    ("one", "other"),
+    [("Yes", "YES"), ("Yes ", " yes"), ("a  b", "A b"), ("é", "e\u0301"), ("ẞ", "ss")]
+    + [(f"a{hidden}b", "ab") for hidden in HIDDEN]
+    + [(f"a{blank}b{blank}", "a b") for blank in BLANKS]
+    + [("❤\ufe0f", "❤"), ("e\u034f\u0301", "é"), ("می\u200cخواهم", "میخواهم")],
 )
 def test_texts_that_look_the_same_are_equal(one: str, other: str) -> None:
     assert comparison_key(one) == comparison_key(other)
 
 
-@pytest.mark.parametrize(("one", "other"), [("m2", "m²"), ("ab", "a b"), ("e", "é")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("m2", "m²"), ("ab", "a b"), ("e", "é"), ("👩‍👧", "👩👧"), ("❤️‍🔥", "❤️🔥"), ("🏴󠁧󠁢󠁳󠁣󠁴󠁿", "🏴󠁧󠁢󠁷󠁬󠁳󠁿")]
+)
 def test_texts_that_look_different_are_not_equal(one: str, other: str) -> None:
     assert comparison_key(one) != comparison_key(other)

@@ -341,6 +341,8 @@ TOO_LONG = "é" * 201
         ),
         ({"choice.1.text": "yes"}, {"choice.1": "Another choice has the same text."}),
         ({"choice.1.text": " Yes  "}, {"choice.1": "Another choice has the same text."}),
+        ({"choice.1.text": "Ye\u2060s\u3164"}, {"choice.1": "Another choice has the same text."}),
+        ({"text": "\u2800"}, {"text": "Enter a question."}),
         ({"choice.1.text": "\u200b"}, {"choice.1": "Enter the choice, or tick “Remove”."}),
         ({"choice.1.position": "second"}, {"choice.1": "Enter the position as a number: 1, 2, 3 …"}),
         ({"choice.1.position": "-1"}, {"choice.1": "Enter the position as a number: 1, 2, 3 …"}),
