@@ -1,15 +1,24 @@
-// The form of a poll: the buttons that fill a date or add a row work without a request to the server.
+// The form of a poll: the buttons that fill a date or add a row, and Enter, work without a request to the server.
 
 for (const form of document.querySelectorAll("[data-poll-form]")) {
   form.addEventListener("click", (event) => {
     const button = event.target.closest("button[name=do]");
     const [action, field] = button?.value.split(".") ?? [];
     if (action === "add_choice") addRow(form);
+    else if (action === "next_choice") goToNextChoice(form, document.activeElement);
     else if (action === "today") form.elements[`${field}_date`].value = now(form).date;
     else if (action === "now") form.elements[`${field}_time`].value = now(form).time;
     else return;
     event.preventDefault();
   });
+}
+
+// Enter in a choice goes on to the next one, which is added if there is none; in any other field, to the first one.
+function goToNextChoice(form, field) {
+  const row = field.closest(".choice-row");
+  const next = row ? row.nextElementSibling : form.querySelector(".choice-row");
+  if (next) next.querySelector(".text").focus();
+  else addRow(form);
 }
 
 // Add an empty row: a copy of the last one, with the next number in the names of its fields.

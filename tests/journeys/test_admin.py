@@ -68,6 +68,22 @@ def edit(page: Page, polls: Polls, question: str) -> None:
     page.get_by_role("link", name=question).click()
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_choices_are_entered_one_after_the_other_with_enter(
+    open_page: Open, signed_in: dict[str, object], scripts: bool
+) -> None:
+    page = open_page("/admin/polls/add", java_script_enabled=scripts, **signed_in)
+    page.get_by_label("Question").fill("Tea?")
+
+    for position, choice in enumerate(["One", "Two", "Three", "Four"], start=1):
+        page.keyboard.press("Enter")
+        expect(page.get_by_label(f"Choice {position}", exact=True)).to_be_focused()
+        page.keyboard.type(choice)
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Add a poll")
+    expect(page.get_by_label("Choice 1", exact=True)).to_have_value("One")
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scripts", [True, False])
 def test_an_admin_adds_edits_closes_reviews_and_deletes_a_poll(
@@ -97,7 +113,7 @@ def test_an_admin_adds_edits_closes_reviews_and_deletes_a_poll(
     # The admin fixes a typo: the vote stays, and the results say that the poll was edited.
     edit(page, polls, question)
     page.get_by_label("Choice 1", exact=True).fill("Pizza")
-    page.get_by_label("Question").press("Enter")
+    page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("status")).to_contain_text("The poll was saved.")
     voter.reload()
     expect(voter.get_by_role("listitem").filter(has_text="Pizza")).to_contain_text("1 vote")

@@ -56,6 +56,8 @@ class AddPollView(SignedInView):
         poll = await self.find_poll()
         fields = await read_form(self.request, max_size=MAX_BYTES)
         form, action = parse_form(fields), fields.get("do", "")
+        if action in {"add_choice", "next_choice"}:
+            return self._show_next_row(form, poll, is_new=action == "add_choice")
         if changed := await self._apply_button(form, action):
             return self.show_form(changed, poll)
         validation = Validation(form, poll, self.zone, self.language)
@@ -75,8 +77,9 @@ class AddPollView(SignedInView):
     def show_form(self, form: PollForm, poll: Poll | None, *, status: int = 200, **context: object) -> web.Response:
         """Show the form.
 
-        `context` may have `errors` by field, `removed_votes`: {id of a removed choice: its votes}, and `conflict`: the
-        `saved` form of the poll as another request saved it since, with the `entries` of the history about that.
+        `context` may have the number of the `focused` row, `errors` by field, `removed_votes`: {id of a removed choice:
+        its votes}, and `conflict`: the `saved` form of the poll as another request saved it since, with the `entries`
+        of the history about that.
         """
         return self.show(
             "manage/poll_form.html",
@@ -88,6 +91,7 @@ class AddPollView(SignedInView):
                 "first_day": FIRST_DAY,
                 "last_day": LAST_DAY,
                 "zone": self.request.app[CONFIG].site.time_zone,
+                "focused": None,
                 "errors": {},
                 "removed_votes": {},
                 "conflict": None,
@@ -96,13 +100,19 @@ class AddPollView(SignedInView):
             },
         )
 
+    def _show_next_row(self, form: PollForm, poll: Poll | None, *, is_new: bool) -> web.Response:
+        """Show the form with the first empty row focused; a row is added if there is none or it must be a new one."""
+        empty = [row for row in form.rows if row.is_empty]
+        if is_new or not empty:
+            form = form.with_rows_added(1)
+        row = form.rows[-1] if is_new or not empty else empty[0]
+        return self.show_form(form, poll, focused=row.number)
+
     async def _apply_button(self, form: PollForm, action: str) -> PollForm | None:
-        """Return the form changed by the button "add_choice", "today.closes" ...; None for a button that saves.
+        """Return the form changed by the button "today.closes", "now.closes" ...; None for a button that saves.
 
         A script does the same in the browser; these make the form work without it.
         """
-        if action == "add_choice":
-            return form.with_rows_added(1)
         button, _, field = action.partition(".")
         if button not in {"today", "now"} or field not in {"published", "closes"}:
             return None

@@ -309,6 +309,25 @@ async def test_adding_a_row_needs_no_script(ada: Client) -> None:
     assert "choice.4.text" not in form
 
 
+@pytest.mark.parametrize(
+    ("choices", "focused", "rows"), [(("Yes", "", ""), 1, 3), (("Yes", "No", "Perhaps"), 3, 4), ((), 0, 1)]
+)
+async def test_enter_in_a_field_goes_on_to_the_next_choice_and_saves_nothing(
+    ada: Client, database: Connection, choices: tuple[str, ...], focused: int, rows: int
+) -> None:
+    form = next(iter(find(parse(await (await ada.get(ADD)).text()), "form", action=ADD)))
+    first_button = next(iter(form.iter("button")))
+
+    response = await send(ada, ADD, new_poll(*choices, **{first_button.get("name", ""): first_button.get("value", "")}))
+
+    page = parse(await response.text())
+    (field,) = (field for field in page.iter("input") if "autofocus" in field.attrib)
+    assert (response.status, field.get("name")) == (200, f"choice.{focused}.text")
+    assert f"choice.{rows - 1}.text" in fields(page, ADD)
+    assert f"choice.{rows}.text" not in fields(page, ADD)
+    assert polls(database) == []
+
+
 @pytest.mark.parametrize("moment", ["published", "closes"])
 async def test_today_and_now_need_no_script(ada: Client, moment: str) -> None:
     emptied = {f"{moment}_date": "", f"{moment}_time": ""}
