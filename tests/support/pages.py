@@ -43,7 +43,9 @@ def fields(document: Element, action: str) -> MultiDict[str]:
         if element.tag == "input" and kind not in {"submit", "button"}:
             sent.add(name, element.get("value", "on" if kind in {"checkbox", "radio"} else ""))
         elif element.tag == "select":
-            sent.add(name, element.find("option").get("value", ""))  # type: ignore[union-attr]
+            options = element.findall("option")
+            chosen = next((option for option in options if "selected" in option.attrib), options[0])
+            sent.add(name, chosen.get("value", ""))
     return sent
 
 

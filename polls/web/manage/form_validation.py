@@ -1,9 +1,8 @@
 """Validation of a poll's form: it becomes a Draft, or error messages by field."""
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from dataclasses import dataclass, field, replace
+from datetime import datetime, tzinfo
 
 from polls.domain.draft import (
     MAX_CHOICES,
@@ -14,12 +13,11 @@ from polls.domain.draft import (
     comparison_key,
     is_blank,
 )
-from polls.domain.poll import FIRST_DAY, LAST_DAY, Poll
+from polls.domain.poll import Poll
 from polls.web.http.parameters import MAX_NUMBER, parse_number
-from polls.web.manage.poll_form import ChoiceRow, DateTimeFields, PollForm, format_moment
+from polls.web.manage.poll_form import ChoiceRow, DateTimeFields, PollForm, format_moment, local_time, moments_at
 from polls.web.pages.languages import Language
 
-_DATE_TIME = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 _NO_POSITION = MAX_NUMBER + 1  # sorts after all positions
 
 
@@ -27,12 +25,14 @@ _NO_POSITION = MAX_NUMBER + 1  # sorts after all positions
 class Validation:
     """The validation of a `form` that edits `poll` (None: adds one), with times in `zone`.
 
-    `errors` are messages by field: "text", "published", "closes", "choices", and "choice.3" for a row.
+    `now` is the database's time. `form` is replaced if its next version confirms something. `errors` are messages by
+    field: "text", "published", "closes", "choices", and "choice.3" for a row.
     """
 
     form: PollForm
     poll: Poll | None
     zone: tzinfo
+    now: datetime
     language: Language
     errors: dict[str, str] = field(default_factory=dict)
 
@@ -47,6 +47,8 @@ class Validation:
             self.errors.setdefault("published", _("Enter when the poll is published."))
         elif closes and closes <= published:
             self.errors["closes"] = _("The poll must close after it is published.")
+        elif closes and closes != (question and question.closes_at):
+            self._confirm_end(closes)
         saved_ids = {str(choice.id) for choice in poll.choices} if poll else set()
         removed = frozenset(int(row.id) for row in form.rows if row.is_removed and row.id in saved_ids)
         choices = tuple(self._choices(saved_ids))
@@ -74,36 +76,36 @@ class Validation:
     def _moment(self, field: str, fields: DateTimeFields, saved: datetime | None) -> datetime | None:
         """Return the moment in UTC, None if both fields are empty.
 
-        If the fields still show `saved`, it is returned unchanged: parsing would lose its seconds and, in an hour that
-        daylight saving time repeats, which of the two it is in.
+        If the fields still show `saved`, it is returned unchanged: parsing would lose its seconds.
         """
-        _ = self.language.gettext
-        fields = DateTimeFields(fields.date.strip(), fields.time.strip())
-        if fields == DateTimeFields():
+        _, texts = self.language.gettext, (fields.date.strip(), fields.time.strip())
+        if not any(texts):
             return None
         if fields == format_moment(saved, self.zone):
             return saved
-        local = self._local_time(fields)
+        local = local_time(fields)
         if local is None:
             invalid = _("Enter a valid date and time, such as 2026-05-03 and 18:00.")
-            self.errors[field] = invalid if fields.date and fields.time else _("Enter a date and a time.")
+            self.errors[field] = invalid if all(texts) else _("Enter a date and a time.")
             return None
-        moment = local.astimezone(UTC)
-        if moment.astimezone(self.zone).replace(tzinfo=None) != local.replace(tzinfo=None):
-            skipped = _("On this day the clock skips %(time)s. Choose a later time.")
-            self.errors[field] = skipped % {"time": f"{local:%H:%M}"}
-            return None
-        return moment
+        moments = moments_at(local, self.zone)
+        if not moments:
+            message = _("On this day the clock skips %(time)s. Choose a later time.")
+        elif len(moments) > 1 and fields.fold not in {"0", "1"}:
+            message = _("On this day the clock shows %(time)s twice. Choose which of the two you mean.")
+        else:
+            return moments[-1 if fields.fold == "1" else 0]
+        self.errors[field] = message % {"time": f"{local:%H:%M}"}
+        return None
 
-    def _local_time(self, fields: DateTimeFields) -> datetime | None:
-        text = f"{fields.date} {fields.time}"
-        if not _DATE_TIME.fullmatch(text):
-            return None
-        try:
-            local = datetime.fromisoformat(text).replace(tzinfo=self.zone)
-        except ValueError:
-            return None
-        return local if FIRST_DAY <= local.date() <= LAST_DAY else None
+    def _confirm_end(self, closes: datetime) -> None:
+        """Ask once if `closes` has passed already."""
+        if closes <= self.now and self.form.confirmed_end != (asked := " ".join(self.form.closes)):
+            self.form = replace(self.form, confirmed_end=asked)
+            message = self.language.gettext(
+                "This time has passed: the poll will be closed at once. Save again to confirm, or choose a later time."
+            )
+            self.errors["closes"] = message
 
     def _choices(self, saved_ids: set[str]) -> Iterator[DraftChoice]:
         _ = self.language.gettext

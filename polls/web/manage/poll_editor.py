@@ -1,7 +1,7 @@
 """Views of the form that adds and edits polls."""
 
 from dataclasses import replace
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 
 from aiohttp import web
 
@@ -16,8 +16,11 @@ from polls.web.keys import CONFIG
 from polls.web.manage.form_validation import Validation
 from polls.web.manage.poll_form import (
     MAX_BYTES,
+    DateTimeFields,
     PollForm,
     format_moment,
+    local_time,
+    moments_at,
     new_poll_form,
     parse_form,
     poll_form,
@@ -60,10 +63,10 @@ class AddPollView(SignedInView):
             return self._show_next_row(form, poll, is_new=action == "add_choice")
         if changed := await self._apply_button(form, action):
             return self.show_form(changed, poll)
-        validation = Validation(form, poll, self.zone, self.language)
+        validation = Validation(form, poll, self.zone, await now(self.database), self.language)
         draft = validation.draft()
         if draft is None:
-            return self.show_form(form, poll, status=400, errors=validation.errors)
+            return self.show_form(validation.form, poll, status=400, errors=validation.errors)
         try:
             question_id = await self.save(form, draft)
         except ChoicesHaveVotes as error:
@@ -91,6 +94,7 @@ class AddPollView(SignedInView):
                 "first_day": FIRST_DAY,
                 "last_day": LAST_DAY,
                 "zone": self.request.app[CONFIG].site.time_zone,
+                "moments_at": self._moments_at,
                 "focused": None,
                 "errors": {},
                 "removed_votes": {},
@@ -108,6 +112,11 @@ class AddPollView(SignedInView):
         row = form.rows[-1] if is_new or not empty else empty[0]
         return self.show_form(form, poll, focused=row.number)
 
+    def _moments_at(self, fields: DateTimeFields) -> list[datetime]:
+        """Return the moments that `fields` may mean."""
+        local = local_time(fields)
+        return moments_at(local, self.zone) if local else []
+
     async def _apply_button(self, form: PollForm, action: str) -> PollForm | None:
         """Return the form changed by the button "today.closes", "now.closes" ...; None for a button that saves.
 
@@ -117,8 +126,8 @@ class AddPollView(SignedInView):
         if button not in {"today", "now"} or field not in {"published", "closes"}:
             return None
         current, value = format_moment(await now(self.database), self.zone), getattr(form, field)
-        value = replace(value, date=current.date) if button == "today" else replace(value, time=current.time)
-        return replace(form, **{field: value})
+        now_shown = {"date": current.date} if button == "today" else {"time": current.time}
+        return replace(form, **{field: value._replace(**now_shown)})
 
     async def _show_conflict(self, form: PollForm) -> web.Response:
         """Show the form as it was posted, beside what was saved since it was loaded."""

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
+from typing import NamedTuple
 
 from multidict import MultiMapping
 
 from polls.domain.draft import MAX_CHOICES
-from polls.domain.poll import Poll
+from polls.domain.poll import FIRST_DAY, LAST_DAY, Poll
 from polls.web.http.forms import text_field
 from polls.web.http.parameters import parse_number
 
@@ -17,14 +18,18 @@ MAX_BYTES = 512 * 1024  # twice the size of a hundred choices of two hundred emo
 
 _TEXT_OF_CHOICE = re.compile(r"choice\.([0-9]{1,6})\.text")
 _EDITION = re.compile("[0-9]{1,18}")
+_DATE_TIME = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 
 
-@dataclass(frozen=True, slots=True)
-class DateTimeFields:
-    """A date and a time as text, both empty for no moment."""
+class DateTimeFields(NamedTuple):
+    """A date and a time as text, both empty for no moment.
+
+    `fold` is "0" or "1", the first or the second moment of that time, on a day on which the clock shows it twice.
+    """
 
     date: str = ""
     time: str = ""
+    fold: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class PollForm:
     """All fields of the form.
 
     `edition` is the edition of the poll that the form was filled from, `confirmed` the ids of the choices that may be
-    removed with their votes.
+    removed with their votes, `confirmed_end` the fields of a closing time that may be in the past, as one text.
     """
 
     text: str
@@ -57,6 +62,7 @@ class PollForm:
     rows: tuple[ChoiceRow, ...]
     edition: int = 0
     confirmed: frozenset[int] = frozenset()
+    confirmed_end: str = ""
 
     def with_rows_added(self, count: int) -> "PollForm":
         """Return a copy with `count` more empty rows."""
@@ -88,7 +94,27 @@ def format_moment(moment: datetime | None, zone: tzinfo) -> DateTimeFields:
     if moment is None:
         return DateTimeFields()
     local = moment.astimezone(zone)
-    return DateTimeFields(local.date().isoformat(), local.strftime("%H:%M"))
+    is_repeated = len(moments_at(local.replace(tzinfo=None), zone)) > 1
+    return DateTimeFields(local.date().isoformat(), local.strftime("%H:%M"), str(local.fold) if is_repeated else "")
+
+
+def local_time(fields: DateTimeFields) -> datetime | None:
+    """Return the date and time of `fields` without a zone, or None if they are invalid."""
+    text = f"{fields.date.strip()} {fields.time.strip()}"
+    try:
+        local = datetime.fromisoformat(text) if _DATE_TIME.fullmatch(text) else None
+    except ValueError:
+        return None
+    return local if local and FIRST_DAY <= local.date() <= LAST_DAY else None
+
+
+def moments_at(local: datetime, zone: tzinfo) -> list[datetime]:
+    """Return the moments at which the clock in `zone` shows `local`.
+
+    There is none in the hour that it skips in spring, and there are two in the hour that it repeats in autumn.
+    """
+    moments = {local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
+    return sorted(moment for moment in moments if moment.astimezone(zone).replace(tzinfo=None) == local)
 
 
 def parse_form(fields: MultiMapping[str]) -> PollForm:
@@ -105,11 +131,12 @@ def parse_form(fields: MultiMapping[str]) -> PollForm:
         tuple(_parse_row(fields, row_number) for row_number in numbers),
         int(edition) if _EDITION.fullmatch(edition) else -1,
         frozenset(id_ for value in fields.getall("confirmed", []) if (id_ := parse_number(value))),
+        text_field(fields, "confirmed_end"),
     )
 
 
 def _parse_datetime(fields: MultiMapping[str], name: str) -> DateTimeFields:
-    return DateTimeFields(text_field(fields, f"{name}_date"), text_field(fields, f"{name}_time"))
+    return DateTimeFields(*(text_field(fields, f"{name}_{part}") for part in ("date", "time", "fold")))
 
 
 def _parse_row(fields: MultiMapping[str], row_number: int) -> ChoiceRow:
