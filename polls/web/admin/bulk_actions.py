@@ -8,7 +8,7 @@ from polls.domain.poll import Poll
 from polls.storage import editing, questions
 from polls.web.admin.poll_list import PAGE_SIZE
 from polls.web.http.forms import read_form
-from polls.web.http.parameters import local_path, parse_number
+from polls.web.http.parameters import parse_number
 from polls.web.pages.private import EditablePollView, Flash, SignedInView
 
 # Each with the kind of its flash message.
@@ -25,7 +25,7 @@ class BulkActionView(SignedInView):
 
     async def post(self) -> web.StreamResponse:
         form = await read_form(self.request)
-        action, back = form.get("do", ""), local_path(form.get("back", ""), self.url("admin"))
+        action, back = form.get("do", ""), self.back_url(form.get("back", ""))
         ids = sorted({id_ for value in form.getall("poll", []) if (id_ := parse_number(value))})
         if action not in _ACTIONS or not ids or len(ids) > PAGE_SIZE:
             return self.redirect(back, Flash("nothing-selected"))
@@ -54,8 +54,10 @@ class DeletePollView(EditablePollView, BulkActionView):
 
     async def get(self) -> web.StreamResponse:
         poll = await self.find_poll()
-        return self.show_confirmation("delete", [poll], back=self.url("admin"), here=self.request.path)
+        back = self.back_url(self.request.query.get("back", ""))
+        return self.show_confirmation("delete", [poll], back=back, here=self.with_back(self.request.path, back))
 
     async def post(self) -> web.StreamResponse:
         await self.find_poll()
-        return await self.run("delete", [self.question_id], self.url("admin"))
+        form = await read_form(self.request)
+        return await self.run("delete", [self.question_id], self.back_url(form.get("back", "")))

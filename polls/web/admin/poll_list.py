@@ -50,6 +50,7 @@ class PollListView(SignedInView):
             states=list(State),
             dates=list(DateFilter),
             list_url=self._list_url,
+            back_query=self.with_back("", str(self.request.rel_url)),
             here=str(self.request.rel_url),
         )
 

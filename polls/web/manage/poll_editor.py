@@ -53,7 +53,7 @@ class AddPollView(SignedInView):
     async def get(self) -> web.StreamResponse:
         poll = await self.find_poll()
         form = poll_form(poll, self.zone) if poll else new_poll_form(await now(self.database), self.zone)
-        return self.show_form(form, poll)
+        return self.show_form(replace(form, back=self.request.query.get("back", "")), poll)
 
     async def post(self) -> web.StreamResponse:
         poll = await self.find_poll()
@@ -73,9 +73,14 @@ class AddPollView(SignedInView):
             return self.show_form(form, poll, status=409, removed_votes=error.votes)
         except PollEdited:
             return await self._show_conflict(form)
-        next_urls = {"continue": self.url("poll_edit", slug=str(question_id)), "another": self.url("poll_add")}
         flash = Flash("added" if poll is None else "saved", question_id)
-        return self.redirect(next_urls.get(action, self.url("admin")), flash)
+        return self.redirect(self._next_url(action, question_id, self.back_url(form.back)), flash)
+
+    def _next_url(self, action: str, question_id: int, back: str) -> str:
+        """Return where the button `action` leads after saving."""
+        if action == "continue":
+            return self.with_back(self.url("poll_edit", slug=str(question_id)), back)
+        return self.with_back(self.url("poll_add"), back) if action == "another" else back
 
     def show_form(self, form: PollForm, poll: Poll | None, *, status: int = 200, **context: object) -> web.Response:
         """Show the form.
@@ -84,6 +89,7 @@ class AddPollView(SignedInView):
         its votes}, and `conflict`: the `saved` form of the poll as another request saved it since, with the `entries`
         of the history about that.
         """
+        back = self.back_url(form.back)
         return self.show(
             "manage/poll_form.html",
             status=status,
@@ -99,7 +105,10 @@ class AddPollView(SignedInView):
                 "errors": {},
                 "removed_votes": {},
                 "conflict": None,
-                "here": self.request.path,
+                "back": back,
+                "delete_url": poll and self.with_back(self.url("poll_delete", slug=poll.question.slug), back),
+                "form_url": self.request.path,
+                "here": self.with_back(self.request.path, back),
                 **context,
             },
         )

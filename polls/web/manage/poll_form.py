@@ -53,7 +53,8 @@ class PollForm:
     """All fields of the form.
 
     `edition` is the edition of the poll that the form was filled from, `confirmed` the ids of the choices that may be
-    removed with their votes, `confirmed_end` the fields of a closing time that may be in the past, as one text.
+    removed with their votes, `confirmed_end` the fields of a closing time that may be in the past, as one text,
+    `back` the page that the form came from.
     """
 
     text: str
@@ -63,6 +64,7 @@ class PollForm:
     edition: int = 0
     confirmed: frozenset[int] = frozenset()
     confirmed_end: str = ""
+    back: str = ""
 
     def with_rows_added(self, count: int) -> "PollForm":
         """Return a copy with `count` more empty rows."""
@@ -132,6 +134,7 @@ def parse_form(fields: MultiMapping[str]) -> PollForm:
         int(edition) if _EDITION.fullmatch(edition) else -1,
         frozenset(id_ for value in fields.getall("confirmed", []) if (id_ := parse_number(value))),
         text_field(fields, "confirmed_end"),
+        text_field(fields, "back"),
     )
 
 

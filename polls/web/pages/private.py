@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from aiohttp import web
+from yarl import URL
 
 from polls.domain.account import Account
 from polls.domain.errors import PollNotFound
@@ -11,6 +12,7 @@ from polls.domain.poll import Poll
 from polls.storage import questions
 from polls.storage.postgres.pool import Database
 from polls.web.http.cookies import cookie_pattern, delete_cookie, read_cookie, set_cookie
+from polls.web.http.parameters import local_path
 from polls.web.keys import DATABASE
 from polls.web.pages.base import BasePollView, View
 from polls.web.pages.languages import Language
@@ -89,6 +91,14 @@ class SignedInView(PrivateView):
         response = super().show(template, status=status, **{"account": self.account, "flash": flash, **context})
         delete_cookie(self.request, response, _FLASH_COOKIE, path=self.url("admin"))
         return response
+
+    def back_url(self, back: str) -> str:
+        """Return `back`, the page that a form came from and leads back to, or the list if it isn't one of ours."""
+        return local_path(back, self.url("admin"))
+
+    def with_back(self, url: str, back: str) -> str:
+        """Return the URL of a form that leads back to `back`."""
+        return url if back == self.url("admin") else str(URL(url).with_query(back=back))
 
 
 class EditablePollView(SignedInView, BasePollView):

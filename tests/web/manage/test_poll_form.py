@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from multidict import MultiDict
+from yarl import URL
 
 from polls.config.settings import Site
 from polls.domain.draft import replace_unprintable
@@ -26,10 +27,10 @@ def new_poll(*choices: str, **others: str) -> dict[str, str]:
     return poll | others
 
 
-async def form_of(browser: Client, url: str) -> MultiDict[str]:
-    response = await browser.get(url)
+async def form_of(browser: Client, url: str, action: str = "") -> MultiDict[str]:
+    response = await browser.get(URL(url, encoded=True))
     assert response.status == 200
-    return fields(parse(await response.text()), url)
+    return fields(parse(await response.text()), action or url)
 
 
 async def send(browser: Client, url: str, sent: Any, **options: Any) -> Any:
@@ -103,6 +104,39 @@ async def test_saving_redirects_as_the_button_says_and_shows_a_message_once(
     assert words(message).startswith(flash)
     assert links(message) == {"Edit it": FIRST, "View on site": "/poll/1"}
     assert find(parse(await (await ada.get(url)).text()), "p", class_="flash") == []
+
+
+async def test_forms_lead_back_to_the_filtered_list_that_they_came_from(ada: Client, create_poll: CreatePoll) -> None:
+    create_poll("Чай?", "Yes", votes=(1,))
+    filtered = "/admin/?q=%D1%87&sort=text"
+
+    listed = links(parse(await (await ada.get(filtered)).text()))
+    add, edit = listed["Add a poll"], f"/admin/{listed['Чай?']}"
+    for url, action in [(add, ADD), (edit, FIRST)]:
+        form = {**await form_of(ada, url, action), "text": "Чай!", "choice.0.text": "Yes"}
+        assert (await send(ada, action, form)).headers["Location"] == filtered
+        for do in ("continue", "another"):
+            form["edition"] = (await form_of(ada, edit, FIRST))["edition"]
+            following = (await send(ada, action, {**form, "do": do})).headers["Location"]
+            assert (await form_of(ada, following, following.partition("?")[0]))["back"] == filtered
+    invalid = parse(await (await send(ada, FIRST, {**form, "text": ""})).text())
+    assert fields(invalid, FIRST)["back"] == filtered
+    confirmation = links(invalid)["Delete"]
+    page = parse(await (await ada.get(confirmation)).text())
+    assert links(page)["No, go back"] == filtered
+    deleted = await send(ada, f"{FIRST}/delete", fields(page, f"{FIRST}/delete"))
+    assert deleted.headers["Location"] == filtered
+
+
+@pytest.mark.parametrize("back", ["//evil.example", "https://evil.example/", "", "javascript:alert(1)"])
+async def test_forms_lead_back_to_pages_of_this_site_only(ada: Client, create_poll: CreatePoll, back: str) -> None:
+    create_poll("Tea?", "Yes")
+
+    form = await form_of(ada, str(URL(FIRST).with_query(back=back)), FIRST)
+    saved = await send(ada, FIRST, {**form, "back": back})
+    deleted = await send(ada, f"{FIRST}/delete", {"back": back})
+
+    assert (form["back"], saved.headers["Location"], deleted.headers["Location"]) == ("/admin/",) * 3
 
 
 async def test_voters_see_what_was_saved(ada: Client, client: Client) -> None:
