@@ -5,6 +5,8 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 
+from polls.domain.poll import Poll
+
 MAX_CHOICES = 100
 MAX_TEXT_LENGTH = 200  # characters of a question or a choice
 REPLACEMENT_CHARACTER = "\ufffd"  # Unicode's replacement character; decoding also puts it in place of invalid bytes
@@ -46,6 +48,13 @@ class Draft:
     choices: tuple[DraftChoice, ...]
     removed: frozenset[int] = frozenset()
     edition: int = 0
+
+    def is_saved_in(self, poll: Poll) -> bool:
+        """Return whether `poll` has these contents already, as it has when a form is sent twice."""
+        question = poll.question
+        saved = (question.text, question.pub_date, question.closes_at, *(choice.text for choice in poll.choices))
+        ours = (self.text, self.pub_date, self.closes_at, *(choice.text for choice in self.choices))
+        return saved == ours and self.removed.isdisjoint(choice.id for choice in poll.choices)
 
 
 def is_blank(text: str) -> bool:

@@ -36,8 +36,11 @@ class PollsUnavailable(Exception):
     """A database that can't be read or written at present; the same request may work in a few seconds."""
 
 
+@dataclass(eq=False)
 class PollEdited(Exception):
-    """A poll, whose id is the argument, that was changed since it was read for editing; nothing was saved."""
+    """A poll that was added or changed by another request since its form was shown; nothing was saved."""
+
+    question_id: int
 
 
 @dataclass(eq=False)

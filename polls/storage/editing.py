@@ -8,17 +8,19 @@ from contextlib import asynccontextmanager
 
 import aiopg.sa
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from polls.domain.draft import Draft, DraftChoice
 from polls.domain.errors import ChoicesHaveVotes, PollEdited, PollNotFound
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll, State
 from polls.storage.history import Change, changes_between, record_poll
-from polls.storage.postgres.pool import Database, transaction
+from polls.storage.postgres.pool import Database, acquired, transaction
 from polls.storage.questions import read
 from polls.storage.tables import choice, question
 
 _LOCK_QUESTIONS = "SELECT id FROM question WHERE id = ANY (%(ids)s) ORDER BY id FOR NO KEY UPDATE"
+_ADDED_BY_FORM = "SELECT id FROM question WHERE form_key = %(form_key)s"
 _LOCK_CHOICES = "SELECT id FROM choice WHERE question_id = %(id)s ORDER BY id FOR NO KEY UPDATE"
 
 BATCH_SIZE = 5_000  # ballots that a statement reads; none may take longer than 2 seconds (STATEMENT_TIMEOUT)
@@ -49,18 +51,29 @@ _DELETE_BALLOTS = f"""
 """  # noqa: S608 - a constant of this module
 
 
-async def add(database: Database, person: Person, draft: Draft) -> int:
-    """Add a poll, and return its id."""
+async def add(database: Database, person: Person, draft: Draft, *, form_key: bytes | None = None) -> int:
+    """Add a poll, and return its id. Raises PollEdited if a form with the same key has added one."""
     async with transaction(database) as connection:
-        question_id: int = await connection.scalar(
-            question.insert()
-            .values(question_text=draft.text, pub_date=draft.pub_date, closes_at=draft.closes_at)
+        values = {"question_text": draft.text, "pub_date": draft.pub_date, "closes_at": draft.closes_at}
+        question_id: int | None = await connection.scalar(
+            postgresql.insert(question)
+            .values(**values, form_key=form_key)
+            .on_conflict_do_nothing(index_elements=[question.c.form_key])
             .returning(question.c.id)
         )
+        if question_id is None:
+            raise PollEdited(await connection.scalar(_ADDED_BY_FORM, {"form_key": form_key}))
         await _write_choices(connection, question_id, None, draft.choices)
         added = await _read_locked(connection, question_id)
         await record_poll(connection, person, "added", added, changes_between(None, added))
     return question_id
+
+
+async def added_by_form(database: Database, form_key: bytes) -> int | None:
+    """Return the id of the poll that the form with this key has added, or None."""
+    async with acquired(database) as connection:
+        question_id: int | None = await connection.scalar(_ADDED_BY_FORM, {"form_key": form_key})
+        return question_id
 
 
 async def change(

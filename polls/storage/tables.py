@@ -20,6 +20,7 @@ question = sa.Table(
     sa.Column("voter_salt", sa.LargeBinary),
     sa.Column("edited_at", _TIMESTAMP),
     sa.Column("magnitude", sa.SmallInteger),
+    sa.Column("form_key", sa.LargeBinary),
 )
 
 choice = sa.Table(

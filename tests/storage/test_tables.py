@@ -83,6 +83,7 @@ def test_columns_are_those_of_the_original_application_and_later_ones(postgres: 
         ("question", "voter_salt", "bytea", None),
         ("question", "edited_at", "timestamp with time zone", None),
         ("question", "magnitude", "smallint", None),
+        ("question", "form_key", "bytea", None),
     ]
 
 

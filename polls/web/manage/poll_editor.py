@@ -1,20 +1,22 @@
 """Views of the form that adds and edits polls."""
 
+import secrets
 from dataclasses import replace
 from datetime import datetime, tzinfo
 
 from aiohttp import web
 
 from polls.domain.draft import Draft
-from polls.domain.errors import ChoicesHaveVotes, PollEdited
+from polls.domain.errors import ChoicesHaveVotes, PollEdited, PollNotFound
 from polls.domain.poll import FIRST_DAY, LAST_DAY, Poll
-from polls.storage import editing, history
+from polls.storage import editing, history, questions
 from polls.storage.clock import now
 from polls.storage.history import poll_subject
 from polls.web.http.forms import read_form
 from polls.web.keys import CONFIG
 from polls.web.manage.form_validation import Validation
 from polls.web.manage.poll_form import (
+    FORM_KEY,
     MAX_BYTES,
     DateTimeFields,
     PollForm,
@@ -46,14 +48,21 @@ class AddPollView(SignedInView):
             raise web.HTTPForbidden
         return None
 
-    async def save(self, form: PollForm, draft: Draft) -> int:  # noqa: ARG002 - a new poll has no edition
+    async def save(self, form: PollForm, draft: Draft) -> int:
         """Save the draft and return the poll's id. Raises ChoicesHaveVotes, PollEdited."""
-        return await editing.add(self.database, self.person, draft)
+        return await editing.add(self.database, self.person, draft, form_key=bytes.fromhex(form.key) or None)
 
     async def get(self) -> web.StreamResponse:
-        poll = await self.find_poll()
-        form = poll_form(poll, self.zone) if poll else new_poll_form(await now(self.database), self.zone)
-        return self.show_form(replace(form, back=self.request.query.get("back", "")), poll)
+        await self.find_poll()
+        key, back = self.request.query.get("key", ""), self.request.query.get("back", "")
+        if not FORM_KEY.fullmatch(key):
+            # The key is in the URL, so that it is the same after going back to the form.
+            url = self.with_back(self.request.path, self.back_url(back), key=secrets.token_hex(16))
+            return self.redirect(url)
+        if question_id := await editing.added_by_form(self.database, bytes.fromhex(key)):
+            return self.redirect(self.with_back(self.url("poll_edit", slug=str(question_id)), self.back_url(back)))
+        form = new_poll_form(await now(self.database), self.zone)
+        return self.show_form(replace(form, key=key, back=back), None)
 
     async def post(self) -> web.StreamResponse:
         poll = await self.find_poll()
@@ -71,8 +80,12 @@ class AddPollView(SignedInView):
             question_id = await self.save(form, draft)
         except ChoicesHaveVotes as error:
             return self.show_form(form, poll, status=409, removed_votes=error.votes)
-        except PollEdited:
-            return await self._show_conflict(form)
+        except PollEdited as error:
+            question_id, saved = error.question_id, await questions.find(self.database, error.question_id)
+            if saved is None or not self.person.may_edit(saved):
+                raise PollNotFound(question_id) from None
+            if not draft.is_saved_in(saved):
+                return await self._show_conflict(form, saved)
         flash = Flash("added" if poll is None else "saved", question_id)
         return self.redirect(self._next_url(action, question_id, self.back_url(form.back)), flash)
 
@@ -90,6 +103,7 @@ class AddPollView(SignedInView):
         of the history about that.
         """
         back = self.back_url(form.back)
+        form_url = self.url("poll_edit", slug=poll.question.slug) if poll else self.url("poll_add")
         return self.show(
             "manage/poll_form.html",
             status=status,
@@ -107,8 +121,8 @@ class AddPollView(SignedInView):
                 "conflict": None,
                 "back": back,
                 "delete_url": poll and self.with_back(self.url("poll_delete", slug=poll.question.slug), back),
-                "form_url": self.request.path,
-                "here": self.with_back(self.request.path, back),
+                "form_url": form_url,
+                "here": self.with_back(form_url, back, **({"key": form.key} if form.key and not poll else {})),
                 **context,
             },
         )
@@ -138,19 +152,24 @@ class AddPollView(SignedInView):
         now_shown = {"date": current.date} if button == "today" else {"time": current.time}
         return replace(form, **{field: value._replace(**now_shown)})
 
-    async def _show_conflict(self, form: PollForm) -> web.Response:
-        """Show the form as it was posted, beside what was saved since it was loaded."""
-        poll = await self.find_poll()
-        assert poll is not None  # noqa: S101 - a poll that was deleted raises PollNotFound
+    async def _show_conflict(self, form: PollForm, poll: Poll) -> web.Response:
+        """Show the form as it was posted, beside `poll`, which was saved since it was loaded."""
         entries = await history.latest(
             self.database, subject=poll_subject(poll.question.id), after_edition=form.edition, limit=_MAX_ENTRIES
         )
+        if form.key:  # the changes since are those of the form itself
+            entries = []
         conflict = {"entries": entries, "saved": poll_form(poll, self.zone)}
         return self.show_form(rebase(form, poll), poll, status=409, conflict=conflict)
 
 
 class EditPollView(EditablePollView, AddPollView):
     """The same form, to edit a poll."""
+
+    async def get(self) -> web.StreamResponse:
+        poll = await self.find_poll()
+        form = poll_form(poll, self.zone)
+        return self.show_form(replace(form, back=self.request.query.get("back", "")), poll)
 
     async def save(self, form: PollForm, draft: Draft) -> int:
         await editing.change(self.database, self.person, self.question_id, draft, confirmed=form.confirmed)

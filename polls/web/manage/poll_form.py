@@ -17,6 +17,7 @@ EMPTY_ROWS = 3  # for new choices, fewer near the limit of choices
 MAX_BYTES = 512 * 1024  # twice the size of a hundred choices of two hundred emojis each
 
 _TEXT_OF_CHOICE = re.compile(r"choice\.([0-9]{1,6})\.text")
+FORM_KEY = re.compile("[0-9a-f]{32}")
 _EDITION = re.compile("[0-9]{1,18}")
 _DATE_TIME = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 
@@ -54,7 +55,7 @@ class PollForm:
 
     `edition` is the edition of the poll that the form was filled from, `confirmed` the ids of the choices that may be
     removed with their votes, `confirmed_end` the fields of a closing time that may be in the past, as one text,
-    `back` the page that the form came from.
+    `back` the page that the form came from, `key` the random key of a form that adds a poll.
     """
 
     text: str
@@ -65,6 +66,7 @@ class PollForm:
     confirmed: frozenset[int] = frozenset()
     confirmed_end: str = ""
     back: str = ""
+    key: str = ""
 
     def with_rows_added(self, count: int) -> "PollForm":
         """Return a copy with `count` more empty rows."""
@@ -135,6 +137,7 @@ def parse_form(fields: MultiMapping[str]) -> PollForm:
         frozenset(id_ for value in fields.getall("confirmed", []) if (id_ := parse_number(value))),
         text_field(fields, "confirmed_end"),
         text_field(fields, "back"),
+        fields.get("key", "") if FORM_KEY.fullmatch(fields.get("key", "")) else "",
     )
 
 
@@ -157,8 +160,12 @@ def _parse_row(fields: MultiMapping[str], row_number: int) -> ChoiceRow:
 def rebase(form: PollForm, poll: Poll) -> PollForm:
     """Return `form` with the edition of `poll`, which was saved after the form was filled.
 
-    A choice that was deleted becomes a new one again; a choice that was added comes last.
+    A choice that was deleted becomes a new one again; a choice that was added comes last. The choices of a form that
+    has added the poll are those of the poll, in the same order.
     """
+    if form.key:
+        ids = (str(choice.id) for choice in poll.choices)
+        form = replace(form, rows=tuple(row if row.is_empty else replace(row, id=next(ids, "")) for row in form.rows))
     saved_ids = {str(choice.id) for choice in poll.choices}
     rows = [
         row if row.id in saved_ids else replace(row, id="")

@@ -96,9 +96,10 @@ class SignedInView(PrivateView):
         """Return `back`, the page that a form came from and leads back to, or the list if it isn't one of ours."""
         return local_path(back, self.url("admin"))
 
-    def with_back(self, url: str, back: str) -> str:
-        """Return the URL of a form that leads back to `back`."""
-        return url if back == self.url("admin") else str(URL(url).with_query(back=back))
+    def with_back(self, url: str, back: str, **parameters: str) -> str:
+        """Return the URL of a form that leads back to `back`, with other `parameters`."""
+        query = parameters if back == self.url("admin") else {**parameters, "back": back}
+        return str(URL(url).with_query(query)) if query else url
 
 
 class EditablePollView(SignedInView, BasePollView):

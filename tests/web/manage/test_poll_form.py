@@ -139,6 +139,58 @@ async def test_forms_lead_back_to_pages_of_this_site_only(ada: Client, create_po
     assert (form["back"], saved.headers["Location"], deleted.headers["Location"]) == ("/admin/",) * 3
 
 
+async def test_a_form_that_is_sent_twice_adds_one_poll(ada: Client, database: Connection) -> None:
+    form = {**await form_of(ada, ADD), **new_poll("Yes", "No")}
+
+    answers = await asyncio.gather(*(send(ada, ADD, form) for _ in range(3)))
+
+    assert [(answer.status, answer.headers["Location"]) for answer in answers] == [(303, "/admin/")] * 3
+    assert [text for text, *_ in polls(database)] == ["Tea?"]
+    assert [text for _, text, _ in choices(database)] == ["Yes", "No"]
+
+
+async def test_a_form_that_is_changed_and_sent_again_changes_the_poll_that_it_added(
+    ada: Client, database: Connection
+) -> None:
+    form = {**await form_of(ada, ADD), **new_poll("Yes", "No")}
+    await send(ada, ADD, form)
+
+    again = await send(ada, ADD, {**form, "text": "Coffee?", "choice.1.text": "Nope", "choice.2.text": "Perhaps"})
+
+    page = parse(await again.text())
+    (alert,) = find(page, "section", role="alert")
+    assert (again.status, "This poll was added already." in words(alert)) == (409, True)
+    assert (await send(ada, FIRST, fields(page, FIRST))).status == 303
+    assert [text for text, *_ in polls(database)] == ["Coffee?"]
+    assert [(id_, text) for id_, text, _ in choices(database)] == [(1, "Yes"), (2, "Nope"), (3, "Perhaps")]
+
+
+async def test_going_back_to_a_form_that_was_saved_leads_to_its_poll(ada: Client) -> None:
+    form_page = await ada.get(f"{ADD}?back=/admin/?q=t")
+    await send(ada, ADD, {**fields(parse(await form_page.text()), ADD), **new_poll("Yes")})
+
+    again = await ada.get(form_page.url.path_qs)
+
+    assert again.url.path_qs == f"{FIRST}?back=/admin/?q%3Dt"
+    assert "Tea?" in await again.text()
+
+
+async def test_changes_that_are_sent_twice_are_no_conflict(
+    ada: Client, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("Tea?", "Yes", "No", "Perhaps")
+    changed = {"text": "Coffee?", "choice.0.remove": "yes", "choice.1.text": "Nope", "choice.3.text": "Never"}
+    form = {**await form_of(ada, FIRST), **changed}
+
+    answers = await asyncio.gather(*(send(ada, FIRST, form) for _ in range(3)))
+
+    assert [answer.status for answer in answers] == [303] * 3
+    assert [text for _, text, _ in choices(database)] == ["Nope", "Perhaps", "Never"]
+    with database.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM history WHERE subject = 'poll:1'")
+        assert cursor.fetchone() == (1,)
+
+
 async def test_voters_see_what_was_saved(ada: Client, client: Client) -> None:
     await send(ada, ADD, new_poll("Yes", "No"))
     assert "Yes" in await (await client.get("/poll/1")).text()
