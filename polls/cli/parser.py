@@ -4,6 +4,8 @@ Each command's parser sets `run`, the function that runs it with the parsed opti
 """
 
 import argparse
+import difflib
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,11 +23,23 @@ _AddCommand = Callable[[str, str, Callable[[argparse.Namespace], int | None]], a
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the options of a command and the function that runs it, `run`. Exits with status 2 for invalid options."""
     parser = _parser()
+    _check_first_option(parser, arguments)
     defaults = argparse.Namespace(config=None, host=None, port=None, path=None, metrics=None, development=False)
     options = parser.parse_args(arguments, defaults)
     if options.development and options.host not in {None, DEVELOPMENT_HOST}:
         parser.error(f"--development serves on {DEVELOPMENT_HOST} only")
     return options
+
+
+def _check_first_option(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> None:
+    """Report an unknown option before the command. argparse would take its value for the command, and report that."""
+    common = _common_options()
+    unknown = common.parse_known_args(arguments)[1][:1]
+    option = unknown[0].partition("=")[0] if unknown else ""
+    known = {*re.findall("--[a-z]+", common.format_usage()), "--version", "--help", "-h", "--"}
+    if option.startswith("-") and option not in known:
+        similar = difflib.get_close_matches(option, sorted(known), n=1)
+        parser.error(f"unknown option {option}" + (f"; did you mean {similar[0]}?" if similar else ""))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _common_options() -> argparse.ArgumentParser:
     # They may stand before and after the command; those not given leave the defaults alone.
-    common = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    common = argparse.ArgumentParser("polls", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     common.add_argument(
         "--config",
         metavar="FILE",
@@ -110,14 +124,14 @@ def _add_database_commands(add: _AddCommand) -> None:
         "Write the database, without sign-in sessions, to a file; voting can continue meanwhile.",
         lambda options: backup(load(options), options.file, overwrite=options.force),
     )
-    write.add_argument("file", metavar="FILE", type=Path, help="file to write; - is standard output")
+    write.add_argument("file", metavar="FILE", type=_file, help="file to write; - is standard output")
     write.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
     read = add(
         "restore",
         "Restore a backup into an empty database, and recount every poll in it.",
         lambda options: restore(load(options), options.file),
     )
-    read.add_argument("file", metavar="FILE", type=Path, help="file written by `polls backup`; - is standard input")
+    read.add_argument("file", metavar="FILE", type=_file, help="file written by `polls backup`; - is standard input")
     psql = add(
         "psql",
         "Open psql, PostgreSQL's shell, on the configured database.",
@@ -144,6 +158,11 @@ def _add_account_commands(add: _AddCommand) -> None:
             "--password-stdin", action="store_true", help="read the password from the first line of standard input"
         )
     add("admins", "List all accounts.", lambda options: accounts.admins(load(options)))
+
+
+def _file(text: str) -> Path:
+    # "-" is a standard stream, but "./-" is a file, which Path alone doesn't tell apart.
+    return Path(text).absolute() if text != "-" and text.endswith("/-") else Path(text)
 
 
 def _port(text: str) -> int:

@@ -130,7 +130,7 @@ def restore_from(file: Path, postgres: Postgres, connection: Connection, *, disp
         target = f"--dbname={make_dsn(dbname=name)}"
         options = ["--single-transaction", "--exit-on-error", target, *_SKIP_OPERATOR_OBJECTS]
         try:
-            _run([pg_restore, *options, str(file)], postgres)
+            _run([pg_restore, *options, str(file.absolute())], postgres)
         except _ProgramFailed as error:
             raise BackupFailed(
                 f"nothing was restored from {display_name or file}; the database {name} is still empty. {error}"
@@ -199,7 +199,8 @@ def _check_backup(file: Path, display_name: str, pg_restore: str, postgres: Post
     except OSError as error:
         raise BackupFailed(f"can't read {display_name}: {error.strerror or error}") from error
     try:
-        sql = _run([pg_restore, "--data-only", "--table=migration", "--file=-", str(file)], postgres)
+        # Absolute: a name that begins with a hyphen would be an option.
+        sql = _run([pg_restore, "--data-only", "--table=migration", "--file=-", str(file.absolute())], postgres)
     except _ProgramFailed as error:
         if "unsupported version" in str(error):
             problem = "was written by a newer PostgreSQL than the server's; restore it into a server of that version"

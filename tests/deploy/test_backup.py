@@ -346,6 +346,19 @@ def test_a_private_server_is_restored_into_a_named_one_through_a_pipe(other: Con
         assert "/poll/3" in get(f"{polls.url}/")
 
 
+@pytest.mark.parametrize("name", ["-x.dump", "--clean", "-"])
+def test_a_file_whose_name_looks_like_an_option_is_a_file(
+    config: Config, create_poll: CreatePoll, other: Config, tmp_path: Path, name: str
+) -> None:
+    create_poll("Tea?", "Yes", votes=(2,))
+
+    written = command(tmp_path, "backup", f"--config={write(tmp_path, settings_of(config))}", f"./{name}")
+    restored = command(tmp_path, "restore", f"--config={write(tmp_path, settings_of(other))}", f"./{name}")
+
+    assert (written.returncode, (tmp_path / name).exists()) == (0, True), written.stderr
+    assert restored.stdout.endswith("2 ballots in 1 poll, counted exactly\n"), restored.stderr
+
+
 def test_a_backup_is_not_written_to_a_terminal(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
 

@@ -70,6 +70,24 @@ def test_version_is_printed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--prot", "8"], "unknown option --prot; did you mean --port?"),
+        (["--config", "x.yaml", "--prot=8", "check"], "unknown option --prot; did you mean --port?"),
+        (["-p", "8"], "unknown option -p"),
+        (["--force", "backup", "x"], "unknown option --force"),
+        (["8"], "argument COMMAND: invalid choice: '8' (choose from"),
+        (["verify", "--pol", "8"], "unrecognized arguments: --pol 8"),
+    ],
+)
+def test_what_is_wrong_in_a_command_line_is_named(tmp_path: Path, arguments: list[str], message: str) -> None:
+    result = command(tmp_path, *arguments)
+
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith(f"polls: error: {message}")
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["--prot", "1"],
