@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from aiohttp import web
+from multidict import MultiMapping
 
 from polls.domain.poll import Poll
 from polls.storage import editing, questions
@@ -25,16 +26,25 @@ class BulkActionView(SignedInView):
 
     async def post(self) -> web.StreamResponse:
         form = await read_form(self.request)
-        action, back = form.get("do", ""), self.back_url(form.get("back", ""))
-        ids = sorted({id_ for value in form.getall("poll", []) if (id_ := parse_number(value))})
-        if action not in _ACTIONS or not ids or len(ids) > PAGE_SIZE:
+        if form.get("confirmed", "") != "yes":
+            return await self.resume(form)
+        action, ids, back = self._parse(form)
+        return await self.run(action, ids, back) if ids else self.redirect(back, Flash("nothing-selected"))
+
+    async def resume(self, form: MultiMapping[str]) -> web.StreamResponse:
+        action, ids, back = self._parse(form)
+        if not ids:
             return self.redirect(back, Flash("nothing-selected"))
-        if form.get("confirmed", "") == "yes":
-            return await self.run(action, ids, back)
         polls = await questions.find_all(self.database, ids)
         return self.show_confirmation(
             action, [poll for poll in polls if self.person.may_edit(poll)], back=back, here=back
         )
+
+    def _parse(self, form: MultiMapping[str]) -> tuple[str, list[int], str]:
+        """Return the action, the ids of the selected polls (none if the action isn't one), and the URL to return to."""
+        action, back = form.get("do", ""), self.back_url(form.get("back", ""))
+        ids = sorted({id_ for value in form.getall("poll", []) if (id_ := parse_number(value))})
+        return action, ids if action in _ACTIONS and len(ids) <= PAGE_SIZE else [], back
 
     def show_confirmation(self, action: str, polls: Sequence[Poll], *, back: str, here: str) -> web.Response:
         """Ask whether to run `action` on `polls`; `back` is the URL to return to."""
@@ -56,6 +66,9 @@ class DeletePollView(EditablePollView, BulkActionView):
         poll = await self.find_poll()
         back = self.back_url(self.request.query.get("back", ""))
         return self.show_confirmation("delete", [poll], back=back, here=self.with_back(self.request.path, back))
+
+    async def resume(self, form: MultiMapping[str]) -> web.StreamResponse:
+        return await SignedInView.resume(self, form)
 
     async def post(self) -> web.StreamResponse:
         await self.find_poll()

@@ -6,12 +6,10 @@ from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.storage import accounts, sessions
 from polls.web.http.cookies import delete_cookie
 from polls.web.http.forms import read_form, text_field
-from polls.web.http.forwarded import client_network
 from polls.web.http.parameters import local_path
-from polls.web.keys import PASSWORDS
 from polls.web.pages.private import PrivateView, SignedInView
 from polls.web.pages.problems import Problem, describe_error, wants_json
-from polls.web.pages.session import SESSION_COOKIE, session_token, set_session_cookie, signed_in_account
+from polls.web.pages.session import SESSION_COOKIE, session_token, set_session_cookie, sign_in, signed_in_account
 
 
 class SignInView(PrivateView):
@@ -28,14 +26,7 @@ class SignInView(PrivateView):
         next_url = local_path(form.get("next", ""), self.url("admin"))
         username, password = text_field(form, "username"), form.get("password", "")
         try:
-            credentials = await sessions.authenticate(
-                self.database,
-                self.request.app[PASSWORDS],
-                username,
-                password,
-                client_network=client_network(self.request),
-            )
-            token = await sessions.begin(self.database, credentials, replaces=session_token(self.request))
+            _, token = await sign_in(self.request, username, password)
         except (SignInFailed, TooManyAttempts) as error:
             if wants_json(self.request):
                 raise
@@ -45,18 +36,9 @@ class SignInView(PrivateView):
         return response
 
     async def _show_form(self, next_url: str, username: str = "", problem: Problem | None = None) -> web.Response:
-        response = self.show(
-            "admin/sign_in.html",
-            status=problem.status if problem else 200,
-            problem=problem,
-            username=username,
-            next=next_url,
-            has_accounts=await accounts.any_exist(self.database),
-            here=self.url("sign_in"),
-        )
-        if problem and problem.retry_after is not None:
-            response.headers["Retry-After"] = str(problem.retry_after)
-        return response
+        status = problem.status if problem else 200
+        kept = [("next", next_url)]
+        return await self.show_sign_in(self.url("sign_in"), kept, username, problem, status=status)
 
 
 class SignOutView(SignedInView):

@@ -1,6 +1,7 @@
 """User management: adding, disabling and enabling accounts, ending their sessions."""
 
 from aiohttp import web
+from multidict import MultiMapping
 
 from polls.domain.account import validate_username
 from polls.domain.errors import InvalidUsername, LastAdmin, UsernameTaken
@@ -23,6 +24,9 @@ class UsersView(SignedInView):
 
     async def get(self) -> web.StreamResponse:
         return await self.show_users()
+
+    async def resume(self, form: MultiMapping[str]) -> web.StreamResponse:
+        return await self.show_users(username=text_field(form, "username"), flash=Flash("signed-in-again"))
 
     async def post(self) -> web.StreamResponse:
         self.check_permission()

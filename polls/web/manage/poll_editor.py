@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, tzinfo
 
 from aiohttp import web
+from multidict import MultiMapping
 
 from polls.domain.draft import Draft
 from polls.domain.errors import ChoicesHaveVotes, PollEdited, PollNotFound
@@ -48,6 +49,11 @@ class AddPollView(SignedInView):
             raise web.HTTPForbidden
         return None
 
+    max_form_size = MAX_BYTES
+
+    async def resume(self, form: MultiMapping[str]) -> web.StreamResponse:
+        return self.show_form(parse_form(form), await self.find_poll(), flash=Flash("signed-in-again"))
+
     async def save(self, form: PollForm, draft: Draft) -> int:
         """Save the draft and return the poll's id. Raises ChoicesHaveVotes, PollEdited."""
         return await editing.add(self.database, self.person, draft, form_key=bytes.fromhex(form.key) or None)
@@ -66,7 +72,7 @@ class AddPollView(SignedInView):
 
     async def post(self) -> web.StreamResponse:
         poll = await self.find_poll()
-        fields = await read_form(self.request, max_size=MAX_BYTES)
+        fields = await read_form(self.request, max_size=self.max_form_size)
         form, action = parse_form(fields), fields.get("do", "")
         if action in {"add_choice", "next_choice"}:
             return self._show_next_row(form, poll, is_new=action == "add_choice")

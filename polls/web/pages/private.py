@@ -1,27 +1,37 @@
 """Base views of pages that are never cached: for all visitors, for signed-in accounts, for editors of a poll."""
 
+from collections.abc import Iterable
+from http import HTTPStatus
 from typing import NamedTuple
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import MultiMapping
 from yarl import URL
 
 from polls.domain.account import Account
-from polls.domain.errors import PollNotFound
+from polls.domain.errors import PollNotFound, SignInFailed, TooManyAttempts
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
-from polls.storage import questions
+from polls.storage import accounts, questions
 from polls.storage.postgres.pool import Database
 from polls.web.http.cookies import cookie_pattern, delete_cookie, read_cookie, set_cookie
+from polls.web.http.forms import MAX_BODY, read_form, text_field
 from polls.web.http.parameters import local_path
 from polls.web.keys import DATABASE
 from polls.web.pages.base import BasePollView, View
 from polls.web.pages.languages import Language
+from polls.web.pages.problems import Problem, describe_error, wants_json
 from polls.web.pages.rendering import language_of, render
-from polls.web.pages.session import signed_in_account
+from polls.web.pages.session import set_session_cookie, sign_in, signed_in_account
 
 _FLASH_COOKIE = "flash"
 _FLASH_SECONDS = 60
 _FLASH = cookie_pattern(_FLASH_COOKIE, r"[a-z-]{1,30}\.[0-9]{1,10}")
+_UNAUTHORIZED = {"WWW-Authenticate": 'Cookie realm="polls"'}
+
+# Of the sign-in form in the middle of another one. Passwords aren't written into pages.
+_PREFIX = "sign_in."
+_NOT_KEPT = {f"{_PREFIX}username", f"{_PREFIX}password", "current", "password", "again"}
 
 
 class Flash(NamedTuple):
@@ -56,6 +66,35 @@ class PrivateView(View):
         """Render `template`."""
         return render(self.request, template, status=status, **{"account": None, "flash": None, **context})
 
+    async def show_sign_in(  # noqa: PLR0913
+        self,
+        form_url: str,
+        kept: Iterable[tuple[str, str]],
+        username: str = "",
+        problem: Problem | None = None,
+        *,
+        status: int,
+        prefix: str = "",
+    ) -> web.Response:
+        """Show the sign-in form, which is sent to `form_url` with the fields `kept`.
+
+        `prefix` begins the names of its own fields, if it asks in the middle of another form.
+        """
+        response = self.show(
+            "admin/sign_in.html",
+            status=status,
+            form_url=form_url,
+            kept=kept,
+            prefix=prefix,
+            problem=problem,
+            username=username,
+            has_accounts=await accounts.any_exist(self.database),
+            here=self.url("sign_in"),
+        )
+        if problem and problem.retry_after is not None:
+            response.headers["Retry-After"] = str(problem.retry_after)
+        return response
+
     def redirect(self, url: str, flash: Flash | None = None) -> web.Response:
         """Redirect with 303 to a page of ours, which shows `flash`."""
         response = web.Response(status=303, headers={"Location": url})
@@ -66,16 +105,48 @@ class PrivateView(View):
 
 
 class SignedInView(PrivateView):
-    """A page that needs a session, the one of `account`. Raises 401 before any method is called."""
+    """A page that needs a session, the one of `account`. Raises 401 before any method is called.
+
+    A form that is sent after the session has ended isn't lost: the page asks to sign in again, with its fields kept.
+    """
 
     account: Account
+    max_form_size = MAX_BODY  # bytes
 
     async def respond(self) -> web.StreamResponse:
         account = await signed_in_account(self.request)
+        if account is None and self.request.method == hdrs.METH_POST and not wants_json(self.request):
+            response = await self._sign_in_again()
+            response.headers["Cache-Control"] = "no-store"
+            return response
         if account is None:
-            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Cookie realm="polls"'})
+            raise web.HTTPUnauthorized(headers=_UNAUTHORIZED)
         self.account = account
         return await super().respond()
+
+    async def resume(self, form: MultiMapping[str]) -> web.StreamResponse:
+        """Show the page with the fields of `form`, which was sent after the session had ended, and save nothing."""
+        url = self.request.path if hasattr(self, "get") else self.url("admin")
+        return self.redirect(self.with_back(url, self.back_url(form.get("back", ""))))
+
+    async def _sign_in_again(self) -> web.StreamResponse:
+        form = await read_form(self.request, max_size=self.max_form_size)
+        kept = [(name, value) for name, value in form.items() if name not in _NOT_KEPT]
+        username, password = text_field(form, f"{_PREFIX}username"), form.get(f"{_PREFIX}password", "")
+        problem, status = None, HTTPStatus.UNAUTHORIZED.value
+        if username:
+            try:
+                self.account, token = await sign_in(self.request, username, password)
+            except (SignInFailed, TooManyAttempts) as error:
+                problem = describe_error(error, self.language)
+                status = problem.status
+            else:
+                response = await self.resume(form)
+                set_session_cookie(self.request, response, token)
+                return response
+        page = await self.show_sign_in(self.request.path, kept, username, problem, status=status, prefix=_PREFIX)
+        page.headers.update(_UNAUTHORIZED if status == HTTPStatus.UNAUTHORIZED else {})
+        return page
 
     @property
     def person(self) -> Person:
@@ -84,11 +155,12 @@ class SignedInView(PrivateView):
 
     def show(self, template: str, /, *, status: int = 200, **context: object) -> web.Response:
         value = read_cookie(self.request, _FLASH)
+        context = {"account": getattr(self, "account", None), **context}  # none to sign in again
         if value is None:
-            return super().show(template, status=status, **{"account": self.account, **context})
+            return super().show(template, status=status, **context)
         kind, _, number = value.partition(".")
         flash = Flash(kind, int(number))
-        response = super().show(template, status=status, **{"account": self.account, "flash": flash, **context})
+        response = super().show(template, status=status, **{"flash": flash, **context})
         delete_cookie(self.request, response, _FLASH_COOKIE, path=self.url("admin"))
         return response
 

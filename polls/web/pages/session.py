@@ -5,7 +5,8 @@ from aiohttp import web
 from polls.domain.account import Account
 from polls.storage import sessions
 from polls.web.http.cookies import cookie_pattern, read_cookie, set_cookie
-from polls.web.keys import DATABASE
+from polls.web.http.forwarded import client_network
+from polls.web.keys import DATABASE, PASSWORDS
 
 SESSION_COOKIE = "session"
 
@@ -21,6 +22,15 @@ async def signed_in_account(request: web.Request) -> Account | None:
     """Return the account that is signed in, or None. Queries the database only if the request has the cookie."""
     token = session_token(request)
     return await sessions.find(request.app[DATABASE], token) if token else None
+
+
+async def sign_in(request: web.Request, username: str, password: str) -> tuple[Account, str]:
+    """Begin a session, and return its account and its token. Raises SignInFailed, TooManyAttempts."""
+    database, passwords = request.app[DATABASE], request.app[PASSWORDS]
+    credentials = await sessions.authenticate(
+        database, passwords, username, password, client_network=client_network(request)
+    )
+    return credentials.account, await sessions.begin(database, credentials, replaces=session_token(request))
 
 
 def set_session_cookie(request: web.Request, response: web.StreamResponse, token: str) -> None:

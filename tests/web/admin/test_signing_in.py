@@ -386,9 +386,64 @@ async def test_without_a_valid_session_nothing_is_changed(
     response = await browser.post(url, data=sent, allow_redirects=False)
     from_program = await browser.post(url, data=sent, headers={"Accept": "application/json"})
 
-    assert (response.status, response.headers["Location"]) == (303, "/admin/login")
+    asks = parse(await response.text())
+    assert (response.status, response.headers["WWW-Authenticate"]) == (401, 'Cookie realm="polls"')
+    assert "sign_in.password" in fields(asks, url)
+    assert PASSWORD not in await response.text()
     assert from_program.status == 401
     assert snapshot(database) == before
+
+
+async def sign_in_again(browser: Client, database: Connection, url: str, sent: dict[str, str]) -> Any:
+    """Send a form after the session has ended, sign in on the page that asks for it, and return the response."""
+    with database.cursor() as cursor:
+        cursor.execute("DELETE FROM session")
+    asks = fields(parse(await (await browser.post(url, data=sent)).text()), url)
+    refused = await browser.post(url, data={**asks, "sign_in.username": "ada", "sign_in.password": "wrong"})
+    assert await error_message(refused) == WRONG
+    asks = fields(parse(await refused.text()), url)
+    return await browser.post(url, data={**asks, "sign_in.password": PASSWORD})
+
+
+@pytest.mark.parametrize("url", ["/admin/polls/add", "/admin/polls/1"])
+async def test_a_form_is_as_it_was_typed_after_signing_in_again(
+    ada: Client, database: Connection, create_poll: CreatePoll, url: str
+) -> None:
+    create_poll("Tea?", "Yes", "No", votes=(1, 0))
+    form = fields(parse(await (await ada.get(f"{url}?back=/admin/?q=t")).text()), url)
+    typed = {"text": "“Cof\u200dfee” & <tea>?", "choice.2.text": "Ни то, ни другое", "closes_date": "2099-01-01"}
+    before = snapshot(database)[0]
+
+    again = await sign_in_again(ada, database, url, {**form, **typed, "choice.1.position": "9", "do": "save"})
+
+    page = parse(await again.text())
+    assert fields(page, url) == {**form, **typed, "choice.1.position": "9"}
+    assert [words(message) for message in find(page, "p", class_="flash")] == [
+        "You are signed in again. Nothing has been saved yet."
+    ]
+    assert snapshot(database)[0] == before
+    saved = await ada.post(url, data={**fields(page, url), "closes_time": "12:00"}, allow_redirects=False)
+    assert (saved.status, saved.headers["Location"]) == (303, "/admin/?q=t")
+
+
+async def test_signing_in_again_confirms_and_adds_nothing(
+    ada: Client, database: Connection, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes")
+    action = {"do": "delete", "poll": "1", "confirmed": "yes", "back": "/admin/?q=t"}
+    user = {"username": "eve", "password": "battery horse", "again": "battery horse"}
+    before = snapshot(database)[:2]
+
+    selected = await sign_in_again(ada, database, "/admin/polls/selected", action)
+    deleted = await sign_in_again(ada, database, "/admin/polls/1/delete", action)
+    users = await sign_in_again(ada, database, "/admin/users/", user)
+
+    for page in (selected, deleted):
+        text = await page.text()
+        assert "Delete these polls?" in text
+        assert 'href="/admin/?q=t"' in text
+    assert fields(parse(await users.text()), "/admin/users/") == {"username": "eve", "password": "", "again": ""}
+    assert snapshot(database)[:2] == before
 
 
 @pytest.mark.parametrize(("url", "sent"), [*POSTS, ("/admin/login", {"username": "ada", "password": PASSWORD})])
