@@ -117,7 +117,7 @@ def _compare(
 @contextmanager
 def _bare(url: str) -> Iterator[tuple[str, int]]:
     """Run a bare server that returns the same bytes and headers as polls at `url`; yield its URL and process id."""
-    ballot = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"voter={'0' * 32}"}
+    ballot = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"polls_voter={'0' * 32}"}
     answers = {
         **{page: _answer("GET", url + page) for page in PAGES},
         VOTE: _answer("POST", url + VOTE, "choice=1", ballot),

@@ -17,7 +17,7 @@ local before = table.concat({
   "Sec-Fetch-Site: same-origin",
   "Content-Type: application/x-www-form-urlencoded",
   "Content-Length: 8",
-  "Cookie: voter=",
+  "Cookie: polls_voter=",
 }, "\r\n")
 local after = "\r\n\r\nchoice=1"
 

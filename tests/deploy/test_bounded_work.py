@@ -148,8 +148,8 @@ def test_qr_codes_for_made_up_hosts_do_not_delay_other_requests(polls: Polls) ->
 @pytest.mark.parametrize(
     ("request_head", "expected"),
     [
-        (b"GET / HTTP/1.1\r\nHost: polls\r\nCookie: session=SECRET\x01", 400),
-        (b"GET / HTTP/1.1\r\nHost: polls\r\nCookie: session=SECRET" + b"a" * 9000, 431),
+        (b"GET / HTTP/1.1\r\nHost: polls\r\nCookie: polls_session=SECRET\x01", 400),
+        (b"GET / HTTP/1.1\r\nHost: polls\r\nCookie: polls_session=SECRET" + b"a" * 9000, 431),
         (b"GET / HTTP/1.1\r\nHost: SECRET\r\nHost: polls", 400),
         (b"SECRET", 400),
     ],

@@ -342,7 +342,7 @@ def test_the_access_log_is_on_by_default_and_can_be_turned_off(tmp_path: Path, c
     "request_lines",
     [
         b"GET /?token=SECRET\xff HTTP/1.1\r\nHost: polls",
-        b"GET / HTTP/1.1\r\nHost: polls\r\nCookie: session=SECRET\x01",
+        b"GET / HTTP/1.1\r\nHost: polls\r\nCookie: polls_session=SECRET\x01",
         b"SECRET / HTTP/1.1\r\nHost: polls",
     ],
 )

@@ -46,7 +46,12 @@ def test_the_text_log_contains_the_request_id_of_each_response(own: Postgres, tm
     with serving(tmp_path, config=settings(own, format="text")) as polls:
         break_pages(own)
         voted, vote = send(
-            polls, "POST", "/poll/1/vote?secret", "choice=1", Cookie=f"voter={'5ec3e7' * 5}00", X_Request_ID="secret"
+            polls,
+            "POST",
+            "/poll/1/vote?secret",
+            "choice=1",
+            Cookie=f"polls_voter={'5ec3e7' * 5}00",
+            X_Request_ID="secret",
         )
         failed, failure = send(polls, "GET", "/poll/1?secret")
         polls.end()

@@ -43,7 +43,7 @@ from tests.support.watchers import Watchers
 
 pytestmark = pytest.mark.timeout(1200)  # includes waiting for another run that uses the ports and sockets
 
-VOTER = f"voter={'0' * 31}"  # one digit is missing
+VOTER = f"polls_voter={'0' * 31}"  # one digit is missing
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -339,9 +339,15 @@ def test_a_withdrawn_poll_disappears_within_seconds_under_load(site: Site, poll:
 def test_cached_pages_have_the_language_of_the_client(site: Site, poll: int) -> None:
     """nginx derives the language in the cache key from cookie and Accept-Language as polls does."""
     cookies = [
-        *("", f"{VOTER}1", "language=en", "language=zh-Hans", "language=zh-hans", "language=EN", "language=fr"),
-        *("language=fr; language=en", "language=zh-Hans!; language=en", "a=b;language=zh-Hans ;c=d", "xlanguage=en"),
-        *("Language=zh-Hans", "language=", "language=en=zh-Hans"),
+        "",
+        f"{VOTER}1",
+        *(f"polls_language={tag}" for tag in ("en", "zh-Hans", "zh-hans", "EN", "fr", "", "en=zh-Hans")),
+        "polls_language=fr; polls_language=en",
+        "polls_language=zh-Hans!; polls_language=en",
+        "a=b;polls_language=zh-Hans ;c=d",
+        "xpolls_language=en",
+        "Polls_language=zh-Hans",
+        "language=zh-Hans",
     ]
     preferences = [
         *("", "en", "en-GB,zh;q=0.9", "EN-us", "en;q=0.1,zh", "en ,zh", "zh", "zh-CN,zh;q=0.9,en;q=0.8", "zh-TW,en"),
@@ -390,7 +396,7 @@ def test_personal_pages_are_not_cached(site: Site, poll: int) -> None:
     results = f"/poll/{poll}/results"
     answer = vote(site, poll, cookie=f"{VOTER}1")
     cookies = f"{VOTER}1; {answer.headers['Set-Cookie'].split(';')[0]}"
-    session = f"session={'s' * 43}"
+    session = f"polls_session={'s' * 43}"
 
     own = site.get(results, cookie=cookies)
     anonymous = site.get(results)

@@ -15,7 +15,7 @@ OWNER = "owner"  # a role that owns a database and is no superuser
 
 
 def vote(url: str, choice: int, voter: int) -> None:
-    headers = {"Cookie": f"voter={voter:032x}"}
+    headers = {"Cookie": f"polls_voter={voter:032x}"}
     with urllib.request.urlopen(urllib.request.Request(f"{url}/poll/1/vote", b"choice=%d" % choice, headers)) as answer:
         assert "/results?after=" in answer.url
 

@@ -15,7 +15,7 @@ from tests.support.crowd import Crowd
 from tests.support.processes import command
 from tests.support.servers import Server
 
-VOTERS = [f"voter={number:032x}" for number in range(3)]
+VOTERS = [f"polls_voter={number:032x}" for number in range(3)]
 
 
 async def post(session: aiohttp.ClientSession, url: str, voter: str, choice: int) -> int:

@@ -130,7 +130,7 @@ def post(polls: Polls, voter: int, choice: int = 1) -> http.client.HTTPConnectio
     """Send a vote without waiting for the response."""
     parts = urlsplit(polls.url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
-    headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"voter={voter:032x}"}
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"polls_voter={voter:032x}"}
     connection.request("POST", "/poll/1/vote", f"choice={choice}", headers)
     return connection
 

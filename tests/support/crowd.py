@@ -95,7 +95,7 @@ class Crowd:
     async def _vote(self, session: aiohttp.ClientSession) -> None:
         poll = random.choice(list(self.polls))
         choice = random.choice(self.polls[poll])
-        cookie = {"Cookie": f"voter={secrets.token_hex(16)}"} if self.sends_cookie else {}
+        cookie = {"Cookie": f"polls_voter={secrets.token_hex(16)}"} if self.sends_cookie else {}
         position = random.randrange(len(self.urls))
         hangs_up = self.hangs_up and random.random() < 0.5
         deadline = monotonic() + RETRY_TIMEOUT

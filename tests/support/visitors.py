@@ -25,7 +25,7 @@ async def visit(session: aiohttp.ClientSession, url: str, number: int, faults: C
     method, address, expected = VISITS[number % len(VISITS)]
     start = monotonic()
     body = {"choice": "1"} if method == "POST" else None
-    cookie = {"Cookie": f"voter={secrets.token_hex(16)}"}
+    cookie = {"Cookie": f"polls_voter={secrets.token_hex(16)}"}
     try:
         async with session.request(method, url + address, data=body, headers=cookie, allow_redirects=False) as response:
             await response.read()

@@ -201,7 +201,7 @@ def _masked(opcode: int, payload: bytes) -> bytes:
 
 def vote(connection: http.client.HTTPConnection, poll: int = 1, choice: int = 1) -> int:
     """Vote as a new voter, and return the revision that counts the vote."""
-    headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"voter={secrets.token_hex(16)}"}
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"polls_voter={secrets.token_hex(16)}"}
     connection.request("POST", f"/poll/{poll}/vote", f"choice={choice}", headers)
     response = connection.getresponse()
     response.read()

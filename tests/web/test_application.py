@@ -76,7 +76,7 @@ async def test_it_works_below_a_prefix(
     assert [url for url in urls if not url.startswith(("/polls/", "#"))] == []
     assert missing.status == 404
     assert links(parse(await missing.text()))["See the latest polls"] == "/polls/"
-    assert language.cookies["language"]["path"] == poll_response.cookies["voter"]["path"] == "/polls/"
+    assert language.cookies["polls_language"]["path"] == poll_response.cookies["polls_voter"]["path"] == "/polls/"
     assert (await client.post("/polls/poll/1/vote", data={"choice": "1" * 100_000})).status == 413
     for link in index.iter("link"):
         assert (await client.get(link.get("href", ""))).status == 200
@@ -131,7 +131,7 @@ async def test_the_access_log_has_no_query_no_cookie_and_no_client_address(
     caplog.set_level(logging.INFO, "aiohttp.access")
     server = await aiohttp_server(create_app(config), access_log_class=AccessLogger)
     async with TestClient(server) as client:
-        await client.get("/poll/1?secret=1", headers={"Cookie": "voter=secret"})
+        await client.get("/poll/1?secret=1", headers={"Cookie": "polls_voter=secret"})
         await client.get("/%0Afake%20line")
 
     lines = [record.getMessage() for record in caplog.records if record.name == "aiohttp.access"]

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.storage import accounts, sessions
-from polls.web.http.cookies import delete_cookie
+from polls.web.http.cookies import delete_cookie, port_suffix
 from polls.web.http.forms import read_form, text_field
 from polls.web.http.parameters import local_path
 from polls.web.pages.private import PrivateView, SignedInView
@@ -51,5 +51,5 @@ class SignOutView(SignedInView):
         elif token := session_token(self.request):
             await sessions.end(self.database, token)
         response = self.redirect(self.url("index"))
-        delete_cookie(self.request, response, SESSION_COOKIE)
+        delete_cookie(self.request, response, SESSION_COOKIE + port_suffix(self.request))
         return response

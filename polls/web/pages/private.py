@@ -14,7 +14,7 @@ from polls.domain.permissions import Person
 from polls.domain.poll import Poll
 from polls.storage import accounts, questions
 from polls.storage.postgres.pool import Database
-from polls.web.http.cookies import cookie_pattern, delete_cookie, read_cookie, set_cookie
+from polls.web.http.cookies import cookie_pattern, delete_cookie, port_suffix, read_cookie, set_cookie
 from polls.web.http.forms import MAX_BODY, read_form, text_field
 from polls.web.http.parameters import local_path
 from polls.web.keys import DATABASE
@@ -24,7 +24,7 @@ from polls.web.pages.problems import Problem, describe_error, wants_json
 from polls.web.pages.rendering import language_of, render
 from polls.web.pages.session import set_session_cookie, sign_in, signed_in_account
 
-_FLASH_COOKIE = "flash"
+_FLASH_COOKIE = "polls_flash"
 _FLASH_SECONDS = 60
 _FLASH = cookie_pattern(_FLASH_COOKIE, r"[a-z-]{1,30}\.[0-9]{1,10}")
 _UNAUTHORIZED = {"WWW-Authenticate": 'Cookie realm="polls"'}
@@ -100,7 +100,8 @@ class PrivateView(View):
         response = web.Response(status=303, headers={"Location": url})
         if flash is not None:
             value = f"{flash.kind}.{flash.number}"
-            set_cookie(self.request, response, _FLASH_COOKIE, value, path=self.url("admin"), seconds=_FLASH_SECONDS)
+            name = _FLASH_COOKIE + port_suffix(self.request)
+            set_cookie(self.request, response, name, value, path=self.url("admin"), seconds=_FLASH_SECONDS)
         return response
 
 
@@ -154,14 +155,14 @@ class SignedInView(PrivateView):
         return self.account.person
 
     def show(self, template: str, /, *, status: int = 200, **context: object) -> web.Response:
-        value = read_cookie(self.request, _FLASH)
+        value = read_cookie(self.request, _FLASH, port_suffix(self.request))
         context = {"account": getattr(self, "account", None), **context}  # none to sign in again
         if value is None:
             return super().show(template, status=status, **context)
         kind, _, number = value.partition(".")
         flash = Flash(kind, int(number))
         response = super().show(template, status=status, **{"flash": flash, **context})
-        delete_cookie(self.request, response, _FLASH_COOKIE, path=self.url("admin"))
+        delete_cookie(self.request, response, _FLASH_COOKIE + port_suffix(self.request), path=self.url("admin"))
         return response
 
     def back_url(self, back: str) -> str:

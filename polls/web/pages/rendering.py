@@ -16,7 +16,7 @@ from polls.web.http.static import static_url
 from polls.web.keys import CONFIG
 from polls.web.pages.languages import TRANSLATIONS, Language, negotiate
 
-LANGUAGE_COOKIE = "language"
+LANGUAGE_COOKIE = "polls_language"
 _LANGUAGE = cookie_pattern(LANGUAGE_COOKIE, "[A-Za-z-]{2,20}")
 VARY = "Accept-Language, Cookie"  # the headers that the language of a page depends on
 

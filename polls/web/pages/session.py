@@ -4,18 +4,18 @@ from aiohttp import web
 
 from polls.domain.account import Account
 from polls.storage import sessions
-from polls.web.http.cookies import cookie_pattern, read_cookie, set_cookie
+from polls.web.http.cookies import cookie_pattern, port_suffix, read_cookie, set_cookie
 from polls.web.http.forwarded import client_network
 from polls.web.keys import DATABASE, PASSWORDS
 
-SESSION_COOKIE = "session"
+SESSION_COOKIE = "polls_session"
 
 _TOKEN = cookie_pattern(SESSION_COOKIE, "[0-9A-Za-z_-]{43}")
 
 
 def session_token(request: web.Request) -> str | None:
     """Return the token in the session cookie, which may be expired or made up, or None."""
-    return read_cookie(request, _TOKEN)
+    return read_cookie(request, _TOKEN, port_suffix(request))
 
 
 async def signed_in_account(request: web.Request) -> Account | None:
@@ -36,4 +36,4 @@ async def sign_in(request: web.Request, username: str, password: str) -> tuple[A
 def set_session_cookie(request: web.Request, response: web.StreamResponse, token: str) -> None:
     """Set the session cookie, for as long as a session can last."""
     seconds = round(sessions.MAX_AGE.total_seconds())
-    set_cookie(request, response, SESSION_COOKIE, token, seconds=seconds)
+    set_cookie(request, response, SESSION_COOKIE + port_suffix(request), token, seconds=seconds)

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from aiohttp import hdrs, web
 
 from polls.domain.visibility import ANONYMOUS, Viewer
-from polls.web.http.cookies import cookie_pattern, read_cookie, set_cookie
+from polls.web.http.cookies import cookie_pattern, port_suffix, read_cookie, set_cookie
 from polls.web.http.parameters import NUMBER
 
-VOTER_COOKIE = "voter"  # the voter's id: 128 random bits
-BALLOT_COOKIE = "ballot"  # the ids of the choices that this browser voted for, so that pages show them without a query
+VOTER_COOKIE = "polls_voter"  # the voter's id: 128 random bits
+# The ids of the choices that this browser voted for, so that pages show them without a query.
+BALLOT_COOKIE = "polls_ballot"
 
 _VOTER_ID = cookie_pattern(VOTER_COOKIE, "[0-9a-f]{32}")
 _BALLOT = cookie_pattern(BALLOT_COOKIE, rf"{NUMBER}(?:\.{NUMBER})*")
@@ -52,14 +53,14 @@ def ensure_voter_cookie(request: web.Request, response: web.StreamResponse) -> N
 
 def set_ballot_cookie(request: web.Request, response: web.StreamResponse, marks: Iterable[int], *, path: str) -> None:
     """Set the cookie with the chosen `marks`, for the pages of the poll at `path`."""
-    set_cookie(request, response, BALLOT_COOKIE, ".".join(map(str, marks)), path=path)
+    set_cookie(request, response, BALLOT_COOKIE + port_suffix(request), ".".join(map(str, marks)), path=path)
 
 
 def viewer_of(request: web.Request) -> Viewer:
     """Return the viewer of a poll's page, with the marks in the ballot cookie."""
     if hdrs.COOKIE not in request.headers:
         return ANONYMOUS
-    marks = read_cookie(request, _BALLOT)
+    marks = read_cookie(request, _BALLOT, port_suffix(request))
     if marks is None or read_voter_id(request) is None:
         return ANONYMOUS
     return Viewer(frozenset(map(int, marks.split("."))))

@@ -88,7 +88,9 @@ async def test_the_cookie_is_http_only_and_same_site(client: Client, sign_up: Si
 
     cookie = (await attempt(client, password=PASSWORD)).headers["Set-Cookie"]
 
-    assert re.fullmatch(r"session=[\w-]{43}; HttpOnly; Max-Age=604800; Path=/; SameSite=Lax", cookie)
+    assert re.fullmatch(
+        rf"polls_session_{client.port}=[\w-]{{43}}; HttpOnly; Max-Age=604800; Path=/; SameSite=Lax", cookie
+    )
 
 
 async def test_behind_https_the_cookie_is_secure(serve: Serve) -> None:
@@ -103,7 +105,7 @@ async def test_the_database_keeps_neither_passwords_nor_tokens(
     client: Client, sign_up: SignUp, database: Connection
 ) -> None:
     await sign_up("ada")
-    token = (await attempt(client, password=PASSWORD)).cookies["session"].value
+    token = (await attempt(client, password=PASSWORD)).cookies[f"polls_session_{client.port}"].value
 
     stored = repr(snapshot(database))
 
@@ -476,13 +478,15 @@ async def test_no_page_is_cached(ada: Client, create_poll: CreatePoll, url: str)
 
 
 async def test_a_copied_cookie_is_invalid_after_signing_out(ada: Client, client: Client) -> None:
-    cookie = next(cookie.value for cookie in ada.session.cookie_jar if cookie.key == "session")
+    cookie = next(cookie.value for cookie in ada.session.cookie_jar if cookie.key == f"polls_session_{ada.port}")
 
     response = await ada.post("/admin/logout", allow_redirects=False)
-    replayed = await client.get("/admin/", headers={"Cookie": f"session={cookie}"}, allow_redirects=False)
+    replayed = await client.get(
+        "/admin/", headers={"Cookie": f"polls_session_{client.port}={cookie}"}, allow_redirects=False
+    )
 
     assert (response.status, response.headers["Location"]) == (303, "/")
-    assert "session=; HttpOnly; Max-Age=0" in response.headers["Set-Cookie"]
+    assert f"polls_session_{ada.port}=; HttpOnly; Max-Age=0" in response.headers["Set-Cookie"]
     assert replayed.status == 303
 
 
@@ -516,23 +520,27 @@ async def test_signing_in_makes_a_new_token_whatever_the_browser_had(client: Cli
     planted = "A" * 43
     sent = {"username": "ada", "password": PASSWORD}
     response = await client.post(
-        "/admin/login", data=sent, headers={"Cookie": f"session={planted}"}, allow_redirects=False
+        "/admin/login", data=sent, headers={"Cookie": f"polls_session_{client.port}={planted}"}, allow_redirects=False
     )
-    assert response.cookies["session"].value != planted
+    assert response.cookies[f"polls_session_{client.port}"].value != planted
 
     again = await client.post("/admin/login", data=sent, allow_redirects=False)
 
-    first, second = (answer.cookies["session"].value for answer in (response, again))
+    first, second = (answer.cookies[f"polls_session_{client.port}"].value for answer in (response, again))
     assert first != second
     async with TestClient(client.server) as attacker:
         for token in (planted, first):
-            replayed = await attacker.get("/admin/", headers={"Cookie": f"session={token}"}, allow_redirects=False)
+            replayed = await attacker.get(
+                "/admin/", headers={"Cookie": f"polls_session_{client.port}={token}"}, allow_redirects=False
+            )
             assert replayed.status == 303
 
 
 @pytest.mark.parametrize("token", ["", "x", "A" * 43, "A" * 44, "../../etc", "%00", "é" * 43])
 async def test_made_up_tokens_are_invalid(client: Client, token: str) -> None:
-    response = await client.get("/admin/", headers={"Cookie": f"session={token}"}, allow_redirects=False)
+    response = await client.get(
+        "/admin/", headers={"Cookie": f"polls_session_{client.port}={token}"}, allow_redirects=False
+    )
 
     assert response.status == 303
 

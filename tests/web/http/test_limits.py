@@ -25,7 +25,7 @@ Votes = Callable[[], list[int]]
 
 
 async def vote(client: TestClient, choice: int = 1, voter: int | None = None, **headers: str) -> Any:
-    cookie = {} if voter is None else {"Cookie": f"voter={voter:032x}"}
+    cookie = {} if voter is None else {"Cookie": f"polls_voter={voter:032x}"}
     return await client.post("/poll/1/vote", data={"choice": choice}, headers=cookie | headers, allow_redirects=False)
 
 
@@ -75,7 +75,7 @@ async def test_a_voter_beyond_the_rate_limit_is_asked_to_wait_and_keeps_the_choi
     (message,) = find(page, "p", id="error")
     assert words(message).startswith("Many people have just voted from your network. Your vote was not counted.")
     assert [button.get("checked") is not None for button in find(page, "input", name="choice")] == [False, True]
-    assert refused.headers["Set-Cookie"].startswith("voter=")
+    assert refused.headers["Set-Cookie"].startswith("polls_voter=")
     assert refused.headers["Cache-Control"] == "no-store"
     assert votes() == [2, 0]
 

@@ -19,7 +19,7 @@ from tests.support.pages import find, parse, words
 
 PAGES = ["/", "/poll/1", "/poll/1/results"]
 
-ANN = {"Cookie": f"voter={'a' * 32}"}
+ANN = {"Cookie": f"polls_voter={'a' * 32}"}
 VARYING = {"Date": "", "X-Request-ID": ""}  # differ in each response
 SHARED = "max-age=0, s-maxage=1"
 
@@ -158,14 +158,14 @@ async def test_head_has_the_headers_of_get(
     ("path", "cookie", "cache_control"),
     [
         ("/", "", SHARED),
-        ("/", f"{ANN['Cookie']}; ballot=1", SHARED),
+        ("/", f"{ANN['Cookie']}; polls_ballot_80=1", SHARED),
         ("/poll/1", "", "private, no-cache"),
         ("/poll/1", ANN["Cookie"], "private, no-cache"),
-        ("/poll/1", f"{ANN['Cookie']}; ballot=1", "private, no-cache"),
+        ("/poll/1", f"{ANN['Cookie']}; polls_ballot_80=1", "private, no-cache"),
         ("/poll/1/results", "", SHARED),
         ("/poll/1/results", ANN["Cookie"], SHARED),
-        ("/poll/1/results", f"{ANN['Cookie']}; ballot=9", SHARED),
-        ("/poll/1/results", f"{ANN['Cookie']}; ballot=1", "private, no-cache"),
+        ("/poll/1/results", f"{ANN['Cookie']}; polls_ballot_80=9", SHARED),
+        ("/poll/1/results", f"{ANN['Cookie']}; polls_ballot_80=1", "private, no-cache"),
         ("/poll/1/results?after=1", ANN["Cookie"], "private, no-store"),
         ("/poll/1/results?after=x", ANN["Cookie"], SHARED),
         ("/poll/1/results?other=1", ANN["Cookie"], SHARED),
@@ -177,7 +177,7 @@ async def test_cache_control_depends_on_the_page_and_its_cookies(
     create_poll("Tea?", "Yes", "No")
 
     for _ in range(2):
-        response = await client.get(path, headers={"Cookie": cookie} if cookie else {})
+        response = await client.get(path, headers={"Host": "polls:80", "Cookie": cookie})
         assert response.headers["Cache-Control"] == cache_control
         assert response.headers["Vary"] == "Accept-Language, Cookie"
 
@@ -188,8 +188,13 @@ async def test_the_page_with_a_voters_choice_is_not_served_to_others(
     create_poll("Tea?", "Yes", "No")
 
     pages = [
-        parse(await (await client.get("/poll/1/results", headers={"Cookie": cookie})).text())
-        for cookie in (f"{ANN['Cookie']}; ballot=1", f"voter={'b' * 32}; ballot=2", f"voter={'c' * 32}", "other=1")
+        parse(await (await client.get("/poll/1/results", headers={"Host": "polls:80", "Cookie": cookie})).text())
+        for cookie in (
+            f"{ANN['Cookie']}; polls_ballot_80=1",
+            f"polls_voter={'b' * 32}; polls_ballot_80=2",
+            f"polls_voter={'c' * 32}",
+            "other=1",
+        )
     ]
 
     rows = [[words(row) for row in find(page, "li", class_="result") if "your vote" in words(row)] for page in pages]
@@ -209,7 +214,7 @@ async def test_made_up_ballots_and_hosts_evict_no_page_that_is_the_same_for_all(
     assert size > 10_000
 
     for number in range(1, 50):
-        cookie = {"Cookie": f"{ANN['Cookie']}; ballot={number}.{number + 1}"}
+        cookie = {"Host": "polls:80", "Cookie": f"{ANN['Cookie']}; polls_ballot_80={number}.{number + 1}"}
         for path in PAGES[1:]:
             assert (await client.get(path, headers=cookie)).status == 200
         assert (await client.get("/poll/1/present", headers={"Host": f"host{number}"})).status == 200

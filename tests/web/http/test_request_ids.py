@@ -15,7 +15,7 @@ from polls.storage.postgres.connect import Connection
 from tests.conftest import CreatePoll
 from tests.support.pages import find, parse, words
 
-ANN = {"Cookie": f"voter={'a' * 32}"}
+ANN = {"Cookie": f"polls_voter={'a' * 32}"}
 HANDSHAKE = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",

@@ -110,7 +110,7 @@ async def test_a_link_in_the_footer_changes_the_language_and_returns_to_the_page
 async def test_the_language_cookie_lasts_a_year_and_is_same_site(client: TestClient) -> None:
     answer = await client.get("/language/zh-Hans", allow_redirects=False)
 
-    cookie = answer.cookies["language"]
+    cookie = answer.cookies["polls_language"]
     assert (cookie["max-age"], cookie["path"], cookie["samesite"], cookie["httponly"]) == (
         str(365 * 24 * 60 * 60),
         "/",
@@ -148,7 +148,7 @@ async def test_the_language_link_redirects_to_local_paths_only(client: TestClien
     answer = await client.get(URL("/language/en").with_query(next=address), allow_redirects=False)
 
     assert answer.headers["Location"] == "/"
-    assert set(answer.cookies) == {"language"}
+    assert set(answer.cookies) == {"polls_language"}
 
 
 async def test_an_unknown_language_is_not_found(client: TestClient) -> None:

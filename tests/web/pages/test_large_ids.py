@@ -45,7 +45,9 @@ async def test_numbers_beyond_the_largest_id_are_not_found(ada: Client, create_p
     assert (await ada.post(f"/poll/{number}/vote", data={"choice": "1"})).status == 404
     assert (await ada.post("/poll/1/vote", data={"choice": str(number)})).status == 400
     assert (await ada.post(f"/admin/users/{number}", data={"do": "end"})).status == 404
-    assert (await ada.get("/poll/1", headers={"Cookie": f"voter={'a' * 32}; ballot={number}"})).status == 200
+    assert (
+        await ada.get("/poll/1", headers={"Cookie": f"polls_voter={'a' * 32}; polls_ballot_{ada.port}={number}"})
+    ).status == 200
 
 
 def test_nginx_knows_the_same_urls_of_polls() -> None:

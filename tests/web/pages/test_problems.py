@@ -48,7 +48,7 @@ async def test_head_has_the_status_and_headers_of_get(
 ) -> None:
     create_poll("Tea?", "Yes")
 
-    known = {"Cookie": f"voter={'0' * 32}"}  # without it, each response sets a random one
+    known = {"Cookie": f"polls_voter={'0' * 32}"}  # without it, each response sets a random one
 
     get, head = await client.get(address, headers=known), await client.head(address, headers=known)
 
@@ -278,7 +278,7 @@ async def test_an_invalid_request_line_is_no_server_error(client: TestClient, li
 @pytest.mark.parametrize(
     "header",
     [
-        b"Cookie: language=\xff; =; ;;; language",
+        b"Cookie: polls_language=\xff; =; ;;; language",
         b"Accept-Language: \xff,;q=,*;q=nan,zh;q=inf",
         b"Accept: \xff;q=1e999",
         b"Origin: \xff",

@@ -23,7 +23,7 @@ from tests.support.pages import find, links, parse, words
 Count = Callable[[], list[int]]
 Client = TestClient[Any, Any]
 
-ANN = {"Cookie": f"voter={'a' * 32}"}
+ANN = {"Cookie": f"polls_voter={'a' * 32}"}
 
 
 async def vote(client: Client, choice: object, poll: int = 1, **options: Any) -> Any:
@@ -58,9 +58,9 @@ async def test_the_page_of_a_poll_sets_the_voter_cookie(cookieless_client: Clien
 
     page = await cookieless_client.get("/poll/1")
 
-    assert re.fullmatch(r"[0-9a-f]{32}; HttpOnly; Max-Age=31536000; Path=/; SameSite=Lax", cookies(page)["voter"])
+    assert re.fullmatch(r"[0-9a-f]{32}; HttpOnly; Max-Age=31536000; Path=/; SameSite=Lax", cookies(page)["polls_voter"])
     assert page.headers["Cache-Control"] == "private, no-cache"
-    assert cookies(await cookieless_client.get("/poll/1"))["voter"] != cookies(page)["voter"]
+    assert cookies(await cookieless_client.get("/poll/1"))["polls_voter"] != cookies(page)["polls_voter"]
 
 
 async def test_a_browser_with_a_voter_cookie_gets_no_other(cookieless_client: Client, create_poll: CreatePoll) -> None:
@@ -80,7 +80,7 @@ async def test_no_other_page_sets_the_voter_cookie(
 ) -> None:
     create_poll("Tea?", "Yes")
 
-    assert "voter" not in cookies(await cookieless_client.get(address, allow_redirects=False))
+    assert "polls_voter" not in cookies(await cookieless_client.get(address, allow_redirects=False))
 
 
 async def test_the_page_is_the_same_for_all_who_have_not_voted(
@@ -145,23 +145,25 @@ async def test_a_vote_without_a_cookie_is_a_new_voters_and_sets_one(
 
     first = await vote(cookieless_client, 1)
     await vote(cookieless_client, 1)
-    again = await vote(cookieless_client, 2, headers={"Cookie": f"voter={cookies(first)['voter'].split(';')[0]}"})
+    again = await vote(
+        cookieless_client, 2, headers={"Cookie": f"polls_voter={cookies(first)['polls_voter'].split(';')[0]}"}
+    )
 
     assert votes() == [1, 1]
-    assert "voter" not in cookies(again)
+    assert "polls_voter" not in cookies(again)
 
 
 @pytest.mark.parametrize(
     "cookie",
     [
-        "voter=",
-        "voter=short",
-        f"voter={'A' * 32}",
-        f"voter={'a' * 33}",
-        f"voter={'g' * 32}",
-        f"voter={'a' * 31}١",
-        f'voter="{"a" * 32}"',
-        f"xvoter={'a' * 32}",
+        "polls_voter=",
+        "polls_voter=short",
+        f"polls_voter={'A' * 32}",
+        f"polls_voter={'a' * 33}",
+        f"polls_voter={'g' * 32}",
+        f"polls_voter={'a' * 31}١",
+        f'polls_voter="{"a" * 32}"',
+        f"xpolls_voter={'a' * 32}",
         f"x={'a' * 32}; voter",
         "\xff\xfe",
         ";;;===",
@@ -175,19 +177,19 @@ async def test_a_malformed_voter_cookie_is_ignored(
     page = await cookieless_client.get("/poll/1", headers={"Cookie": cookie})
     answers = [await vote(cookieless_client, 1, headers={"Cookie": cookie}) for _ in range(2)]
 
-    assert "voter" in cookies(page)
-    assert all("voter" in cookies(answer) for answer in answers)
+    assert "polls_voter" in cookies(page)
+    assert all("polls_voter" in cookies(answer) for answer in answers)
     assert votes() == [2]
 
 
 @pytest.mark.parametrize(
     "cookie",
     [
-        "language=en; voter={}",
-        "voter={};language=en",
-        "a=b;voter={}; ballot=1",
-        "a=b;  voter={} ;c=d",
-        "a=b;\tvoter={}",
+        "polls_language=en; polls_voter={}",
+        "polls_voter={};polls_language=en",
+        "a=b;polls_voter={}; polls_ballot=1",
+        "a=b;  polls_voter={} ;c=d",
+        "a=b;\tpolls_voter={}",
     ],
 )
 async def test_the_voter_cookie_is_found_among_others(
@@ -223,7 +225,7 @@ async def test_the_pages_of_a_poll_show_voters_their_choice(client: Client, crea
     results = parse(await (await client.get("/poll/1/results")).text())
     other = parse(await (await client.get("/poll/2")).text())
 
-    assert cookies(answer)["ballot"] == "2; HttpOnly; Max-Age=31536000; Path=/poll/1; SameSite=Lax"
+    assert cookies(answer)[f"polls_ballot_{client.port}"] == "2; HttpOnly; Max-Age=31536000; Path=/poll/1; SameSite=Lax"
     assert [radio.get("checked") is not None for radio in poll.iter("input")] == [False, True]
     assert [words(button) for button in poll.iter("button")] == ["Change your vote"]
     assert ["your vote" in words(row) for row in find(results, "li", class_="result")] == [False, True]
@@ -237,7 +239,7 @@ async def test_a_ballot_cookie_that_fits_no_choice_shows_nothing(
 ) -> None:
     create_poll("Tea?", "Yes", "No")
     create_poll("Coffee?", "Yes")
-    headers = {"Cookie": f"{ANN['Cookie']}; ballot={marks}"}
+    headers = {"Cookie": f"{ANN['Cookie']}; polls_ballot_{cookieless_client.port}={marks}"}
 
     poll = await (await cookieless_client.get("/poll/1", headers=headers)).text()
     results = await (await cookieless_client.get("/poll/1/results", headers=headers)).text()
@@ -268,7 +270,11 @@ async def test_showing_a_voters_choice_needs_no_query(
     await caught_up(cookieless_client)
     await cookieless_client.get(address)
     assert len(queries) == 1
-    page = await (await cookieless_client.get(address, headers={"Cookie": f"{ANN['Cookie']}; ballot=2"})).text()
+    page = await (
+        await cookieless_client.get(
+            address, headers={"Cookie": f"{ANN['Cookie']}; polls_ballot_{cookieless_client.port}=2"}
+        )
+    ).text()
 
     assert "Change your vote" in page
     assert len(queries) == 1
@@ -334,7 +340,7 @@ async def test_after_a_vote_that_is_not_stored_the_form_keeps_the_choice(
     (message,) = find(page, "p", id="error")
     assert words(message) == "Your vote was not counted. Try again in a few seconds."
     assert [radio.get("checked") is not None for radio in page.iter("input")] == [False, True]
-    assert [line.split("=")[0] for line in answer.headers.getall("Set-Cookie")] == ["voter"]
+    assert [line.split("=")[0] for line in answer.headers.getall("Set-Cookie")] == ["polls_voter"]
 
 
 async def test_without_the_poll_in_the_cache_the_choice_is_kept_in_a_hidden_field(
@@ -350,7 +356,7 @@ async def test_without_the_poll_in_the_cache_the_choice_is_kept_in_a_hidden_fiel
     assert [form.get("action") for form in page.iter("form")] == ["/poll/1/vote"]
     assert "Your vote was not counted. Try again in a few seconds." in words(page)
     assert links(page)["Back to the poll"] == "/poll/1"
-    assert "voter" in cookies(answer)
+    assert "polls_voter" in cookies(answer)
 
 
 @pytest.mark.parametrize("change", ["closed", "without this choice"])
@@ -376,7 +382,7 @@ async def test_a_voter_keeps_the_cookie_when_the_vote_is_not_stored(
 
     answer = await vote(failing_client, 1, headers=ANN)
 
-    assert "voter" not in cookies(answer)  # the response replaces no cookie
+    assert "polls_voter" not in cookies(answer)  # the response replaces no cookie
 
 
 async def test_a_vote_that_is_not_stored_is_reported_in_json(failing_client: Client, create_poll: CreatePoll) -> None:
@@ -387,7 +393,7 @@ async def test_a_vote_that_is_not_stored_is_reported_in_json(failing_client: Cli
     assert (answer.status, answer.content_type) == (503, "application/problem+json")
     assert answer.headers["Retry-After"] == "3"
     assert (await answer.json())["detail"] == "Your vote was not counted. Try again in a few seconds."
-    assert "voter" in cookies(answer)
+    assert "polls_voter" in cookies(answer)
 
 
 async def test_when_the_queue_is_full_a_vote_is_refused_at_once(
@@ -397,7 +403,7 @@ async def test_when_the_queue_is_full_a_vote_is_refused_at_once(
     client = await aiohttp_client(create_app(replace(config, votes=Votes(queue_size=3))))
     with database.cursor() as cursor:
         cursor.execute("BEGIN; SELECT FROM question FOR UPDATE")
-        waiting = [asyncio.create_task(vote(client, 1, headers={"Cookie": f"voter={n:032x}"})) for n in range(3)]
+        waiting = [asyncio.create_task(vote(client, 1, headers={"Cookie": f"polls_voter={n:032x}"})) for n in range(3)]
         await asyncio.sleep(0.3)
 
         async with asyncio.timeout(0.5):
