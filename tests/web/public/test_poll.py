@@ -109,7 +109,7 @@ async def test_an_unknown_poll_is_not_found_and_the_page_links_to_the_latest_pol
         "1.0",
         "1x",
         "x",
-        "9" * 10,
+        "9" * 11,
         "9" * 22,
         "%D9%A1",
         "%201",
