@@ -84,6 +84,42 @@ def test_choices_are_entered_one_after_the_other_with_enter(
     expect(page.get_by_label("Choice 1", exact=True)).to_have_value("One")
 
 
+def test_a_double_click_and_going_back_add_one_poll(open_page: Open, signed_in: dict[str, object]) -> None:
+    page = open_page("/admin/?sort=text", **signed_in)
+    page.get_by_role("link", name="Add a poll").click()
+    page.get_by_label("Question").fill("Once?")
+    page.get_by_label("Choice 1", exact=True).fill("Yes")
+
+    page.get_by_role("button", name="Save", exact=True).dblclick()
+    expect(page.get_by_role("status")).to_contain_text("The poll was added.")
+    assert page.url.endswith("/admin/?sort=text")
+    expect(page.get_by_role("link", name="Once?")).to_have_count(1)
+    page.go_back()
+    page.get_by_label("Question").fill("Only once?")
+    page.get_by_role("button", name="Save", exact=True).click()
+
+    expect(page.get_by_role("link", name="nce?")).to_have_count(1)
+    expect(page.get_by_role("link", name="Only once?")).to_have_count(1)
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_form_whose_session_has_ended_is_kept(open_page: Open, signed_in: dict[str, object], scripts: bool) -> None:
+    page = open_page("/admin/polls/add", java_script_enabled=scripts, **signed_in)
+    page.get_by_label("Question").fill("Kept?")
+    page.get_by_label("Choice 1", exact=True).fill("Yes")
+    page.context.clear_cookies()
+
+    page.get_by_role("button", name="Save", exact=True).click()
+    assert not scripts or violations(page) == []
+    page.get_by_label("User name").fill("ada")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+    expect(page.get_by_role("status")).to_have_text("You are signed in again. Nothing has been saved yet.")
+    expect(page.get_by_label("Question")).to_have_value("Kept?")
+    expect(page.get_by_label("Choice 1", exact=True)).to_have_value("Yes")
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scripts", [True, False])
 def test_an_admin_adds_edits_closes_reviews_and_deletes_a_poll(

@@ -82,8 +82,12 @@ async def pages_of_the_site(browser: Client, database: Connection, create_poll: 
     await keep("manage/poll_form.html with votes", FIRST, {**form, "choice.0.remove": "yes"})
     await keep("admin/poll_list.html with flash", FIRST, {**form, "text": "Coffee?", "published_date": "2026-05-03"})
     await keep("manage/poll_form.html in conflict", FIRST, {**form, "text": "Juice?", "choice.0.text": "Never"})
+    again = {"text": "Which?", "published_date": "2025-10-26", "published_time": "02:30", "closes_date": "2025-10-27"}
+    await keep("manage/poll_form.html with a time that comes twice", ADD, {**await form_of(browser, ADD), **again})
     await keep("admin/history.html", "/admin/history")
     await keep("admin/history.html of a poll", f"{FIRST}/history")
+    browser.session.cookie_jar.clear()
+    await keep("admin/sign_in.html again", ADD, {"text": '"Tea"?', "do": "save"})
     return pages
 
 
