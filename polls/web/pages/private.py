@@ -66,7 +66,7 @@ class PrivateView(View):
         """Render `template`."""
         return render(self.request, template, status=status, **{"account": None, "flash": None, **context})
 
-    async def show_sign_in(  # noqa: PLR0913
+    async def show_sign_in(  # noqa: PLR0913 - the page shows that much
         self,
         form_url: str,
         kept: Iterable[tuple[str, str]],
