@@ -87,7 +87,10 @@ HEADERS = (
     *(b"Transfer-Encoding: chunked\r\nContent-Length: 8", b"Transfer-Encoding: xchunked", b"Content-Length : 8"),
     *(b"Content-Encoding: gzip", b"Content-Encoding: br", b"Content-Encoding: deflate", b"Content-Encoding: nothing"),
     *(b"Expect: 100-continue", b"Expect: 200-ok", b"Upgrade: h2c", b"Connection: close, upgrade\r\nUpgrade: websocket"),
-    *(b"Cookie: voter=" + value for value in (b"", b"x" * 32, b"'", b"\xff", b"a=b;" * 1000, b"0" * 31 + b"; voter=1")),
+    *(
+        b"Cookie: polls_voter=" + value
+        for value in (b"", b"x" * 32, b"'", b"\xff", b"a=b;" * 1000, b"0" * 31 + b"; polls_voter=1")
+    ),
     *(b"Accept-Language: " + value for value in (b"*" * 500, b"en;q=9e999", b"a-" * 3000, b",;,;q", b"\xe4\xb8\xad")),
     *(b"Accept: " + value for value in (b"*/*;q=-1", b"a/b," * 1000, b'text/html;q="', b"application/json;q=nan")),
     *(
