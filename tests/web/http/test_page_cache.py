@@ -269,7 +269,7 @@ async def test_a_scheduled_poll_appears_and_closes_on_time(
     create_poll("Tea?", "Yes")
     with database.cursor() as cursor:
         cursor.execute(
-            "UPDATE question SET pub_date = now() + interval '1 second', closes_at = now() + interval '2 seconds'"
+            "UPDATE question SET pub_date = now() + interval '1 second', closes_at = now() + interval '3 seconds'"
         )
     await eventually(client, "/", lambda page: "Tea?" not in page)
     assert (await client.get("/poll/1")).status == 404
