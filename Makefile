@@ -22,9 +22,10 @@ test: .venv/develops programs ## run all tests (some of them: make test ARGS="te
 coverage: .venv/develops programs ## run all tests and list the lines of polls that they don't cover
 	$(BIN)/python -m pytest --cov=polls --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
 
-check: .venv/develops ## check format, lint, types and imports between layers
+check: .venv/develops ## check format, lint, security, types and imports between layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive polls 2>/dev/null  # it warns of comments that it needs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

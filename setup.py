@@ -112,6 +112,7 @@ setup(
             "uvloop >=0.21, <1",
         ],
         "dev": [
+            "bandit >=1.8, <2",
             "import-linter >=2.1, <3",
             "mypy >=1.15, <3",
             "ruff >=0.14, <1",

@@ -59,7 +59,7 @@ class RejectedConnection(asyncio.Protocol):
     """A connection over the limit, closed without a response."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+        assert isinstance(transport, asyncio.Transport)  # nosec B101 # asyncio makes only these for sockets
         transport.abort()
 
 

@@ -29,9 +29,9 @@ def ready_message(
     if config.path is not None:
         return f"polls is ready on the socket {config.path} (press Ctrl-C to stop)"
     host, port = sockets[0].getsockname()[:2]
-    shown = {"::": "::1", "0.0.0.0": "127.0.0.1"}.get(host, config.host)  # noqa: S104 - nothing is bound here
+    shown = {"::": "::1", "0.0.0.0": "127.0.0.1"}.get(host, config.host)  # nosec B104 # nothing is bound here
     line = f"polls is ready at {_url(shown, port, config.prefix)}"
-    if host == "0.0.0.0" and (address := network_address()):  # noqa: S104
+    if host == "0.0.0.0" and (address := network_address()):  # nosec B104 # nothing is bound here
         line += f", for phones on the same network at {_url(address, port, config.prefix)}"
     return f"{line} (press Ctrl-C to stop)"
 

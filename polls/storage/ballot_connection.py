@@ -109,7 +109,7 @@ class BallotConnection:
     async def execute(self, statements: str, values: Mapping[str, object] | None = None) -> list[Any]:
         """Return the rows of the last of `statements`. Raises psycopg2.Error, TimeoutError."""
         connection = self._connection
-        assert connection is not None  # noqa: S101
+        assert connection is not None  # nosec B101 # for mypy: callers have opened it
         del connection.raw.notices[:]
         async with connection.cursor(timeout=_ANSWER_TIMEOUT, cursor_factory=NamedTupleCursor) as cursor:
             await cursor.execute(statements, values)

@@ -48,7 +48,7 @@ _DELETE_BALLOTS = f"""
         RETURNING voter
     )
     SELECT (SELECT voter FROM last) AS last, (SELECT count(*) FROM deleted) AS count
-"""  # noqa: S608 - a constant of this module
+"""  # nosec B608 # a constant of this module
 
 
 async def add(database: Database, person: Person, draft: Draft, *, form_key: bytes | None = None) -> int:
@@ -221,5 +221,5 @@ async def _set_end(database: Database, person: Person, verb: str, question_ids: 
 async def _read_locked(connection: aiopg.sa.SAConnection, question_id: int) -> Poll:
     """Return a poll that this transaction has locked or inserted."""
     poll = await read(connection, question_id)
-    assert poll is not None  # noqa: S101 - other transactions can't delete it
+    assert poll is not None  # nosec B101 # other transactions can't delete it
     return poll

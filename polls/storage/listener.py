@@ -49,7 +49,7 @@ async def listen(database: Database, *, heartbeat: float = HEARTBEAT) -> AsyncGe
             is_listening = False
         yield ListenerLost()
         # Random, so that processes don't reconnect all at once.
-        await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
+        await asyncio.sleep(pause * random.uniform(0.5, 1))  # nosec B311 # not a secret
         pause = min(2 * pause, _MAX_PAUSE)
 
 

@@ -40,13 +40,13 @@ _COUNT_ATTEMPT = f"""
     ON CONFLICT (who) DO UPDATE
     SET failures = known.failures + 1, last_at = now()
     WHERE known.last_at + {_WAIT.replace("failures", "known.failures")} <= now()
-"""  # noqa: S608 - constants of this module
+"""  # nosec B608 # constants of this module
 
 _SECONDS_TO_WAIT = f"""
     SELECT greatest(1, ceil(extract(epoch FROM last_at + {_WAIT} - now())))::integer AS seconds
     FROM sign_in_failure
     WHERE who = %(who)s
-"""  # noqa: S608 - constants of this module
+"""  # nosec B608 # constants of this module
 
 
 def _ago(duration: timedelta) -> sa.sql.ColumnElement:

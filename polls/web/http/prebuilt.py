@@ -67,7 +67,7 @@ class PrebuiltResponse(web.StreamResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:  # noqa: ARG002 - the body is complete
         writer = self._writer
-        assert writer is not None  # noqa: S101
+        assert writer is not None  # nosec B101 # for mypy: prepare() came first
         added = f"{_REQUEST_ID_PREFIX}{self.request_id}\r\n"
         if self.headers:
             added += "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])

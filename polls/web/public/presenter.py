@@ -76,4 +76,4 @@ def _is_local(url: str) -> bool:
 
 @lru_cache(maxsize=100)  # of 20 kB at most
 def _qr_code(url: str) -> Markup:
-    return Markup(segno.make_qr(url).svg_inline(omitsize=True, border=4, svgclass=None, lineclass=None))  # noqa: S704 - drawn by segno, and contains no text
+    return Markup(segno.make_qr(url).svg_inline(omitsize=True, border=4, svgclass=None, lineclass=None))  # nosec B704 # drawn by segno, and contains no text

@@ -149,7 +149,7 @@ def _default_socket_folder(folder: Path) -> Path:
     name = f"polls-{os.getuid()}-{hashlib.sha256(bytes(folder)).hexdigest()[:12]}"
     path = Path(tempfile.gettempdir(), name)
     is_too_long = len(bytes(path / f".s.PGSQL.{PORT}.lock")) > _MAX_SOCKET_PATH
-    return Path("/tmp", name) if is_too_long else path  # noqa: S108 - its owner is checked before it is used
+    return Path("/tmp", name) if is_too_long else path  # nosec B108 # its owner is checked before it is used
 
 
 def _works_in(pid: int, folder: Path) -> bool:
