@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.crowd import CONCURRENT_VOTERS, RESPONSE_TIMEOUT, Crowd
+from tests.support.crowd import RESPONSE_TIMEOUT, Crowd
 from tests.support.healthz import healthy
 from tests.support.processes import TIMEOUT, eventually, receive_status, write
 from tests.support.readers import Readers
@@ -82,9 +82,10 @@ def test_no_request_fails_in_a_reload_and_websockets_reconnect(site: Site, arbit
 
 def test_killed_workers_are_replaced_and_no_ballot_is_lost(site: Site, arbiter: "subprocess.Popen[str]") -> None:
     poll = site.add_poll("Coffee?", "Yes", "No")
-    # The workers share their sockets: the others answer, except on connections that the killed one had accepted.
-    alive = healthy(*map(str, SOCKETS), may_be_killed=True)
-    with Crowd([site.url], {poll: site.choices(poll)}) as known, alive:
+    # The workers share their sockets: the others answer, except on connections that the killed one had accepted. On a
+    # busy machine they share its processors with those that start.
+    alive = healthy(*map(str, SOCKETS), seconds=RESPONSE_TIMEOUT, may_be_killed=True)
+    with Crowd([site.url], {poll: site.choices(poll)}, concurrency=16) as known, alive:
         for pid in children(arbiter):
             time.sleep(0.2)
             kill(pid)
@@ -92,7 +93,7 @@ def test_killed_workers_are_replaced_and_no_ballot_is_lost(site: Site, arbiter: 
 
     # nginx may retry a request at the same worker.
     assert set(known.answers) <= {303, 502}, known.answers
-    assert known.answers[502] <= 4 * CONCURRENT_VOTERS
+    assert known.answers[502] <= 4 * 16
     site.assert_exact(poll, known)
 
 

@@ -12,11 +12,11 @@ _INTERVAL = 0.02  # seconds between two requests
 
 
 @contextmanager
-def healthy(*addresses: str, may_be_killed: bool = False) -> Iterator[None]:
+def healthy(*addresses: str, seconds: float = MAX_SECONDS, may_be_killed: bool = False) -> Iterator[None]:
     """Request `/healthz` of processes until the end of the `with`; `addresses` are their URLs or UNIX sockets.
 
-    Fails at the end if a process was late or gave another answer than 200: the message names the slowest answer. If
-    processes `may_be_killed`, connections may be closed without an answer, soon.
+    Fails at the end if an answer took longer than `seconds` or was another than 200: the message names the slowest one.
+    If processes `may_be_killed`, connections may be closed without an answer.
     """
     ending = threading.Event()
     answers: dict[str, list[tuple[float, int | str]]] = {address: [] for address in addresses}  # (seconds, answer)
@@ -31,10 +31,10 @@ def healthy(*addresses: str, may_be_killed: bool = False) -> Iterator[None]:
             thread.join()
     expected = {200, "closed"} if may_be_killed else {200}
     for address, given in answers.items():
-        seconds, answer = max(given, key=lambda each: each[0])
-        slowest = f"/healthz of {address}: the slowest of {len(given)} answers was {answer} after {seconds:.2f} seconds"
+        longest, answer = max(given, key=lambda each: each[0])
+        slowest = f"/healthz of {address}: the slowest of {len(given)} answers was {answer} after {longest:.2f} seconds"
         assert 200 in {answer for _, answer in given} <= expected, (slowest, {answer for _, answer in given})
-        assert seconds < MAX_SECONDS, slowest
+        assert longest < seconds, slowest
 
 
 def _request_until(ending: threading.Event, address: str, answers: list[tuple[float, int | str]]) -> None:
