@@ -1,13 +1,14 @@
 """Broadcasts of each poll's newest state to its subscribers; a slow subscriber delays no other."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from polls.domain.poll import Poll
 
 MIN_INTERVAL = 0.1  # seconds between two messages about a poll
+KEEPALIVE_INTERVAL = 5  # seconds between two keepalives; static/js/live-results.js waits 12 seconds for one
+KEEPALIVE = b"{}"  # what the subscriber has is still so
 _SENDS_PER_ITERATION = 100  # of the event loop
 
 # Close codes of WebSockets (RFC 6455, section 7.4.1, and IANA's registry).
@@ -30,16 +31,30 @@ class Subscriber(Protocol):
         """Close the connection with a WebSocket close code."""
 
 
-class Broadcaster:
-    """The subscribers of each poll. `encode` returns a poll's message, or None if the poll isn't public.
+class Encode(Protocol):
+    """A function that returns the message of a poll."""
 
-    At most one message per poll is sent in `interval` seconds. A subscriber that doesn't keep up gets no message until
-    it does, and then the newest.
+    def __call__(self, poll: Poll, *, is_live: bool) -> bytes | None:
+        """Return a poll's message, or None if it isn't public. `is_live`: whether its changes are known at once."""
+
+
+class Broadcaster:
+    """The subscribers of each poll.
+
+    At most one message per poll is sent in `interval` seconds, and KEEPALIVE to all subscribers every `keepalive`
+    seconds. A subscriber that doesn't keep up gets no message until it does, and then the newest.
     """
 
-    def __init__(self, encode: Callable[[Poll], bytes | None], *, interval: float = MIN_INTERVAL) -> None:
+    def __init__(
+        self,
+        encode: Encode,
+        *,
+        interval: float = MIN_INTERVAL,
+        keepalive: float = KEEPALIVE_INTERVAL,
+    ) -> None:
         self._encode = encode
         self._interval = interval
+        self._keepalive = keepalive
         self._channels: dict[int, Channel] = {}
         self._closing: set[asyncio.Future[list[BaseException | None]]] = set()
         self._closed: tuple[int, str] | None = None  # close code and reason
@@ -57,13 +72,13 @@ class Broadcaster:
         """Return the ids of the polls that have subscribers."""
         return list(self._channels)
 
-    async def subscribe(self, poll: Poll, subscriber: Subscriber) -> None:
+    async def subscribe(self, poll: Poll, subscriber: Subscriber, *, is_live: bool = True) -> None:
         """Send the newest state of `poll` to `subscriber` now, and each change until it unsubscribes."""
         if self._closed:
             await subscriber.close(*self._closed)
             return
-        channel = self._channels.setdefault(poll.question.id, Channel(poll))
-        self.publish(poll)
+        channel = self._channels.setdefault(poll.question.id, Channel(poll, is_live))
+        self.publish(poll, is_live=is_live)
         channel.subscribers[subscriber] = channel.version
         if message := self._message(channel):
             await subscriber.send(message)
@@ -74,11 +89,28 @@ class Broadcaster:
         if channel and channel.subscribers.pop(subscriber, None) is not None and not channel.subscribers:
             self._remove_channel(question_id)
 
-    def publish(self, poll: Poll) -> None:
+    def publish(self, poll: Poll, *, is_live: bool = True) -> None:
         """Send `poll` to its subscribers if it differs from what they have. Returns at once."""
         channel = self._channels.get(poll.question.id)
-        if channel and channel.update(poll) and channel.sender is None:
+        if channel and channel.update(poll, is_live=is_live) and channel.sender is None:
             channel.sender = asyncio.create_task(self._send_to_all(channel), name="poll broadcast")
+
+    def mark_stale(self, *question_ids: int) -> None:
+        """Tell the subscribers of polls that what they have may be out of date, until it is published as live."""
+        for question_id in question_ids:
+            if channel := self._channels.get(question_id):
+                self.publish(channel.latest, is_live=False)
+
+    async def send_keepalives(self) -> None:
+        """Send KEEPALIVE to all subscribers after each interval; one that hasn't read its messages gets none."""
+        while True:
+            await asyncio.sleep(self._keepalive)
+            subscribers = [subscriber for channel in self._channels.values() for subscriber in channel.subscribers]
+            for position, subscriber in enumerate(subscribers, start=1):
+                if subscriber.keeps_up:
+                    await subscriber.send(KEEPALIVE)
+                if position % _SENDS_PER_ITERATION == 0:
+                    await asyncio.sleep(0)
 
     def close_channel(self, question_id: int, code: int, reason: str) -> None:
         """Close the connections of a poll's subscribers. Returns at once."""
@@ -100,7 +132,7 @@ class Broadcaster:
     def _message(self, channel: "Channel") -> bytes | None:
         """Return the newest message, encoded once for all; close the channel if the poll isn't public any more."""
         if channel.message is None:
-            channel.message = self._encode(channel.latest)
+            channel.message = self._encode(channel.latest, is_live=channel.is_live)
             if channel.message is None:
                 self.close_channel(channel.latest.question.id, NORMAL_CLOSURE, "this poll isn't public any more")
         return channel.message
@@ -132,26 +164,28 @@ class Channel:
     """A poll's newest state and message, and its subscribers with the version of the last message sent to each."""
 
     latest: Poll
+    is_live: bool
     message: bytes | None = None
     version: int = 0
     subscribers: dict[Subscriber, int] = field(default_factory=dict)
     sender: asyncio.Task[None] | None = None
 
-    def update(self, poll: Poll) -> bool:
+    def update(self, poll: Poll, *, is_live: bool) -> bool:
         """Replace the newest state unless `poll` is older. Return whether there is a new message to send."""
-        if poll is self.latest or (poll.revision, poll.as_of) <= (self.latest.revision, self.latest.as_of):
-            return False
-        before, self.latest = self.latest, poll
-        # What the message depends on.
-        if (before.revision, before.is_published, before.is_closed) == (
-            poll.revision,
-            poll.is_published,
-            poll.is_closed,
-        ):
+        before = self._contents
+        self.is_live = is_live
+        if (poll.revision, poll.as_of) > (self.latest.revision, self.latest.as_of):
+            self.latest = poll
+        if before == self._contents:
             return False
         self.message = None
         self.version += 1
         return True
+
+    @property
+    def _contents(self) -> tuple[int, bool, bool, bool]:
+        """What the message depends on."""
+        return self.latest.revision, self.latest.is_published, self.latest.is_closed, self.is_live
 
 
 async def _send_version(channel: Channel, message: bytes, version: int) -> bool:

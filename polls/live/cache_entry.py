@@ -79,7 +79,7 @@ class CacheEntry:
         for waiter, revision in self.waiters.items():
             if revision <= poll.revision and not waiter.done():
                 waiter.set_result(None)
-        self.broadcaster.publish(poll)
+        self.broadcaster.publish(poll, is_live=self.is_fresh)
 
     async def wait_for(self, revision: int, seconds: float, interval: float) -> None:
         """Return when the poll has `revision`; after `seconds` invalidate it: it may be newer in the database.

@@ -58,10 +58,11 @@ class PollCache:
         self.generation = 0
 
     def open(self, events: AsyncGenerator[Event, None]) -> None:
-        """Start to follow the database's events."""
+        """Start to follow the database's events, and to send keepalives to subscribers."""
         self._tasks = [
             asyncio.create_task(self._follow(events), name="event follower"),
             asyncio.create_task(self._refresh_watched(), name="poll refresher"),
+            asyncio.create_task(self._broadcaster.send_keepalives(), name="keepalives"),
         ]
 
     async def close(self) -> None:
@@ -87,7 +88,7 @@ class PollCache:
     async def subscribe(self, question_id: int, subscriber: Subscriber) -> None:
         """Send a poll to `subscriber` now and after each change. Raises PollNotFound, PollsUnavailable."""
         poll = await self.find(question_id)
-        await self._broadcaster.subscribe(poll, subscriber)
+        await self._broadcaster.subscribe(poll, subscriber, is_live=self._is_fresh(question_id))
         self._schedule_refresh(question_id)
 
     async def find(self, question_id: int, *, after: int = 0) -> Poll:
@@ -151,6 +152,7 @@ class PollCache:
         known = entry.poll
         is_comparable = entry.generation == self.generation
         if known and is_comparable and known.revision > poll.revision:
+            entry.publish(known)
             return known
         # A promoted standby may lack changes that the cache has, and have given their revisions to other changes.
         if known and not is_comparable and known.revision >= poll.revision and known != poll:
@@ -210,6 +212,7 @@ class PollCache:
             case ListenerLost():
                 self._synced.clear()
                 self._invalidate_all()
+                self._broadcaster.mark_stale(*self._broadcaster.question_ids)
 
     def _invalidate_all(self) -> None:
         self._lists.clear()
@@ -239,5 +242,6 @@ class PollCache:
         except Exception as error:  # one poll's error must not stop the refresh of others
             if not isinstance(error, PollsUnavailable):
                 logger.exception("poll %d can't be read for its WebSockets; it will be read again", question_id)
+            self._broadcaster.mark_stale(question_id)
             self._refresh_needed.set()
             await asyncio.sleep(self._retry_interval)

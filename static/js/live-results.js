@@ -4,6 +4,7 @@ const FIRST_PAUSE = 500; // milliseconds until the first attempt to reconnect; e
 const LONGEST_PAUSE = 20_000;
 const MAX_FAILURES = 4; // without any message, until WebSockets are assumed to be blocked
 const RELOAD_PAUSE = 15_000; // between reloads, if WebSockets are blocked or the server is unreachable
+const SILENCE_TIMEOUT = 12_000; // without any message; the server sends one every 5 seconds
 const HIDDEN_TIMEOUT = 30_000; // until a page in a hidden tab disconnects
 const ANNOUNCEMENT_PAUSE = 5_000; // between two announcements to screen readers
 const STALE_TIMEOUT = 3_000; // how long messages may be older than the page before it is reloaded
@@ -24,6 +25,7 @@ function watch(section) {
   let failures = 0;
   let nextAttempt = null;
   let hiddenTimer = null;
+  let silenceTimer = null;
   let isClosing = false;
 
   function connect() {
@@ -33,32 +35,50 @@ function watch(section) {
     url.protocol = url.protocol.replace("http", "ws");
     isClosing = false;
     socket = new WebSocket(url);
+    restartSilenceTimer();
     socket.onmessage = ({ data }) => {
       failures = 0;
       hasBeenLive = true;
-      showStatus(true);
-      update(JSON.parse(data));
+      restartSilenceTimer();
+      const message = JSON.parse(data);
+      if (!("revision" in message)) return; // nothing has changed
+      showStatus(message.live);
+      update(message);
     };
     socket.onclose = ({ code }) => {
-      socket = null;
-      showStatus(false);
+      disconnect();
       if (isClosing) return;
       if (code === CLOSED_GONE || code === CLOSED_RESTORED) return reload(section);
-      failures += 1;
-      if (!hasBeenLive && failures >= MAX_FAILURES) {
-        reload(section, RELOAD_PAUSE);
-      } else {
-        retry();
-      }
+      retry();
     };
   }
 
+  // The connection may be dead without having been closed, and closing it may take minutes: leave it and open another.
+  function restartSilenceTimer() {
+    clearTimeout(silenceTimer);
+    silenceTimer = setTimeout(() => {
+      socket.onmessage = socket.onclose = null;
+      socket.close();
+      disconnect();
+      retry();
+    }, SILENCE_TIMEOUT);
+  }
+
+  function disconnect() {
+    clearTimeout(silenceTimer);
+    socket = null;
+    showStatus(false);
+  }
+
   function retry() {
+    failures += 1;
+    if (!hasBeenLive && failures >= MAX_FAILURES) return reload(section, RELOAD_PAUSE);
     const pause = Math.min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE);
     nextAttempt ??= setTimeout(connect, pause * (0.5 + Math.random()));
   }
 
   function showStatus(isLive) {
+    if ("closed" in section.dataset) return; // "Final result"
     live.hidden = !isLive;
     late.hidden = isLive || document.hidden;
     refresh.hidden = isLive;

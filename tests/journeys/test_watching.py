@@ -1,7 +1,10 @@
 """Live results and the presenter's page in a browser."""
 
+import os
 import re
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from time import monotonic
@@ -10,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.journeys.conftest import Open, violations
-from tests.support.processes import Polls, command, free_port, serving
+from tests.support.processes import Polls, command, free_port, processes_in, serving
 from tests.support.watchers import vote
 
 PRESENTER = "/poll/3/present"
@@ -39,6 +42,18 @@ def results_html(page: Page) -> str:
         }"""
     )
     return markup
+
+
+@contextmanager
+def stopped(*pids: int) -> Iterator[None]:
+    """Suspend processes; their connections stay open."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def psql(polls: Polls, statement: str) -> None:
@@ -203,7 +218,7 @@ def test_a_page_reconnects_to_another_process_without_a_reload(browser: Browser,
         page.goto(f"{polls.url}/poll/1/results")
         wait_until_live(page)
         page.evaluate("window.before = true")
-    expect(page.get_by_text("Live updates paused")).to_be_visible()
+    expect(page.get_by_text("Not live just now")).to_be_visible()
     expect(page.get_by_role("link", name="Refresh")).to_be_visible()
 
     with serving(tmp_path, f"--port={port}", config=config) as polls:
@@ -214,6 +229,48 @@ def test_a_page_reconnects_to_another_process_without_a_reload(browser: Browser,
         expect(page.locator(".total")).to_have_text("1 vote in all")
         assert page.evaluate("window.before")
         page.close()
+
+
+def test_a_page_is_live_only_while_the_server_hears_of_changes_and_the_page_hears_from_the_server(
+    browser: Browser, polls: Polls
+) -> None:
+    pages = [browser.new_page() for _ in ("results", "present")]
+    for page, name in zip(pages, ("results", "present"), strict=True):
+        page.clock.install()
+        page.goto(f"{polls.url}/poll/1/{name}")
+        wait_until_live(page)
+    not_live = [page.get_by_text("Not live just now") for page in pages]
+
+    with stopped(*processes_in(Path(polls.log).parent / "var/postgres")):
+        for status in not_live:
+            expect(status).to_be_visible(timeout=10_000)
+    for page in pages:
+        wait_until_live(page)
+
+    with stopped(polls.process.pid):  # as if the network were gone: nothing is closed
+        for page, status in zip(pages, not_live, strict=True):
+            page.clock.run_for(5_000)
+            expect(status).to_be_hidden()
+            page.clock.run_for(10_000)
+            expect(status).to_be_visible()
+            expect(page.get_by_role("link", name="Refresh")).to_be_visible()
+    for page in pages:
+        page.clock.run_for(1_000)
+        wait_until_live(page)
+        page.close()
+
+
+@pytest.mark.parametrize("java_script", [True, False])
+def test_the_result_of_a_closed_poll_is_final_and_not_live(open_page: Open, java_script: bool) -> None:
+    page = open_page("/", java_script_enabled=java_script)
+    address = page.get_by_role("link", name="Tea?").get_attribute("href")
+
+    for name in ("results", "present"):
+        page = open_page(f"{address}/{name}", java_script_enabled=java_script)
+        page.wait_for_timeout(500)
+        expect(page.get_by_text("Final result")).to_be_visible()
+        for text in ("Live", "Not live just now", "Refresh"):
+            expect(page.get_by_text(text, exact=True)).to_have_count(0)
 
 
 def test_where_websockets_are_blocked_the_page_is_reloaded(browser: Browser, polls: Polls) -> None:

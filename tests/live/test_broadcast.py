@@ -17,9 +17,10 @@ class Encoder:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self, poll: Poll) -> bytes | None:
+    def __call__(self, poll: Poll, *, is_live: bool) -> bytes | None:
         self.calls += 1
-        return f"{poll.revision}{' closed' if poll.is_closed else ''}".encode() if poll.is_published else None
+        state = ("" if is_live else " stale") + (" closed" if poll.is_closed else "")
+        return f"{poll.revision}{state}".encode() if poll.is_published else None
 
 
 @pytest.fixture
@@ -172,6 +173,41 @@ async def test_a_poll_that_closes_by_time_is_sent(broadcaster: Broadcaster, at: 
     await wait_intervals()
 
     assert subscriber.messages == ["5", "5 closed"]
+
+
+async def test_subscribers_are_told_that_a_poll_may_be_stale_and_that_it_is_live_again(
+    broadcaster: Broadcaster, encode: Encoder, at: At
+) -> None:
+    subscribers = [FakeSubscriber() for _ in range(3)]
+    for subscriber in subscribers:
+        await broadcaster.subscribe(at(1), subscriber)
+
+    broadcaster.mark_stale(1, 2)
+    broadcaster.mark_stale(1)
+    await wait_intervals()
+    await broadcaster.subscribe(at(1), late := FakeSubscriber(), is_live=False)
+    broadcaster.publish(at(1))
+    await wait_intervals()
+
+    assert [subscriber.messages for subscriber in subscribers] == [["1", "1 stale", "1"]] * 3
+    assert late.messages == ["1 stale", "1"]
+    assert encode.calls == 3
+
+
+async def test_subscribers_that_keep_up_get_keepalives(encode: Encoder, at: At) -> None:
+    broadcaster = Broadcaster(encode, keepalive=INTERVAL)
+    one, of_another_poll, slow = (FakeSubscriber() for _ in range(3))
+    await broadcaster.subscribe(at(1), one)
+    await broadcaster.subscribe(at(1, poll_id=2), of_another_poll)
+    await broadcaster.subscribe(at(1), slow)
+    slow.keeps_up = False
+
+    task = asyncio.create_task(broadcaster.send_keepalives())
+    await wait_intervals(2)
+    task.cancel()
+
+    assert one.messages == of_another_poll.messages == ["1", "{}", "{}"]
+    assert slow.messages == ["1"]
 
 
 async def test_an_unsubscribed_connection_gets_no_message(broadcaster: Broadcaster, at: At) -> None:

@@ -108,7 +108,10 @@ def database(now: datetime) -> FakeDatabase:
 
 @pytest.fixture
 def broadcaster() -> Broadcaster:
-    return Broadcaster(lambda poll: str(poll.revision).encode(), interval=0.01)
+    def encode(poll: Poll, *, is_live: bool) -> bytes:
+        return f"{poll.revision}{'' if is_live else ' stale'}".encode()
+
+    return Broadcaster(encode, interval=0.01)
 
 
 @pytest.fixture
@@ -348,8 +351,25 @@ async def test_watchers_get_what_changed_while_the_listener_was_lost(
     database.count(1)
 
     await database.send(CacheInvalidated())
+    await asyncio.sleep(0.05)
 
-    assert subscriber.messages == ["0", "1"]
+    assert subscriber.messages == ["0", "0 stale", "1"]
+
+
+async def test_a_poll_is_live_again_when_it_has_been_read_although_it_is_unchanged(
+    poll_cache: PollCache, database: FakeDatabase
+) -> None:
+    database.add_poll(1)
+    await poll_cache.subscribe(1, subscriber := FakeSubscriber())
+
+    await database.send(ListenerLost())
+    await poll_cache.find(1)
+    await poll_cache.subscribe(1, late := FakeSubscriber())
+    await database.send(CacheInvalidated())
+    await asyncio.sleep(0.05)
+
+    assert subscriber.messages == ["0", "0 stale", "0"]
+    assert late.messages == ["0 stale", "0"]
 
 
 @pytest.mark.parametrize("intervals", [{"retry_interval": 0.01}])
@@ -365,7 +385,7 @@ async def test_a_watched_poll_is_read_again_until_that_succeeds(
     database.is_unreachable = False
     await asyncio.sleep(0.1)
 
-    assert subscriber.messages == ["0", "1"]
+    assert subscriber.messages == ["0", "0 stale", "1"]
 
 
 async def test_deleting_a_poll_closes_its_watchers_connections(
@@ -400,7 +420,7 @@ async def test_a_lower_revision_is_accepted_only_in_a_new_generation(
     await database.send(ListenerLost(), CacheInvalidated())
 
     assert (await poll_cache.find(1)).revision == 0
-    assert subscriber.messages == ["1"]
+    assert subscriber.messages == ["1", "1 stale"]
     assert subscriber.closed
     assert subscriber.closed[0] == SERVICE_RESTART
 
@@ -620,7 +640,7 @@ async def test_watchers_get_changes_after_a_failed_read(poll_cache: PollCache, d
     await database.send(database.count(1))
     await asyncio.sleep(0.1)
 
-    assert subscriber.messages == ["0", "1"]
+    assert subscriber.messages == ["0", "0 stale", "1"]
 
 
 @pytest.mark.parametrize("intervals", [{"revision_timeout": 0.01, "retry_interval": 0.01}])
@@ -642,7 +662,7 @@ async def test_watchers_get_counts_announced_during_a_failed_read(
     database.is_unreachable = False
     await asyncio.sleep(0.1)
 
-    assert subscriber.messages == ["0", "1"]
+    assert subscriber.messages == ["0", "0 stale", "1"]
 
 
 async def test_an_edit_already_read_is_not_read_again(poll_cache: PollCache, database: FakeDatabase) -> None:

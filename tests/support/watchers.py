@@ -23,6 +23,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from polls.live.broadcast import KEEPALIVE
+
 RECONNECT_PAUSE = 0.2  # seconds
 
 _REVISION = re.compile(rb'"revision":(\d+)')
@@ -61,7 +63,7 @@ class Watcher:
         while (frame := _frame(self.unread)) is not None:
             opcode, payload, length = frame
             self.unread = self.unread[length:]
-            if opcode == _TEXT:
+            if opcode == _TEXT and payload != KEEPALIVE:
                 self.message = payload
                 revision = int(_REVISION.search(payload)[1])  # type: ignore[index]
                 self.went_back |= revision < self.revision

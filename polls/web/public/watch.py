@@ -24,7 +24,7 @@ _CLOSE_TIMEOUT = 1  # seconds to wait for a client's close frame
 
 
 class WatchView(PollView):
-    """A WebSocket that sends the poll's results at once and after each change."""
+    """A WebSocket that sends the poll's results at once and after each change, and keepalives between them."""
 
     async def get(self) -> web.StreamResponse:
         check_websocket_origin(self.request)
@@ -67,7 +67,7 @@ def _is_handshake(socket: web.WebSocketResponse, request: web.Request) -> bool:
         return False
 
 
-def encode_results(poll: Poll) -> bytes | None:
+def encode_results(poll: Poll, *, is_live: bool) -> bytes | None:
     """Return the public results of a poll as JSON, or None if it isn't public."""
     try:
         visible = visible_to(poll, ANONYMOUS)
@@ -79,6 +79,7 @@ def encode_results(poll: Poll) -> bytes | None:
             "edition": visible.poll.edition,
             "ballots": visible.poll.ballots,
             "closed": visible.poll.is_closed,
+            "live": is_live,
             "choices": {
                 str(result.choice.id): {"votes": result.choice.votes, "share": result.share, "leads": result.leads}
                 for result in visible.tally.results

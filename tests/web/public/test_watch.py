@@ -50,6 +50,7 @@ async def test_a_new_watcher_gets_the_results(client: TestClient, create_poll: C
         "ballots": 3,
         "choices": {"1": {"votes": 2, "share": 67, "leads": True}, "2": {"votes": 1, "share": 33, "leads": False}},
         "closed": False,
+        "live": True,
     }
 
 
