@@ -66,10 +66,19 @@ def _remedy(difference: Difference) -> str:
                 "(`polls paths` prints where sql/ is)"
             )
         case "trigger":
-            return expected.replace("CREATE", "CREATE OR REPLACE", 1)
+            return _trigger(difference)
         case _:
             drop = f"DROP CONSTRAINT {part}, " if found else ""
             return f"ALTER TABLE {table} {drop}ADD CONSTRAINT {part} {expected}"
+
+
+def _trigger(difference: Difference) -> str:
+    _, _, expected, found = difference
+    if not expected.startswith("CREATE CONSTRAINT TRIGGER"):
+        return expected.replace("CREATE", "CREATE OR REPLACE", 1)
+    # PostgreSQL can't replace these.
+    drop = f"DROP TRIGGER {difference.part} ON {difference.table}; " if found else ""
+    return drop + expected
 
 
 def _default(difference: Difference, alter: str) -> str:

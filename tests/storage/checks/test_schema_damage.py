@@ -108,8 +108,19 @@ CHANGES = {
     ),
     "another trigger": (
         (
-            "CREATE OR REPLACE TRIGGER question_changed AFTER UPDATE ON question FOR EACH ROW WHEN (false) "
-            "EXECUTE FUNCTION announce_question()"
+            "CREATE OR REPLACE TRIGGER choice_recounted AFTER UPDATE ON choice FOR EACH ROW WHEN (false) "
+            "EXECUTE FUNCTION choice_recounted()"
+        ),
+        "the trigger choice_recounted of the table choice was replaced: ",
+    ),
+    "deferred trigger": (
+        "DROP TRIGGER question_changed ON question",
+        "the trigger question_changed of the table question is missing: pages may be stale. CREATE CONSTRAINT TRIGGER",
+    ),
+    "another deferred trigger": (
+        (
+            "DROP TRIGGER question_changed ON question; CREATE TRIGGER question_changed AFTER UPDATE ON question "
+            "FOR EACH ROW EXECUTE FUNCTION announce_question()"
         ),
         "the trigger question_changed of the table question was replaced: ",
     ),
