@@ -25,6 +25,7 @@ from polls.web.http.forms import MAX_BODY
 from polls.web.http.limits import handler_args
 from polls.web.http.page_cache import MAX_BYTES, MAX_VARIANT_BYTES, RENDERED_PAGES, VARIANT_PAGES, RenderedPages
 from polls.web.http.prebuilt import PrebuiltAnswer
+from polls.web.http.same_origin import CROSS_SITE_LOG, CrossSiteLog
 from polls.web.http.security_headers import RESPONSE_HEADERS, security_headers
 from polls.web.http.slow_readers import SLOW_READERS, SlowReaders
 from polls.web.http.static import STATIC_FILES, read_static_files
@@ -58,6 +59,7 @@ def create_app(config: Config) -> web.Application:
     app[RENDERED_PAGES] = RenderedPages(0 if config.development else MAX_BYTES)
     app[VARIANT_PAGES] = RenderedPages(0 if config.development else MAX_VARIANT_BYTES)
     app[VOTE_REDIRECT] = PrebuiltAnswer(HTTPStatus.SEE_OTHER, app[RESPONSE_HEADERS])
+    app[CROSS_SITE_LOG] = CrossSiteLog()
     app[READINESS] = SingleFlight()
     app[PASSWORDS] = Passwords()
     app[BROADCASTER] = Broadcaster(encode_results)

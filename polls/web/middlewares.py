@@ -5,6 +5,7 @@ from aiohttp.typedefs import Handler
 
 from polls.web.http.access_log import CLIENT_NETWORK
 from polls.web.http.forwarded import client_network
+from polls.web.http.https_redirect import is_http_visit, redirect_to_https
 from polls.web.http.limits import check_header_size
 from polls.web.http.prebuilt import PrebuiltResponse
 from polls.web.http.request_ids import REQUEST_ID, assign_request_id
@@ -22,8 +23,8 @@ async def handle_errors_and_headers(request: web.Request, handler: Handler) -> w
     """Give each request its id, its error page and its headers.
 
     In this order: start the write time-out, assign the request id, note the client's network for the access log, reject
-    large headers and cross-site requests, call the view, turn exceptions into pages or JSON, set the request id and the
-    security headers.
+    large headers and cross-site requests, redirect from http to https or call the view, turn exceptions into pages or
+    JSON, set the request id and the security headers.
     It is one middleware, because each one costs every vote some microseconds.
     """
     app = request.app
@@ -36,7 +37,8 @@ async def handle_errors_and_headers(request: web.Request, handler: Handler) -> w
         check_header_size(request)
         if request.method not in _SAFE_METHODS:
             check_same_origin(request)
-        response = await handler(request)
+        is_redirected = config.site.is_https and request.method in _SAFE_METHODS and is_http_visit(request)
+        response = redirect_to_https(request) if is_redirected else await handler(request)
     except (web.HTTPSuccessful, web.HTTPRedirection) as raised:
         set_security_headers(request, raised)
         raised.headers[REQUEST_ID] = request_id

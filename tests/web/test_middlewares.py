@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import WSServerHandshakeError, web
 from aiohttp.test_utils import TestClient
 
 from polls.app import create_app
@@ -106,6 +106,25 @@ async def test_only_votes_from_our_own_pages_are_counted(
     assert response.status == (303 if is_counted else 403)
     if not is_counted:
         assert "another website" in await response.text()
+
+
+async def test_the_operator_reads_once_a_minute_why_a_request_was_refused(
+    config: Config, aiohttp_client: Any, create_poll: CreatePoll, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Behind a proxy that passes its own Host on, every vote is refused."""
+    create_poll("Tea?", "Yes")
+    client = await aiohttp_client(create_app(replace(config, site=Site(url="https://polls.example:8443"))))
+    headers = {"Origin": "http://polls.example", "Host": "10.0.0.7:8000"}
+
+    for _ in range(3):
+        assert (await client.post("/poll/1/vote", data={"choice": "1"}, headers=headers)).status == 403
+        with pytest.raises(WSServerHandshakeError):
+            await client.ws_connect("/poll/1/live", headers=headers | {"Origin": "x\t" * 5000})
+
+    (message,) = [record.getMessage() for record in caplog.records if "Origin" in record.msg]
+    assert "'http://polls.example'" in message
+    assert "'10.0.0.7:8000'" in message
+    assert "'https://polls.example:8443'" in message
 
 
 async def test_the_site_url_is_an_own_origin_if_a_proxy_changes_the_host(

@@ -1,15 +1,19 @@
 """Signing in and out."""
 
 from aiohttp import web
+from yarl import URL
 
 from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.storage import accounts, sessions
 from polls.web.http.cookies import delete_cookie, port_suffix
 from polls.web.http.forms import read_form, text_field
 from polls.web.http.parameters import local_path
+from polls.web.keys import CONFIG
 from polls.web.pages.private import PrivateView, SignedInView
-from polls.web.pages.problems import Problem, describe_error, wants_json
+from polls.web.pages.problems import CookieNotKept, Problem, describe_error, wants_json
 from polls.web.pages.session import SESSION_COOKIE, session_token, set_session_cookie, sign_in, signed_in_account
+
+_SIGNED_IN = "signed-in"  # parameter of the redirect after signing in
 
 
 class SignInView(PrivateView):
@@ -19,7 +23,10 @@ class SignInView(PrivateView):
         next_url = local_path(self.request.query.get("next", ""), self.url("admin"))
         if await signed_in_account(self.request):
             return self.redirect(next_url)
-        return await self._show_form(next_url)
+        if _SIGNED_IN not in self.request.query:
+            return await self._show_form(next_url)
+        error = CookieNotKept(self.request.app[CONFIG].site.url)
+        return await self._show_form(next_url, problem=describe_error(error, self.language))
 
     async def post(self) -> web.StreamResponse:
         form = await read_form(self.request)
@@ -31,7 +38,8 @@ class SignInView(PrivateView):
             if wants_json(self.request):
                 raise
             return await self._show_form(next_url, username, describe_error(error, self.language))
-        response = self.redirect(next_url)
+        # By way of the form, which says so if the browser doesn't send the cookie.
+        response = self.redirect(str(URL(self.url("sign_in")).with_query({"next": next_url, _SIGNED_IN: "1"})))
         set_session_cookie(self.request, response, token)
         return response
 

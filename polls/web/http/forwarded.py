@@ -2,10 +2,13 @@
 
 import ipaddress
 import re
+from typing import TypeAlias
 
 from aiohttp import hdrs, web
 
 from polls.web.keys import CONFIG
+
+_IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # 203.0.113.7 and 203.0.113.7:5678; [2001:db8::7] and [2001:db8::7]:5678; 2001:db8::7.
 _IP_WITH_PORT = re.compile(r"([0-9.]+)(?::[0-9]*)?|\[([^\]]+)\](?::[0-9]*)?|([^\[\]]+)")
@@ -16,7 +19,7 @@ def client_network(request: web.Request) -> str:
 
     Behind trusted proxies, it is taken from the value that the first of them wrote into X-Forwarded-For.
     """
-    ip = _parse_ip(_forwarded(request, hdrs.X_FORWARDED_FOR) or request.remote or "")
+    ip = _client_ip(request)
     if ip is None:  # a UNIX socket has no address
         return ""
     if isinstance(ip, ipaddress.IPv6Address):
@@ -30,12 +33,24 @@ def client_scheme(request: web.Request) -> str:
     return forwarded if forwarded in {"http", "https"} else request.scheme
 
 
+def came_by_http(request: web.Request) -> bool:
+    """Return whether a trusted proxy says that a client on another machine uses plain http."""
+    if _forwarded(request, hdrs.X_FORWARDED_PROTO) != "http":
+        return False
+    ip = _client_ip(request)
+    return ip is not None and not ip.is_loopback
+
+
 def is_https(request: web.Request) -> bool:
     """Return whether clients use https: in `site.url`, or for this request."""
     return request.app[CONFIG].site.is_https or client_scheme(request) == "https"
 
 
-def _parse_ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _client_ip(request: web.Request) -> _IP | None:
+    return _parse_ip(_forwarded(request, hdrs.X_FORWARDED_FOR) or request.remote or "")
+
+
+def _parse_ip(text: str) -> _IP | None:
     """Parse an IP address, to which some proxies append a port."""
     match = _IP_WITH_PORT.fullmatch(text)
     try:

@@ -1,5 +1,7 @@
 """Same-origin checks, against cross-site request forgery and cross-site WebSockets."""
 
+import logging
+from time import monotonic
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -7,11 +9,38 @@ from aiohttp import web
 
 from polls.web.keys import CONFIG
 
+logger = logging.getLogger(__name__)
+
+_LOG_INTERVAL = 60  # seconds
+_MAX_LOGGED = 100  # characters of a header
+
 _Origin: TypeAlias = tuple[str, str, int | None]
 
 
 class CrossSiteRequest(Exception):
     """A request that a page of another site sent."""
+
+
+class CrossSiteLog:
+    """Logs refused requests, at most one a minute: a proxy that passes another Host on makes every vote one."""
+
+    def __init__(self) -> None:
+        self._next_at = 0.0
+
+    def warn(self, request: web.Request) -> None:
+        """Log what was compared, unless another request was logged within the last minute."""
+        if monotonic() < self._next_at:
+            return
+        self._next_at = monotonic() + _LOG_INTERVAL
+        logger.warning(
+            "refused a request from another site (logged once a minute): its Origin is %r, Host %r, site.url %r. If "
+            "visitors open polls at that Origin, set site.url to it, or let the proxy pass the browser's Host on",
+            *(request.headers.get(name, "")[:_MAX_LOGGED] for name in ("Origin", "Host")),
+            request.app[CONFIG].site.url,
+        )
+
+
+CROSS_SITE_LOG: web.AppKey[CrossSiteLog] = web.AppKey("cross_site_log")
 
 
 def check_same_origin(request: web.Request) -> None:
@@ -26,6 +55,7 @@ def check_same_origin(request: web.Request) -> None:
     origin = _parse_origin(request.headers.get("Origin", ""))
     if _matches_site_url(origin, request) or (not site and _matches_host(origin, request)):
         return
+    request.app[CROSS_SITE_LOG].warn(request)
     raise CrossSiteRequest
 
 
@@ -33,6 +63,7 @@ def check_websocket_origin(request: web.Request) -> None:
     """Raise CrossSiteRequest if a page of another site opens a WebSocket; browsers always send Origin with these."""
     origin = _parse_origin(request.headers.get("Origin", ""))
     if "Origin" in request.headers and not (_matches_site_url(origin, request) or _matches_host(origin, request)):
+        request.app[CROSS_SITE_LOG].warn(request)
         raise CrossSiteRequest
 
 

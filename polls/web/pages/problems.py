@@ -24,6 +24,14 @@ _RETRY_AFTER = 3  # seconds, when the database is unreachable or the queue of ba
 _WEBSOCKETS_RETRY_AFTER = 30  # seconds, when this process has reached its limit of WebSockets
 
 
+class CookieNotKept(Exception):
+    """A browser that has just signed in sends no session cookie. `url` is the public URL, or None."""
+
+    def __init__(self, url: str | None) -> None:
+        super().__init__()
+        self.url = url
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """An error as visitors see it: an HTTP status, a headline, and a sentence that says what to do next.
@@ -135,6 +143,14 @@ def describe_error(error: Exception, language: Language) -> Problem:
         case errors.PollClosed(at=at):
             closed = _("This poll closed on %(date)s at %(time)s.")
             return Problem(403, _("Poll closed"), closed % {"date": language.date(at), "time": language.time(at)})
+        case CookieNotKept(url=None):
+            detail = _(
+                "Your browser didn't keep the cookie that signs you in. Allow cookies for this site and try again."
+            )
+            return Problem(400, _("Sign-in failed"), detail)
+        case CookieNotKept(url=url):
+            detail = _("Your browser didn't keep the cookie that signs you in. Allow cookies and sign in at %(url)s.")
+            return Problem(400, _("Sign-in failed"), detail % {"url": url})
         case errors.TooManyVoters(seconds=seconds):
             detail = language.ngettext(
                 "Many people have just voted from your network. Your vote was not counted. Try again in a second.",

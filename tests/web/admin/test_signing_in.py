@@ -43,6 +43,13 @@ async def attempt(client: Client, username: str = "ada", password: str = "wrong 
     return await client.post("/admin/login", data=sent, allow_redirects=False)
 
 
+async def destination(client: Client, response: Any) -> str:
+    """Return where a browser that has just signed in is sent in the end."""
+    response = await client.get(response.headers["Location"], allow_redirects=False)
+    location: str = response.headers["Location"]
+    return location
+
+
 async def error_message(response: Any) -> str:
     (message,) = find(parse(await response.text()), "p", class_="message")
     return words(message)
@@ -315,7 +322,7 @@ async def test_signing_in_returns_to_the_requested_page(client: Client, sign_up:
 
     response = await attempt(client, password=PASSWORD, next=form["next"])
 
-    assert response.headers["Location"] == url
+    assert await destination(client, response) == url
 
 
 @pytest.mark.parametrize(
@@ -326,7 +333,29 @@ async def test_signing_in_never_redirects_to_another_site(client: Client, sign_u
 
     response = await attempt(client, password=PASSWORD, next=elsewhere)
 
-    assert response.headers["Location"] == "/admin/"
+    assert await destination(client, response) == "/admin/"
+
+
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        (None, "Allow cookies for this site and try again."),
+        ("https://polls.example", "sign in at https://polls.example."),
+    ],
+)
+async def test_a_browser_that_does_not_keep_the_session_cookie_is_told_so(
+    serve: Serve, url: str | None, advice: str
+) -> None:
+    client = await serve(site=Site(url=url))
+    await add_account(client, "ada")
+    response = await attempt(client, password=PASSWORD)
+    client.session.cookie_jar.clear()
+
+    response = await client.get(response.headers["Location"], allow_redirects=False)
+
+    assert (response.status, response.headers["Cache-Control"]) == (400, "no-store")
+    assert (await error_message(response)).startswith("Your browser didn't keep the cookie that signs you in.")
+    assert (await error_message(response)).endswith(advice)
 
 
 async def test_the_sign_in_redirects_when_already_signed_in(ada: Client) -> None:
