@@ -203,6 +203,10 @@ def test_security_headers_are_set_once(site: Site, path: str, status: int) -> No
         (("GET / HTTP/1.1", "Host: polls", f"Cookie: {'c' * 9_000}"), 400),
         ((f"GET /{'p' * 9_000} HTTP/1.1", "Host: polls"), 414),
         (("POST /poll/1/vote HTTP/1.1", "Host: polls", "Content-Length: 2000000"), 413),
+        (("POST / HTTP/1.1", "Host: polls", "Content-Length: 2000000"), 413),
+        (("GET / HTTP/1.1", "Host: polls", 'If-Match: "other"'), 412),
+        (("GET / HTTP/1.1", "Host: polls", "If-Unmodified-Since: Mon, 01 Jan 2001 00:00:00 GMT"), 412),
+        (("GET /static/css/base.css HTTP/1.1", "Host: polls", 'If-Match: "other"'), 412),
     ],
 )
 def test_errors_of_nginx_have_security_headers_and_no_version(site: Site, lines: tuple[str, ...], status: int) -> None:
@@ -213,6 +217,27 @@ def test_errors_of_nginx_have_security_headers_and_no_version(site: Site, lines:
     for name, value in SECURITY_HEADERS.items():
         if name != "Server":
             assert response.count(f"{name}: {value}\r\n") == 1
+    assert response.count("Cache-Control: no-store\r\n") == 1
+    assert response.count("X-Request-ID: ") == 1
+
+
+@pytest.mark.parametrize("path", ["/", "/poll/{poll}", "/poll/{poll}/results", "/poll/{poll}/present", "/admin/login"])
+def test_http_1_0_without_host_is_served(site: Site, poll: int, path: str) -> None:
+    response = send_raw(f"GET {path.format(poll=poll)} HTTP/1.0")
+
+    assert response.startswith("HTTP/1.1 200 "), site.logs()
+
+
+def test_the_connection_of_a_form_that_stops_arriving_is_reset(site: Site, poll: int) -> None:
+    """nginx reads a form before polls sees it, and answers nothing."""
+    lines = (f"POST /poll/{poll}/vote HTTP/1.1", "Host: polls", f"Content-Type: {FORM}", "Content-Length: 20")
+    started = time.monotonic()
+
+    with pytest.raises(ConnectionResetError):
+        send_raw(*lines)
+
+    assert 9 < time.monotonic() - started < 15
+    assert site.server.execute(f"SELECT ballots FROM question WHERE id = {poll}") == [(0,)]
 
 
 def test_a_form_that_is_too_large_gets_the_error_page_of_polls(site: Site, poll: int) -> None:
