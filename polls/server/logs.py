@@ -32,6 +32,8 @@ def configure_logging(log: Log) -> None:
             "root": {"level": log.level.upper(), "handlers": ["stderr"]},
             "loggers": {
                 "aiohttp.server": {"filters": ["bad_requests"]},
+                # Its warnings tell client addresses, and any client can fill the log with them.
+                "aiohttp.websocket": {"level": "ERROR"},
                 "asyncio": {"level": "WARNING"},  # at INFO it logs each server that starts
             },
         }

@@ -2,7 +2,10 @@
 
 import json
 import re
+import socket
+import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from email.message import Message
 from http.client import HTTPConnection
@@ -95,6 +98,55 @@ def test_the_json_log_contains_the_request_id_and_client_addresses_if_configured
     assert re.fullmatch("[0-9a-f]{16}", missing["request_id"])
     assert missing["client_network"] == "127.0.0.1"
     assert not any("request_id" in entry for entry in entries if entry["logger"] != "aiohttp.access")
+
+
+HANDSHAKE = (
+    b"GET /poll/1/live HTTP/1.1\r\nHost: polls\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
+VOTE = b"POST /poll/1/vote HTTP/1.1\r\nHost: polls\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+FAULTS = [
+    HANDSHAKE + b"Sec-WebSocket-Protocol: chat\r\n\r\n",
+    HANDSHAKE + b"\r\n" + b"\x81\xfe\xff\xff" + b"x" * 100,  # a message that is too large
+    HANDSHAKE + b"\r\n" + b"\xff" * 100,  # frames that are none
+    HANDSHAKE.replace(b": 13", b": 1") + b"\r\n",
+    HANDSHAKE.replace(b"AAAA", b"\xff") + b"\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS
+    b"GET / HTTP/1.1\r\nHost: polls\r\nCookie: \x00\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: polls\r\nX: " + b"x" * 20_000 + b"\r\n\r\n",
+    b"GET /\xff%ff HTTP/1.1\r\nHost: polls\r\n\r\n",
+    VOTE + b"Origin: http://evil.example\r\nContent-Length: 8\r\n\r\nchoice=1",
+    VOTE + b"Content-Length: 8\r\n\r\nchoi",
+    VOTE + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
+    VOTE + b"Content-Encoding: gzip\r\nContent-Length: 8\r\n\r\nnot gzip",
+    VOTE + b"Expect: nonsense\r\nContent-Length: 8\r\n\r\nchoice=1",
+]
+
+
+@pytest.mark.parametrize("level", ["debug", "info"])
+def test_no_logger_of_any_library_tells_a_clients_address(
+    postgres: Postgres, poll: Poll, tmp_path: Path, level: str
+) -> None:
+    address = "127.0.0.99"
+    break_off = struct.pack("ii", 1, 0)  # SO_LINGER: reset the connection
+    with serving(tmp_path, config=settings(postgres, level=level)) as polls:
+        assert polls.url.startswith("http://127.0.0.1:"), poll
+        server = "127.0.0.1", urlsplit(polls.url).port or 0
+        for fault in FAULTS:
+            for is_reset in (False, True):
+                with socket.create_connection(server, 5, (address, 0)) as client:
+                    client.sendall(fault)
+                    if is_reset:
+                        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, break_off)
+                    else:
+                        client.shutdown(socket.SHUT_WR)
+                        with suppress(ConnectionError):
+                            while client.recv(65536):
+                                pass
+        assert polls.end() == 0
+
+    assert "GET /poll/1/live 101 " in polls.log.read_text()
+    assert [line for line in polls.log.read_text().splitlines() if address in line] == []
 
 
 @pytest.fixture
