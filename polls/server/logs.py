@@ -1,6 +1,7 @@
 """Logging to standard error, as text or JSON."""
 
 import logging.config
+import re
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -25,9 +26,17 @@ def configure_logging(log: Log) -> None:
                     "json_ensure_ascii": False,
                 },
             },
-            "filters": {"bad_requests": {"()": RedactBadRequests}, "request_id": {"()": RequestIdFilter}},
+            "filters": {
+                "bad_requests": {"()": RedactBadRequests},
+                "request_id": {"()": RequestIdFilter},
+                "values": {"()": RedactValues},
+            },
             "handlers": {
-                "stderr": {"class": "logging.StreamHandler", "formatter": log.format, "filters": ["request_id"]}
+                "stderr": {
+                    "class": "logging.StreamHandler",
+                    "formatter": log.format,
+                    "filters": ["request_id", "values"],
+                }
             },
             "root": {"level": log.level.upper(), "handlers": ["stderr"]},
             "loggers": {
@@ -56,6 +65,23 @@ class TextFormatter(logging.Formatter):
         current = getattr(record, "request_id", None)
         line = super().formatMessage(record)
         return f"{line} [{current}]" if current else line
+
+
+class RedactValues(logging.Filter):
+    """Removes what PostgreSQL adds to its error messages: excerpts of statements and of rows, with the values in them.
+
+    These may be ballots, password hashes and keys of sessions.
+    """
+
+    _ADDITION = re.compile(r"\s*\b(LINE \d+|DETAIL|CONTEXT|QUERY): .*(\n +\^$)?", re.MULTILINE)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.WARNING:
+            record.msg, record.args = self._ADDITION.sub("", record.getMessage()), ()
+            if record.exc_info:
+                record.exc_text = self._ADDITION.sub("", logging.Formatter().formatException(record.exc_info))
+                record.exc_info = None  # formatters use the text
+        return True
 
 
 class RedactBadRequests(logging.Filter):

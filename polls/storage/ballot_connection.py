@@ -87,18 +87,16 @@ class BallotConnection:
         choice ids}; `deadline` is by the event loop's clock. Returns {question id: revision that counts its ballots, or
         a refusal: "late", "absent", "edited", "closed"}. Raises psycopg2.Error, TimeoutError.
         """
-        rows = await self.execute(
-            ballot_sql.RECORD,
-            {
-                "questions": _array(rules),
-                "editions": _array(each.poll.edition for each in rules.values()),
-                "salts": _array(each.salt.hex() for each in rules.values()),
-                "ballot_questions": _array(question_id for question_id, _ in marks),
-                "voters": _array(voter for _, voter in marks),
-                "marks": _array(f'"{_array(choice_ids)}"' for choice_ids in marks.values()),
-                "deadline": deadline + self._clock_offset,
-            },
-        )
+        values = {
+            "questions": _array(rules),
+            "editions": _array(each.poll.edition for each in rules.values()),
+            "salts": _array(each.salt.hex() for each in rules.values()),
+            "ballot_questions": _array(question_id for question_id, _ in marks),
+            "voters": _array(voter for _, voter in marks),
+            "marks": _array(f'"{_array(choice_ids)}"' for choice_ids in marks.values()),
+            "deadline": deadline + self._clock_offset,
+        }
+        rows = await self.execute(ballot_sql.RECORD, values, before=ballot_sql.SET_VALUES)
         self._set_clock_offset(rows)
         if warnings := self._connection and self._connection.raw.notices:
             # A commit whose wait for the standby was cancelled succeeds with a warning, and may be on this host only.
@@ -106,12 +104,16 @@ class BallotConnection:
             raise psycopg2.OperationalError(f"PostgreSQL warns: {' '.join(warnings)}")
         return {row.id: row.refusal or row.revision for row in rows}
 
-    async def execute(self, statements: str, values: Mapping[str, object] | None = None) -> list[Any]:
-        """Return the rows of the last of `statements`. Raises psycopg2.Error, TimeoutError."""
+    async def execute(
+        self, statements: str, values: Mapping[str, object] | None = None, *, before: str = ""
+    ) -> list[Any]:
+        """Return the rows of the last of `statements`; `before` is sent first. Raises psycopg2.Error, TimeoutError."""
         connection = self._connection
         assert connection is not None  # nosec B101 # for mypy: callers have opened it
         del connection.raw.notices[:]
         async with connection.cursor(timeout=_ANSWER_TIMEOUT, cursor_factory=NamedTupleCursor) as cursor:
+            if before:
+                await cursor.execute(before, values)
             await cursor.execute(statements, values)
             rows = await cursor.fetchall() if cursor.description else []
         connection.raw.poll()  # only now psycopg2 reads a warning that arrived with the end of the answer

@@ -112,10 +112,20 @@ PREPARE = """
     LEFT JOIN updated_question ON updated_question.id = poll.id
 """
 
+# PostgreSQL logs the text of a statement that fails. So what is said of voters isn't in the text of RECORD, which can
+# fail, but in session parameters; setting these takes no lock and writes nothing.
+SET_VALUES = "SET polls.salts = %(salts)s; SET polls.voters = %(voters)s; SET polls.marks = %(marks)s"
+
 RECORD = """
     EXECUTE lock_questions (%(questions)s);
     EXECUTE record_ballots (
-        %(questions)s, %(editions)s, %(salts)s, %(ballot_questions)s, %(voters)s, %(marks)s, %(deadline)s
+        %(questions)s,
+        %(editions)s,
+        current_setting('polls.salts')::text[],
+        %(ballot_questions)s,
+        current_setting('polls.voters')::text[],
+        current_setting('polls.marks')::text[],
+        %(deadline)s
     )
 """
 

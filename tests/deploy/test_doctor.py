@@ -35,6 +35,7 @@ SUBJECTS = [
     "schema",
     "permissions",
     "connections",
+    "log",
     "counts",
 ]
 
@@ -75,6 +76,8 @@ def faults_of(postgres: Postgres) -> list[str]:
 def role(server: Server, name: str, *grants: str) -> Iterator[Postgres]:
     """Create a role that may log in and has these privileges, and yield the settings to use it."""
     server.execute(f'CREATE ROLE "{name}" LOGIN')
+    server.execute(f'ALTER ROLE "{name}" SET log_min_error_statement = panic')
+    server.execute(f'ALTER ROLE "{name}" SET log_error_verbosity = terse')
     try:
         for grant in grants:
             server.execute(f'GRANT {grant} TO "{name}"')

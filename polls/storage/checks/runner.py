@@ -7,6 +7,7 @@ import psycopg2
 from polls.config.settings import Postgres
 from polls.storage.checks.durability import check_settings, check_standbys
 from polls.storage.checks.findings import Check, Finding, fault
+from polls.storage.checks.logs import check_log
 from polls.storage.checks.permissions import check_permissions
 from polls.storage.checks.schema import check_schema
 from polls.storage.checks.server import check_clock, check_connections, check_version
@@ -22,6 +23,7 @@ CHECKS: Mapping[str, Check] = {
     "schema": check_schema,
     "permissions": check_permissions,
     "connections": check_connections,
+    "log": check_log,
 }
 
 

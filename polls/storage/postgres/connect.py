@@ -14,6 +14,14 @@ from polls.storage.postgres.primary import NoPrimary, database_name, dsn, find_p
 Connection: TypeAlias = psycopg2.extensions.connection
 
 _NO_FREE_CONNECTION = "too many clients already|remaining connection slots|too many connections for (role|database)"
+# PostgreSQL logs the text of each statement that fails, and the row that violates a constraint: password hashes, keys
+# of sessions, ballots. Most roles may not change that for their sessions; `polls doctor` reports a fault for these.
+KEEP_VALUES_OUT_OF_LOG = """
+    SELECT set_config(name, value, false)
+    FROM (VALUES ('log_min_error_statement', 'panic'), ('log_error_verbosity', 'terse')) AS wanted (name, value)
+    WHERE has_parameter_privilege(name, 'SET')
+"""
+_FIRST_WITH_PARAMETER_PRIVILEGES = 150_000
 
 
 class UnusableDatabase(Exception):
@@ -31,6 +39,8 @@ def connect(postgres: Postgres) -> Iterator[Connection]:
     except psycopg2.OperationalError as error:
         raise UnusableDatabase(connect_error_message(postgres, error)) from error
     try:
+        if connection.server_version >= _FIRST_WITH_PARAMETER_PRIVILEGES:  # others are refused later, with advice
+            query(connection, KEEP_VALUES_OUT_OF_LOG)
         yield connection
     except psycopg2.Error as error:
         raise UnusableDatabase(_refusal_message(error)) from error
@@ -92,7 +102,7 @@ def connect_error_message(postgres: Postgres, error: Exception) -> str:
 
 
 def _refusal_message(error: psycopg2.Error) -> str:
-    message = f"PostgreSQL refused: {' '.join(str(error).split())}"
+    message = f"PostgreSQL refused: {' '.join((error.diag.message_primary or str(error)).split())}"
     if isinstance(error, psycopg2.errors.InsufficientPrivilege | psycopg2.errors.UndefinedTable):
         return f"{message}. `polls doctor` shows what is wrong with the set-up"
     return message

@@ -17,7 +17,7 @@ from polls.aio import SingleFlight, is_cancelled
 from polls.config.settings import Postgres
 from polls.domain.errors import PollsUnavailable
 from polls.storage.postgres import aiopg_patches
-from polls.storage.postgres.connect import UnusableDatabase, connect_error_message
+from polls.storage.postgres.connect import KEEP_VALUES_OUT_OF_LOG, UnusableDatabase, connect_error_message
 from polls.storage.postgres.primary import CONNECT_TIMEOUT, Primary, find_primary
 
 logger = logging.getLogger(__name__)
@@ -121,6 +121,7 @@ class Database:
                 options=f"{_SESSION} -c client_min_messages=warning",
                 **_WITHOUT_TYPES,
             )
+            await _keep_values_out_of_log(connection)
         except (psycopg2.Error, TimeoutError):
             self.recheck_primary(pool)
             raise
@@ -159,7 +160,7 @@ class Database:
             maxsize=self._postgres.maxsize,
             timeout=CONNECT_TIMEOUT,
             echo=self._echo,
-            on_connect=None,
+            on_connect=_keep_values_out_of_log,
             pool_recycle=-1,
             options=_SESSION,
             **_WITHOUT_TYPES,
@@ -175,6 +176,15 @@ class Database:
         for connection in list(self._dedicated):
             connection.close()
         self._dedicated.clear()
+
+
+async def _keep_values_out_of_log(connection: aiopg.Connection) -> None:
+    try:
+        async with connection.cursor() as cursor:
+            await cursor.execute(KEEP_VALUES_OUT_OF_LOG)
+    except BaseException:
+        connection.close()
+        raise
 
 
 async def open_database(postgres: Postgres, *, echo: bool = False) -> Database:

@@ -102,6 +102,8 @@ class PrivateServer:
             f"--unix_socket_directories={socket_folder}",
             "--unix_socket_permissions=0700",
             "--client_connection_check_interval=2s",  # cancel the statement of a client that has disconnected
+            "--log_min_error_statement=panic",  # no values of ballots, passwords and sessions in the log
+            "--log_error_verbosity=terse",  # no rows that violate a constraint
         ]
         create_private_folder(socket_folder)
         # The pid file of a killed server, whose id another program has since a restart of the container, would prevent
