@@ -13,6 +13,7 @@ from polls.storage.checks.start import prepare
 from polls.storage.postgres import embedded, migrations
 from polls.storage.postgres.connect import connect, libpq_environment
 from polls.storage.recount import recount
+from polls.storage.repair import repair as repair_counts
 
 
 def migrate(config: Config, *, plan: bool = False, show: bool = False) -> None:
@@ -39,16 +40,20 @@ def sample(config: Config) -> None:
     print("the sample polls are loaded")
 
 
-def verify(config: Config, *, poll: int | None = None) -> int:
-    """Recount all polls, or one, from their ballots, and print a line for each. Return 1 if one is wrong."""
+def verify(config: Config, *, poll: int | None = None, repair: bool = False) -> int:
+    """Recount all polls, or one, from their ballots, and print a line for each. Return 1 if one is wrong.
+
+    `repair` sets wrong counts from the ballots, and then returns 0.
+    """
     with embedded.running(config.postgres) as postgres, connect(postgres) as connection:
         prepare(replace(postgres, migrate=False), connection)  # a recount must not change anything
         recounts = list(recount(connection, poll))
+        repaired = set(repair_counts(connection, recounts)) if repair else set()
     if poll is not None and not recounts:
         raise CommandFailed(f"poll {poll} does not exist")
     for result in recounts:
-        print(result)
-    return 0 if all(result.is_exact for result in recounts) else 1
+        print(f"{result}; REPAIRED" if result.question_id in repaired else result)
+    return 0 if all(result.is_exact or result.question_id in repaired for result in recounts) else 1
 
 
 def psql(config: Config, arguments: Sequence[str] = ()) -> int:

@@ -50,8 +50,6 @@ def _diagnose(config: Config, file: Path) -> Iterator[Finding]:
             yield from run_checks(connection, postgres)
     except UnusableDatabase as error:
         yield Finding(Verdict.FAULT, "database", str(error))
-    else:
-        yield Finding(Verdict.NOTE, "counts", "not checked. `polls verify` recounts every poll from its ballots")
 
 
 def _open_files() -> Finding:

@@ -116,9 +116,10 @@ def _add_database_commands(add: _AddCommand) -> None:
     verify = add(
         "verify",
         "Recount every poll from its ballots: exit status 1 if a count is wrong.",
-        lambda options: database.verify(load(options), poll=options.poll),
+        lambda options: database.verify(load(options), poll=options.poll, repair=options.repair),
     )
     verify.add_argument("--poll", metavar="ID", type=_poll_id, help="recount only this poll")
+    verify.add_argument("--repair", action="store_true", help="set counts that are wrong from the ballots")
     write = add(
         "backup",
         "Write the database, without sign-in sessions, to a file; voting can continue meanwhile.",

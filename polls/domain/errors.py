@@ -25,6 +25,10 @@ class VoteNotStored(Exception):
     """A vote that isn't known to be stored, for a temporary reason. The same voter may safely try again."""
 
 
+class VotingBroken(Exception):
+    """A vote that can't be stored until an operator mends the database. The argument is the poll's id, if known."""
+
+
 @dataclass(eq=False)
 class TooManyVoters(Exception):
     """A vote over its network's rate limit; nothing was counted. The next vote is accepted in `seconds`."""

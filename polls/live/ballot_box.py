@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from polls.aio import is_cancelled
 from polls.domain.ballot import Ballot
-from polls.domain.errors import VoteNotStored
+from polls.domain.errors import VoteNotStored, VotingBroken
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +35,10 @@ class BallotBox(Generic[Answer]):
     """A queue of ballots that are stored in batches; each voter is answered after their batch.
 
     `record` takes a list of ballots, and the seconds after which none of them may be stored any more. It returns the
-    answer to each, or the exception that refuses it, in the same order; it raises if the outcomes are unknown. There is
-    one call at a time: immediately for a ballot that arrives while none runs, and then with all ballots that have
-    queued meanwhile. At most `queue_size` ballots are pending, each for at most `timeout` seconds.
+    answer to each, or the exception that refuses it, in the same order; it raises VotingBroken if none can be stored
+    until the database is mended, and others if the outcomes are unknown. There is one call at a time: immediately for a
+    ballot that arrives while none runs, and then with all ballots that have queued meanwhile. At most `queue_size`
+    ballots are pending, each for at most `timeout` seconds.
 
     `waiting` is the number of ballots that wait for an answer. `rejected` counts those that were never passed to
     `record`, because the queue was full or their time was up. `is_failing` is set when a batch isn't stored, or not
@@ -139,6 +140,9 @@ class BallotBox(Generic[Answer]):
                 raise
             self.is_failing = True
             self._log_failure(error)
+            if isinstance(error, VotingBroken):
+                for pending in batch:
+                    self._answer(pending, VotingBroken())
         else:
             self.is_failing = False
             if self._last_failure:
@@ -185,9 +189,9 @@ class BallotBox(Generic[Answer]):
         fallback = "no answer in time" if isinstance(cause, TimeoutError) else type(cause).__name__
         reason = " ".join(str(cause).split()) or fallback
         if reason != self._last_failure:
-            expected = isinstance(error, VoteNotStored | TimeoutError)
+            expected = isinstance(error, VoteNotStored | VotingBroken | TimeoutError)
             logger.log(
-                logging.WARNING if expected else logging.ERROR,
+                logging.WARNING if isinstance(error, VoteNotStored | TimeoutError) else logging.ERROR,
                 "votes can't be stored: %s",
                 reason,
                 exc_info=None if expected else error,

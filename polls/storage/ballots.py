@@ -14,7 +14,7 @@ import psycopg2
 from polls.aio import is_cancelled
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot, Counted
-from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored
+from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored, VotingBroken
 from polls.storage import ballot_sql
 from polls.storage.ballot_connection import BallotConnection, PollRules
 from polls.storage.postgres.connect import UnusableDatabase, connect_error_message
@@ -22,12 +22,13 @@ from polls.storage.postgres.pool import CONNECTION_ERRORS, Database
 
 logger = logging.getLogger(__name__)
 
-Refusal: TypeAlias = PollNotFound | PollClosed | InvalidChoice | VoteNotStored
+Refusal: TypeAlias = PollNotFound | PollClosed | InvalidChoice | VoteNotStored | VotingBroken
 Outcome: TypeAlias = Counted | Refusal
 
 _ERRORS_OF_ONE_POLL = (psycopg2.errors.LockNotAvailable, psycopg2.IntegrityError, psycopg2.DataError, ValueError)
 _MAX_ATTEMPTS = 5  # for a batch whose polls are being edited, or that PostgreSQL aborted to end a deadlock
 _MAX_CACHED_POLLS = 1000
+_COUNTS = ("choice_votes_check", "question_ballots_check")  # violated if counts contradict the ballots
 
 
 async def open_recorder(postgres: Postgres, database: Database) -> "Recorder":
@@ -62,7 +63,8 @@ class Recorder:
 
         Of several ballots by one voter in one poll the last one is stored. After `seconds` nothing is stored, not even
         by a transaction that was abandoned here and still waits for a lock: it would undo what a voter has changed
-        since. Raises VoteNotStored if it isn't known whether the transaction was committed.
+        since. Raises VoteNotStored if it isn't known whether the transaction was committed, and VotingBroken if the
+        database lacks a table, a column or a privilege.
         """
         deadline = asyncio.get_running_loop().time() + seconds
         try:
@@ -77,6 +79,8 @@ class Recorder:
                 raise VoteNotStored from TimeoutError("PostgreSQL does not answer")
             if isinstance(error, (*CONNECTION_ERRORS, OSError)):
                 raise VoteNotStored from error
+            if isinstance(error, psycopg2.ProgrammingError):
+                raise VotingBroken from error
             raise
 
     async def open(self) -> None:
@@ -150,9 +154,7 @@ class Recorder:
                 self._connection.recheck_primary()
             question_ids = sorted({ballots[index].question_id for index in indexes})
             if len(question_ids) == 1:
-                reason = " ".join(str(error).split())
-                logger.error("the ballots for poll %d can't be stored: %s", *question_ids, reason)  # noqa: TRY400
-                return dict.fromkeys(question_ids, "unavailable")
+                return dict.fromkeys(question_ids, _refusal_after(error, *question_ids))
         answers: dict[int, int | str] = {}
         await self._connection.execute(ballot_sql.SET_SHORT_LOCK_TIMEOUT)
         for question_id in question_ids:
@@ -184,4 +186,18 @@ class Recorder:
             case "closed":
                 at = self._rules[question_id].poll.question.closes_at
                 return PollClosed(question_id, at) if at else VoteNotStored()
+            case "broken":
+                return VotingBroken(question_id)
         return VoteNotStored()
+
+
+def _refusal_after(error: Exception, question_id: int) -> str:
+    """Log why the ballots of one poll can't be stored, and return "locked" if that may pass, else "broken"."""
+    reason = " ".join(str(error).split())
+    if isinstance(error, psycopg2.errors.LockNotAvailable):
+        logger.error("the ballots for poll %d can't be stored: %s", question_id, reason)
+        return "locked"
+    is_count = isinstance(error, psycopg2.errors.CheckViolation) and error.diag.constraint_name in _COUNTS
+    remedy = f"`polls verify --repair --poll {question_id}`" if is_count else "`polls doctor`"
+    logger.error("poll %d can't take votes until it is repaired with %s: %s", question_id, remedy, reason)
+    return "broken"

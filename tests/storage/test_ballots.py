@@ -12,12 +12,13 @@ import pytest
 
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot, Counted
-from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored
+from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored, VotingBroken
 from polls.storage.ballot_connection import BallotConnection
 from polls.storage.ballots import Recorder
 from polls.storage.postgres.connect import Connection, connect
 from polls.storage.postgres.pool import Database
 from polls.storage.recount import recount
+from polls.storage.repair import repair
 from tests.conftest import CreatePoll
 
 Votes = Callable[[], list[int]]
@@ -384,10 +385,48 @@ async def test_a_poll_whose_counts_are_wrong_fails_alone(
 
     outcomes = await recorder.record([ballot("ann", 2), ballot("bob", 3, poll=2)], TIMEOUT)
 
-    assert [type(outcome) for outcome in outcomes] == [VoteNotStored, Counted]
+    assert [type(outcome) for outcome in outcomes] == [VotingBroken, Counted]
     assert votes() == [0, 0, 1]
-    assert "the ballots for poll 1 can't be stored" in caplog.text
+    assert "poll 1 can't take votes until it is repaired with `polls verify --repair --poll 1`" in caplog.text
     assert "choice_votes_check" in caplog.text
+
+
+async def test_counts_are_repaired_from_the_ballots_and_the_history_says_so(
+    recorder: Recorder, create_poll: CreatePoll, votes: Votes, database: Connection
+) -> None:
+    create_poll("Tea?", "Yes", "No")
+    create_poll("Coffee?", "Yes")
+    await recorder.record([ballot("ann", 1), ballot("bob", 2), ballot("cid", 3, poll=2)], TIMEOUT)
+    execute(database, "UPDATE choice SET votes = 0 WHERE id = 1; UPDATE question SET ballots = 9 WHERE id = 1")
+    before = execute(database, "SELECT revision FROM question ORDER BY id")
+
+    with connect_again(database) as connection:
+        assert list(repair(connection, list(recount(connection)))) == [1]
+        assert list(repair(connection, list(recount(connection)))) == []
+
+    assert is_exact(database)
+    assert votes() == [1, 1, 1]
+    after = execute(database, "SELECT revision FROM question ORDER BY id")
+    assert after[0] > before[0]  # so every page shows the repaired counts
+    assert after[1] == before[1]
+    assert execute(database, "SELECT actor, subject, name, deed, changes FROM history") == [
+        ("command line", "poll:1", "Tea?", "recounted", [["ballots", "9", "2"], ["votes", "Yes: 0", "Yes: 1"]])
+    ]
+    assert await recorder.record([ballot("ann", 2)], TIMEOUT) == [COUNTED]
+
+
+async def test_a_batch_that_the_schema_refuses_will_not_work_in_a_few_seconds(
+    recorder: Recorder, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("Tea?", "Yes")
+    execute(database, "ALTER TABLE ballot DROP CONSTRAINT ballot_pkey")
+    try:
+        with pytest.raises(VotingBroken):
+            await recorder.record([ballot("ann", 1)], TIMEOUT)
+    finally:
+        execute(database, "ALTER TABLE ballot ADD CONSTRAINT ballot_pkey PRIMARY KEY (question_id, voter)")
+
+    assert await recorder.record([ballot("ann", 1)], TIMEOUT) == [COUNTED]
 
 
 async def test_an_abandoned_batch_does_not_undo_a_later_ballot(

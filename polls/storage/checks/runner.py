@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import psycopg2
 
 from polls.config.settings import Postgres
+from polls.storage.checks.counts import check_counts
 from polls.storage.checks.durability import check_settings, check_standbys
 from polls.storage.checks.findings import Check, Finding, fault
 from polls.storage.checks.logs import check_log
@@ -24,6 +25,7 @@ CHECKS: Mapping[str, Check] = {
     "permissions": check_permissions,
     "connections": check_connections,
     "log": check_log,
+    "counts": check_counts,  # last: it makes the session read-only
 }
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from polls.domain.ballot import Ballot, Counted
-from polls.domain.errors import VoteNotStored
+from polls.domain.errors import VoteNotStored, VotingBroken
 from polls.domain.events import CacheInvalidated, ClockSync, Event, PollChanged
 from polls.storage.ballots import Outcome
 
@@ -86,8 +86,8 @@ class Meter:
             self.batches.add(len(ballots))
             try:
                 outcomes = await record(ballots, seconds)
-            except BaseException:
-                self.outcomes[VoteNotStored] += len(ballots)
+            except BaseException as error:
+                self.outcomes[VotingBroken if isinstance(error, VotingBroken) else VoteNotStored] += len(ballots)
                 raise
             finally:
                 self.batch_seconds.add(monotonic() - start)

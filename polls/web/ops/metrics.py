@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from polls import __version__
 from polls.domain.ballot import Counted
-from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored
+from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored, VotingBroken
 from polls.web.keys import BALLOT_BOX, BROADCASTER, DATABASE, POLL_CACHE
 from polls.web.ops.meter import Histogram, Meter
 
@@ -28,6 +28,7 @@ _OUTCOME_LABELS: dict[type, str] = {
     PollNotFound: "no_such_poll",
     InvalidChoice: "no_such_choice",
     VoteNotStored: "not_stored",
+    VotingBroken: "broken",
 }
 
 

@@ -53,6 +53,11 @@ _PROBLEMS: dict[type[Exception], Problem] = {
     errors.VoteNotStored: Problem(
         503, N_("Vote not counted"), N_("Your vote was not counted. Try again in a few seconds."), _RETRY_AFTER
     ),
+    errors.VotingBroken: Problem(
+        503,
+        N_("Vote not counted"),
+        N_("This poll can't take votes at the moment. Its owner has been told. Your vote was not counted."),
+    ),
     TooManyWebSockets: Problem(
         503,
         N_("Live updates unavailable"),
@@ -106,7 +111,7 @@ def error_response(request: web.Request, error: Exception) -> web.Response:
     if isinstance(error, errors.PollsUnavailable):
         reason = " ".join(str(error.__cause__).split()) or type(error.__cause__).__name__
         logger.warning("the database can't be used: %s", reason)
-    elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and problem.retry_after is None:
+    elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and type(error) not in _PROBLEMS:
         logger.error("%s %s failed", request.method, request.rel_url.raw_path, exc_info=error)
     response = _json(request, problem) if wants_json(request) else _page(request, problem, error)
     response.headers["Cache-Control"] = "no-store"

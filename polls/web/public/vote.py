@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 from multidict import MultiMapping
 
 from polls.domain.ballot import Ballot, Counted
-from polls.domain.errors import InvalidChoice, PollClosed, PollsUnavailable, TooManyVoters, VoteNotStored
+from polls.domain.errors import InvalidChoice, PollClosed, PollsUnavailable, TooManyVoters, VoteNotStored, VotingBroken
 from polls.domain.visibility import VisiblePoll, visible_to
 from polls.web.http.forms import read_form
 from polls.web.http.forwarded import client_network
@@ -49,7 +49,7 @@ class VoteView(PollView):
             response = self._redirect_to_results(counted, marks)
         except (InvalidChoice, PollClosed) as error:
             response = await self._explain_refusal(error)
-        except (VoteNotStored, TooManyVoters) as error:
+        except (VoteNotStored, VotingBroken, TooManyVoters) as error:
             response = self._offer_retry(error, marks)
         if known_id is None:
             set_voter_cookie(self.request, response, voter_id)
@@ -81,7 +81,7 @@ class VoteView(PollView):
         problem = describe_error(error, language_of(self.request))
         return self._form(visible, problem, marks=visible.marks)
 
-    def _offer_retry(self, error: VoteNotStored | TooManyVoters, marks: tuple[int, ...]) -> web.Response:
+    def _offer_retry(self, error: VoteNotStored | VotingBroken | TooManyVoters, marks: tuple[int, ...]) -> web.Response:
         """Return a form with the same choices selected, for another attempt by the same voter.
 
         It is the poll's page if the poll is in the cache, else a page with hidden fields for the choices.
@@ -103,7 +103,8 @@ class VoteView(PollView):
                 here=self.url("poll", slug=self.slug),
             )
         response.headers["Cache-Control"] = "no-store"
-        response.headers["Retry-After"] = str(problem.retry_after)
+        if problem.retry_after is not None:
+            response.headers["Retry-After"] = str(problem.retry_after)
         return response
 
     def _form(self, visible: VisiblePoll, problem: Problem, *, marks: frozenset[int]) -> web.Response:

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import FormData
 from aiohttp.test_utils import TestClient
 
+from polls.storage.postgres.connect import Connection
 from tests.conftest import CreatePoll
 from tests.support.pages import find, parse, words
 
@@ -46,6 +47,42 @@ async def test_no_concurrent_vote_is_lost(client: TestClient, create_poll: Creat
 
     assert {answer.status for answer in answers} == {303}
     assert votes() == [100, 0]
+
+
+async def test_a_vote_that_contradicts_the_counts_is_not_to_be_tried_again(
+    client: TestClient, create_poll: CreatePoll, database: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    create_poll("Tea?", "Yes", "No")
+    await vote(client, data={"choice": "1"})
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE choice SET votes = 0")
+
+    response = await vote(client, data={"choice": "2"})
+
+    assert (response.status, "Retry-After" in response.headers) == (503, False)
+    page = words(parse(await response.text()))
+    assert "This poll can't take votes at the moment. Its owner has been told. Your vote was not counted." in page
+    assert "Try again" not in page
+    assert "polls verify --repair --poll 1" in caplog.text
+    as_json = await vote(client, data={"choice": "2"}, headers={"Accept": "application/json"})
+    assert (as_json.status, "Retry-After" in as_json.headers) == (503, False)
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_vote_without_a_table_for_it_is_not_to_be_tried_again(
+    client: TestClient, create_poll: CreatePoll, database: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    create_poll("Tea?", "Yes")
+    with database.cursor() as cursor:
+        cursor.execute("ALTER TABLE ballot RENAME TO mislaid")
+        try:
+            response = await vote(client, data={"choice": "1"})
+        finally:
+            cursor.execute("ALTER TABLE mislaid RENAME TO ballot")
+
+    assert "This poll can't take votes at the moment." in words(parse(await response.text()))
+    assert "votes can't be stored" in caplog.text
+    assert (await vote(client, data={"choice": "1"})).status == 303
 
 
 @pytest.mark.parametrize("disconnect", [socket.socket.close, lambda voter: voter.shutdown(socket.SHUT_WR)])
