@@ -63,6 +63,7 @@ programs:
 	@command -v ip >/dev/null || { $(call install,iproute2); }
 	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || { $(call install,nginx); }
 	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { $(call install,libfaketime); }
+	@PATH="$$PATH:/usr/sbin" command -v pgbouncer >/dev/null || { $(call install,pgbouncer); }
 	@command -v slowhttptest >/dev/null || { $(call install,slowhttptest); }
 	@command -v java >/dev/null || { $(call install,default-jre-headless); }
 	@command -v npm >/dev/null || { $(call install,npm); }

@@ -10,6 +10,7 @@ from pathlib import Path
 from polls.cli import CommandFailed
 from polls.config.settings import Config, Postgres
 from polls.storage.backup import back_up, restore_from, stream_backup
+from polls.storage.checks.start import check_fitness
 from polls.storage.postgres import embedded, migrations
 from polls.storage.postgres.connect import Connection, connect, single_host
 from polls.storage.postgres.primary import database_name
@@ -23,7 +24,7 @@ def backup(config: Config, file: Path, *, overwrite: bool = False) -> None:
 
     Raises BackupFailed, CommandFailed.
     """
-    with _connected(config) as (postgres, connection):
+    with _connected(config, create=False) as (postgres, connection):
         if file == _STANDARD_STREAM:
             if sys.stdout.isatty():
                 raise CommandFailed("a backup is binary: redirect standard output to a file, or name a file")
@@ -39,6 +40,7 @@ def restore(config: Config, file: Path) -> int:
     Raises BackupFailed.
     """
     with _connected(config) as (postgres, connection):
+        check_fitness(postgres, connection)
         if file == _STANDARD_STREAM:
             with tempfile.NamedTemporaryFile(prefix="polls-") as received:  # it is read twice
                 shutil.copyfileobj(sys.stdin.buffer, received)
@@ -59,8 +61,8 @@ def restore(config: Config, file: Path) -> int:
 
 
 @contextmanager
-def _connected(config: Config) -> Iterator[tuple[Postgres, Connection]]:
-    with embedded.running(config.postgres) as running:
+def _connected(config: Config, *, create: bool = True) -> Iterator[tuple[Postgres, Connection]]:
+    with embedded.running(config.postgres, create=create) as running:
         postgres = single_host(running)  # every step must use the same host, even after a failover
         with connect(postgres) as connection:
             yield postgres, connection

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from polls.cli import CommandFailed
 from polls.config.settings import Config
-from polls.storage.checks.start import prepare
+from polls.storage.checks.start import check_fitness, prepare
 from polls.storage.postgres import embedded, migrations
 from polls.storage.postgres.connect import connect, libpq_environment
 from polls.storage.recount import recount
@@ -19,6 +19,7 @@ from polls.storage.repair import repair as repair_counts
 def migrate(config: Config, *, plan: bool = False, show: bool = False) -> None:
     """Apply pending migrations; or print their SQL (`plan`), or list applied and pending ones (`show`)."""
     with embedded.running(config.postgres) as postgres, connect(postgres) as connection:
+        check_fitness(postgres, connection)
         if plan:
             for migration in migrations.pending(connection):
                 print(f"-- sql/{migration.name}.sql\n{migration.sql}")
@@ -45,7 +46,7 @@ def verify(config: Config, *, poll: int | None = None, repair: bool = False) -> 
 
     `repair` sets wrong counts from the ballots, and then returns 0.
     """
-    with embedded.running(config.postgres) as postgres, connect(postgres) as connection:
+    with embedded.running(config.postgres, create=False) as postgres, connect(postgres) as connection:
         prepare(replace(postgres, migrate=False), connection)  # a recount must not change anything
         recounts = list(recount(connection, poll))
         repaired = set(repair_counts(connection, recounts)) if repair else set()

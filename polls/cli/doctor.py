@@ -40,7 +40,11 @@ def _diagnose(config: Config, file: Path) -> Iterator[Finding]:
     yield Finding(Verdict.OK, "configuration", f"{file} has no errors")
     yield _open_files()
     try:
-        with embedded.running(config.postgres) as postgres, connect(postgres) as connection:
+        if embedded.is_new(config.postgres):
+            text = f"{config.postgres.embedded} doesn't exist yet; it is created when polls starts"
+            yield Finding(Verdict.NOTE, "database", text)
+            return
+        with embedded.running(config.postgres, create=False) as postgres, connect(postgres) as connection:
             location = (
                 f"private, in {postgres.embedded}"
                 if postgres.embedded

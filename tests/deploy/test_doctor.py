@@ -28,6 +28,8 @@ SUBJECTS = [
     "open files",
     "database",
     "version",
+    "encoding",
+    "session",
     "writing",
     "settings",
     "standbys",
@@ -90,9 +92,15 @@ def test_the_default_set_up_is_sound(tmp_path: Path) -> None:
     done = command(tmp_path, "doctor")
 
     assert (done.returncode, done.stderr) == (0, "")
+    assert "it is created when polls starts" in done.stdout
+    assert command(tmp_path, "migrate").returncode == 0
+
+    done = command(tmp_path, "doctor")
+
+    assert (done.returncode, done.stderr) == (0, "")
     assert list(verdicts(done.stdout)) == SUBJECTS
     assert faults(done.stdout) == []
-    assert "polls verify" in done.stdout
+    assert "every poll's counts equal its ballots" in done.stdout
 
 
 def test_a_poll_that_is_counted_wrongly_is_reported_and_repaired(tmp_path: Path, server: Server) -> None:

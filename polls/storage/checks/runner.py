@@ -11,12 +11,15 @@ from polls.storage.checks.findings import Check, Finding, fault
 from polls.storage.checks.logs import check_log
 from polls.storage.checks.permissions import check_permissions
 from polls.storage.checks.schema import check_schema
-from polls.storage.checks.server import check_clock, check_connections, check_version
+from polls.storage.checks.server import check_clock, check_connections, check_encoding, check_version
+from polls.storage.checks.session import check_session
 from polls.storage.checks.writing import check_writing
 from polls.storage.postgres.connect import Connection, UnusableDatabase
 
 CHECKS: Mapping[str, Check] = {
     "version": check_version,
+    "encoding": check_encoding,
+    "session": check_session,
     "writing": check_writing,
     "settings": check_settings,
     "standbys": check_standbys,

@@ -1,4 +1,6 @@
-"""Checks of the schema: pending migrations, dropped tables, and manual changes."""
+"""Checks of the schema: pending migrations, dropped tables, tables of other programs, and manual changes."""
+
+import re
 
 from polls.config.settings import Postgres
 from polls.storage.checks.catalog import read_schema
@@ -10,6 +12,20 @@ from polls.storage.postgres.connect import Connection, query
 from polls.storage.tables import metadata
 
 _MISSING_TABLES = "SELECT name FROM unnest(%s) AS ours (name) WHERE to_regclass(name) IS NULL"
+
+_NAMES_IN_USE = """
+    SELECT name
+    FROM unnest(%s::text[]) AS wanted (name)
+    JOIN pg_class ON relname = name AND relnamespace = current_schema()::regnamespace
+"""
+
+_IS_OUR_MIGRATION_TABLE = """
+    SELECT count(*) = 3
+    FROM pg_attribute
+    WHERE attrelid = to_regclass('migration') AND attname IN ('name', 'hash', 'applied_at') AND NOT attisdropped
+"""
+
+_CREATED_TABLE = re.compile(r"^CREATE TABLE (\w+)", re.MULTILINE)
 
 _UNLOGGED = """
     SELECT oid::regclass::text
@@ -30,11 +46,12 @@ _DISABLED_TRIGGERS = """
 
 def check_schema(connection: Connection, postgres: Postgres) -> Results:
     """Check that all migrations are applied and that what they made exists unchanged."""
+    if problem := describe_unusable_tables(connection):
+        yield fault(problem)
+        return
     pending = [migration.name for migration in migrations.pending(connection)]
     newer = migrations.newer(connection)
-    if problem := describe_missing_tables(connection):
-        yield fault(problem)
-    elif pending and postgres.migrate:
+    if pending and postgres.migrate:
         yield note(f"{', '.join(pending)} not applied yet; it will be when polls starts")
     elif pending:
         yield fault(f"{', '.join(pending)} not applied, and postgres.migrate is off. Run `polls migrate`")
@@ -44,6 +61,26 @@ def check_schema(connection: Connection, postgres: Postgres) -> Results:
         yield ok(f"all {len(migrations.migrations())} migrations are applied, and what they made is unchanged")
     if newer:
         yield note(f"{', '.join(newer)} of a newer version of polls; this one works with it")
+
+
+def describe_unusable_tables(connection: Connection) -> str | None:
+    """Return a message for operators about tables that were dropped, or that belong to another program; else None."""
+    if query(connection, "SELECT to_regclass('migration')") != [(None,)]:
+        ((is_ours,),) = query(connection, _IS_OUR_MIGRATION_TABLE)
+        if not is_ours:
+            return _describe_foreign(["migration"])
+    if problem := describe_missing_tables(connection):
+        return problem
+    tables = [table for migration in migrations.pending(connection) for table in _CREATED_TABLE.findall(migration.sql)]
+    foreign = [name for (name,) in query(connection, _NAMES_IN_USE, tables)]
+    return _describe_foreign(foreign) if foreign else None
+
+
+def _describe_foreign(tables: list[str]) -> str:
+    return (
+        f"tables of these names belong to another program: {', '.join(tables)}. "
+        "Give polls a database of its own: createdb NAME; and set postgres.database"
+    )
 
 
 def describe_missing_tables(connection: Connection) -> str | None:

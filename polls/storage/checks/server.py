@@ -1,4 +1,4 @@
-"""Checks of the server: its version, its clock, its connections."""
+"""Checks of the server: its version and encoding, its clock, its connections."""
 
 import time
 
@@ -31,11 +31,39 @@ _LIMIT_AND_USE = """
 
 def check_version(connection: Connection, _: Postgres) -> Results:
     """Check that the server's major version is supported."""
-    ((version,),) = query(connection, "SHOW server_version")
-    if connection.server_version < 10_000 * OLDEST_VERSION:
-        yield fault(f"PostgreSQL {version} is too old. Upgrade it to {OLDEST_VERSION} or later")
+    if problem := describe_old_version(connection):
+        yield fault(problem)
     else:
+        ((version,),) = query(connection, "SHOW server_version")
         yield ok(f"PostgreSQL {version}")
+
+
+def describe_old_version(connection: Connection) -> str | None:
+    """Return a message for operators if the server is too old, else None."""
+    if connection.server_version >= 10_000 * OLDEST_VERSION:
+        return None
+    ((version,),) = query(connection, "SHOW server_version")
+    return f"PostgreSQL {version} is too old. Upgrade it to {OLDEST_VERSION} or later"
+
+
+def check_encoding(connection: Connection, _: Postgres) -> Results:
+    """Check that the database can store every text."""
+    if problem := describe_encoding(connection):
+        yield fault(problem)
+    else:
+        yield ok("the database stores texts as UTF-8")
+
+
+def describe_encoding(connection: Connection) -> str | None:
+    """Return a message for operators if the database's encoding isn't UTF-8, else None."""
+    ((encoding,),) = query(connection, "SHOW server_encoding")
+    if encoding == "UTF8":
+        return None
+    ((name,),) = query(connection, "SELECT quote_ident(current_database())")
+    return (
+        f"the encoding of the database {name} is {encoding}, which can't store every text. "
+        f"Create another one: createdb --encoding=UTF8 --locale=C --template=template0 NAME; and set postgres.database"
+    )
 
 
 def check_clock(connection: Connection, _: Postgres) -> Results:

@@ -4,7 +4,9 @@ import logging
 import threading
 
 from polls.config.settings import Postgres
-from polls.storage.checks.schema import describe_missing_tables
+from polls.storage.checks.schema import describe_unusable_tables
+from polls.storage.checks.server import describe_encoding, describe_old_version
+from polls.storage.checks.session import describe_shared_session
 from polls.storage.postgres import migrations
 from polls.storage.postgres.connect import Connection, UnusableDatabase
 
@@ -14,12 +16,11 @@ logger = logging.getLogger(__name__)
 def prepare(postgres: Postgres, connection: Connection, cancelled: threading.Event | None = None) -> None:
     """Migrate the schema, or check that it is current; setting `cancelled` ends the wait for the migration lock.
 
-    Raises UnusableDatabase, also if migrations are pending and `postgres.migrate` is off, and if tables are missing.
+    Raises UnusableDatabase, also if migrations are pending and `postgres.migrate` is off, and as `check_fitness` does.
     A schema that a newer version has migrated further is accepted: during an upgrade, processes of the older version
     may have to start.
     """
-    if problem := describe_missing_tables(connection):
-        raise UnusableDatabase(problem)
+    check_fitness(postgres, connection)
     if postgres.migrate:
         migrations.migrate(postgres, connection, cancelled)
     elif unapplied := migrations.pending(connection):
@@ -29,3 +30,15 @@ def prepare(postgres: Postgres, connection: Connection, cancelled: threading.Eve
         logger.warning(
             "a newer version of polls has applied %s to the database; this one works with it", ", ".join(names_of_newer)
         )
+
+
+def check_fitness(postgres: Postgres, connection: Connection) -> None:
+    """Refuse a database in which polls would fail or lose what it relies on. Raises UnusableDatabase."""
+    problem = (
+        describe_old_version(connection)
+        or describe_encoding(connection)
+        or describe_shared_session(connection, postgres)
+        or describe_unusable_tables(connection)
+    )
+    if problem:
+        raise UnusableDatabase(problem)

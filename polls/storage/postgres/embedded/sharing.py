@@ -18,7 +18,7 @@ import psycopg2
 from psycopg2.sql import SQL, Identifier
 
 from polls.config.settings import Postgres
-from polls.storage.postgres.connect import UnusableDatabase, connect
+from polls.storage.postgres.connect import UnusableDatabase, connect, query
 from polls.storage.postgres.embedded.data_folder import ROLE, initialize, is_initialized, open_lock_file
 from polls.storage.postgres.embedded.server import PORT, START_TIMEOUT, STOP_TIMEOUT, PrivateServer, becomes_true
 from polls.storage.postgres.primary import database_name
@@ -28,23 +28,42 @@ STARTUP_LOCK_TIMEOUT = START_TIMEOUT + 2 * STOP_TIMEOUT  # one start, or one sto
 _CHECK_INTERVAL = 0.25  # seconds between two checks of a running server
 _RETRY_INTERVAL = 2  # seconds after a restart that failed
 
+_DATABASES = "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY datname"
+
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def running(postgres: Postgres) -> Iterator[Postgres]:
+def running(postgres: Postgres, *, create: bool = True) -> Iterator[Postgres]:
     """Run the private server and yield `postgres` with its address; unchanged if the settings name a server.
 
-    Raises UnusableDatabase if the server can't be started.
+    Raises UnusableDatabase if the server can't be started, and, without `create`, if it or the database doesn't exist.
     """
     if postgres.embedded is None:
         yield postgres
         return
+    if not create and is_new(postgres):
+        raise UnusableDatabase(f"there is no private PostgreSQL in {postgres.embedded} yet. `polls` creates it")
     server = PrivateServer(postgres.embedded)
     with in_use(server):
         private = replace(postgres, host=str(server.socket_folder), port=PORT, user=ROLE)
-        _create_database(private)
+        _create_database(private) if create else _check_database(private)
         yield private
+
+
+def is_new(postgres: Postgres) -> bool:
+    """Return whether the settings name a private server that was never started. Raises UnusableDatabase."""
+    return postgres.embedded is not None and not is_initialized(postgres.embedded)
+
+
+def _check_database(postgres: Postgres) -> None:
+    with connect(replace(postgres, database="postgres")) as connection:
+        names = [name for (name,) in query(connection, _DATABASES)]
+    if database_name(postgres) not in names:
+        raise UnusableDatabase(
+            f"the private PostgreSQL has no database {database_name(postgres)}, but {', '.join(names) or 'none yet'}. "
+            "Check postgres.database and $PGDATABASE; `polls` creates the one that they name"
+        )
 
 
 def _create_database(postgres: Postgres) -> None:
