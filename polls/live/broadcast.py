@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Protocol
 
 from polls.domain.poll import Poll
@@ -9,6 +10,7 @@ from polls.domain.poll import Poll
 MIN_INTERVAL = 0.1  # seconds between two messages about a poll
 KEEPALIVE_INTERVAL = 5  # seconds between two keepalives; static/js/live-results.js waits 12 seconds for one
 KEEPALIVE = b"{}"  # what the subscriber has is still so
+_MAX_OVERTAKEN = timedelta(seconds=5)  # by which a read may be older than one that was published before it
 _SENDS_PER_ITERATION = 100  # of the event loop
 
 # Close codes of WebSockets (RFC 6455, section 7.4.1, and IANA's registry).
@@ -174,13 +176,19 @@ class Channel:
         """Replace the newest state unless `poll` is older. Return whether there is a new message to send."""
         before = self._contents
         self.is_live = is_live
-        if (poll.revision, poll.as_of) > (self.latest.revision, self.latest.as_of):
+        if self._is_newer(poll):
             self.latest = poll
         if before == self._contents:
             return False
         self.message = None
         self.version += 1
         return True
+
+    def _is_newer(self, poll: Poll) -> bool:
+        if poll.revision != self.latest.revision:
+            return poll.revision > self.latest.revision
+        # If it is older by more, the clock of the database has gone back.
+        return not timedelta() <= self.latest.as_of - poll.as_of < _MAX_OVERTAKEN
 
     @property
     def _contents(self) -> tuple[int, bool, bool, bool]:

@@ -105,9 +105,12 @@ class CacheEntry:
         self.poll = None
         self._set_timer()
 
-    def reset_timer(self) -> None:
-        """Schedule the timer again, after a jump of the clock."""
+    def follow_jump(self) -> None:
+        """Publish the poll as of now, after a jump of the clock: it may be published or open again, or no longer."""
         self._due = None
+        if self.poll:
+            self.poll = replace(self.poll, as_of=self.clock.now())
+            self.broadcaster.publish(self.poll)
         self._set_timer()
 
     def _set_timer(self) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 _SLOW_READING = 0.05  # seconds that a query of the database's time takes
 _JUMP = timedelta(seconds=0.2)
+_MAX_AHEAD = timedelta(seconds=5)
 _TIMER_DELAY = 0.01  # seconds by which timers fire late rather than early
 
 
@@ -19,6 +20,10 @@ class DatabaseClock:
         """Return the database's time, in UTC."""
         moment, loop_time = self._reference
         return moment + timedelta(seconds=asyncio.get_running_loop().time() - loop_time)
+
+    def is_ahead(self, moment: datetime) -> bool:
+        """Return whether `moment`, read from the database, is later than this clock knows: the database's jumped."""
+        return moment > self.now() + _MAX_AHEAD
 
     def sync(self, now: datetime, seconds: float) -> bool:
         """Set the clock: it was `now` at some point in the last `seconds`. Return whether it jumped."""

@@ -133,6 +133,8 @@ class PollCache:
                 entry.pending_counts = None
                 before = entry.invalidations
                 poll = await self._find(question_id)
+                if poll and self._clock.is_ahead(poll.as_of):
+                    return poll  # not kept: the clock may go back before the next ClockSync
                 if before == entry.invalidations:
                     entry.is_fresh = self.is_synced
                     break
@@ -201,9 +203,10 @@ class PollCache:
                 self._schedule_refresh(question_id)
             case ClockSync(now, seconds):
                 if self._clock.sync(now, seconds):  # the clock jumped
-                    self._lists.clear()
+                    self._invalidate_all()
                     for entry in self._entries.values():
-                        entry.reset_timer()
+                        entry.follow_jump()
+                    self._refresh_needed.set()
             case CacheInvalidated():
                 self.generation += 1
                 self._invalidate_all()

@@ -40,6 +40,7 @@ _COUNT_ATTEMPT = f"""
     ON CONFLICT (who) DO UPDATE
     SET failures = known.failures + 1, last_at = now()
     WHERE known.last_at + {_WAIT.replace("failures", "known.failures")} <= now()
+        OR known.last_at > now() + interval '1 minute' -- the clock has gone back
 """  # nosec B608 # constants of this module
 
 _SECONDS_TO_WAIT = f"""

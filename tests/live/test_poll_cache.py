@@ -531,6 +531,43 @@ async def test_a_jump_of_the_clock_reschedules_the_end(
     assert (await poll_cache.find(1)).is_closed
 
 
+@pytest.mark.parametrize("leap", [timedelta(days=1), timedelta(days=-1)])
+@pytest.mark.parametrize("seen", [True, False])
+async def test_after_a_leap_of_the_clock_and_back_everything_is_as_before(
+    poll_cache: PollCache, broadcaster: Broadcaster, database: FakeDatabase, now: datetime, leap: timedelta, seen: bool
+) -> None:
+    """`seen`: whether a heartbeat falls into the leap."""
+    database.add_poll(1, closed=timedelta(hours=1))
+    database.add_poll(2, published=timedelta(hours=1))
+    database.add_poll(3)
+    subscriber = FakeSubscriber()
+    await broadcaster.subscribe(await poll_cache.find(1), subscriber)
+    before = [await poll_cache.find(1), await poll_cache.find(2)]
+
+    def set_clock(moment: datetime) -> None:
+        for id_, poll in database.polls.items():
+            database.polls[id_] = replace(poll, as_of=moment)
+
+    set_clock(now + leap)
+    if seen:
+        await database.send(ClockSync(now + leap))
+    polls = [await poll_cache.find(1), await poll_cache.find(2), await poll_cache.find(3)]
+    if seen:
+        assert (polls[0].is_closed, polls[1].is_published) == (leap > timedelta(0), leap > timedelta(0))
+    await asyncio.sleep(0.03)
+    set_clock(now)
+    await database.send(ClockSync(now))
+    await asyncio.sleep(0.03)
+
+    after = [await poll_cache.find(1), await poll_cache.find(2)]
+    assert [(poll.is_published, poll.is_closed) for poll in after] == [
+        (poll.is_published, poll.is_closed) for poll in before
+    ]
+    assert (await poll_cache.find(3)).is_published
+    if leap > timedelta(0):
+        assert len(subscriber.messages) == (3 if seen else 1)  # open, closed, open again
+
+
 async def test_an_end_that_was_removed_does_not_close_the_poll(poll_cache: PollCache, database: FakeDatabase) -> None:
     database.add_poll(1, closed=timedelta(seconds=0.1))
     await poll_cache.find(1)
