@@ -193,8 +193,9 @@ def _matching(poll_filter: PollFilter) -> sa.sql.Select:
         query = query.where(question.c.pub_date >= period.start, question.c.pub_date < period.end)
     if poll_filter.state is not None:
         query = query.where(_is_in(poll_filter.state, poll_filter.now))
-    if poll_filter.words:
+    if poll_filter.words or any(key.column is Column.TEXT for key in poll_filter.order):
         query = query.join(question_words, question_words.c.question_id == question.c.id)
+    if poll_filter.words:
         query = query.where(question_words.c.words.op("@@")(sa.func.beginnings_of(poll_filter.words)))
     if poll_filter.ids is not None:
         ids = sa.cast(sa.literal(poll_filter.ids, sa.Text), sa.ARRAY(sa.Integer))
@@ -206,7 +207,7 @@ def _tie_break(first: SortKey) -> list[Any]:
     """Return the columns that order polls with equal keys, such that the index on the `first` key contains them."""
     match first.column:
         case Column.TEXT:
-            return [_directed(question.c.id, descending=first.descending)]
+            return [_directed(question_words.c.question_id, descending=first.descending)]
         case Column.PUBLISHED | Column.BALLOTS:
             descending = first.descending
         case Column.RECENT | Column.STATE:
@@ -217,7 +218,7 @@ def _tie_break(first: SortKey) -> list[Any]:
 def _sorted_by(key: SortKey, now: datetime) -> Any:  # noqa: ANN401 - SQLAlchemy 1.4 has no types
     match key.column:
         case Column.TEXT:
-            by = question.c.question_text
+            by = question_words.c.folded
         case Column.PUBLISHED:
             by = question.c.pub_date
         case Column.RECENT:

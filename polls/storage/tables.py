@@ -48,6 +48,7 @@ question_words = sa.Table(
     metadata,
     sa.Column("question_id", sa.ForeignKey("question.id"), primary_key=True),
     sa.Column("words", postgresql.TSVECTOR),
+    sa.Column("folded", sa.Text),
 )
 
 account = sa.Table(

@@ -172,7 +172,7 @@ def test_a_process_that_waits_for_another_to_migrate_can_be_ended(
 
 
 def test_votes_from_before_the_table_ballot_are_counted_exactly(fresh: Postgres, sql: Path) -> None:
-    later = sorted(sql.glob("000[2-9]_*.sql"))
+    later = sorted(sql.glob("0*.sql"))[1:]
     for file in later:
         file.rename(file.with_suffix(".later"))
     with connect(fresh) as connection, connection.cursor() as cursor:
