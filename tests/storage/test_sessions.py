@@ -78,6 +78,20 @@ async def test_credentials_with_a_rehashed_password_begin_a_session(
     assert passwords.is_outdated(renewed.password_hash)
 
 
+@pytest.mark.usefixtures("credentials")
+async def test_failures_of_a_time_that_never_came_make_nobody_wait(
+    pool: Database, passwords: Passwords, database: Connection
+) -> None:
+    """The database's clock was a day ahead, and went back."""
+    for _ in range(sessions.FREE_FAILURES):
+        with pytest.raises(SignInFailed):
+            await sessions.authenticate(pool, passwords, "ada", "wrong", client_network="here")
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE sign_in_failure SET last_at = now() + interval '1 day'")
+
+    assert await sessions.authenticate(pool, passwords, "ada", PASSWORD, client_network="here")
+
+
 async def test_a_network_with_too_many_waiting_is_refused_and_others_are_not(passwords: Passwords) -> None:
     async def wait_for_slot(network: str) -> None:
         async with passwords.slot(network):
