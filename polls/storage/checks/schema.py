@@ -71,9 +71,16 @@ def describe_unusable_tables(connection: Connection) -> str | None:
             return _describe_foreign(["migration"])
     if problem := describe_missing_tables(connection):
         return problem
-    tables = [table for migration in migrations.pending(connection) for table in _CREATED_TABLE.findall(migration.sql)]
-    foreign = [name for (name,) in query(connection, _NAMES_IN_USE, tables)]
+    # In this order: another process may be applying migrations meanwhile.
+    names = [table for migration in migrations.migrations() for table in _created_tables(migration)]
+    in_use = {name for (name,) in query(connection, _NAMES_IN_USE, names)}
+    unapplied = [table for migration in migrations.pending(connection) for table in _created_tables(migration)]
+    foreign = [name for name in unapplied if name in in_use]
     return _describe_foreign(foreign) if foreign else None
+
+
+def _created_tables(migration: migrations.Migration) -> list[str]:
+    return _CREATED_TABLE.findall(migration.sql)
 
 
 def _describe_foreign(tables: list[str]) -> str:
