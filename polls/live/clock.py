@@ -33,6 +33,10 @@ class DatabaseClock:
         self._reference = now, asyncio.get_running_loop().time() - seconds / 2
         return jump > _JUMP
 
+    def has_passed(self, moment: datetime) -> bool:
+        """Return whether `moment` is over, and the calls that were scheduled for it have been made."""
+        return self.now() >= moment + timedelta(seconds=2 * _TIMER_DELAY)
+
     def call_at(self, moment: datetime, call: Callable[[], None]) -> asyncio.TimerHandle:
         """Schedule `call` shortly after `moment`. A timer doesn't follow later jumps of the clock."""
         seconds = (moment - self.now()).total_seconds()

@@ -55,7 +55,7 @@ class PollListCache:
             if len(self._pages) >= _MAX_PAGES:
                 self._pages.clear()
             page = self._pages[skip, limit] = _Page()
-        elif page.questions is not None and (page.end is None or self._clock.now() < page.end):
+        elif page.questions is not None and (page.end is None or not self._clock.has_passed(page.end)):
             return page.questions
         return await page.reading.run(partial(self._read_into, page, skip, limit))
 

@@ -273,6 +273,7 @@ async def test_a_scheduled_poll_appears_and_closes_on_time(
     assert (await client.get("/poll/1")).status == 404
 
     await eventually(client, "/", lambda page: "Tea?" in page)
+    await eventually(client, "/poll/1", lambda page: "<form" in page)
     open_page = await client.get("/poll/1", headers=ANN)
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET closes_at = now() + interval '1 second'")
