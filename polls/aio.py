@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 T = TypeVar("T")
 
@@ -49,3 +49,16 @@ def is_cancelled() -> bool:
     """Return whether the current task is cancelled; aiopg raises CancelledError for a statement time-out, too."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+class CountedSemaphore(asyncio.Semaphore):
+    """A semaphore that serves in order of arrival; `waiting` is the number of tasks in its queue."""
+
+    waiting = 0
+
+    async def acquire(self) -> Literal[True]:
+        self.waiting += 1
+        try:
+            return await super().acquire()
+        finally:
+            self.waiting -= 1

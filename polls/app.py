@@ -14,7 +14,7 @@ from polls.live.rate_limit import VoteRateLimit
 from polls.parts import close_parts, close_websockets, open_parts
 from polls.server.gunicorn import Worker, load_config
 from polls.server.metrics import serve_metrics
-from polls.server.process import prepare_process, runner_options
+from polls.server.process import prepare_process, shutdown_timeout
 from polls.storage.checks.durability import weak_settings
 from polls.storage.checks.schema import schema_damage
 from polls.storage.checks.start import prepare
@@ -81,7 +81,7 @@ async def application() -> web.AppRunner:
     """Return the runner of a gunicorn worker: `gunicorn polls.app:application`. $POLLS_CONFIG names the settings."""
     config = load_config()
     prepare_process()
-    return Worker(create_app(config), **runner_options(config))
+    return Worker(create_app(config), shutdown_timeout=shutdown_timeout(config))
 
 
 async def always_run_cleanup(app: web.Application) -> None:

@@ -1,4 +1,4 @@
-"""Standard output that can't be written: a full disk, or a pipe that nobody reads."""
+"""Output errors: a full disk, or a closed pipe."""
 
 import errno
 import logging

@@ -192,7 +192,7 @@ class Channel:
 
     @property
     def _contents(self) -> tuple[int, bool, bool, bool]:
-        """What the message depends on."""
+        """Return the values on which the message depends."""
         return self.latest.revision, self.latest.is_published, self.latest.is_closed, self.is_live
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from polls.server.runner import LimitedRunner
 from polls.server.sockets import CannotListen, listening_for_metrics
 from polls.server.urls import bound_address
 from polls.web.keys import CONFIG
@@ -26,7 +27,7 @@ async def serve_metrics(app: web.Application) -> AsyncIterator[None]:
         return
     with listening as sockets:
         logger.info("metrics are served at %s/metrics", bound_address(sockets))
-        runner = web.AppRunner(metrics_app(app, app[METER]), access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
+        runner = LimitedRunner(metrics_app(app, app[METER]), shutdown_timeout=_SHUTDOWN_TIMEOUT)
         await runner.setup()
         try:
             for listener in sockets:

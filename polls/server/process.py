@@ -50,11 +50,9 @@ def connections_allowed(limits: Limits) -> int:
     return connections
 
 
-def runner_options(config: Config) -> dict[str, Any]:
-    """Return the arguments for aiohttp's runners."""
-    return {
-        "shutdown_timeout": _DEVELOPMENT_SHUTDOWN_TIMEOUT if config.development else SHUTDOWN_TIMEOUT,
-    }
+def shutdown_timeout(config: Config) -> float:
+    """Return the seconds at the shutdown for requests in flight."""
+    return _DEVELOPMENT_SHUTDOWN_TIMEOUT if config.development else SHUTDOWN_TIMEOUT
 
 
 def protocol_options(config: Config) -> dict[str, Any]:

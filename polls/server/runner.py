@@ -1,4 +1,4 @@
-"""The runner of the application: it serves until a signal, with one connection limit for all sockets."""
+"""The runner of an application: it serves until a signal, with one connection limit for all sockets."""
 
 import asyncio
 import signal
@@ -10,7 +10,7 @@ from functools import partial
 from aiohttp import web
 
 from polls.server.connection_limit import ConnectionLimit, OpenFileErrors
-from polls.server.process import BACKLOG, DRAIN_SECONDS, connections_allowed, notify_systemd, runner_options
+from polls.server.process import BACKLOG, DRAIN_SECONDS, connections_allowed, notify_systemd, shutdown_timeout
 from polls.server.protocol import Protocol
 from polls.server.sockets import unlink
 from polls.web.keys import CONFIG
@@ -44,7 +44,7 @@ async def run(app: web.Application, sockets: Sequence[socket.socket], ready: Cal
     A signal during the startup stops it. Requests in flight are finished before this returns.
     """
     asyncio.get_running_loop().set_exception_handler(OpenFileErrors())
-    runner = LimitedRunner(app, **runner_options(app[CONFIG]))
+    runner = LimitedRunner(app, shutdown_timeout=shutdown_timeout(app[CONFIG]))
     with stop_signals() as stopping:
         try:
             if await _set_up(runner, stopping):

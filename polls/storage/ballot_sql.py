@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from polls.storage.postgres.pool import compiled
+from polls.storage.postgres.statements import compiled
 from polls.storage.questions import POLL
 from polls.storage.tables import choice, question
 

@@ -9,7 +9,8 @@ import aiopg.sa
 import sqlalchemy as sa
 
 from polls.domain.poll import Choice, Poll, Question
-from polls.storage.postgres.pool import Database, acquired, compiled
+from polls.storage.postgres.pool import Database, acquired
+from polls.storage.postgres.statements import compiled
 from polls.storage.tables import choice, question
 
 # Questions that the public may see: `domain.poll.Poll.is_published` in SQL, by the database's clock.

@@ -12,7 +12,8 @@ from polls.storage import accounts
 from polls.storage.accounts import ACCOUNT, VerifiedCredentials, as_account
 from polls.storage.history import record_account
 from polls.storage.passwords import Passwords
-from polls.storage.postgres.pool import Database, acquired, compiled, transaction
+from polls.storage.postgres.pool import Database, acquired, transaction
+from polls.storage.postgres.statements import compiled
 from polls.storage.tables import account, session, sign_in_failure
 
 IDLE_TIMEOUT = timedelta(hours=8)

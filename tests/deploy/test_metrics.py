@@ -1,6 +1,7 @@
 """Metrics of real processes: their values, and where they are served."""
 
 import asyncio
+import gzip
 import re
 import socket
 import tempfile
@@ -16,6 +17,7 @@ import pytest
 
 from polls.config.settings import Postgres
 from tests.conftest import CreatePoll
+from tests.support.healthz import healthy
 from tests.support.metrics import Samples, samples, votes
 from tests.support.processes import Polls, eventually, free_port, serving
 
@@ -122,6 +124,30 @@ def test_metrics_are_served_only_on_their_own_port(settings: dict[str, object], 
     assert (status, text.endswith("# EOF\n")) == (200, True)
     assert headers["Content-Type"].startswith("application/openmetrics-text")
     assert headers["Server"] == "polls"
+
+
+def test_the_port_of_metrics_repeats_no_invalid_header_and_decompresses_nothing(
+    settings: dict[str, object], tmp_path: Path
+) -> None:
+    bomb = gzip.compress(bytes(100_000_000))
+    with serving(tmp_path, f"--metrics={free_port()}", config=settings) as polls:
+
+        def send(request: bytes) -> bytes:
+            with socket.create_connection(("127.0.0.1", port_of(polls)), timeout=10) as connection:
+                connection.sendall(request)
+                return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+        with healthy(polls.url):
+            invalid = send(b"GET /metrics HTTP/1.1\r\nHost: polls\r\nCookie: polls_session=SECRET\x01\r\n\r\n")
+            posted = send(
+                b"POST /metrics HTTP/1.1\r\nHost: polls\r\nConnection: close\r\nContent-Encoding: gzip\r\n"
+                b"Content-Length: %d\r\n\r\n%b" % (len(bomb), bomb)
+            )
+
+    assert invalid.split()[1] == b"400"
+    assert b"\r\nServer: polls\r\n" in invalid
+    assert b"SECRET" not in invalid
+    assert posted.split()[1] == b"405"
 
 
 def test_metrics_can_be_served_on_a_socket_and_their_failure_stops_no_process(

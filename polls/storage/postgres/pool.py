@@ -4,16 +4,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Any
 from weakref import WeakSet
 
 import aiopg
 import aiopg.sa
 import psycopg2
-import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
-from polls.aio import SingleFlight, is_cancelled
+from polls.aio import CountedSemaphore, SingleFlight, is_cancelled
 from polls.config.settings import Postgres
 from polls.domain.errors import PollsUnavailable
 from polls.storage.postgres import aiopg_patches
@@ -38,19 +36,6 @@ _WITHOUT_TYPES: dict[str, Any] = {"enable_json": False, "enable_hstore": False, 
 CONNECTION_ERRORS = psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.ReadOnlySqlTransaction
 
 
-class PoolQueue(asyncio.Semaphore):
-    """A semaphore that serves in order of arrival; `waiting` is the number of tasks in its queue."""
-
-    waiting = 0
-
-    async def acquire(self) -> Literal[True]:
-        self.waiting += 1
-        try:
-            return await super().acquire()
-        finally:
-            self.waiting -= 1
-
-
 class Database:
     """A connection pool with a queue in front of it, which follows the primary of several hosts.
 
@@ -60,7 +45,7 @@ class Database:
     pool: aiopg.sa.Engine  # set by the first `connect_to_primary`
 
     def __init__(self, postgres: Postgres, *, echo: bool = False) -> None:
-        self.queue = PoolQueue(postgres.maxsize)
+        self.queue = CountedSemaphore(postgres.maxsize)
         self._postgres = postgres
         self._echo = echo
         self._primary: Primary | None = None
@@ -252,8 +237,3 @@ async def transaction(database: Database) -> AsyncIterator[aiopg.sa.SAConnection
     """Acquire a connection of the pool and run a transaction on it. Raises PollsUnavailable."""
     async with acquired(database) as connection, connection.begin():
         yield connection
-
-
-def compiled(statement: sa.sql.ClauseElement) -> str:
-    """Return the SQL of a statement whose values are bind parameters; aiopg would compile it at every call."""
-    return str(statement.compile(dialect=PGDialect_psycopg2()))

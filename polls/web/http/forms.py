@@ -21,7 +21,7 @@ class MalformedForm(Exception):
 
 
 async def read_form(request: web.Request, *, max_size: int = MAX_BODY) -> MultiMapping[str]:
-    """Return the text fields of a posted form, none if the body isn't a form. Ignores files: our forms send none.
+    """Return the text fields of a posted form; a body of another type has no fields. Ignores files.
 
     The body is read to its end, then parsed: each of the two is bounded by `max_size` bytes.
     Raises MalformedForm, and aiohttp's errors 415 for a compressed body, whose size nobody knows before it is

@@ -12,7 +12,7 @@ from polls.domain.errors import ChoicesHaveVotes, PollEdited, PollNotFound
 from polls.domain.poll import FIRST_DAY, LAST_DAY, Poll
 from polls.storage import editing, history, questions
 from polls.storage.clock import now
-from polls.storage.history import poll_subject
+from polls.storage.history import HistoryEvent, poll_subject
 from polls.web.http.forms import read_form
 from polls.web.keys import CONFIG
 from polls.web.manage.form_validation import Validation
@@ -38,6 +38,8 @@ _MAX_ENTRIES = 20  # of the history, shown in an edit conflict
 class AddPollView(SignedInView):
     """The form that adds a poll."""
 
+    max_form_size = MAX_BYTES
+
     @property
     def zone(self) -> tzinfo:
         """The time zone of the dates in the form."""
@@ -48,8 +50,6 @@ class AddPollView(SignedInView):
         if not self.person.may_create_polls:
             raise web.HTTPForbidden
         return None
-
-    max_form_size = MAX_BYTES
 
     async def resume(self, form: MultiMapping[str]) -> web.StreamResponse:
         return self.show_form(parse_form(form), await self.find_poll(), flash=Flash("signed-in-again"))
@@ -160,11 +160,11 @@ class AddPollView(SignedInView):
 
     async def _show_conflict(self, form: PollForm, poll: Poll) -> web.Response:
         """Show the form as it was posted, beside `poll`, which was saved since it was loaded."""
-        entries = await history.latest(
-            self.database, subject=poll_subject(poll.question.id), after_edition=form.edition, limit=_MAX_ENTRIES
-        )
-        if form.key:  # the changes since are those of the form itself
-            entries = []
+        entries: list[HistoryEvent] = []
+        if not form.key:  # else the changes since are those of the form itself
+            entries = await history.latest(
+                self.database, subject=poll_subject(poll.question.id), after_edition=form.edition, limit=_MAX_ENTRIES
+            )
         conflict = {"entries": entries, "saved": poll_form(poll, self.zone)}
         return self.show_form(rebase(form, poll), poll, status=409, conflict=conflict)
 

@@ -1,6 +1,7 @@
 """Metrics of this process for Prometheus."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import accumulate
 
 from aiohttp import web
@@ -18,8 +19,10 @@ from prometheus_client.registry import Collector
 from polls import __version__
 from polls.domain.ballot import Counted
 from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored, VotingBroken
-from polls.web.keys import BALLOT_BOX, BROADCASTER, DATABASE, POLL_CACHE
+from polls.web.keys import BALLOT_BOX, BROADCASTER, CONFIG, DATABASE, POLL_CACHE
 from polls.web.ops.meter import Histogram, Meter
+
+_MAX_CONNECTIONS = 100  # to read metrics; their limits are otherwise those of `limits`
 
 # Label values by the type of a ballot's outcome.
 _OUTCOME_LABELS: dict[type, str] = {
@@ -43,6 +46,9 @@ def metrics_app(app: web.Application, meter: Meter) -> web.Application:
         return web.Response(body=encode(registry), headers={"Content-Type": content_type, "Server": "polls"})
 
     metrics = web.Application()
+    config = app[CONFIG]
+    limits = replace(config.limits, connections=_MAX_CONNECTIONS)
+    metrics[CONFIG] = replace(config, limits=limits, log=replace(config.log, access=False))
     metrics.router.add_get("/metrics", serve)
     return metrics
 
