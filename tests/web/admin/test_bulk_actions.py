@@ -32,7 +32,7 @@ async def select(browser: Client, do: str, *ids: int, **more: str) -> Any:
 async def confirm(browser: Client, confirmation: Any) -> str:
     """Confirm the action and return the message on the next page."""
     response = await browser.post(SELECTED, data=fields(parse(await confirmation.text()), SELECTED))
-    (flash,) = find(parse(await response.text()), "p", class_="flash")
+    (flash,) = find(parse(await response.text()), "p", class_="flash", role="status")
     return words(flash)
 
 
@@ -173,7 +173,8 @@ async def test_a_message_says_why_nothing_was_done(
 
     assert (response.status, response.headers["Location"]) == (303, "/admin/?sort=text")
     (flash,) = find(parse(await (await ada.get("/admin/")).text()), "p", class_="flash")
-    assert words(flash) == message
+    tone, role = ("problem", "alert") if message.startswith("Select") else ("note", "status")
+    assert (words(flash), flash.get("class"), flash.get("role")) == (message, f"flash {tone}", role)
     assert history(database) == []
 
 

@@ -25,7 +25,7 @@ async def test_an_admin_sees_a_scheduled_poll_marked_as_not_public(ada: Client, 
     page = parse(await response.text())
     assert response.status == 200
     assert "no-store" in response.headers["Cache-Control"]
-    assert words(find(page, "p", class_="message")[0]).startswith("Preview: this poll will be published on")
+    assert words(find(page, "p", class_="note")[0]).startswith("Preview: this poll will be published on")
     assert find(page, "script", type="module") == []
 
 
@@ -62,7 +62,7 @@ async def test_a_poll_without_choices_can_be_previewed(ada: Client, client: Clie
 
     page = parse(await (await ada.get("/poll/1")).text())
 
-    assert words(find(page, "p", class_="message")[0]) == ("Preview: this poll isn't public because it has no choices.")
+    assert words(find(page, "p", class_="note")[0]) == "Preview: this poll isn't public because it has no choices."
     assert (await client.get("/poll/1")).status == 404
 
 
