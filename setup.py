@@ -27,9 +27,17 @@ class CleanBuild(build_py):
         super().run()
         if not self.editable_mode:
             static = Path(self.build_lib, "polls/assets/static")
+            join_style_sheets(static / "css")
             files = sorted(file for file in static.rglob("*") if file.is_file())
             list_static_urls(static, files)
             compress(files)
+
+
+def join_style_sheets(css: Path) -> None:
+    """Write css/public.css from css/public/*.css, and so on, as polls/web/http/static.py does in a checkout."""
+    for folder in [path for path in css.iterdir() if path.is_dir()]:
+        sources = [file.read_text("utf-8") for file in sorted(folder.glob("*.css"))]
+        css.joinpath(f"{folder.name}.css").write_text("".join(sources), "utf-8")
 
 
 def list_static_urls(static: Path, files: list[Path]) -> None:

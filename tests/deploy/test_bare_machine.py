@@ -83,7 +83,7 @@ def test_the_documented_commands_install_polls_behind_nginx(
     assert eventually(lambda: "/poll/1" in page("/"))
     with urllib.request.urlopen(f"{Site.url}/poll/1/vote", b"choice=1", timeout=10) as results:
         assert "1 vote in all" in results.read().decode()
-    with urllib.request.urlopen(f"{Site.url}/static/css/base.css", timeout=10) as style:
+    with urllib.request.urlopen(f"{Site.url}/static/css/public.css", timeout=10) as style:
         assert style.headers["Content-Type"] == "text/css; charset=utf-8"
     verified = run(machine, "su polls -c 'cd /srv/polls && .venv/bin/polls verify --config=config/production.yaml'")
     assert "1 ballot" in verified

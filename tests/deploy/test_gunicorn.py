@@ -54,7 +54,7 @@ def test_no_request_fails_in_a_reload_and_websockets_reconnect(site: Site, arbit
     polls = {poll: site.choices(poll)}
     with (
         Watchers([site.url], 40, poll=poll) as watchers,
-        Readers(site.url, ["/", f"/poll/{poll}", f"/poll/{poll}/results", "/static/css/base.css"]) as readers,
+        Readers(site.url, ["/", f"/poll/{poll}", f"/poll/{poll}/results", "/static/css/public.css"]) as readers,
         Crowd([site.url], polls) as known,
         Crowd([site.url], polls, sends_cookie=False, retries=False, concurrency=8) as others,
     ):

@@ -148,7 +148,7 @@ def is_disconnected(connection: socket.socket) -> bool:
     return False
 
 
-@pytest.mark.parametrize("path", ["/poll/1/results", "/static/css/base.css"])
+@pytest.mark.parametrize("path", ["/poll/1/results", "/static/css/public.css"])
 def test_a_client_that_does_not_read_is_disconnected(polls: Polls, path: str) -> None:
     before = open_files(polls)
     with not_reading(polls, path) as connection:

@@ -155,17 +155,18 @@ def test_fifteen_hundred_simultaneous_clients_are_served(site: Site, poll: int) 
 
 
 def test_static_files_are_served_compressed_and_cacheable(site: Site) -> None:
-    url = re.search(r'href="(/static/css/base\.css\?v=[^"]+)"', site.get("/").text)[1]  # type: ignore[index]
+    url = re.search(r'href="(/static/css/public\.css\?v=[^"]+)"', site.get("/").text)[1]  # type: ignore[index]
 
     plain, compressed = site.get(url), site.get(url, accept_encoding="gzip")
 
-    assert plain.body == gzip.decompress(compressed.body) == (paths.STATIC / "css/base.css").read_bytes()
+    sources = [file.read_bytes() for file in sorted((paths.STATIC / "css/public").iterdir())]
+    assert plain.body == gzip.decompress(compressed.body) == b"".join(sources)
     assert compressed.headers["Content-Encoding"] == "gzip"
     assert compressed.headers["Content-Type"] == "text/css; charset=utf-8"
     assert compressed.headers["Cache-Control"] == CACHE_FOR_A_YEAR
-    for other in ("/static/css/base.css", "/static/css/base.css?v=older"):
+    for other in ("/static/css/public.css", "/static/css/public/base.css?v=older"):
         assert site.get(other).headers["Cache-Control"] == "no-cache"
-    assert {line["upstream"] for line in logged(site, "/static/css/base.css")} == {""}
+    assert {line["upstream"] for line in logged(site, "/static/css/public.css")} == {""}
 
 
 def test_a_static_file_that_is_missing_is_requested_from_polls(site: Site) -> None:
@@ -185,7 +186,7 @@ def test_pages_are_compressed_and_revalidated(site: Site, poll: int) -> None:
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/", 200), ("/nothing", 404), ("/metrics", 404), ("/healthz", 404), ("/static/css/base.css", 200)],
+    [("/", 200), ("/nothing", 404), ("/metrics", 404), ("/healthz", 404), ("/static/css/public.css", 200)],
 )
 def test_security_headers_are_set_once(site: Site, path: str, status: int) -> None:
     answer = site.get(path)
@@ -206,7 +207,7 @@ def test_security_headers_are_set_once(site: Site, path: str, status: int) -> No
         (("POST / HTTP/1.1", "Host: polls", "Content-Length: 2000000"), 413),
         (("GET / HTTP/1.1", "Host: polls", 'If-Match: "other"'), 412),
         (("GET / HTTP/1.1", "Host: polls", "If-Unmodified-Since: Mon, 01 Jan 2001 00:00:00 GMT"), 412),
-        (("GET /static/css/base.css HTTP/1.1", "Host: polls", 'If-Match: "other"'), 412),
+        (("GET /static/css/public.css HTTP/1.1", "Host: polls", 'If-Match: "other"'), 412),
     ],
 )
 def test_errors_of_nginx_have_security_headers_and_no_version(site: Site, lines: tuple[str, ...], status: int) -> None:
@@ -248,7 +249,7 @@ def test_a_form_that_is_too_large_gets_the_error_page_of_polls(site: Site, poll:
 
 
 def test_every_response_has_its_own_request_id(site: Site, poll: int) -> None:
-    answers = [site.get(path) for path in 3 * (f"/poll/{poll}/results", f"/poll/{poll}", "/static/css/base.css")]
+    answers = [site.get(path) for path in 3 * (f"/poll/{poll}/results", f"/poll/{poll}", "/static/css/public.css")]
 
     ids = {each for answer in answers for each in answer.headers.get_all("X-Request-ID") or []}
     assert len(ids) == len(answers)
@@ -612,7 +613,7 @@ def test_with_a_certificate_https_is_served_and_http_redirected(site: Site) -> N
         connection = http.client.HTTPSConnection("127.0.0.1", TLS_PORT, context=trusted, timeout=30)
         secure = site.request("GET", "/poll/1", client=connection)
         assert connection.sock.version() in {"TLSv1.2", "TLSv1.3"}  # type: ignore[attr-defined]
-        static = site.request("GET", "/static/css/base.css", client=connection)
+        static = site.request("GET", "/static/css/public.css", client=connection)
         cached = [site.request("GET", "/", client=connection) for _ in range(2)]
         connection.close()
         assert secure.status == 200

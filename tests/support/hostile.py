@@ -138,7 +138,7 @@ PATHS = (
     ),
     *(b"/poll/1", b"/poll/1/results?after=x", b"/poll/1/live", b"/poll/1/present", b"/", b"/?page=-1", b"/nowhere"),
     *(b"/language/zh-Hans", b"/language/%00", b"/admin/logout", b"/admin/polls/add", b"/admin/polls/selected"),
-    *(b"/admin/login?next=//evil", b"/static/css/base.css", b"/static/%2e%2e/x", b"/healthz", b"/poll/%00/vote"),
+    *(b"/admin/login?next=//evil", b"/static/css/public.css", b"/static/%2e%2e/x", b"/healthz", b"/poll/%00/vote"),
 )
 
 

@@ -208,7 +208,7 @@ def nginx(site: Site) -> Iterator[subprocess.Popen[str]]:
 
 def _responds(site: Site) -> bool:
     try:
-        return site.get("/static/css/base.css").status == 200
+        return site.get("/static/css/public.css").status == 200
     except OSError:
         return False
 

@@ -21,7 +21,7 @@ from tests.conftest import CreatePoll
         ("DELETE", "/", 405),
         ("POST", "/poll/1/vote", 400),
         ("GET", "/language/en", 303),
-        ("GET", "/static/css/base.css", 200),
+        ("GET", "/static/css/public.css", 200),
         ("GET", "/static/nothing.css", 404),
     ],
 )

@@ -1,4 +1,4 @@
-"""Static files: read once, at URLs with a hash of the content."""
+"""Static files: read once, at URLs with a hash of the content. Style sheets are served one for each kind of page."""
 
 import hashlib
 import mimetypes
@@ -45,7 +45,8 @@ def read_static_files() -> dict[str, StaticFile]:
     In memory they can't disappear during an upgrade, and no path that a client names is looked up on the disk.
     """
     files = [path for path in paths.STATIC.rglob("*") if path.is_file() and path.suffix not in _ENCODINGS.values()]
-    return {path.relative_to(paths.STATIC).as_posix(): _read(path) for path in files}
+    # A wheel has the joined style sheets as files, with compressed copies.
+    return _joined_style_sheets() | {path.relative_to(paths.STATIC).as_posix(): _read(path) for path in files}
 
 
 def static_url(app: web.Application, filename: str) -> str:
@@ -70,17 +71,36 @@ async def serve_static(request: web.Request) -> web.StreamResponse:
     return file.page(accepted, {"Cache-Control": cache_control, **security_headers}).answer(request)
 
 
+def _joined_style_sheets() -> dict[str, StaticFile]:
+    """Join the files of each folder in static/css/, in the order of their names: css/public/*.css as css/public.css.
+
+    setup.py does the same for the wheel.
+    """
+    return {
+        f"css/{folder.name}.css": _static_file("text/css", b"".join(_style_sheets(folder)), {})
+        for folder in (paths.STATIC / "css").iterdir()
+        if folder.is_dir()
+    }
+
+
+def _style_sheets(folder: Path) -> list[bytes]:
+    return [file.read_bytes() for file in sorted(folder.glob("*.css"))]
+
+
 def _read(path: Path) -> StaticFile:
-    content = path.read_bytes()
-    contents = {}
+    compressed = {}
     for encoding, suffix in _ENCODINGS.items():
-        compressed = path.with_name(path.name + suffix)
-        if compressed.is_file():
-            contents[encoding] = compressed.read_bytes()
+        copy = path.with_name(path.name + suffix)
+        if copy.is_file():
+            compressed[encoding] = copy.read_bytes()
     content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return _static_file(content_type, path.read_bytes(), compressed)
+
+
+def _static_file(content_type: str, content: bytes, compressed: Mapping[str, bytes]) -> StaticFile:
     charset = "; charset=utf-8" if content_type.startswith("text/") else ""
     version = urlsafe_b64encode(hashlib.sha256(content).digest()).decode()
-    return StaticFile(version, content_type + charset, contents | {"": content})
+    return StaticFile(version, content_type + charset, {**compressed, "": content})
 
 
 def _folder_url(app: web.Application) -> str:

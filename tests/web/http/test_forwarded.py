@@ -57,6 +57,6 @@ async def test_responses_have_hsts_only_if_the_site_url_is_https(
     create_poll("Tea?", "Yes")
     client = await aiohttp_client(create_app(replace(config, site=Site(url=url))))
 
-    for path in ("/", "/poll/1", "/nowhere", "/static/css/base.css", "/admin/"):
+    for path in ("/", "/poll/1", "/nowhere", "/static/css/public.css", "/admin/"):
         headers = (await client.get(path, allow_redirects=False)).headers
         assert (HTTPS_HEADERS.items() <= dict(headers).items()) is has_hsts, path

@@ -21,7 +21,7 @@ ADDRESSES = {
     "/poll/1/results": "GET,HEAD",
     "/poll/1/vote": "POST",
     "/language/en": "GET,HEAD",
-    "/static/css/base.css": "GET,HEAD",
+    "/static/css/public.css": "GET,HEAD",
 }
 
 
@@ -239,7 +239,7 @@ async def raw(client: TestClient, request: bytes) -> bytes:
         b"/",
     ],
 )
-@pytest.mark.parametrize("target", [b"GET /", b"GET /nowhere", b"POST /poll/1/vote", b"GET /static/css/base.css"])
+@pytest.mark.parametrize("target", [b"GET /", b"GET /nowhere", b"POST /poll/1/vote", b"GET /static/css/public.css"])
 async def test_an_invalid_host_is_no_server_error(
     client: TestClient, create_poll: CreatePoll, host: bytes, target: bytes
 ) -> None:
@@ -293,7 +293,7 @@ async def test_an_invalid_request_line_is_no_server_error(client: TestClient, li
         b"Transfer-Encoding: chunked, chunked",
     ],
 )
-@pytest.mark.parametrize("target", [b"GET /", b"POST /poll/1/vote", b"GET /static/css/base.css"])
+@pytest.mark.parametrize("target", [b"GET /", b"POST /poll/1/vote", b"GET /static/css/public.css"])
 async def test_an_invalid_header_is_no_server_error(
     client: TestClient, create_poll: CreatePoll, header: bytes, target: bytes
 ) -> None:
