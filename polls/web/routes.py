@@ -20,6 +20,7 @@ from polls.web.public.index import IndexView
 from polls.web.public.language import LanguageView
 from polls.web.public.poll import PollPageView
 from polls.web.public.presenter import PresenterView
+from polls.web.public.qr_code import QRCodeView
 from polls.web.public.results import ResultsView
 from polls.web.public.vote import VoteView
 from polls.web.public.watch import WatchView
@@ -34,6 +35,7 @@ VIEWS: list[tuple[str, type[View], str]] = [
     ("/", IndexView, "index"),
     (POLL + "/live", WatchView, "live"),
     (POLL + "/present", PresenterView, "presenter"),
+    (POLL + "/qr.svg", QRCodeView, "qr_code"),
     ("/admin/", PollListView, "admin"),
     ("/admin/login", SignInView, "sign_in"),
     ("/admin/logout", SignOutView, "sign_out"),
@@ -75,7 +77,7 @@ class _PollPages(web.DynamicResource):
     """
 
     def __init__(self, prefix: str, pages: Mapping[str, web.AbstractRoute]) -> None:
-        super().__init__(prefix + POLL + "{page:(?:/[a-z]+)?}")
+        super().__init__(prefix + POLL + "{page:(?:/[a-z.]+)?}")
         self._pages = pages
 
     async def resolve(self, request: web.Request) -> tuple[web.UrlMappingMatchInfo | None, set[str]]:

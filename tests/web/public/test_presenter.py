@@ -19,9 +19,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def qr_codes(page: Element) -> Iterator[str]:
-    """Yield the SVG path of each QR code on the page."""
+    """Yield the SVG path of each QR code on the page, without its background."""
     for link in find(page, "a", class_="qr"):
-        yield from (path.get("d", "") for path in link.iter(f"{SVG}path"))
+        yield from (path.get("d", "") for path in link.iter(f"{SVG}path") if path.get("stroke"))
 
 
 def qr_code_path(url: str) -> str:
