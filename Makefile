@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test coverage check format schema messages picture bench dist clean programs
+.PHONY: help run dev test coverage check format schema messages picture images bench dist clean programs
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ messages: .venv/develops ## update the translation catalogues in polls/locale fr
 
 picture: .venv/develops programs ## make the README's screenshot again
 	$(BIN)/python -m tests.journeys.picture .readme/polls.png
+
+images: .venv/develops programs ## draw the icons and the picture for link previews in static/img/ again
+	$(BIN)/python -m tests.journeys.images static/img
 
 bench: .venv/develops ## measure requests/s and CPU per request, beside a bare aiohttp server
 	@command -v wrk >/dev/null || { $(call install,wrk); }

@@ -22,6 +22,7 @@ from polls.web.public.poll import PollPageView
 from polls.web.public.presenter import PresenterView
 from polls.web.public.qr_code import QRCodeView
 from polls.web.public.results import ResultsView
+from polls.web.public.site_files import FaviconView, ManifestView, RobotsView
 from polls.web.public.vote import VoteView
 from polls.web.public.watch import WatchView
 
@@ -51,6 +52,9 @@ VIEWS: list[tuple[str, type[View], str]] = [
     ("/healthz", HealthView, "health"),
     ("/readyz", ReadyView, "ready"),
     ("/language/{tag}", LanguageView, "language"),
+    ("/favicon.ico", FaviconView, "favicon"),
+    ("/robots.txt", RobotsView, "robots"),
+    ("/manifest.webmanifest", ManifestView, "manifest"),
 ]
 
 

@@ -186,7 +186,15 @@ def test_pages_are_compressed_and_revalidated(site: Site, poll: int) -> None:
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/", 200), ("/nothing", 404), ("/metrics", 404), ("/healthz", 404), ("/static/css/public.css", 200)],
+    [
+        ("/", 200),
+        ("/nothing", 404),
+        ("/metrics", 404),
+        ("/healthz", 404),
+        ("/static/css/public.css", 200),
+        ("/favicon.ico", 200),
+        ("/robots.txt", 200),
+    ],
 )
 def test_security_headers_are_set_once(site: Site, path: str, status: int) -> None:
     answer = site.get(path)
