@@ -29,7 +29,7 @@ function addRow(form) {
   row.querySelectorAll("input[type=hidden], .message, .hint").forEach((element) => element.remove());
   row.querySelector(".extras").replaceChildren();
   for (const input of row.querySelectorAll("input")) {
-    input.name = input.name.replace(/\d+/, (number) => Number(number) + 1);
+    for (const name of ["id", "name"]) input[name] = input[name].replace(/\d+/, (number) => Number(number) + 1);
     input.setAttribute("aria-label", input.getAttribute("aria-label").replace(/\d+/, rows.length + 1));
     for (const name of ["aria-invalid", "aria-describedby"]) input.removeAttribute(name);
     input.value = "";

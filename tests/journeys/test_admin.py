@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.journeys.conftest import CLOSED_POLL, Open, shifts, violations
 from tests.support.processes import Polls, command, serving
@@ -262,6 +262,34 @@ def test_axe_finds_no_violations(
     assert violations(page) == []
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_errors_are_red_and_their_summary_has_the_focus_and_leads_to_the_fields(
+    open_page: Open, signed_in: dict[str, object], scripts: bool
+) -> None:
+    page = open_page("/admin/polls/add", java_script_enabled=scripts, **signed_in)
+    question, choice = page.get_by_label("Question"), page.get_by_label("Choice 2", exact=True)
+    choice.fill("x" * 201)
+
+    page.get_by_role("button", name="Save", exact=True).click()
+
+    expect(page).to_have_title("Error: Add a poll · Polls")
+    expect(page.get_by_role("alert")).to_be_focused()
+    valid = border_colour(page.get_by_label("Choice 1", exact=True))
+    red = page.locator("#error-text").evaluate("message => getComputedStyle(message).color")
+    assert (border_colour(question), border_colour(choice), valid == red) == (red, red, False)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(choice).to_be_focused()
+    page.get_by_role("link", name="Question: Enter a question.").click()
+    expect(question).to_be_focused()
+
+
+def border_colour(field: Locator) -> str:
+    colour: str = field.evaluate("field => getComputedStyle(field).borderTopColor")
+    return colour
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_axe_finds_no_violations_in_error_messages(open_page: Open, signed_in: dict[str, object], colours: str) -> None:
     page = open_page("/admin/polls/add", width=360, color_scheme=colours, **signed_in)
@@ -281,6 +309,11 @@ def test_axe_finds_no_violations_in_error_messages(open_page: Open, signed_in: d
     page = open_page("/admin/login", width=360, color_scheme=colours)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_be_visible()
+    assert violations(page) == []
+
+    page = open_page("/admin/users/", width=360, color_scheme=colours, **signed_in)
+    page.get_by_role("button", name="Add a user").click()
+    expect(page.get_by_role("alert")).to_contain_text("User name: Use 1 to 150 characters")
     assert violations(page) == []
 
 

@@ -49,6 +49,27 @@ def fields(document: Element, action: str) -> MultiDict[str]:
     return sent
 
 
+def field_errors(document: Element) -> dict[str, str]:
+    """Return {field: its error message}, after checking that a summary lists the same errors with links to the fields.
+
+    The focus starts on that summary, and the title says that there are errors.
+    """
+    messages = {
+        message.get("id", "").removeprefix("error-"): message for message in find(document, "p", class_="message")
+    }
+    errors = {name: words(message) for name, message in messages.items()}
+    (summary,) = [element for element in document.iter() if "autofocus" in element.attrib]
+    listed = {link.get("href", "").removeprefix("#"): words(link) for link in summary.iter("a")}
+    assert {name: text.partition(": ")[2] for name, text in listed.items()} == errors
+    invalid = [element for element in document.iter() if element.get("aria-invalid") == "true"]
+    described = {name for element in invalid for name in element.get("aria-describedby", "").split()}
+    for name in errors.keys() - {"choices"}:
+        assert [element.get("id") for element in document.iter() if element.get("id") == name] == [name]
+        assert f"error-{name}" in described
+    assert (document.findtext(".//title") or "").startswith("Error: ")
+    return errors
+
+
 def links(document: Element) -> dict[str, str]:
     """Return {text of a link: its URL}."""
     return {words(link): link.get("href", "") for link in document.iter("a")}

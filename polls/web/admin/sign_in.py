@@ -1,5 +1,7 @@
 """Signing in and out."""
 
+from collections.abc import Mapping
+
 from aiohttp import web
 from yarl import URL
 
@@ -9,7 +11,7 @@ from polls.web.http.cookies import delete_cookie, port_suffix
 from polls.web.http.forms import read_form, text_field
 from polls.web.http.parameters import local_path
 from polls.web.keys import CONFIG
-from polls.web.pages.private import PrivateView, SignedInView
+from polls.web.pages.private import PrivateView, SignedInView, missing_credentials
 from polls.web.pages.problems import CookieNotKept, Problem, describe_error, wants_json
 from polls.web.pages.session import SESSION_COOKIE, session_token, set_session_cookie, sign_in, signed_in_account
 
@@ -32,21 +34,31 @@ class SignInView(PrivateView):
         form = await read_form(self.request)
         next_url = local_path(form.get("next", ""), self.url("admin"))
         username, password = text_field(form, "username"), form.get("password", "")
+        missing = missing_credentials(username, password, self.language)
+        if missing and not wants_json(self.request):
+            return await self._show_form(next_url, username, errors=missing)
         try:
             _, token = await sign_in(self.request, username, password)
         except (SignInFailed, TooManyAttempts) as error:
             if wants_json(self.request):
                 raise
-            return await self._show_form(next_url, username, describe_error(error, self.language))
+            problem = describe_error(error, self.language)
+            return await self._show_form(next_url, username, problem, {"password": problem.detail})
         # By way of the form, which says so if the browser doesn't send the cookie.
         response = self.redirect(str(URL(self.url("sign_in")).with_query({"next": next_url, _SIGNED_IN: "1"})))
         set_session_cookie(self.request, response, token)
         return response
 
-    async def _show_form(self, next_url: str, username: str = "", problem: Problem | None = None) -> web.Response:
-        status = problem.status if problem else 200
+    async def _show_form(
+        self,
+        next_url: str,
+        username: str = "",
+        problem: Problem | None = None,
+        errors: Mapping[str, str] | None = None,
+    ) -> web.Response:
+        status = problem.status if problem else 400 if errors else 200
         kept = [("next", next_url)]
-        return await self.show_sign_in(self.url("sign_in"), kept, username, problem, status=status)
+        return await self.show_sign_in(self.url("sign_in"), kept, username, problem, status=status, errors=errors)
 
 
 class SignOutView(SignedInView):

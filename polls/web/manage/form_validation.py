@@ -26,7 +26,7 @@ class Validation:
     """The validation of a `form` that edits `poll` (None: adds one), with times in `zone`.
 
     `now` is the database's time. `form` is replaced if its next version confirms something. `errors` are messages by
-    field: "text", "published", "closes", "choices", and "choice.3" for a row.
+    field: "text", "published", "closes", "choices", and for a row "choice.3" and "choice.3.position".
     """
 
     form: PollForm
@@ -112,7 +112,7 @@ class Validation:
         rows = [row for row in self.form.rows if not (row.is_empty or row.is_removed)]
         for row in rows:
             if row.position.strip() and parse_number(row.position.strip()) is None:
-                self.errors[f"choice.{row.number}"] = _("Enter the position as a number: 1, 2, 3 …")
+                self.errors[f"choice.{row.number}.position"] = _("Enter the position as a number: 1, 2, 3 …")
         seen: set[str] = set()
         for row in sorted(rows, key=_sort_key):
             field = f"choice.{row.number}"

@@ -1,6 +1,6 @@
 """Base views of pages that are never cached: for all visitors, for signed-in accounts, for editors of a poll."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -74,11 +74,13 @@ class PrivateView(View):
         problem: Problem | None = None,
         *,
         status: int,
+        errors: Mapping[str, str] | None = None,
         prefix: str = "",
     ) -> web.Response:
         """Show the sign-in form, which is sent to `form_url` with the fields `kept`.
 
-        `prefix` begins the names of its own fields, if it asks in the middle of another form.
+        `errors` are messages by field. `prefix` begins the names of its own fields, if it asks in the middle of another
+        form.
         """
         response = self.show(
             "admin/sign_in.html",
@@ -87,6 +89,7 @@ class PrivateView(View):
             kept=kept,
             prefix=prefix,
             problem=problem,
+            errors={prefix + name: message for name, message in (errors or {}).items()},
             username=username,
             has_accounts=await accounts.any_exist(self.database),
             here=self.url("sign_in"),
@@ -103,6 +106,13 @@ class PrivateView(View):
             name = _FLASH_COOKIE + port_suffix(self.request)
             set_cookie(self.request, response, name, value, path=self.url("admin"), seconds=_FLASH_SECONDS)
         return response
+
+
+def missing_credentials(username: str, password: str, language: Language) -> dict[str, str]:
+    """Return the error messages for those fields of the sign-in form that are empty."""
+    _ = language.gettext
+    errors = {} if username else {"username": _("Enter your user name.")}
+    return errors if password else {**errors, "password": _("Enter your password.")}
 
 
 class SignedInView(PrivateView):
@@ -134,18 +144,21 @@ class SignedInView(PrivateView):
         form = await read_form(self.request, max_size=self.max_form_size)
         kept = [(name, value) for name, value in form.items() if name not in _NOT_KEPT]
         username, password = text_field(form, f"{_PREFIX}username"), form.get(f"{_PREFIX}password", "")
-        problem, status = None, HTTPStatus.UNAUTHORIZED.value
-        if username:
+        is_sent, status = f"{_PREFIX}username" in form, HTTPStatus.UNAUTHORIZED.value
+        problem, errors = None, missing_credentials(username, password, self.language) if is_sent else {}
+        if is_sent and not errors:
             try:
                 self.account, token = await sign_in(self.request, username, password)
             except (SignInFailed, TooManyAttempts) as error:
                 problem = describe_error(error, self.language)
-                status = problem.status
+                errors, status = {"password": problem.detail}, problem.status
             else:
                 response = await self.resume(form)
                 set_session_cookie(self.request, response, token)
                 return response
-        page = await self.show_sign_in(self.request.path, kept, username, problem, status=status, prefix=_PREFIX)
+        page = await self.show_sign_in(
+            self.request.path, kept, username, problem, status=status, errors=errors, prefix=_PREFIX
+        )
         page.headers.update(_UNAUTHORIZED if status == HTTPStatus.UNAUTHORIZED else {})
         return page
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from polls.storage.postgres.connect import Connection
-from tests.support.pages import find, parse, words
+from tests.support.pages import field_errors, find, parse, words
 from tests.web.conftest import PASSWORD, Client, SignIn, SignUp
 
 OTHER_PASSWORD = "another horse battery"
@@ -17,13 +17,8 @@ async def post(browser: Client, url: str, **sent: str) -> Any:
 
 
 async def errors(response: Any) -> dict[str, str]:
-    document = parse(await response.text())
     assert response.status == 400
-    return {
-        (message.get("id") or "").removeprefix("error-"): words(message)
-        for message in find(document, "p", class_="message")
-        if message.get("id")
-    }
+    return field_errors(parse(await response.text()))
 
 
 async def is_signed_in(browser: Client) -> bool:

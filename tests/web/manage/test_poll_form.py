@@ -12,7 +12,7 @@ from polls.config.settings import Site
 from polls.domain.draft import replace_unprintable
 from polls.storage.postgres.connect import Connection
 from tests.conftest import CreatePoll
-from tests.support.pages import fields, find, links, parse, words
+from tests.support.pages import field_errors, fields, find, links, parse, words
 from tests.web.conftest import PASSWORD, Client, Serve, SignIn, add_account
 
 ADD = "/admin/polls/add"
@@ -39,14 +39,8 @@ async def send(browser: Client, url: str, sent: Any, **options: Any) -> Any:
 
 async def errors(response: Any) -> dict[str, str]:
     """Return the error messages by field of a form that is shown again."""
-    document = parse(await response.text())
-    assert (response.status, find(document, "h1") != []) == (400, True)
-    assert document.findtext(".//title", "").startswith("Error: ")
-    return {
-        (message.get("id") or "").removeprefix("error-"): words(message)
-        for message in find(document, "p", class_="message")
-        if message.get("id")
-    }
+    assert response.status == 400
+    return field_errors(parse(await response.text()))
 
 
 def polls(database: Connection) -> list[Any]:
@@ -449,9 +443,18 @@ TOO_LONG = "é" * 201
         ({"choice.1.text": "Ye\u2060s\u3164"}, {"choice.1": "Another choice has the same text."}),
         ({"text": "\u2800"}, {"text": "Enter a question."}),
         ({"choice.1.text": "\u200b"}, {"choice.1": "Enter the choice, or tick “Remove”."}),
-        ({"choice.1.position": "second"}, {"choice.1": "Enter the position as a number: 1, 2, 3 …"}),
-        ({"choice.1.position": "-1"}, {"choice.1": "Enter the position as a number: 1, 2, 3 …"}),
-        ({"choice.1.position": "9" * 30}, {"choice.1": "Enter the position as a number: 1, 2, 3 …"}),
+        ({"choice.1.position": "second"}, {"choice.1.position": "Enter the position as a number: 1, 2, 3 …"}),
+        ({"choice.1.position": "-1"}, {"choice.1.position": "Enter the position as a number: 1, 2, 3 …"}),
+        ({"choice.1.position": "9" * 30}, {"choice.1.position": "Enter the position as a number: 1, 2, 3 …"}),
+        (
+            {"text": "", "choice.0.text": "x" * 201, "choice.0.position": "?", "closes_time": "12:00"},
+            {
+                "text": "Enter a question.",
+                "choice.0": "Use at most 200 characters. This text has 201.",
+                "choice.0.position": "Enter the position as a number: 1, 2, 3 …",
+                "closes": "Enter a date and a time.",
+            },
+        ),
         ({"published_date": "", "published_time": ""}, {"published": "Enter when the poll is published."}),
         ({"published_date": ""}, {"published": "Enter a date and a time."}),
         ({"published_time": ""}, {"published": "Enter a date and a time."}),
