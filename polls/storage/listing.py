@@ -55,7 +55,7 @@ class Period:
 class PollFilter:
     """Criteria and order of the list: published in all of `periods`, in `state` as of `now`, matching all `words`.
 
-    A poll matches a word if one of its own words begins with it. `ids` is None, or the text of a PostgreSQL array: the
+    A poll matches a word if one of its own words contains it. `ids` is None, or the text of a PostgreSQL array: the
     ids of the polls that match already (see `prefetch_matches`).
     """
 
@@ -83,7 +83,7 @@ async def prefetch_matches(
 
     The number is `max_count + 1` if there are more than `max_count`. Otherwise, if the filter has words, the returned
     one has the polls' ids in their place: searching words is the slowest part and is done once, and PostgreSQL
-    estimates badly how many polls match the beginning of a word.
+    estimates badly how many polls match a part of a word.
     """
     matches = _matching(poll_filter).add_columns(question.c.id).limit(max_count + 1).subquery()
     query = sa.select(sa.func.count().label("count")).select_from(matches)

@@ -1,5 +1,6 @@
 """Searching and sorting are the same on each server: without regard to case and accents, in every locale."""
 
+import random
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ IN_ORDER = [
     "Ζεύς",
     "Ёлка",
     "ЁЛКИ",
+    "Западноевропейский",
     "ցորեն",
     "がくせい",
     "喝茶吗",
@@ -50,6 +52,11 @@ SEARCHES = {
     "елка": ["Ёлка"],
     "ՑՈՐԵՆ": ["ցորեն"],
     "茶": ["喝茶吗"],
+    "ppl": ["Äpple", "apples"],
+    "asse zw": ["STRASSE zwei"],
+    "ПАДН": ["Западноевропейский"],
+    "адноевропейск": ["Западноевропейский"],
+    "адноевропейско": [],
     "—": [],  # no word
 }
 
@@ -115,6 +122,22 @@ def test_long_words_and_odd_characters_can_be_stored(postgres: Postgres) -> None
         ):
             ((_, query_text),) = query(connection, "SELECT words_in(%s), beginnings_of(%s)::text", text, text)
             assert query(connection, "SELECT words_in(%s) @@ beginnings_of(%s)", text, text) == [(query_text != "",)]
+
+
+def test_the_poll_with_the_most_and_longest_texts_can_be_stored(postgres: Postgres) -> None:
+    """A tsvector has at most 1 MB; some letters have 4 bytes, and some become several letters when they are folded."""
+    dice = random.Random(1)
+    with connect(postgres) as connection:
+        for letters in map(chr, range(0x1E900, 0x1E922)), map(chr, range(0xFD50, 0xFD90)):
+            choices = list(letters)
+            texts = [" ".join("".join(dice.choices(choices, k=49)) for _ in range(4)) for _ in range(101)]
+            ((size, is_found),) = query(
+                connection,
+                "SELECT sum(octet_length(part)), parts @@ min(part)::tsquery "
+                "FROM parts_of_words_in(%s) AS parts, unnest(tsvector_to_array(parts)) AS part GROUP BY parts",
+                " ".join(texts),
+            )
+            assert (is_found, size < 2**20) == (True, True)
 
 
 def test_folding_equals_that_of_python_for_letters(postgres: Postgres) -> None:

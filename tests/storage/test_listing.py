@@ -66,7 +66,9 @@ def random_filter(now: datetime, seed: int) -> PollFilter:
         now,
         tuple(Period(hour - timedelta(hours=start), hour + timedelta(hours=dice.choice([1, 60]))) for start in starts),
         dice.choice([None, None, *State]),
-        " ".join(word[: dice.choice([2, 9])] for word in dice.sample(WORDS, dice.choice([0, 0, 1, 2]))),
+        " ".join(
+            word[dice.choice([0, 2]) : dice.choice([3, 9])] for word in dice.sample(WORDS, dice.choice([0, 0, 1, 2]))
+        ),
         tuple(SortKey(column, dice.random() < 0.5) for column in dice.sample(list(Column), dice.choice([1, 1, 2, 3]))),
     )
 
@@ -91,7 +93,7 @@ def matching(polls: list[PollRow], poll_filter: PollFilter, texts: dict[int, str
         return (
             all(period.start <= poll.question.pub_date < period.end for period in poll_filter.periods)
             and poll_filter.state in {None, poll.question.state(poll_filter.now)}
-            and all(any(word.startswith(part) for word in words) for part in poll_filter.words.split())
+            and all(any(part in word for word in words) for part in poll_filter.words.split())
         )
 
     return [poll for poll in polls if matches(poll)]
