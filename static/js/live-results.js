@@ -110,7 +110,7 @@ function watch(section) {
 function createUpdater(section) {
   const language = document.documentElement.lang;
   const number = new Intl.NumberFormat(language);
-  const percent = new Intl.NumberFormat(language, { style: "percent" });
+  const percents = [0, 1].map((decimals) => new Intl.NumberFormat(language, { style: "percent", minimumFractionDigits: decimals }));
   const plural = new Intl.PluralRules(language);
   const [votes, total] = [section.dataset.votes, section.dataset.total].map((forms) => JSON.parse(forms));
   const count = (forms, n) => fill(forms[plural.select(n)], { votes: number.format(n) });
@@ -131,33 +131,35 @@ function createUpdater(section) {
     }
     if (message.revision <= revision || message.choices === null) return;
     section.dataset.revision = message.revision;
-    let sum = 0;
-    const leaders = [];
-    for (const row of section.querySelectorAll("[data-choice]")) {
-      const result = message.choices[row.dataset.choice];
+    const rows = [...section.querySelectorAll("[data-choice]")];
+    const resultOf = (row) => message.choices[row.dataset.choice];
+    const share = ({ percent, sign }) => sign + percents[message.decimals].format(percent / 100);
+    const leaders = rows.filter((row) => resultOf(row).leads);
+    for (const row of rows) {
+      const result = resultOf(row);
       row.querySelector(".votes").textContent = count(votes, result.votes);
-      row.querySelector(".share").textContent = percent.format(result.share / 100);
-      row.querySelector(".fill").setAttribute("width", result.share);
-      markLeader(row, result.leads, section.dataset.leads);
-      sum += result.votes;
-      if (result.leads) leaders.push({ name: row.querySelector(".name").textContent, share: result.share });
+      row.querySelector(".share").textContent = share(result);
+      row.querySelector(".fill").setAttribute("width", result.bar);
+      markLeader(row, result.leads, leaders.length > 1 ? section.dataset.tied : section.dataset.leads);
     }
-    const totalText = count(total, sum);
+    const totalText = count(total, rows.reduce((sum, row) => sum + resultOf(row).votes, 0));
     section.querySelector(".total").textContent = totalText;
-    announce(totalText, leaders.map(({ name }) => name), percent.format((leaders[0]?.share ?? 0) / 100));
+    section.querySelector(".rounding").hidden = message.adds_up;
+    const names = leaders.map((row) => row.querySelector(".name").textContent);
+    announce(totalText, names, names.length ? share(resultOf(leaders[0])) : "");
   };
 }
 
 function markLeader(row, leads, text) {
   row.classList.toggle("leads", leads);
-  const existing = row.querySelector(".leader-label");
-  if (existing && !leads) existing.remove();
-  if (leads && !existing) {
-    const label = document.createElement("span");
+  let label = row.querySelector(".leader-label");
+  if (!leads) return label?.remove();
+  if (!label) {
+    label = document.createElement("span");
     label.className = "leader-label";
-    label.textContent = text;
     row.querySelector(".name").after(" ", label);
   }
+  label.textContent = text;
 }
 
 // Return a function that announces the latest results to screen readers, at most once every ANNOUNCEMENT_PAUSE.

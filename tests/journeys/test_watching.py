@@ -106,18 +106,27 @@ def test_an_updated_page_equals_a_reloaded_one(
     other.close()
 
 
-def test_shares_equal_the_servers_for_any_votes(open_page: Open, browser: Browser, polls: Polls) -> None:
+def test_figures_equal_the_servers_for_any_votes(open_page: Open, browser: Browser, polls: Polls) -> None:
     psql(polls, "UPDATE choice SET votes = 1234567 * id WHERE question_id = 1")
-    page = open_page("/poll/1/results")
-    other = browser.new_page(java_script_enabled=False)
-    wait_until_live(page)
+    locales = ("en-GB", "zh-CN")
+    pages = [open_page("/poll/1/results", locale=locale) for locale in locales]
+    others = [browser.new_page(java_script_enabled=False, locale=locale) for locale in locales]
+    for page in pages:
+        expect(page.locator(".is-live")).to_be_visible()
 
-    for factor in (1, 7, 333, 100003):
-        psql(polls, f"UPDATE choice SET votes = {factor} * id * id % 1009 WHERE question_id = 1")
-        other.goto(f"{polls.url}/poll/1/results")
-        expect(page.locator(".total")).to_have_text(other.locator(".total").inner_text())
-        assert results_html(page) == results_html(other)
-    other.close()
+    for votes in (
+        "333 * id * id % 1009",  # different counts that need a decimal
+        "CASE WHEN id < 3 THEN 4 WHEN id = 3 THEN 1 ELSE 0 END",  # a tie, and shares that don't add up to 100%
+        "CASE id WHEN 1 THEN 3000000 WHEN 2 THEN 1 ELSE 0 END",  # more than 99% and less than 1%
+        "0",
+    ):
+        psql(polls, f"UPDATE choice SET votes = {votes} WHERE question_id = 1")
+        for page, other in zip(pages, others, strict=True):
+            other.goto(f"{polls.url}/poll/1/results")
+            expect(page.locator(".total")).to_have_text(other.locator(".total").inner_text())
+            assert results_html(page) == results_html(other)
+    for other in others:
+        other.close()
     psql(
         polls,
         "UPDATE choice SET votes = (SELECT count(*) FROM ballot WHERE marks @> ARRAY[choice.id]) WHERE question_id = 1",
@@ -190,14 +199,22 @@ def test_a_poll_that_closes_reloads_its_pages(open_page: Open, polls: Polls) -> 
         polls,
         """
         INSERT INTO question (question_text, pub_date, closes_at) VALUES ('Now?', now(), now() + interval '9 seconds');
-        INSERT INTO choice (question_id, choice_text) SELECT max(id), 'Yes' FROM question
+        INSERT INTO choice (question_id, choice_text, votes) SELECT max(id), 'Yes', 2 FROM question;
+        INSERT INTO choice (question_id, choice_text, votes) SELECT max(id), 'No', 1 FROM question
         """,
     )
     (address,) = {link.get_attribute("href") for link in open_page("/").get_by_role("link", name="Now?").all()}
-    page = open_page(f"{address}/results")
-    expect(page.get_by_text("This poll closed on")).to_be_hidden()
+    form = open_page(address)
+    results = open_page(f"{address}/results")
+    expect(form.get_by_role("radio").first).to_be_visible()
+    expect(results.locator(".leader-label")).to_have_text("leads")
+    expect(results.get_by_text("This poll is open until")).to_be_visible()
 
-    expect(page.get_by_text("This poll closed on")).to_be_visible(timeout=20_000)
+    for page in (results, form):
+        expect(page.get_by_text("This poll closed on")).to_be_visible(timeout=20_000)
+    expect(form.get_by_role("radio")).to_have_count(0)
+    expect(results.locator(".leader-label")).to_have_text("won")
+    expect(results.get_by_role("heading", name="Final result")).to_be_visible()
     psql(polls, "DELETE FROM question WHERE question_text = 'Now?'")
 
 
@@ -268,8 +285,8 @@ def test_the_result_of_a_closed_poll_is_final_and_not_live(open_page: Open, java
     for name in ("results", "present"):
         page = open_page(f"{address}/{name}", java_script_enabled=java_script)
         page.wait_for_timeout(500)
-        expect(page.get_by_text("Final result")).to_be_visible()
-        for text in ("Live", "Not live just now", "Refresh"):
+        expect(page.get_by_role("heading", name="Final result")).to_be_visible()
+        for text in ("Live", "Not live just now", "Refresh", "leads"):
             expect(page.get_by_text(text, exact=True)).to_have_count(0)
 
 

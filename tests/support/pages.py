@@ -6,6 +6,7 @@ import html5lib
 from multidict import MultiDict
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def parse(text: str) -> Element:

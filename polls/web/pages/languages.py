@@ -14,9 +14,10 @@ from babel.core import get_global
 from babel.dates import format_date, format_skeleton
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal, format_percent
+from babel.numbers import format_decimal, parse_pattern
 
 from polls import paths
+from polls.domain.tally import Share
 from polls.web.http.negotiation import MAX_LENGTH, preferences
 
 # {tag (BCP 47): (name in the language itself, locale of dates and numbers)}. en_001 is international English: 3 May
@@ -25,7 +26,6 @@ LANGUAGES = {"en": ("English", "en_001"), "zh-Hans": ("简体中文", "zh_Hans")
 
 # Cached: babel takes longer to format a number than jinja2 takes for the rest of its row.
 _decimal = lru_cache(maxsize=10_000)(format_decimal)
-_percent = lru_cache(maxsize=1_000)(format_percent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ class Language:
         """Format an integer: 1,284."""
         return _decimal(number, locale=self.locale)
 
-    def percent(self, share: int) -> str:
-        """Format a whole percentage: 42%."""
-        return _percent(share / 100, locale=self.locale)
+    def percent(self, share: Share) -> str:
+        """Format a share of votes: 42%, 42.0%, <1%."""
+        return share.sign + _percent(share.percent, share.decimals, self.locale)
 
 
 TRANSLATIONS: web.AppKey[Mapping[str, Language]] = web.AppKey("translations")  # by language tag, the default first
@@ -105,6 +105,13 @@ def _best(accept_language: str, tags: tuple[str, ...]) -> str:
             if _with_script(preferred) == _with_script(tag):
                 return tag
     return tags[0]
+
+
+@lru_cache(maxsize=10_000)
+def _percent(percent: float, decimals: int, locale: Locale) -> str:
+    pattern = parse_pattern(locale.percent_formats[None].pattern)
+    pattern.frac_prec = decimals, decimals
+    return str(pattern.apply(percent / 100, locale))
 
 
 @cache

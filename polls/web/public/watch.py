@@ -9,6 +9,7 @@ from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
 from polls.domain.errors import PollNotFound, PollsUnavailable
 from polls.domain.poll import Poll
+from polls.domain.tally import Tally
 from polls.domain.visibility import ANONYMOUS, visible_to
 from polls.web.http.limits import TooManyWebSockets, max_websockets
 from polls.web.http.request_ids import REQUEST_ID, request_id
@@ -80,13 +81,28 @@ def encode_results(poll: Poll, *, is_live: bool) -> bytes | None:
             "ballots": visible.poll.ballots,
             "closed": visible.poll.is_closed,
             "live": is_live,
-            "choices": {
-                str(result.choice.id): {"votes": result.choice.votes, "share": result.share, "leads": result.leads}
-                for result in visible.tally.results
-            },
+            **_encodable(visible.tally),
         },
         separators=(",", ":"),
     ).encode()
+
+
+def _encodable(tally: Tally) -> dict[str, object]:
+    """Return what `templates/public/_results.html` shows of the results, so that scripts need not round."""
+    return {
+        "decimals": tally.decimals,
+        "adds_up": tally.adds_up,
+        "choices": {
+            str(result.choice.id): {
+                "votes": result.choice.votes,
+                "percent": result.share.percent,
+                "sign": result.share.sign,
+                "bar": result.bar,
+                "leads": result.leads,
+            }
+            for result in tally.results
+        },
+    }
 
 
 @dataclass(eq=False, frozen=True, slots=True)

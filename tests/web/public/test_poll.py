@@ -3,8 +3,9 @@ from datetime import timedelta
 import pytest
 from aiohttp.test_utils import TestClient
 
+from polls.storage.postgres.connect import Connection
 from tests.conftest import CreatePoll
-from tests.support.pages import find, links, parse, words
+from tests.support.pages import SVG, find, links, parse, words
 
 PAGES = ["/poll/{}", "/poll/{}/results"]
 
@@ -34,34 +35,103 @@ async def test_results_show_votes_shares_and_total(client: TestClient, create_po
     page = parse(await (await client.get("/poll/1/results")).text())
 
     rows = find(page, "li", class_="result")
-    assert [words(row) for row in rows] == ["Yes leads 1,234 votes 100%", "No 1 vote 0%", "Perhaps 0 votes 0%"]
+    assert [words(row) for row in rows] == ["Yes leads 1,234 votes >99%", "No 1 vote <1%", "Perhaps 0 votes 0%"]
     assert "1,235 votes in all" in words(page)
+
+
+@pytest.mark.parametrize("accept", ["en", "zh"])
+async def test_equal_counts_have_equal_texts_and_bars(client: TestClient, create_poll: CreatePoll, accept: str) -> None:
+    create_poll("Tea?", "Yes", "No", "Perhaps", votes=(4, 4, 1))
+
+    page = parse(await (await client.get("/poll/1/results", headers={"Accept-Language": accept})).text())
+
+    assert [words(share) for share in find(page, "span", class_="share")] == ["44%", "44%", "11%"]
+    assert [bar.get("width") for bar in find(page, f"{SVG}rect", class_="fill")] == ["44.444", "44.444", "11.111"]
+
+
+@pytest.mark.parametrize(
+    ("votes", "shares"),
+    [
+        ((501, 499), ["50.1%", "49.9%"]),
+        ((400, 1), [">99%", "<1%"]),
+    ],
+)
+async def test_shares_of_different_counts_differ_where_a_decimal_can_tell_them_apart(
+    client: TestClient, create_poll: CreatePoll, votes: tuple[int, ...], shares: list[str]
+) -> None:
+    create_poll("Tea?", *(f"choice {number}" for number, _ in enumerate(votes)), votes=votes)
+
+    page = parse(await (await client.get("/poll/1/results")).text())
+
+    assert [words(share) for share in find(page, "span", class_="share")] == shares
+
+
+@pytest.mark.parametrize(("votes", "is_said"), [((4, 4, 1), True), ((2, 1, 1), False), ((0, 0, 0), False)])
+async def test_a_sentence_says_that_rounded_shares_do_not_add_up(
+    client: TestClient, create_poll: CreatePoll, votes: tuple[int, ...], is_said: bool
+) -> None:
+    create_poll("Tea?", "Yes", "No", "Perhaps", votes=votes)
+
+    page = parse(await (await client.get("/poll/1/results")).text())
+
+    (sentence,) = find(page, "p", class_="rounding")
+    assert words(sentence) == "Rounded percentages don't add up to 100."
+    assert ("hidden" not in sentence.attrib) is is_said
 
 
 async def test_bars_are_as_long_as_the_shares(client: TestClient, create_poll: CreatePoll) -> None:
     create_poll("Tea?", "Yes", "No", votes=(3, 1))
 
-    page = await (await client.get("/poll/1/results")).text()
+    page = parse(await (await client.get("/poll/1/results")).text())
 
-    bars = [
-        rect.get("width")
-        for rect in parse(page).iter("{http://www.w3.org/2000/svg}rect")
-        if rect.get("class") == "fill"
-    ]
-    assert bars == ["75", "25"]
+    assert [bar.get("width") for bar in find(page, f"{SVG}rect", class_="fill")] == ["75", "25"]
 
 
 @pytest.mark.parametrize(
-    ("counts", "leading"), [((3, 1), ["Yes"]), ((2, 2), ["Yes", "No"]), ((0, 0), [])], ids=["leader", "tie", "no votes"]
+    ("counts", "is_closed", "marked"),
+    [
+        ((3, 1, 1), False, ["Yes leads"]),
+        ((3, 1, 1), True, ["Yes won"]),
+        ((2, 2, 1), False, ["Yes tied", "No tied"]),
+        ((2, 2, 1), True, ["Yes tied", "No tied"]),
+        ((0, 0, 0), True, []),
+    ],
 )
-async def test_leading_choices_are_marked_with_a_word(
-    client: TestClient, create_poll: CreatePoll, counts: tuple[int, int], leading: list[str]
+async def test_choices_with_the_most_votes_are_marked_with_a_word(
+    client: TestClient, create_poll: CreatePoll, counts: tuple[int, ...], is_closed: bool, marked: list[str]
 ) -> None:
-    create_poll("Tea?", "Yes", "No", votes=counts)
+    create_poll("Tea?", "Yes", "No", "Perhaps", votes=counts, closed=timedelta(0) if is_closed else None)
 
-    page = parse(await (await client.get("/poll/1/results")).text())
+    for name in ("results", "present"):
+        page = parse(await (await client.get(f"/poll/1/{name}")).text())
+        texts = [words(text) for text in find(page, "span", class_="text")]
+        assert [text for text in texts if " " in text] == marked
 
-    assert [words(row).split()[0] for row in find(page, "li", class_="result") if "leads" in words(row)] == leading
+
+async def test_pages_of_a_closed_poll_say_so_with_its_end_and_that_the_result_is_final(
+    client: TestClient, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes", "No", votes=(3, 1), closed=timedelta(days=1))
+
+    for name in ("", "/results", "/present"):
+        page = parse(await (await client.get(f"/poll/1{name}")).text())
+        assert "This poll closed on" in words(page)
+        assert ("Final result" in [words(heading) for heading in page.iter("h2")]) is bool(name)
+        assert "leads" not in words(page)
+        assert "Live" not in words(page)
+
+
+async def test_pages_of_an_open_poll_say_until_when_it_is_open(
+    client: TestClient, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("Tea?", "Yes")
+    create_poll("Coffee?", "Yes")
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE question SET closes_at = '2099-05-03 18:00+00' WHERE id = 1")
+
+    for address in ("/poll/1", "/poll/1/results"):
+        assert "open until 3 May 2099 at 18:00 UTC" in words(parse(await (await client.get(address)).text()))
+    assert "This poll is open." in words(parse(await (await client.get("/poll/2/results")).text()))
 
 
 async def test_results_link_to_the_form(client: TestClient, create_poll: CreatePoll) -> None:

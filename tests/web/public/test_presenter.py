@@ -13,9 +13,7 @@ from aiohttp.test_utils import TestClient
 from polls.app import create_app
 from polls.config.settings import Config, Site
 from tests.conftest import CreatePoll
-from tests.support.pages import find, links, parse, words
-
-SVG = "{http://www.w3.org/2000/svg}"
+from tests.support.pages import SVG, find, links, parse, words
 
 
 def qr_codes(page: Element) -> Iterator[str]:
