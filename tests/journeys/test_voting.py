@@ -1,15 +1,41 @@
 """Voting in a browser: from the list to the results and back."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import NAME, Open, shifts, violations
-from tests.support.processes import Polls
+from tests.support.processes import Polls, command
 
 PAGES = ["/", "/poll/1", "/poll/1/results", "/poll/1/present", "/poll/4", "/poll/4/results", "/nowhere"]
 
+
+WORD = "Donaudampfschifffahrt" * 3
+LONG = ("a choice of two hundred characters " * 6)[:200]
+ARABIC = "ما هو لونك المفضل من بين جميع الألوان التي تراها في السماء عند الغروب؟ (1)"
+HEBREW = "שלום עולם, מה שלומך היום? (2)"
+
+LONG_POLL = f"""
+    INSERT INTO question (question_text, pub_date) VALUES ('{WORD} {ARABIC}', now() - interval '99 days');
+    INSERT INTO question (question_text, pub_date) VALUES ('{ARABIC}', now() - interval '98 days');
+    INSERT INTO choice (question_id, choice_text, votes) SELECT question.id, text, number FROM question,
+      (VALUES ('{WORD}', 1234567), ('{LONG}', 7), ('{ARABIC}', 600000), ('{HEBREW}', 3)) AS choices (text, number)
+      WHERE pub_date < now() - interval '90 days';
+    SELECT max(id) FROM question;
+"""
+
+# {text that is longer than a line: characters a line}
+CHARACTERS_A_LINE = """
+    () => Object.fromEntries([...document.querySelectorAll("main [dir=auto]")].flatMap((element) => {
+        const range = document.createRange();
+        range.selectNodeContents(element);
+        const lines = new Set([...range.getClientRects()].map((line) => Math.round(line.bottom / 4))).size;
+        const text = element.textContent.trim();
+        return lines > 1 ? [[text, Math.floor(text.length / lines)]] : [];
+    }))
+"""
 
 RESULTS = re.compile(r"/poll/\d+/results(\?after=\d+)?$")
 
@@ -174,3 +200,43 @@ def test_no_layout_shifts_while_loading(open_page: Open, address: str, width: in
     page = open_page(address, width=width)
 
     assert shifts(page) == []
+
+
+@pytest.fixture(scope="module")
+def long_poll(polls: Polls) -> str:
+    """The path of a poll with long texts; the second page of the list has its question, and one from right to left."""
+    done = command(Path(polls.log).parent, "psql", "--", "-qAt", "-c", LONG_POLL)
+    assert done.returncode == 0, done.stderr
+    return f"/poll/{int(done.stdout) - 1}"
+
+
+@pytest.mark.parametrize(("width", "text_size"), [(360, "100%"), (360, "200%"), (1280, "100%")])
+def test_long_texts_neither_scroll_sideways_nor_break_letter_by_letter(
+    open_page: Open, polls: Polls, long_poll: str, width: int, text_size: str
+) -> None:
+    page = open_page("/?page=2", width=width)
+
+    for address in ("/?page=2", long_poll, f"{long_poll}/results"):
+        page.goto(f"{polls.url}{address}")
+        page.evaluate("size => document.documentElement.style.fontSize = size", text_size)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        characters = page.evaluate(CHARACTERS_A_LINE)
+        assert {text: count for text, count in characters.items() if count < 8} == {}
+        assert any(WORD in text for text in characters) or width > 360
+
+
+def test_texts_have_their_own_direction_and_figures_keep_their_side(open_page: Open, long_poll: str) -> None:
+    page = open_page(f"{long_poll}/results", width=360)
+
+    directions = page.locator("main [dir=auto]").evaluate_all(
+        "elements => elements.map(element => [element.textContent, getComputedStyle(element).direction])"
+    )
+    assert {text for text, direction in directions if direction == "rtl"} == {ARABIC, HEBREW}
+    sides = page.locator(".result").evaluate_all(
+        """rows => rows.map(row => {
+            const [text, share, line] = [".name", ".share", ""].map(
+                name => (name ? row.querySelector(name) : row).getBoundingClientRect());
+            return [text.left - line.left, line.right - share.right].map(Math.round);
+        })"""
+    )
+    assert sides == [[0, 0]] * 4

@@ -1,11 +1,13 @@
-"""Every page is valid HTML, judged by the Nu Html Checker (vnu) of the W3C."""
+"""Every page is valid HTML, judged by the Nu Html Checker (vnu) of the W3C, and isolates the texts of users."""
 
+import re
 import shutil
 import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import Element
 
 import pytest
 from multidict import MultiDict
@@ -19,6 +21,7 @@ from tests.web.conftest import PASSWORD, Client, Serve, add_account
 
 VNU = Path(sys.prefix, "node_modules/vnu-jar/build/dist/vnu.jar")  # `make programs` installs it
 BASES = {"base.html", "admin/base.html", "unavailable.html"}  # the last is rendered into static/unavailable/
+TEXTS_OF_USERS = re.compile(r'"co"|Yes <b>|Sure|Later\?|Coffee\?|Juice\?|Never|\b(?:ada|bob)\b')
 ADD, FIRST = "/admin/polls/add", "/admin/polls/1"
 
 
@@ -91,6 +94,15 @@ async def pages_of_the_site(browser: Client, database: Connection, create_poll: 
     return pages
 
 
+def not_isolated(element: Element) -> list[str]:
+    """Return the texts of users in `element` that could change the order of the text beside them."""
+    if element.tag in {"title", "bdi", "option"} or element.get("dir") == "auto":
+        return []
+    texts = [element.text, *(child.tail for child in element)]
+    found = [text.strip() for text in texts if text and TEXTS_OF_USERS.search(text)]
+    return found + [text for child in element for text in not_isolated(child)]
+
+
 def errors(folder: Path) -> list[str]:
     """Return the errors of vnu about the pages in `folder`."""
     vnu = ["java", "-jar", VNU, "--errors-only", "--format", "gnu", "--exit-zero-always", folder]
@@ -113,3 +125,11 @@ async def test_every_page_is_valid(
 
     templates = {file.relative_to(paths.TEMPLATES).as_posix() for file in paths.TEMPLATES.rglob("[!_]*.html")}
     assert templates - BASES == {name.split(" ")[0] for name in pages}
+
+
+async def test_texts_of_users_have_a_direction_of_their_own(
+    browser: Client, database: Connection, create_poll: CreatePoll
+) -> None:
+    pages = await pages_of_the_site(browser, database, create_poll)
+
+    assert {text: name for name, page in pages.items() for text in not_isolated(parse(page))} == {}

@@ -11,7 +11,7 @@ async def listed(client: TestClient, address: str = "/") -> list[str]:
     response = await client.get(address)
     assert response.status == 200
     (polls,) = find(parse(await response.text()), "ul", class_="polls")
-    return [(item.find("a").text or "").strip() for item in polls.iter("li")]
+    return [words(question) for question in find(polls, "span", dir="auto")]
 
 
 async def test_an_empty_list_says_that_no_polls_are_available(client: TestClient) -> None:
