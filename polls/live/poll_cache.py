@@ -5,6 +5,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from functools import partial
 from itertools import islice
 
@@ -81,6 +82,10 @@ class PollCache:
     def is_synced(self) -> bool:
         """Return whether events arrive. While they don't, each request reads from the database."""
         return self._synced.is_set()
+
+    def now(self) -> datetime:
+        """Return the database's time, in UTC."""
+        return self._clock.now()
 
     async def wait_until_synced(self) -> None:
         await self._synced.wait()

@@ -2,8 +2,10 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from http import HTTPStatus
+from time import monotonic
+from typing import NamedTuple
 
 from aiohttp import hdrs, web
 
@@ -11,6 +13,7 @@ from polls.web.http.prebuilt import PrebuiltAnswer
 
 MAX_BYTES = 64 * 1024 * 1024  # of all cached pages together
 MAX_VARIANT_BYTES = 8 * 1024 * 1024  # of those in VARIANT_PAGES
+MAX_AGE = 60  # seconds until a page is rendered again: it may contain words such as "in 2 hours"
 
 # Values of Cache-Control.
 SHARED_ONE_SECOND = "max-age=0, s-maxage=1"  # shared caches such as nginx may reuse the page for a second
@@ -53,13 +56,20 @@ class Page:
         return if_none_match.strip() == "*" or self._etag in {etag.strip().removeprefix("W/") for etag in etags}
 
 
-class RenderedPages:
-    """An LRU cache of pages, limited to `max_bytes`."""
+class _Entry(NamedTuple):
+    source: object
+    page: Page
+    expires_at: float
 
-    def __init__(self, max_bytes: int) -> None:
+
+class RenderedPages:
+    """An LRU cache of pages, limited to `max_bytes` and MAX_AGE."""
+
+    def __init__(self, max_bytes: int, clock: Callable[[], float] = monotonic) -> None:
         self._max_bytes = max_bytes
+        self._clock = clock
         self._bytes = 0
-        self._pages: OrderedDict[Hashable, tuple[object, Page]] = OrderedDict()
+        self._pages: OrderedDict[Hashable, _Entry] = OrderedDict()
 
     @property
     def size(self) -> int:
@@ -67,22 +77,22 @@ class RenderedPages:
         return self._bytes
 
     def get(self, key: Hashable, source: object) -> Page | None:
-        """Return the page stored under `key` if it was rendered from this `source`, the same object."""
+        """Return the page stored under `key` if it was rendered lately from this `source`, the same object."""
         entry = self._pages.get(key)
-        if entry is None or entry[0] is not source:
+        if entry is None or entry.source is not source or entry.expires_at <= self._clock():
             return None
         self._pages.move_to_end(key)
-        return entry[1]
+        return entry.page
 
     def put(self, key: Hashable, source: object, page: Page) -> None:
         """Store a page, and evict the least recently used ones beyond `max_bytes`."""
         if replaced := self._pages.pop(key, None):
-            self._bytes -= replaced[1].size
-        self._pages[key] = source, page
+            self._bytes -= replaced.page.size
+        self._pages[key] = _Entry(source, page, self._clock() + MAX_AGE)
         self._bytes += page.size
         while self._bytes > self._max_bytes:
-            _, (_, oldest) = self._pages.popitem(last=False)
-            self._bytes -= oldest.size
+            _, oldest = self._pages.popitem(last=False)
+            self._bytes -= oldest.page.size
 
 
 RENDERED_PAGES = web.AppKey("rendered_pages", RenderedPages)

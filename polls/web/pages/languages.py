@@ -5,13 +5,13 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache, lru_cache
 
 from aiohttp import web
 from babel import Locale
 from babel.core import get_global
-from babel.dates import format_date, format_skeleton
+from babel.dates import format_date, format_skeleton, format_timedelta
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, parse_pattern
@@ -26,6 +26,9 @@ LANGUAGES = {"en": ("English", "en_001"), "zh-Hans": ("简体中文", "zh_Hans")
 
 # Cached: babel takes longer to format a number than jinja2 takes for the rest of its row.
 _decimal = lru_cache(maxsize=10_000)(format_decimal)
+_timedelta = lru_cache(maxsize=1_000)(format_timedelta)
+
+_HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,25 @@ class Language:
     def time(self, moment: datetime) -> str:
         """Format the time of `moment`, an aware datetime, with its zone: 18:00 UTC."""
         return f"{moment.astimezone(self.zone):%H:%M %Z}"
+
+    def relative(self, moment: datetime, now: datetime) -> str:
+        """Return how far away `moment` is: in 2 hours, yesterday, 3 weeks ago. Return "" if that is less than an hour.
+
+        static/js/dates.js replaces these words with the same rules; in minutes they would soon be false without it.
+        """
+        distance = moment - now
+        days = (moment.astimezone(self.zone).date() - now.astimezone(self.zone).date()).days
+        if abs(distance) < _HOUR:
+            return ""
+        if days == 0 or abs(distance) < 12 * _HOUR:
+            hours = min(round(abs(distance) / _HOUR), 23)
+            return self._from_now(timedelta(hours=hours if distance > timedelta() else -hours))
+        if abs(days) == 1:
+            return self.gettext("tomorrow") if days > 0 else self.gettext("yesterday")
+        return self._from_now(timedelta(days=days))
+
+    def _from_now(self, distance: timedelta) -> str:
+        return _timedelta(distance, add_direction=True, threshold=1, locale=self.locale)
 
     def period(self, within: tuple[int, ...]) -> str:
         """Format (year,), (year, month) or (year, month, day): 2026, May 2026, 3 May."""

@@ -13,7 +13,7 @@ from polls import paths
 from polls.web.http.cookies import cookie_pattern, read_cookie
 from polls.web.http.request_ids import request_id
 from polls.web.http.static import static_url
-from polls.web.keys import CONFIG
+from polls.web.keys import CONFIG, POLL_CACHE
 from polls.web.pages.languages import TRANSLATIONS, Language, negotiate
 
 LANGUAGE_COOKIE = "polls_language"
@@ -36,7 +36,7 @@ def setup_templates(app: web.Application) -> None:
     )
     formats = (Language.date, Language.time, Language.period, Language.number, Language.percent)
     environment.filters.update({method.__name__: _localized(method) for method in formats})
-    environment.filters.update(moment=datetime.fromisoformat, iso=iso)
+    environment.filters.update(moment=datetime.fromisoformat, iso=iso, relative=_relative(app))
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         _localized(Language.gettext), _localized(Language.ngettext), newstyle=True
     )
@@ -82,6 +82,15 @@ def language_of(request: web.Request) -> Language:
         ",".join(request.headers.getall(hdrs.ACCEPT_LANGUAGE, ())),  # several lines are one list (RFC 9110, 5.3)
         request.app[TRANSLATIONS],
     )
+
+
+def _relative(app: web.Application) -> Callable[[Context, datetime], str]:
+    @jinja2.pass_context
+    def relative(context: Context, moment: datetime) -> str:
+        words: str = context["language"].relative(moment, app[POLL_CACHE].now())
+        return words
+
+    return relative
 
 
 def _localized(method: Callable[..., str]) -> Callable[..., str]:

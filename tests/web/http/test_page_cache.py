@@ -330,3 +330,13 @@ def test_the_least_recently_used_pages_are_evicted_beyond_max_bytes() -> None:
     assert kept[1:] == list(range(100 - len(kept) + 1, 100))
     assert 5 < len(kept) < 10
     assert pages.get(99, object()) is None
+
+
+def test_a_page_is_rendered_again_after_a_minute_so_that_words_such_as_yesterday_stay_true() -> None:
+    seconds = iter([0.0, 59.9, 60.0])
+    pages, source = RenderedPages(10_000, clock=lambda: next(seconds)), object()
+
+    pages.put("results", source, Page(b"in 2 hours", {}))
+
+    assert pages.get("results", source)
+    assert pages.get("results", source) is None

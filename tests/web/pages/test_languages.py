@@ -2,9 +2,10 @@ import gettext
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.etree.ElementTree import Element
+from zoneinfo import ZoneInfo
 
 import pytest
 from aiohttp.test_utils import TestClient
@@ -241,7 +242,9 @@ async def check_pseudo(client: TestClient, method: str, address: str, status: in
 
 
 def check_text(text: str, address: str) -> None:
-    bare = re.sub(r"⟦.*?⟧", "", text, flags=re.DOTALL)
+    bare = text
+    while "⟦" in bare:  # messages contain others
+        bare = re.sub(r"⟦[^⟦⟧]*⟧", "", bare)
     assert not re.search(r"[^\W\d_]", bare), f"untranslatable text at {address}: {bare!r}"
 
 
@@ -352,3 +355,33 @@ async def test_several_accept_language_headers_are_combined(client: TestClient) 
     lines = CIMultiDict([("Accept-Language", "de"), ("Accept-Language", "zh")])
 
     assert (await client.get("/", headers=lines)).headers["Content-Language"] == "zh-Hans"
+
+
+@pytest.mark.parametrize(
+    ("distance", "english", "chinese"),
+    [
+        (timedelta(minutes=59), "", ""),
+        (timedelta(minutes=-59), "", ""),
+        (timedelta(hours=1), "in 1 hour", "1小时后"),
+        (timedelta(minutes=-100), "2 hours ago", "2小时前"),
+        (timedelta(hours=9, minutes=59), "in 10 hours", "10小时后"),
+        (timedelta(hours=-14), "14 hours ago", "14小时前"),  # the same day
+        (timedelta(hours=13), "tomorrow", "明天"),
+        (timedelta(hours=-20), "yesterday", "昨天"),
+        (timedelta(hours=34), "in 2 days", "2天后"),
+        (timedelta(days=-7), "1 week ago", "1周前"),
+        (timedelta(days=40), "in 1 month", "1个月后"),
+        (timedelta(days=-800), "2 years ago", "2年前"),
+    ],
+)
+def test_words_for_how_far_away_a_moment_is(distance: timedelta, english: str, chinese: str) -> None:
+    now = datetime(2026, 5, 3, 14, 30, tzinfo=UTC)
+
+    assert [language.relative(now + distance, now) for language in load_languages().values()] == [english, chinese]
+
+
+def test_tomorrow_begins_at_midnight_in_the_sites_time_zone() -> None:
+    now = datetime(2026, 5, 3, 22, 30, tzinfo=UTC)  # 00:30 in Berlin
+
+    assert load_languages(ZoneInfo("Europe/Berlin"))["en"].relative(now + timedelta(hours=15), now) == "in 15 hours"
+    assert load_languages()["en"].relative(now + timedelta(hours=15), now) == "tomorrow"

@@ -286,7 +286,7 @@ async def test_a_closed_poll_takes_no_votes_and_says_when_it_closed(
     poll = create_poll("Tea?", "Yes", closed=timedelta(days=3))
     closes_at = poll.question.closes_at
     assert closes_at
-    sentence = f"This poll closed on {closes_at.day} {closes_at:%B %Y} at {closes_at:%H:%M} UTC."
+    sentence = f"This poll closed on {closes_at.day} {closes_at:%B %Y} at {closes_at:%H:%M} UTC"
 
     refused = await vote(cookieless_client, 1)
     empty = await cookieless_client.post("/poll/1/vote")
@@ -294,7 +294,7 @@ async def test_a_closed_poll_takes_no_votes_and_says_when_it_closed(
     page, results = await cookieless_client.get("/poll/1"), await cookieless_client.get("/poll/1/results")
 
     assert (refused.status, empty.status, program.status, page.status) == (403, 403, 403, 200)
-    assert (await program.json())["detail"] == sentence
+    assert (await program.json())["detail"] == f"{sentence}."
     for answer in (refused, empty, page, results):
         text = await answer.text()
         assert sentence in words(parse(text))
@@ -324,7 +324,7 @@ async def test_an_open_poll_shows_its_closing_time(client: Client, create_poll: 
 
     page = words(parse(await (await client.get("/poll/1")).text()))
 
-    assert f"This poll is open until {closes_at.day} {closes_at:%B %Y} at {closes_at:%H:%M} UTC." in page
+    assert f"This poll is open until {closes_at.day} {closes_at:%B %Y} at {closes_at:%H:%M} UTC (in 3 days)." in page
 
 
 async def test_after_a_vote_that_is_not_stored_the_form_keeps_the_choice(
