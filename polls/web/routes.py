@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from aiohttp import HttpVersion11, web
 
 from polls.web.admin.account import AccountView
-from polls.web.admin.bulk_actions import BulkActionView, DeletePollView
+from polls.web.admin.bulk_actions import ACTIONS, BulkActionView, PollActionView
 from polls.web.admin.history import HistoryView, PollHistoryView
 from polls.web.admin.poll_list import PollListView
 from polls.web.admin.sign_in import SignInView, SignOutView
@@ -43,7 +43,7 @@ VIEWS: list[tuple[str, type[View], str]] = [
     ("/admin/polls/add", AddPollView, "poll_add"),
     ("/admin/polls/selected", BulkActionView, "admin_selected"),
     (f"/admin/polls/{{slug:{NUMBER}}}", EditPollView, "poll_edit"),
-    (f"/admin/polls/{{slug:{NUMBER}}}/delete", DeletePollView, "poll_delete"),
+    (f"/admin/polls/{{slug:{NUMBER}}}/{{action:{'|'.join(ACTIONS)}}}", PollActionView, "poll_action"),
     (f"/admin/polls/{{slug:{NUMBER}}}/history", PollHistoryView, "poll_history"),
     ("/admin/history", HistoryView, "admin_history"),
     ("/admin/users/", UsersView, "admin_users"),

@@ -1,5 +1,6 @@
 """The admin in a real browser: one journey with and without JavaScript, accessibility, sizes and layout shifts."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -15,6 +16,7 @@ PAGES = [
     "/admin/?sort=state,-ballots&q=t&date=year",
     "/admin/polls/add",
     "/admin/polls/1",
+    "/admin/polls/4",
     "/admin/polls/1/delete",
     "/admin/polls/1/history",
     "/admin/history",
@@ -160,9 +162,9 @@ def test_an_admin_adds_edits_closes_reviews_and_deletes_a_poll(
     page.get_by_role("checkbox", name=question).check()
     page.get_by_label("With selected polls:").select_option("Close")
     page.get_by_role("button", name="Continue").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Close these polls?")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Close this poll?")
     page.get_by_role("button", name="Yes, close").click()
-    expect(page.get_by_role("status")).to_contain_text("One poll was closed.")
+    expect(page.get_by_role("status")).to_contain_text("The poll was closed.")
     expect(page.get_by_role("row").filter(has_text=question)).to_contain_text("Closed")
     voter.reload()
     expect(voter.get_by_text("This poll closed on")).to_be_visible()
@@ -179,7 +181,7 @@ def test_an_admin_adds_edits_closes_reviews_and_deletes_a_poll(
     page.get_by_role("link", name="Delete").click()
     expect(page.get_by_text("4 choices · 1 ballot")).to_be_visible()
     page.get_by_role("button", name="Yes, delete").click()
-    expect(page.get_by_role("status")).to_contain_text("One poll was deleted.")
+    expect(page.get_by_role("status")).to_contain_text("The poll was deleted.")
     expect(page.get_by_role("link", name=question)).to_have_count(0)
     if not scripts:
         voter.reload()
@@ -190,6 +192,25 @@ def test_an_admin_adds_edits_closes_reviews_and_deletes_a_poll(
     expect(page).to_have_url(f"{polls.url}/")
     page.goto(f"{polls.url}/admin/")
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+
+
+def test_a_poll_is_closed_and_reopened_from_its_page_with_the_keyboard(
+    open_page: Open, signed_in: dict[str, object]
+) -> None:
+    page = open_page("/admin/polls/2", java_script_enabled=False, **signed_in)
+    heading = page.get_by_role("heading", level=1)
+
+    for action, confirmation, done, state in [
+        ("Close now", "Yes, close", "The poll was closed.", "Closed"),
+        ("Reopen", "Yes, reopen", "The poll was reopened.", "Open"),
+    ]:
+        page.get_by_role("link", name=action).focus()
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name=confirmation).focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_have_text(done)
+        expect(heading).to_contain_text(state)
+        expect(page).to_have_title(re.compile(f"^{state}: "))
 
 
 def test_a_poll_can_be_added_with_the_keyboard_alone(open_page: Open, signed_in: dict[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""Actions on selected polls: close, reopen, clear the ballots, delete. Each is confirmed on a page of its own."""
+"""Actions on polls: close, reopen, clear the ballots, delete. Each is confirmed on a page of its own."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from polls.web.http.parameters import parse_number
 from polls.web.pages.private import EditablePollView, Flash, SignedInView
 
 # Each with the kind of its flash message.
-_ACTIONS = {
+ACTIONS = {
     "close": (editing.close, "closed"),
     "reopen": (editing.reopen, "reopened"),
     "clear": (editing.clear, "cleared"),
@@ -44,7 +44,7 @@ class BulkActionView(SignedInView):
         """Return the action, the ids of the selected polls (none if the action isn't one), and the URL to return to."""
         action, back = form.get("do", ""), self.back_url(form.get("back", ""))
         ids = sorted({id_ for value in form.getall("poll", []) if (id_ := parse_number(value))})
-        return action, ids if action in _ACTIONS and len(ids) <= PAGE_SIZE else [], back
+        return action, ids if action in ACTIONS and len(ids) <= PAGE_SIZE else [], back
 
     def show_confirmation(self, action: str, polls: Sequence[Poll], *, back: str, here: str) -> web.Response:
         """Ask whether to run `action` on `polls`; `back` is the URL to return to."""
@@ -54,18 +54,23 @@ class BulkActionView(SignedInView):
 
     async def run(self, action: str, question_ids: Sequence[int], back: str) -> web.Response:
         """Run `action` and redirect to `back` with the number of polls that it changed."""
-        change, kind = _ACTIONS[action]
+        change, kind = ACTIONS[action]
         count = await change(self.database, self.person, question_ids)
-        return self.redirect(back, Flash(kind, count) if count else Flash(f"not-{kind}"))
+        return self.redirect(back, Flash(kind, count) if count else Flash(f"not-{kind}", len(question_ids)))
 
 
-class DeletePollView(EditablePollView, BulkActionView):
-    """The deletion of one poll."""
+class PollActionView(EditablePollView, BulkActionView):
+    """One action on one poll, from the poll's page."""
+
+    @property
+    def action(self) -> str:
+        """One of ACTIONS, from the path."""
+        return self.request.match_info["action"]
 
     async def get(self) -> web.StreamResponse:
         poll = await self.find_poll()
         back = self.back_url(self.request.query.get("back", ""))
-        return self.show_confirmation("delete", [poll], back=back, here=self.with_back(self.request.path, back))
+        return self.show_confirmation(self.action, [poll], back=back, here=self.with_back(self.request.path, back))
 
     async def resume(self, form: MultiMapping[str]) -> web.StreamResponse:
         return await SignedInView.resume(self, form)
@@ -73,4 +78,4 @@ class DeletePollView(EditablePollView, BulkActionView):
     async def post(self) -> web.StreamResponse:
         await self.find_poll()
         form = await read_form(self.request)
-        return await self.run("delete", [self.question_id], self.back_url(form.get("back", "")))
+        return await self.run(self.action, [self.question_id], self.back_url(form.get("back", "")))

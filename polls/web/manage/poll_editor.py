@@ -126,7 +126,6 @@ class AddPollView(SignedInView):
                 "removed_votes": {},
                 "conflict": None,
                 "back": back,
-                "delete_url": poll and self.with_back(self.url("poll_delete", slug=poll.question.slug), back),
                 "form_url": form_url,
                 "here": self.with_back(form_url, back, **({"key": form.key} if form.key and not poll else {})),
                 **context,

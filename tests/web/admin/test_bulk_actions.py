@@ -70,7 +70,7 @@ async def test_nothing_is_done_before_the_confirmation(ada: Client, database: Co
 async def test_open_polls_are_closed(ada: Client, database: Connection, client: Client, caught_up: CaughtUp) -> None:
     message = await confirm(ada, await select(ada, "close", 1, 2, 3))
 
-    assert message == "One poll was closed."
+    assert message == "The poll was closed."
     assert ended_polls(database) == [True, True, False]
     await caught_up(client)
     assert "This poll closed on" in await (await client.get("/poll/1")).text()
@@ -84,7 +84,7 @@ async def test_closed_polls_are_reopened(
 ) -> None:
     message = await confirm(ada, await select(ada, "reopen", 1, 2, 3))
 
-    assert message == "One poll was reopened."
+    assert message == "The poll was reopened."
     assert ended_polls(database) == [False, False, False]
     await caught_up(client)
     assert (await client.post("/poll/2/vote", data={"choice": "3"}, allow_redirects=False)).status == 303
@@ -97,7 +97,7 @@ async def test_ballots_are_cleared(
 ) -> None:
     message = await confirm(ada, await select(ada, "clear", 1, 3))
 
-    assert message == "The ballots of one poll were cleared."
+    assert message == "The ballots of the poll were cleared."
     await caught_up(client)
     assert "0 votes in all" in await (await client.get("/poll/1/results")).text()
     assert "4 votes in all" in await (await client.get("/poll/2/results")).text()
@@ -158,8 +158,8 @@ async def test_one_poll_is_deleted_from_its_own_page(ada: Client, database: Conn
     [
         ("close", (2, 3), "None of the selected polls was open. Nothing was closed."),
         ("reopen", (1, 3), "None of the selected polls was closed. Nothing was reopened."),
-        ("clear", (3,), "None of the selected polls had ballots. Nothing was cleared."),
-        ("delete", (99,), "The selected polls no longer exist. Nothing was deleted."),
+        ("clear", (3,), "The poll had no ballots. Nothing was cleared."),
+        ("delete", (99,), "The poll no longer exists. Nothing was deleted."),
         ("close", (), "Select at least one poll and an action."),
         ("dance", (1,), "Select at least one poll and an action."),
         ("", (1,), "Select at least one poll and an action."),

@@ -20,6 +20,7 @@ PAGES = [
     "/admin/polls/add",
     "/admin/polls/1",
     "/admin/polls/1/delete",
+    "/admin/polls/1/close",
     "/admin/polls/1/history",
     "/admin/history",
     "/admin/users/",
@@ -30,6 +31,7 @@ POSTS: list[tuple[str, dict[str, str]]] = [
     ("/admin/polls/add", {"text": "Coffee?", "published_date": "2026-05-03", "published_time": "18:00"}),
     ("/admin/polls/1", {"text": "Coffee?", "published_date": "2026-05-03", "published_time": "18:00", "edition": "3"}),
     ("/admin/polls/1/delete", {}),
+    ("/admin/polls/1/close", {}),
     ("/admin/polls/selected", {"do": "delete", "poll": "1", "confirmed": "yes"}),
     ("/admin/users/", {"username": "eve", "password": PASSWORD, "again": PASSWORD}),
     ("/admin/users/1", {"do": "disable"}),
@@ -481,7 +483,7 @@ async def test_signing_in_again_confirms_and_adds_nothing(
 
     for page in (selected, deleted):
         text = await page.text()
-        assert "Delete these polls?" in text
+        assert "Delete this poll?" in text
         assert 'href="/admin/?q=t"' in text
     assert fields(parse(await users.text()), "/admin/users/") == {"username": "eve", "password": "", "again": ""}
     assert snapshot(database)[:2] == before

@@ -57,7 +57,7 @@ async def test_the_form_links_to_the_pages_of_its_poll(ada: Client, create_poll:
 
     page = links(parse(await (await ada.get("/admin/polls/1")).text()))
 
-    assert (page["View on site"], page["Delete"]) == ("/poll/1", "/admin/polls/1/delete")
+    assert (page["View on site"], page["Delete"]) == ("/poll/1", "/admin/polls/1/delete?back=/admin/")
 
 
 async def test_the_admin_is_translated_into_chinese(ada: Client) -> None:
