@@ -12,7 +12,8 @@ from polls.web.admin.account_errors import new_password_errors
 from polls.web.http.forms import read_form
 from polls.web.http.forwarded import client_network
 from polls.web.keys import PASSWORDS
-from polls.web.pages.private import Flash, SignedInView
+from polls.web.pages.flash import Flash
+from polls.web.pages.private import SignedInView
 from polls.web.pages.problems import describe_error
 from polls.web.pages.session import session_token
 

@@ -10,7 +10,8 @@ from polls.storage import editing, questions
 from polls.web.admin.poll_list import PAGE_SIZE
 from polls.web.http.forms import read_form
 from polls.web.http.parameters import parse_number
-from polls.web.pages.private import EditablePollView, Flash, SignedInView
+from polls.web.pages.flash import Flash
+from polls.web.pages.private import EditablePollView, SignedInView
 
 # Each with the kind of its flash message.
 ACTIONS = {

@@ -9,7 +9,8 @@ from polls.storage import accounts
 from polls.web.admin.account_errors import field_error, new_password_errors
 from polls.web.http.forms import read_form, text_field
 from polls.web.keys import PASSWORDS
-from polls.web.pages.private import Flash, SignedInView
+from polls.web.pages.flash import Flash
+from polls.web.pages.private import SignedInView
 
 # Each with the kind of its flash message.
 _ACTIONS = {

@@ -1,6 +1,7 @@
 """Setting, reading and deleting cookies."""
 
 import re
+from functools import lru_cache
 
 from aiohttp import hdrs, web
 
@@ -36,7 +37,12 @@ def port_suffix(request: web.Request) -> str:
     Browsers send the cookies of a host to all its ports, where another polls may listen. The port is that of the public
     URL, so that it is the same for all processes behind a proxy.
     """
-    port = (request.app[CONFIG].site.url or request.headers.get(hdrs.HOST) or "").rpartition(":")[2]
+    return _port_suffix(request.app[CONFIG].site.url or request.headers.get(hdrs.HOST) or "")
+
+
+@lru_cache(maxsize=100)  # a vote needs it three times
+def _port_suffix(host: str) -> str:
+    port = host.rpartition(":")[2]
     return f"_{port}" if port.isascii() and port.isdigit() and len(port) <= _MAX_PORT_DIGITS else ""
 
 

@@ -30,7 +30,8 @@ from polls.web.manage.poll_form import (
     rebase,
     votes_by_row,
 )
-from polls.web.pages.private import EditablePollView, Flash, SignedInView
+from polls.web.pages.flash import Flash
+from polls.web.pages.private import EditablePollView, SignedInView
 
 _MAX_ENTRIES = 20  # of the history, shown in an edit conflict
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import NamedTuple
 
 from aiohttp import hdrs, web
 from multidict import MultiMapping
@@ -14,34 +13,21 @@ from polls.domain.permissions import Person
 from polls.domain.poll import Poll
 from polls.storage import accounts, questions
 from polls.storage.postgres.pool import Database
-from polls.web.http.cookies import cookie_pattern, delete_cookie, port_suffix, read_cookie, set_cookie
 from polls.web.http.forms import MAX_BODY, read_form, text_field
 from polls.web.http.parameters import local_path
 from polls.web.keys import DATABASE
 from polls.web.pages.base import BasePollView, View
+from polls.web.pages.flash import Flash, delete_flash, read_flash, set_flash
 from polls.web.pages.languages import Language
 from polls.web.pages.problems import Problem, describe_error, wants_json
 from polls.web.pages.rendering import language_of, render
-from polls.web.pages.session import set_session_cookie, sign_in, signed_in_account
+from polls.web.pages.session import ACCOUNT, set_session_cookie, sign_in, signed_in_account
 
-_FLASH_COOKIE = "polls_flash"
-_FLASH_SECONDS = 60
-_FLASH = cookie_pattern(_FLASH_COOKIE, r"[a-z-]{1,30}\.[0-9]{1,10}")
 _UNAUTHORIZED = {"WWW-Authenticate": 'Cookie realm="polls"'}
 
 # Of the sign-in form in the middle of another one. Passwords aren't written into pages.
 _PREFIX = "sign_in."
 _NOT_KEPT = {f"{_PREFIX}username", f"{_PREFIX}password", "current", "password", "again"}
-
-
-class Flash(NamedTuple):
-    """A message that says what a POST did, shown once on the page it redirects to; a cookie carries it.
-
-    `number` is how many polls it is about, or the id of one, depending on its `kind`.
-    """
-
-    kind: str
-    number: int = 0
 
 
 class PrivateView(View):
@@ -102,9 +88,7 @@ class PrivateView(View):
         """Redirect with 303 to a page of ours, which shows `flash`."""
         response = web.Response(status=303, headers={"Location": url})
         if flash is not None:
-            value = f"{flash.kind}.{flash.number}"
-            name = _FLASH_COOKIE + port_suffix(self.request)
-            set_cookie(self.request, response, name, value, path=self.url("admin"), seconds=_FLASH_SECONDS)
+            set_flash(self.request, response, flash, path=self.url("admin"))
         return response
 
 
@@ -132,7 +116,7 @@ class SignedInView(PrivateView):
             return response
         if account is None:
             raise web.HTTPUnauthorized(headers=_UNAUTHORIZED)
-        self.account = account
+        self.account = self.request[ACCOUNT] = account
         return await super().respond()
 
     async def resume(self, form: MultiMapping[str]) -> web.StreamResponse:
@@ -168,14 +152,11 @@ class SignedInView(PrivateView):
         return self.account.person
 
     def show(self, template: str, /, *, status: int = 200, **context: object) -> web.Response:
-        value = read_cookie(self.request, _FLASH, port_suffix(self.request))
-        context = {"account": getattr(self, "account", None), **context}  # none to sign in again
-        if value is None:
-            return super().show(template, status=status, **context)
-        kind, _, number = value.partition(".")
-        flash = Flash(kind, int(number))
-        response = super().show(template, status=status, **{"flash": flash, **context})
-        delete_cookie(self.request, response, _FLASH_COOKIE + port_suffix(self.request), path=self.url("admin"))
+        flash = read_flash(self.request)
+        account = getattr(self, "account", None)  # none to sign in again
+        response = super().show(template, status=status, **{"account": account, "flash": flash, **context})
+        if flash is not None:
+            delete_flash(self.request, response, path=self.url("admin"))
         return response
 
     def back_url(self, back: str) -> str:

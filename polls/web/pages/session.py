@@ -9,6 +9,7 @@ from polls.web.http.forwarded import client_network
 from polls.web.keys import DATABASE, PASSWORDS
 
 SESSION_COOKIE = "polls_session"
+ACCOUNT = web.RequestKey("account", Account)  # the one that is signed in, as far as the request has looked it up
 
 _TOKEN = cookie_pattern(SESSION_COOKIE, "[0-9A-Za-z_-]{43}")
 

@@ -1,0 +1,38 @@
+"""Messages that say what a POST did, shown once on the page it redirects to; a cookie carries them."""
+
+from typing import NamedTuple
+
+from aiohttp import web
+
+from polls.web.http.cookies import cookie_pattern, delete_cookie, port_suffix, read_cookie, set_cookie
+
+_COOKIE = "polls_flash"
+_SECONDS = 60
+_FLASH = cookie_pattern(_COOKIE, r"[a-z-]{1,30}\.[0-9]{1,18}")
+
+
+class Flash(NamedTuple):
+    """A message: its `kind`, and how many polls it is about, the id of one, or its revision, depending on the kind."""
+
+    kind: str
+    number: int = 0
+
+
+def set_flash(request: web.Request, response: web.StreamResponse, flash: Flash, *, path: str) -> None:
+    """Set the cookie with `flash` for the pages below `path`, for a minute."""
+    value = f"{flash.kind}.{flash.number}"
+    set_cookie(request, response, _COOKIE + port_suffix(request), value, path=path, seconds=_SECONDS)
+
+
+def read_flash(request: web.Request) -> Flash | None:
+    """Return the message in the cookie, whose kind may be made up, or None."""
+    value = read_cookie(request, _FLASH, port_suffix(request))
+    if value is None:
+        return None
+    kind, _, number = value.partition(".")
+    return Flash(kind, int(number))
+
+
+def delete_flash(request: web.Request, response: web.StreamResponse, *, path: str) -> None:
+    """Delete the cookie that was set for `path`; the response that shows the message does this."""
+    delete_cookie(request, response, _COOKIE + port_suffix(request), path=path)
