@@ -10,15 +10,24 @@ class PollNotFound(Exception):
 
 
 class InvalidChoice(Exception):
-    """A vote without a valid choice of its poll, whose id is the argument; nothing was counted."""
+    """A vote for what isn't a choice of its poll, whose id is the argument; nothing was counted."""
+
+
+class NoChoice(InvalidChoice):
+    """A vote for nothing."""
+
+
+class TooManyChoices(InvalidChoice):
+    """A vote for more choices than a ballot may mark."""
 
 
 @dataclass(eq=False)
 class PollClosed(Exception):
-    """A vote after the end of its poll, `at`; nothing was counted."""
+    """A vote after the end of its poll, `at`; nothing was counted. `has_voted`: an earlier vote still counts."""
 
     question_id: int
     at: datetime
+    has_voted: bool = False
 
 
 class VoteNotStored(Exception):

@@ -13,6 +13,7 @@ from polls.web.http.same_origin import check_same_origin
 from polls.web.http.security_headers import set_security_headers
 from polls.web.http.slow_readers import SLOW_READERS
 from polls.web.keys import CONFIG
+from polls.web.pages.not_found import respond_not_found
 from polls.web.pages.problems import error_response
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
@@ -44,7 +45,10 @@ async def handle_errors_and_headers(request: web.Request, handler: Handler) -> w
         raised.headers[REQUEST_ID] = request_id
         raise
     except Exception as error:  # noqa: BLE001 - error_response() logs server errors
-        response = error_response(request, error)
+        if isinstance(error, web.HTTPNotFound) and error is request.match_info.http_exception:
+            response = await respond_not_found(request, error)
+        else:
+            response = error_response(request, error)
     if isinstance(response, PrebuiltResponse):  # its prebuilt head has the security headers
         response.request_id = request_id
         return response

@@ -67,9 +67,6 @@ def setup_routes(app: web.Application) -> None:
         route = router.add_route("*", prefix + path, view, name=name, expect_handler=_send_continue)
         if path.startswith(POLL):
             poll_pages[path.removeprefix(POLL)] = route
-    router.add_get(prefix + "/admin", _add_slash, name="admin_redirect", expect_handler=_send_continue)
-    if prefix:
-        router.add_get(prefix, _add_slash, name="index_redirect", expect_handler=_send_continue)
     router.add_get(prefix + "/static/{filename:.*}", serve_static, name="static", expect_handler=_send_continue)
 
 
@@ -90,10 +87,6 @@ class _PollPages(web.DynamicResource):
         if match is None or route is None:
             return None, set()
         return web.UrlMappingMatchInfo({"slug": match["slug"]}, route), set()
-
-
-async def _add_slash(request: web.Request) -> web.StreamResponse:
-    return web.Response(status=303, headers={"Location": request.rel_url.raw_path + "/"})
 
 
 async def _send_continue(request: web.Request) -> None:

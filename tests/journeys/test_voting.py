@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.journeys.conftest import NAME, Open, shifts, violations
 from tests.support.processes import Polls, command
 
-PAGES = ["/", "/poll/1", "/poll/1/results", "/poll/1/present", "/poll/4", "/poll/4/results", "/nowhere"]
+PAGES = ["/", "/poll/1", "/poll/1/results", "/poll/1/present", "/poll/4", "/poll/4/results", "/poll/1/nowhere"]
 
 
 WORD = "Donaudampfschifffahrt" * 3
@@ -61,6 +61,9 @@ def test_a_voter_without_javascript_votes_sees_the_results_and_changes_the_vote(
     expect(page).to_have_url(RESULTS)
     assert votes_in(page) == before + 1
     expect(page.get_by_role("listitem").filter(has_text="your vote")).to_contain_text("At the library")
+    expect(page.get_by_role("status")).to_have_text("Your vote has been counted.")
+    page.reload()
+    expect(page.get_by_role("status")).to_have_count(0)
 
     page.get_by_role("link", name="Change your vote").click()
     expect(page.get_by_label("At the library")).to_be_checked()
@@ -69,6 +72,7 @@ def test_a_voter_without_javascript_votes_sees_the_results_and_changes_the_vote(
     expect(page).to_have_url(RESULTS)
     assert votes_in(page) == before + 1
     expect(page.get_by_role("listitem").filter(has_text="your vote")).to_contain_text("In a café")
+    expect(page.get_by_role("status")).to_have_text("Your vote has been changed.")
 
 
 def test_a_voter_can_use_the_keyboard_only(open_page: Open) -> None:
@@ -85,6 +89,11 @@ def test_a_voter_can_use_the_keyboard_only(open_page: Open) -> None:
     page.keyboard.press("Enter")
 
     expect(page).to_have_url(re.compile(r"/poll/1/results$"))
+    expect(page.get_by_role("status")).to_have_text("Your vote has been counted.")
+    page.go_back()
+    page.go_forward()
+    expect(page).to_have_url(re.compile(r"/poll/1/results$"))
+    expect(page.get_by_role("status")).to_have_count(0)
 
 
 def test_a_vote_in_a_poll_that_has_just_closed_shows_that_it_is_closed(open_page: Open, polls: Polls) -> None:
@@ -98,7 +107,7 @@ def test_a_vote_in_a_poll_that_has_just_closed_shows_that_it_is_closed(open_page
         }"""
     )
 
-    expect(page.get_by_role("alert")).to_contain_text("This poll closed on")
+    expect(page.get_by_role("alert")).to_contain_text("Your vote was not counted: this poll closed on")
     page.get_by_role("link", name="Results").click()
     expect(page).to_have_url(f"{polls.url}/poll/4/results")
 

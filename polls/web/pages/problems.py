@@ -17,6 +17,7 @@ from polls.web.http.same_origin import CrossSiteRequest
 from polls.web.keys import CONFIG
 from polls.web.pages.languages import Language
 from polls.web.pages.rendering import VARY, language_of, render
+from polls.web.pages.session import ACCOUNT
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,9 @@ N_ = str  # marks messages, which describe_error() translates
 
 _PROBLEMS: dict[type[Exception], Problem] = {
     errors.PollNotFound: Problem(404, N_("Poll not found"), N_("This poll doesn't exist or isn't published yet.")),
-    errors.InvalidChoice: Problem(400, N_("No choice selected"), N_("You didn't select a choice.")),
+    errors.NoChoice: Problem(400, N_("No choice selected"), N_("You didn't select a choice.")),
+    errors.InvalidChoice: Problem(400, N_("Choice not available"), N_("That choice is no longer available.")),
+    errors.TooManyChoices: Problem(400, N_("Too many choices"), N_("You can select only one choice.")),
     errors.VoteNotStored: Problem(
         503, N_("Vote not counted"), N_("Your vote was not counted. Try again in a few seconds."), _RETRY_AFTER
     ),
@@ -100,8 +103,8 @@ _INVALID_REQUEST = N_("Invalid request"), N_("This request is not valid.")
 _SERVER_ERROR = N_("Something went wrong"), N_("The error is on our side and has been logged. Try again in a moment.")
 
 
-def error_response(request: web.Request, error: Exception) -> web.Response:
-    """Return the response to a request that failed with `error`.
+def error_response(request: web.Request, error: Exception, *, slug: str | None = None) -> web.Response:
+    """Return the response to a request that failed with `error`. Its page offers the poll `slug`, if given.
 
     Server errors are logged with their traceback, which the page shows only in development.
     """
@@ -113,7 +116,7 @@ def error_response(request: web.Request, error: Exception) -> web.Response:
         logger.warning("the database can't be used: %s", reason)
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and type(error) not in _PROBLEMS:
         logger.error("%s %s failed", request.method, request.rel_url.raw_path, exc_info=error)
-    response = _json(request, problem) if wants_json(request) else _page(request, problem, error)
+    response = _json(request, problem) if wants_json(request) else _page(request, problem, error, slug)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Vary"] = f"{VARY}, Accept"
     if isinstance(error, web.HTTPException):  # such as Allow of 405; Content-Type would be that of aiohttp's own text
@@ -145,8 +148,11 @@ def describe_error(error: Exception, language: Language) -> Problem:
     """Return `error` as a problem, worded in `language`."""
     _ = language.gettext
     match error:
-        case errors.PollClosed(at=at):
-            closed = _("This poll closed on %(date)s at %(time)s.")
+        case errors.PollClosed(at=at, has_voted=has_voted):
+            if has_voted:
+                closed = _("Your vote was not changed: this poll closed on %(date)s at %(time)s.")
+            else:
+                closed = _("Your vote was not counted: this poll closed on %(date)s at %(time)s.")
             return Problem(403, _("Poll closed"), closed % {"date": language.date(at), "time": language.time(at)})
         case CookieNotKept(url=None):
             detail = _(
@@ -203,12 +209,29 @@ def _json(request: web.Request, problem: Problem) -> web.Response:
     )
 
 
-def _page(request: web.Request, problem: Problem, error: Exception) -> web.Response:
+def is_in_admin(request: web.Request) -> bool:
+    """Return whether the path of `request` is one of the admin's, whether or not there is such a page."""
+    return request.rel_url.raw_path.startswith(request.app.router["admin"].canonical)
+
+
+def _page(request: web.Request, problem: Problem, error: Exception, slug: str | None) -> web.Response:
     details = "".join(traceback.format_exception(error)) if request.app[CONFIG].development else None
+    is_read = request.method in {"GET", "HEAD"}
     # After a POST, the language links of the page lead to the index: the URL of the form may answer no GET.
-    here = {} if request.method in {"GET", "HEAD"} else {"here": str(request.app.router["index"].url_for())}
+    here = {} if is_read else {"here": str(request.app.router["index"].url_for())}
     try:
-        return render(request, "error.html", status=problem.status, problem=problem, traceback=details, **here)
+        return render(
+            request,
+            "error.html",
+            status=problem.status,
+            problem=problem,
+            slug=slug,
+            is_retryable=is_read and problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR,
+            is_in_admin=is_in_admin(request),
+            account=request.get(ACCOUNT),
+            traceback=details,
+            **here,
+        )
     except Exception:
         # A template that the operator has overridden may be broken: respond with plain text.
         logger.exception("the error page can't be rendered")

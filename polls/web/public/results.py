@@ -2,41 +2,57 @@
 
 import re
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from polls.web.http.page_cache import PRIVATE_NO_STORE, RENDERED_PAGES, SHARED_ONE_SECOND, VARIANT_PAGES
 from polls.web.pages.base import PollView
+from polls.web.pages.flash import delete_flash, read_flash
 
+_VOTED = {"counted", "changed"}
 _REVISION = re.compile("[0-9]{1,18}", re.ASCII)
 
 
 class ResultsView(PollView):
     """The results of a poll, at the revision in the query parameter `after` or later.
 
-    A voter is redirected here with the revision that counts their ballot.
+    A voter is redirected here with the revision that counts their ballot, and is told so once.
     """
 
     async def get(self) -> web.StreamResponse:
         after = self._after() if self.request.rel_url.raw_query_string else 0
+        voted = self._voted(after) if after else None
         visible = await self.find(after=after)
         is_same_for_all = visible.poll.is_published and not visible.marks
         cache_control = (
             PRIVATE_NO_STORE if after else SHARED_ONE_SECOND if is_same_for_all else self.cache_control(visible)
         )
-        return self.cached_page(
+        response = self.cached_page(
             "public/results.html",
             visible.poll,
             visible.poll.question.id,
             visible.marks,
+            voted,
             cache_control=cache_control,
-            pages=VARIANT_PAGES if visible.marks else RENDERED_PAGES,
+            pages=VARIANT_PAGES if visible.marks or voted else RENDERED_PAGES,
             context=lambda: {
                 "poll": visible.poll,
                 "tally": visible.tally,
                 "marks": visible.marks,
+                "voted": voted,
                 "here": self.url("results", slug=self.slug),
             },
         )
+        if voted and self.request.method == hdrs.METH_GET:  # after HEAD it is still to be shown
+            delete_flash(self.request, response, path=self.url("poll", slug=self.slug))
+        return response
+
+    def _voted(self, after: int) -> str | None:
+        """Return "counted" or "changed" if the vote that led here is the one in the flash message, else None.
+
+        Not any vote: another tab, or a preloaded page, must not take the message from the page that it is for.
+        """
+        flash = read_flash(self.request)
+        return flash.kind if flash and flash.kind in _VOTED and flash.number == after else None
 
     def _after(self) -> int:
         revision = _REVISION.fullmatch(self.request.query.get("after", ""))

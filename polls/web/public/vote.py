@@ -2,12 +2,22 @@
 
 import asyncio
 import select
+from collections.abc import Iterable
 
 from aiohttp import hdrs, web
 from multidict import MultiMapping
 
 from polls.domain.ballot import Ballot, Counted
-from polls.domain.errors import InvalidChoice, PollClosed, PollsUnavailable, TooManyVoters, VoteNotStored, VotingBroken
+from polls.domain.errors import (
+    InvalidChoice,
+    NoChoice,
+    PollClosed,
+    PollsUnavailable,
+    TooManyChoices,
+    TooManyVoters,
+    VoteNotStored,
+    VotingBroken,
+)
 from polls.domain.visibility import VisiblePoll, visible_to
 from polls.web.http.forms import read_form
 from polls.web.http.forwarded import client_network
@@ -15,6 +25,7 @@ from polls.web.http.parameters import parse_number
 from polls.web.http.prebuilt import PrebuiltAnswer
 from polls.web.keys import BALLOT_BOX, POLL_CACHE, VOTE_RATE_LIMIT
 from polls.web.pages.base import PollView
+from polls.web.pages.flash import Flash, set_flash
 from polls.web.pages.problems import Problem, describe_error, error_response, wants_json
 from polls.web.pages.rendering import language_of, render
 from polls.web.pages.voter import new_voter_id, read_voter_id, set_ballot_cookie, set_voter_cookie, viewer_of, voter_key
@@ -30,7 +41,11 @@ _DISCONNECTED = getattr(select, "POLLRDHUP", select.POLLHUP)
 
 
 class VoteView(PollView):
-    """Cast or change a ballot."""
+    """Cast or change a ballot; a GET, as after a click into the address bar, leads to the poll."""
+
+    async def get(self) -> web.StreamResponse:
+        await self.find()
+        return web.Response(status=303, headers={"Location": self.url("poll", slug=self.slug)})
 
     async def post(self) -> web.StreamResponse:
         form = await read_form(self.request)
@@ -40,31 +55,45 @@ class VoteView(PollView):
         app, question_id = self.request.app, self.question_id
         known_id = read_voter_id(self.request)
         voter_id = known_id or new_voter_id()
+        marks: tuple[int, ...] = ()
         try:
             marks = parse_marks(form, question_id)
             # Voters whose network is unknown aren't limited: all of them would share one limit.
             if (rate_limit := app[VOTE_RATE_LIMIT]) and (network := client_network(self.request)):
                 rate_limit.check(network, voter_id)
             counted = await app[BALLOT_BOX].cast(Ballot(question_id, voter_key(voter_id, question_id), marks))
-            response = self._redirect_to_results(counted, marks)
+            response = self._redirect_to_results(counted, marks, earlier=viewer_of(self.request).marks)
         except (InvalidChoice, PollClosed) as error:
-            response = await self._explain_refusal(error)
+            response = await self._explain_refusal(error, marks)
         except (VoteNotStored, VotingBroken, TooManyVoters) as error:
             response = self._offer_retry(error, marks)
         if known_id is None:
             set_voter_cookie(self.request, response, voter_id)
         return response
 
-    def _redirect_to_results(self, counted: Counted, marks: tuple[int, ...]) -> web.StreamResponse:
-        """Redirect to the results at the ballot's revision or later, so that voters see their vote counted."""
-        slug = self.slug
-        response = self.request.app[VOTE_REDIRECT].answer(self.request)
+    def _redirect_to_results(
+        self, counted: Counted, marks: tuple[int, ...], *, earlier: frozenset[int]
+    ) -> web.StreamResponse:
+        """Redirect to the results at the ballot's revision or later, so that voters see their vote counted.
+
+        They are told so there, or that their vote has changed if the ballot cookie had `earlier` marks.
+        """
+        request, slug = self.request, self.slug
+        path = self.url("poll", slug=slug)
+        response = request.app[VOTE_REDIRECT].answer(request)
         response.headers[hdrs.LOCATION] = f"{self.url('results', slug=slug)}?after={counted.revision}"
-        set_ballot_cookie(self.request, response, marks, path=self.url("poll", slug=slug))
+        set_ballot_cookie(request, response, marks, path=path)
+        has_changed = bool(earlier) and earlier != frozenset(marks) and self._are_offered(earlier)
+        set_flash(request, response, Flash("changed" if has_changed else "counted", counted.revision), path=path)
         return response
 
-    async def _explain_refusal(self, error: InvalidChoice | PollClosed) -> web.Response:
-        """Return the form with the reason why the ballot was refused.
+    def _are_offered(self, marks: Iterable[int]) -> bool:
+        """Return whether all `marks` are choices still: a vote for one that was removed doesn't count any more."""
+        poll = self.request.app[POLL_CACHE].last_known(self.question_id)
+        return poll is None or poll.offers(*marks)
+
+    async def _explain_refusal(self, error: InvalidChoice | PollClosed, marks: tuple[int, ...]) -> web.Response:
+        """Return the form with the reason why a ballot with these `marks` was refused.
 
         A missing or closed poll takes precedence over `error`: raises PollNotFound, or shows that the poll is closed.
         Raises the error if the client prefers JSON or the poll can't be read within _FORM_TIMEOUT.
@@ -75,7 +104,9 @@ class VoteView(PollView):
         except (PollsUnavailable, TimeoutError):
             raise error from None
         if visible.poll.is_closed and visible.poll.question.closes_at:
-            error = PollClosed(self.question_id, visible.poll.question.closes_at)
+            error = PollClosed(self.question_id, visible.poll.question.closes_at, has_voted=bool(visible.marks))
+        elif isinstance(error, InvalidChoice) and len(marks) > 1:
+            error = TooManyChoices(self.question_id)
         if wants_json(self.request):
             raise error
         problem = describe_error(error, language_of(self.request))
@@ -126,13 +157,15 @@ class VoteView(PollView):
 def parse_marks(form: MultiMapping[str], question_id: int) -> tuple[int, ...]:
     """Return the marks of a ballot for `question_id`: the ids of the chosen choices, ascending.
 
-    Raises InvalidChoice if there are none, more than 100, or one that isn't a number.
+    Raises NoChoice, TooManyChoices beyond _MAX_MARKS, and InvalidChoice if one isn't a number.
     """
     values = form.getall("choice", [])
+    if not any(values):
+        raise NoChoice(question_id)
     if len(values) > _MAX_MARKS:
-        raise InvalidChoice(question_id)
+        raise TooManyChoices(question_id)
     marks = sorted(mark for value in values if (mark := parse_number(value)))
-    if not marks or len(marks) < len(values):
+    if len(marks) < len(values):
         raise InvalidChoice(question_id)
     return tuple(marks)
 

@@ -48,10 +48,6 @@ async def test_a_template_of_the_admin_can_be_replaced(serve: Serve, tmp_path: P
     assert "View site" in links(page)
 
 
-async def test_the_admin_redirects_to_its_url_with_a_trailing_slash(ada: Client) -> None:
-    assert (await ada.get("/admin")).url.path == "/admin/"
-
-
 async def test_the_form_links_to_the_pages_of_its_poll(ada: Client, create_poll: CreatePoll) -> None:
     create_poll("Tea?", "Yes")
 

@@ -226,7 +226,9 @@ PAGES = {
     "/poll/999": ("GET", 404),
     "/nowhere": ("GET", 404),
     "/static/css": ("GET", 404),
-    "/poll/2/vote": ("GET", 405),
+    "/poll/2/vote": ("PUT", 405),
+    "/poll/1/nowhere": ("GET", 404),
+    "/admin/nowhere": ("GET", 404),
 }
 
 

@@ -13,13 +13,13 @@ from polls.domain.errors import PollsUnavailable
 from polls.storage import questions
 from polls.storage.postgres.connect import Connection
 from tests.conftest import CreatePoll
-from tests.support.pages import links, parse, words
+from tests.support.pages import find, links, parse, words
 
 ADDRESSES = {
     "/": "GET,HEAD",
     "/poll/1": "GET,HEAD",
     "/poll/1/results": "GET,HEAD",
-    "/poll/1/vote": "POST",
+    "/poll/1/vote": "GET,HEAD,POST",
     "/language/en": "GET,HEAD",
     "/static/css/public.css": "GET,HEAD",
 }
@@ -124,7 +124,7 @@ async def test_a_vote_without_a_choice_in_json_gets_problem_details(
     response = await client.post("/poll/1/vote", data={"choice": "99"}, headers={"Accept": "application/json"})
 
     problem = await response.json(content_type="application/problem+json")
-    assert (problem["status"], problem["detail"]) == (400, "You didn't select a choice.")
+    assert (problem["status"], problem["detail"]) == (400, "That choice is no longer available.")
 
 
 @pytest.mark.parametrize(
@@ -148,6 +148,20 @@ async def test_the_accept_header_decides_between_page_and_json(
     response = await client.get("/nowhere", headers={"Accept": accept})
 
     assert response.content_type == content_type
+
+
+@pytest.mark.usefixtures("failing")
+@pytest.mark.parametrize(("status", "is_retryable"), [(404, False), (413, False), (500, True), (503, True)])
+async def test_a_server_errors_button_tries_the_same_address_again(
+    client: TestClient, status: int, is_retryable: bool
+) -> None:
+    method, address, fields = FAILURES[status]
+
+    page = parse(await (await client.request(method, address, **fields)).text())
+
+    (button,) = find(page, "a", class_="button")
+    expected = ("Try again", "") if is_retryable else ("See the latest polls", "/")
+    assert (words(button), button.get("href")) == expected
 
 
 @pytest.mark.usefixtures("failing")

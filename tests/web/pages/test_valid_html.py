@@ -23,6 +23,18 @@ VNU = Path(sys.prefix, "node_modules/vnu-jar/build/dist/vnu.jar")  # `make progr
 BASES = {"base.html", "admin/base.html", "unavailable.html"}  # the last is rendered into static/unavailable/
 TEXTS_OF_USERS = re.compile(r'"co"|Yes <b>|Sure|Later\?|Coffee\?|Juice\?|Never|\b(?:ada|bob)\b')
 ADD, FIRST = "/admin/polls/add", "/admin/polls/1"
+PUBLIC_PAGES = {
+    "public/index.html": "/",
+    "public/index.html second page": "/?page=2",
+    "public/poll.html": "/poll/2",
+    "public/poll.html closed": "/poll/8",
+    "public/results.html edited": "/poll/2/results",
+    "public/presenter.html": "/poll/2/present",
+    "public/presenter.html closed": "/poll/8/present",
+    "error.html": "/poll/99",
+    "error.html below a poll": "/poll/2/nowhere",
+    "error.html in the admin": "/admin/nowhere",
+}
 
 
 @pytest.fixture
@@ -55,18 +67,12 @@ async def pages_of_the_site(browser: Client, database: Connection, create_poll: 
         cursor.execute("UPDATE question SET pub_date = '1492-05-03 18:00:00.123456+00' WHERE id = 1")
         cursor.execute("UPDATE question SET closes_at = '2099-05-03 18:00:00.123456+00' WHERE id = 2")
         cursor.execute("UPDATE choice SET choice_text = 'Sure' WHERE id = 3")
-    await keep("public/index.html", "/")
-    await keep("public/index.html second page", "/?page=2")
-    await keep("public/poll.html", "/poll/2")
-    await keep("public/poll.html closed", "/poll/8")
+    for name, url in PUBLIC_PAGES.items():
+        await keep(name, url)
     await keep("public/poll.html refused", "/poll/2/vote", {})
-    await keep("public/results.html edited", "/poll/2/results")
     await keep("public/results.html voted", "/poll/2/vote", {"choice": "3"})
     browser.session.cookie_jar.clear()  # another voter, beyond the rate limit
     await keep("public/not_counted.html", "/poll/99/vote", {"choice": "1"})
-    await keep("public/presenter.html", "/poll/2/present")
-    await keep("public/presenter.html closed", "/poll/8/present")
-    await keep("error.html", "/poll/99")
     await keep("admin/sign_in.html refused", "/admin/login?next=/admin/", {"username": "ada", "password": "x"})
     await browser.post("/admin/login", data={"username": "ada", "password": PASSWORD})
     await keep("public/poll.html preview", "/poll/9")

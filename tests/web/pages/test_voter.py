@@ -286,18 +286,22 @@ async def test_a_closed_poll_takes_no_votes_and_says_when_it_closed(
     poll = create_poll("Tea?", "Yes", closed=timedelta(days=3))
     closes_at = poll.question.closes_at
     assert closes_at
-    sentence = f"This poll closed on {closes_at.day} {closes_at:%B %Y} at {closes_at:%H:%M} UTC"
+    moment = f"{closes_at.day} {closes_at:%B %Y} at {closes_at:%H:%M} UTC"
+    reason, changed = (f"Your vote was not {what}: this poll closed on {moment}." for what in ("counted", "changed"))
+    voted = {"Cookie": f"{ANN['Cookie']}; polls_ballot_{cookieless_client.port}=1"}
 
     refused = await vote(cookieless_client, 1)
+    again = await vote(cookieless_client, 1, headers=voted)
     empty = await cookieless_client.post("/poll/1/vote")
     program = await vote(cookieless_client, 1, headers={"Accept": "application/json"})
     page, results = await cookieless_client.get("/poll/1"), await cookieless_client.get("/poll/1/results")
 
     assert (refused.status, empty.status, program.status, page.status) == (403, 403, 403, 200)
-    assert (await program.json())["detail"] == f"{sentence}."
-    for answer in (refused, empty, page, results):
+    assert (await program.json())["detail"] == reason
+    sentence = f"This poll closed on {moment}"
+    for answer, said in ((refused, reason), (empty, reason), (again, changed), (page, sentence), (results, sentence)):
         text = await answer.text()
-        assert sentence in words(parse(text))
+        assert said in words(parse(text))
         assert "<form" not in text
     assert links(parse(await page.text()))["Results"] == "/poll/1/results"
     assert not {"Vote", "Change your vote"} & links(parse(await results.text())).keys()

@@ -186,7 +186,6 @@ async def test_an_unknown_poll_is_not_found_and_the_page_links_to_the_latest_pol
         "1%20",
         "%20%201",
         "1%00",
-        "1/",
         "",
     ],
 )

@@ -110,29 +110,34 @@ async def test_a_ballot_of_a_client_that_disconnected_is_not_counted(
     assert votes() == [0, 0]
 
 
+NOTHING = "You didn't select a choice."
+GONE = "That choice is no longer available."
+SEVERAL = "You can select only one choice."
+
+
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "reason"),
     [
-        [],
-        [("choice", "")],
-        [("choice", "tea")],
-        [("choice", "999")],
-        [("choice", "3")],
-        [("choice", "1"), ("choice", "2")],
-        [("choice", "1"), ("choice", "1")],
-        [("choice", "-1")],
-        [("choice", "01")],
-        [("choice", "١")],
-        [("choice", " 1")],
-        [("choice", "1\0")],
-        [("choice", "9" * 22)],
-        [("choice", "1.0")],
-        [("choice[]", "1")],
-        [("choice", "1")] * 500,
+        ([], NOTHING),
+        ([("choice", "")], NOTHING),
+        ([("choice[]", "1")], NOTHING),
+        ([("choice", "tea")], GONE),
+        ([("choice", "999")], GONE),
+        ([("choice", "3")], GONE),
+        ([("choice", "-1")], GONE),
+        ([("choice", "01")], GONE),
+        ([("choice", "١")], GONE),
+        ([("choice", " 1")], GONE),
+        ([("choice", "1\0")], GONE),
+        ([("choice", "9" * 22)], GONE),
+        ([("choice", "1.0")], GONE),
+        ([("choice", "1"), ("choice", "2")], SEVERAL),
+        ([("choice", "1"), ("choice", "1")], SEVERAL),
+        ([("choice", "1")] * 500, SEVERAL),
     ],
 )
-async def test_without_a_choice_of_this_poll_the_form_is_shown_again_and_nothing_is_counted(
-    client: TestClient, create_poll: CreatePoll, votes: Votes, fields: list[tuple[str, str]]
+async def test_without_a_choice_of_this_poll_the_form_says_why_and_nothing_is_counted(
+    client: TestClient, create_poll: CreatePoll, votes: Votes, fields: list[tuple[str, str]], reason: str
 ) -> None:
     create_poll("Tea?", "Yes", "No")
     create_poll("Coffee?", "Yes")
@@ -143,7 +148,7 @@ async def test_without_a_choice_of_this_poll_the_form_is_shown_again_and_nothing
     (message,) = find(page, "p", id="error")
     assert response.status == 400
     assert [button.get("autofocus") is not None for button in page.iter("input")] == [True, False]
-    assert words(message) == "You didn't select a choice."
+    assert words(message) == reason
     assert [words(label) for label in find(page, "label", class_="choice")] == ["Yes", "No"]
     assert votes() == [0, 0, 0]
 
