@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.journeys.conftest import NAME, Open, shifts, violations
 from tests.support.processes import Polls, command
@@ -38,6 +38,29 @@ CHARACTERS_A_LINE = """
 """
 
 RESULTS = re.compile(r"/poll/\d+/results(\?after=\d+)?$")
+
+
+MANY_CHOICES = """
+    WITH added AS (
+        INSERT INTO question (question_text, pub_date) VALUES ('Where to?', now() - interval '80 days') RETURNING id
+    )
+    INSERT INTO choice (question_id, choice_text)
+    SELECT id, 'To a place with the number ' || number FROM added, generate_series(1, 15) AS number;
+    SELECT max(id) FROM question;
+"""
+FOCUS_RING = 5  # pixels around the row
+
+
+def upper_edge(element: Locator) -> float:
+    box = element.bounding_box()
+    assert box is not None
+    return box["y"]
+
+
+def lower_edge(element: Locator) -> float:
+    box = element.bounding_box()
+    assert box is not None
+    return box["y"] + box["height"]
 
 
 def votes_in(page: Page) -> int:
@@ -94,6 +117,29 @@ def test_a_voter_can_use_the_keyboard_only(open_page: Open) -> None:
     page.go_forward()
     expect(page).to_have_url(re.compile(r"/poll/1/results$"))
     expect(page.get_by_role("status")).to_have_count(0)
+
+
+@pytest.mark.parametrize("text_size", [16, 32])
+def test_on_a_phone_the_button_of_a_long_poll_stays_in_reach_and_covers_nothing(
+    open_page: Open, polls: Polls, text_size: int
+) -> None:
+    poll = command(polls.log.parent, "psql", "--", "-qAt", "-c", MANY_CHOICES).stdout.strip()
+    page = open_page(f"/poll/{poll}", width=360)
+    page.evaluate("size => document.documentElement.style.fontSize = `${size}px`", text_size)
+    button, bar = page.get_by_role("button", name="Vote"), page.locator(".submit")
+    expect(button).not_to_be_in_viewport()
+
+    page.get_by_role("radio").first.check()
+    expect(button).to_be_in_viewport(ratio=1)
+    for _ in range(14):
+        page.keyboard.press("ArrowDown")
+        row = page.locator(".choice:has(:focus)")
+        expect(row).to_be_in_viewport(ratio=1)
+        assert lower_edge(row) + FOCUS_RING <= upper_edge(bar)
+
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    assert lower_edge(page.locator(".choice").last) <= upper_edge(button)
+    assert lower_edge(bar) <= upper_edge(page.get_by_role("link", name="Results"))
 
 
 def test_a_vote_in_a_poll_that_has_just_closed_shows_that_it_is_closed(open_page: Open, polls: Polls) -> None:
