@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.journeys.conftest import CLOSED_POLL, Open, shifts, violations
+from tests.support.long_texts import LONG_POLLS, WORD, layout_faults
 from tests.support.processes import Polls, command, serving
 
 PASSWORD = "correct horse battery"
@@ -362,3 +364,17 @@ def test_pages_load_without_layout_shifts(open_page: Open, signed_in: dict[str, 
     page = open_page(url, **signed_in)
 
     assert shifts(page) == []
+
+
+def test_long_texts_in_large_type_neither_scroll_sideways_nor_break_letter_by_letter(
+    open_page: Open, polls: Polls, signed_in: dict[str, object]
+) -> None:
+    done = command(Path(polls.log).parent, "psql", "--", "-qAt", "-c", LONG_POLLS)
+    address = f"/admin/polls/{int(done.stdout) - 1}"
+
+    page = open_page("/admin/", width=360, **signed_in)
+    expect(page.get_by_role("link", name=WORD)).to_be_visible()
+    assert layout_faults(page, "200%") == []
+    for url in (address, f"{address}/delete"):
+        page.goto(f"{polls.url}{url}")
+        assert layout_faults(page, "200%") == []

@@ -7,35 +7,11 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.journeys.conftest import NAME, Open, shifts, violations
+from tests.support.long_texts import ARABIC, HEBREW, LONG_POLLS, WORD, layout_faults
 from tests.support.processes import Polls, command
 
 PAGES = ["/", "/poll/1", "/poll/1/results", "/poll/1/present", "/poll/4", "/poll/4/results", "/poll/1/nowhere"]
 
-
-WORD = "Donaudampfschifffahrt" * 3
-LONG = ("a choice of two hundred characters " * 6)[:200]
-ARABIC = "ما هو لونك المفضل من بين جميع الألوان التي تراها في السماء عند الغروب؟ (1)"
-HEBREW = "שלום עולם, מה שלומך היום? (2)"
-
-LONG_POLL = f"""
-    INSERT INTO question (question_text, pub_date) VALUES ('{WORD} {ARABIC}', now() - interval '99 days');
-    INSERT INTO question (question_text, pub_date) VALUES ('{ARABIC}', now() - interval '98 days');
-    INSERT INTO choice (question_id, choice_text, votes) SELECT question.id, text, number FROM question,
-      (VALUES ('{WORD}', 1234567), ('{LONG}', 7), ('{ARABIC}', 600000), ('{HEBREW}', 3)) AS choices (text, number)
-      WHERE pub_date < now() - interval '90 days';
-    SELECT max(id) FROM question;
-"""
-
-# {text that is longer than a line: characters a line}
-CHARACTERS_A_LINE = """
-    () => Object.fromEntries([...document.querySelectorAll("main [dir=auto]")].flatMap((element) => {
-        const range = document.createRange();
-        range.selectNodeContents(element);
-        const lines = new Set([...range.getClientRects()].map((line) => Math.round(line.bottom / 4))).size;
-        const text = element.textContent.trim();
-        return lines > 1 ? [[text, Math.floor(text.length / lines)]] : [];
-    }))
-"""
 
 RESULTS = re.compile(r"/poll/\d+/results(\?after=\d+)?$")
 
@@ -259,8 +235,8 @@ def test_no_layout_shifts_while_loading(open_page: Open, address: str, width: in
 
 @pytest.fixture(scope="module")
 def long_poll(polls: Polls) -> str:
-    """The path of a poll with long texts; the second page of the list has its question, and one from right to left."""
-    done = command(Path(polls.log).parent, "psql", "--", "-qAt", "-c", LONG_POLL)
+    """The path of a poll with long texts, whose question is on the second page of the list."""
+    done = command(Path(polls.log).parent, "psql", "--", "-qAt", "-c", LONG_POLLS)
     assert done.returncode == 0, done.stderr
     return f"/poll/{int(done.stdout) - 1}"
 
@@ -270,14 +246,12 @@ def test_long_texts_neither_scroll_sideways_nor_break_letter_by_letter(
     open_page: Open, polls: Polls, long_poll: str, width: int, text_size: str
 ) -> None:
     page = open_page("/?page=2", width=width)
+    expect(page.get_by_text(WORD)).to_be_visible()
+    assert layout_faults(page, text_size) == []
 
-    for address in ("/?page=2", long_poll, f"{long_poll}/results"):
+    for address in (long_poll, f"{long_poll}/results"):
         page.goto(f"{polls.url}{address}")
-        page.evaluate("size => document.documentElement.style.fontSize = size", text_size)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        characters = page.evaluate(CHARACTERS_A_LINE)
-        assert {text: count for text, count in characters.items() if count < 8} == {}
-        assert any(WORD in text for text in characters) or width > 360
+        assert layout_faults(page, text_size) == []
 
 
 def test_texts_have_their_own_direction_and_figures_keep_their_side(open_page: Open, long_poll: str) -> None:
