@@ -49,6 +49,10 @@ class Draft:
     removed: frozenset[int] = frozenset()
     edition: int = 0
 
+    def is_open(self, now: datetime) -> bool:
+        """Return whether a poll with these contents is public and accepts votes at `now`."""
+        return bool(self.choices) and self.pub_date <= now and (self.closes_at is None or now < self.closes_at)
+
     def is_saved_in(self, poll: Poll) -> bool:
         """Return whether `poll` has these contents already, as it has when a form is sent twice."""
         question = poll.question

@@ -1,6 +1,8 @@
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from polls.domain.draft import REPLACEMENT_CHARACTER, comparison_key, is_blank, replace_unprintable
+from polls.domain.draft import REPLACEMENT_CHARACTER, Draft, DraftChoice, comparison_key, is_blank, replace_unprintable
 
 # Characters of many categories that show nothing, and those that show an empty space.
 HIDDEN = (
@@ -47,3 +49,18 @@ def test_texts_that_look_the_same_are_equal(one: str, other: str) -> None:
 )
 def test_texts_that_look_different_are_not_equal(one: str, other: str) -> None:
     assert comparison_key(one) != comparison_key(other)
+
+
+@pytest.mark.parametrize(
+    ("published", "closes", "choices", "is_open"),
+    [(0, None, 1, True), (0, 1, 1, True), (1, None, 1, False), (0, 0, 1, False), (0, None, 0, False)],
+)
+def test_a_draft_with_choices_is_open_from_its_publication_until_it_closes(
+    published: int, closes: int | None, choices: int, is_open: bool
+) -> None:
+    now = datetime(2026, 5, 3, 18, tzinfo=UTC)
+    closes_at = None if closes is None else now + timedelta(seconds=closes)
+
+    draft = Draft("Tea?", now + timedelta(seconds=published), closes_at, (DraftChoice("Yes"),) * choices)
+
+    assert draft.is_open(now) is is_open

@@ -95,8 +95,9 @@ def test_a_double_click_and_going_back_add_one_poll(open_page: Open, signed_in: 
     page.get_by_label("Choice 1", exact=True).fill("Yes")
 
     page.get_by_role("button", name="Save", exact=True).dblclick()
-    expect(page.get_by_role("status")).to_contain_text("The poll was added.")
+    expect(page.get_by_role("status").first).to_contain_text("Your poll is live.")
     assert page.url.endswith("/admin/?sort=text")
+    assert violations(page) == []
     expect(page.get_by_role("link", name="Once?")).to_have_count(1)
     page.go_back()
     page.get_by_label("Question").fill("Only once?")
@@ -140,7 +141,8 @@ def test_an_admin_adds_edits_closes_reviews_and_deletes_a_poll(
     for position, choice in enumerate(["Piza", "Sushi", "Salad", "Soup"], start=1):
         page.get_by_label(f"Choice {position}", exact=True).fill(choice)
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_role("status")).to_contain_text("The poll was added.")
+    expect(page.get_by_role("status").first).to_contain_text("Your poll is live.")
+    expect(page.get_by_alt_text("QR code of this address")).to_be_visible()
 
     # A voter votes.
     voter = open_page("/", width=width, java_script_enabled=scripts)
@@ -228,7 +230,7 @@ def test_a_poll_can_be_added_with_the_keyboard_alone(open_page: Open, signed_in:
             break
     page.keyboard.press("Enter")
 
-    expect(page.get_by_role("status")).to_contain_text("The poll was added.")
+    expect(page.get_by_role("status").first).to_contain_text("Your poll is live.")
 
 
 def test_today_and_now_use_the_sites_time_zone(open_page: Open, signed_in: dict[str, object]) -> None:
@@ -269,7 +271,7 @@ def test_rows_added_by_the_script_are_saved(open_page: Open, signed_in: dict[str
 
     page.get_by_role("button", name="Save and continue editing").click()
 
-    expect(page.get_by_role("status")).to_contain_text("The poll was added.")
+    expect(page.get_by_role("status").first).to_contain_text("Your poll is live.")
     saved = [page.get_by_label(f"Choice {position}", exact=True).input_value() for position in range(1, 8)]
     assert saved == [f"{position} of them" for position in range(1, 8)]
 

@@ -1,8 +1,82 @@
-"""Sharing a poll, in a browser: what phones and messengers show of it."""
+"""Sharing a poll, in a browser: its address, its QR code, and the device's share sheet."""
 
 import pytest
+from playwright.sync_api import Page, expect
 
-from tests.journeys.conftest import Open
+from tests.journeys.conftest import NAME, Open, violations
+from tests.support.processes import Polls
+
+RESULTS = "/poll/1/results"
+
+
+def open_share(page: Page) -> None:
+    page.get_by_text("Share this poll").click()
+    expect(page.locator(".share-block")).to_be_visible()
+
+
+def test_the_address_is_copied_and_shared_and_its_qr_code_is_loaded_when_it_is_shown(
+    open_page: Open, polls: Polls
+) -> None:
+    page = open_page("/")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.add_init_script("navigator.share = shared => { window.shared = shared; return Promise.reject(); }")
+    loaded: list[str] = []
+    page.on("request", lambda request: loaded.append(request.url.removeprefix(polls.url)))
+    page.goto(polls.url + RESULTS)
+    page.wait_for_load_state("networkidle")
+    assert "/poll/1/qr.svg" not in loaded
+
+    open_share(page)
+    expect(page.locator(".share-url")).to_have_text(f"{polls.url}/poll/1")
+    page.wait_for_function("document.querySelector('.share-block img').naturalWidth > 0")
+    assert "/poll/1/qr.svg" in loaded
+
+    page.get_by_role("button", name="Copy").click()
+    expect(page.locator(".share-block [role=status]")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == f"{polls.url}/poll/1"
+
+    page.get_by_role("button", name="Share").click()
+    question = page.get_by_role("heading", level=1).inner_text()
+    assert page.evaluate("window.shared") == {"title": question, "url": f"{polls.url}/poll/1"}
+
+
+def test_the_address_is_copied_where_browsers_have_neither_clipboard_nor_share_sheet(
+    open_page: Open, polls: Polls
+) -> None:
+    url = polls.url.replace("127.0.0.1", NAME)  # plain http, and not loopback
+    page = open_page(RESULTS, url=url)
+    open_share(page)
+
+    page.get_by_role("button", name="Copy").click()
+
+    expect(page.locator(".share-block [role=status]")).to_have_text("Copied")
+    assert page.evaluate("getSelection().toString()") == f"{url}/poll/1"
+    expect(page.get_by_role("button", name="Share")).to_have_count(0)
+    expect(page.get_by_text("--host 0.0.0.0")).to_be_hidden()
+
+
+def test_without_javascript_there_are_the_qr_code_and_a_link(open_page: Open, polls: Polls) -> None:
+    page = open_page(RESULTS, java_script_enabled=False)
+    open_share(page)
+
+    expect(page.get_by_alt_text("QR code of this address")).to_be_visible()
+    expect(page.get_by_role("button")).to_have_count(0)
+    page.locator(".share-block").get_by_role("link", name="/poll/1").click()
+    expect(page).to_have_url(f"{polls.url}/poll/1")
+
+
+@pytest.mark.parametrize(("width", "colours"), [(360, "dark"), (1280, "light")])
+def test_the_opened_block_is_accessible_and_fits(open_page: Open, width: int, colours: str) -> None:
+    page = open_page(RESULTS, width=width, color_scheme=colours)
+    open_share(page)
+    page.get_by_role("button", name="Copy").click()
+
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for target in page.locator("summary, .share-block button:visible").all():
+        box = target.bounding_box()
+        assert box is not None
+        assert round(box["height"], 1) >= 44
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

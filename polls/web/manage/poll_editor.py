@@ -79,7 +79,8 @@ class AddPollView(SignedInView):
             return self._show_next_row(form, poll, is_new=action == "add_choice")
         if changed := await self._apply_button(form, action):
             return self.show_form(changed, poll)
-        validation = Validation(form, poll, self.zone, await now(self.database), self.language)
+        moment = await now(self.database)
+        validation = Validation(form, poll, self.zone, moment, self.language)
         draft = validation.draft()
         if draft is None:
             return self.show_form(validation.form, poll, status=400, errors=validation.errors)
@@ -93,8 +94,8 @@ class AddPollView(SignedInView):
                 raise PollNotFound(question_id) from None
             if not draft.is_saved_in(saved):
                 return await self._show_conflict(form, saved)
-        flash = Flash("added" if poll is None else "saved", question_id)
-        return self.redirect(self._next_url(action, question_id, self.back_url(form.back)), flash)
+        kind = "saved" if poll else "published" if draft.is_open(moment) else "added"
+        return self.redirect(self._next_url(action, question_id, self.back_url(form.back)), Flash(kind, question_id))
 
     def _next_url(self, action: str, question_id: int, back: str) -> str:
         """Return where the button `action` leads after saving."""

@@ -81,10 +81,10 @@ async def test_a_new_form_has_three_empty_rows_and_the_current_time(ada: Client)
 @pytest.mark.parametrize(
     ("do", "url", "flash"),
     [
-        ("save", "/admin/", "The poll was added."),
-        ("continue", FIRST, "The poll was added."),
-        ("another", ADD, "The poll was added."),
-        ("made up", "/admin/", "The poll was added."),
+        ("save", "/admin/", "Your poll is live."),
+        ("continue", FIRST, "Your poll is live."),
+        ("another", ADD, "Your poll is live."),
+        ("made up", "/admin/", "Your poll is live."),
     ],
 )
 async def test_saving_redirects_as_the_button_says_and_shows_a_message_once(
@@ -94,10 +94,28 @@ async def test_saving_redirects_as_the_button_says_and_shows_a_message_once(
     assert response.headers["Location"] == url
 
     next_page = parse(await (await ada.get(url)).text())
-    (message,) = find(next_page, "p", class_="flash")
+    (message,) = find(next_page, "p", role="status")
     assert words(message).startswith(flash)
     assert links(message) == {"Edit it": FIRST, "View on site": "/poll/1"}
-    assert find(parse(await (await ada.get(url)).text()), "p", class_="flash") == []
+    assert find(parse(await (await ada.get(url)).text()), "p", role="status") == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "message", "is_shared"),
+    [
+        (new_poll("Yes"), "Your poll is live.", True),
+        (new_poll("Yes", published_date="2099-05-03"), "The poll was added.", False),
+        (new_poll(), "The poll was added.", False),
+    ],
+)
+async def test_a_new_poll_that_takes_votes_comes_with_its_address(
+    ada: Client, sent: dict[str, str], message: str, is_shared: bool
+) -> None:
+    await send(ada, ADD, sent)
+
+    page = parse(await (await ada.get("/admin/")).text())
+    assert words(find(page, "p", role="status")[0]).startswith(message)
+    assert [words(url) for url in find(page, "p", class_="share-url")] == ["/poll/1"] * is_shared
 
 
 async def test_forms_lead_back_to_the_filtered_list_that_they_came_from(ada: Client, create_poll: CreatePoll) -> None:

@@ -203,7 +203,7 @@ def shown(element: Element) -> Iterator[str]:
     """Yield the texts of an element and its descendants that are displayed or read out."""
     if element.tag in {"time", "style", "script", "kbd", "code", "bdi"} or element.get("lang") in LANGUAGES:
         return
-    if element.get("class") == "poll-url":  # a URL
+    if element.get("class") in {"poll-url", "share-url"}:  # a URL
         return
     if element.tag != "meta":
         has_hidden_value = element.tag in {"button", "option"} or element.get("type") in {"hidden", "checkbox"}
