@@ -147,6 +147,7 @@ function createUpdater(section) {
     section.querySelector(".rounding").hidden = message.adds_up;
     const names = leaders.map((row) => row.querySelector(".name").textContent);
     announce(totalText, names, names.length ? share(resultOf(leaders[0])) : "");
+    section.dispatchEvent(new CustomEvent("results", { detail: message.choices }));
   };
 }
 

@@ -1,35 +1,44 @@
-// The presenter's keys: F toggles full screen, H hides or shows the results.
+// The presenter's controls: full screen, and switches that are attributes of <html>, for CSS, and are remembered.
 // No module: it must run before the page is painted, or hidden results would flash up when the page is reloaded.
 
 (() => {
   const root = document.documentElement;
-  const storageKey = `hidden: ${location.pathname}`;
-  const isHidden = () => root.hasAttribute("data-hidden");
-  const keys = { f: "full-screen", h: "hide" };
-  const actions = {
-    "full-screen": () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen()).catch(() => {}),
-    hide: () => hide(!isHidden()),
+  const switches = {
+    hidden: { storage: sessionStorage, key: `hidden: ${location.pathname}` },
+    light: { storage: localStorage, key: "presenter: light" },
+    "no-shortcuts": { storage: localStorage, key: "presenter: no-shortcuts" },
   };
+  const shortcuts = { f: '[data-action="full-screen"]', h: '[data-switch="hidden"]' };
+  const isOn = (name) => root.hasAttribute(`data-${name}`);
 
-  function hide(hidden) {
-    root.toggleAttribute("data-hidden", hidden);
-    sessionStorage.setItem(storageKey, hidden ? "yes" : "");
-    document.querySelector('[data-action="hide"]')?.setAttribute("aria-pressed", hidden);
+  function turn(name, on) {
+    root.toggleAttribute(`data-${name}`, on);
+    switches[name].storage.setItem(switches[name].key, on ? "yes" : "");
+    document.querySelector(`[data-switch="${name}"]`)?.setAttribute("aria-pressed", on);
   }
 
-  hide(sessionStorage.getItem(storageKey) === "yes");
+  function toggleFullScreen() {
+    (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen()).catch(() => {});
+  }
+
+  function showButton(selector, action) {
+    const button = document.querySelector(selector);
+    button.hidden = false;
+    button.addEventListener("click", action);
+  }
+
+  const restore = () => Object.entries(switches).forEach(([name, { storage, key }]) => turn(name, storage.getItem(key) === "yes"));
+  restore();
 
   addEventListener("DOMContentLoaded", () => {
-    if (!document.fullscreenEnabled) delete actions["full-screen"];
-    for (const [name, action] of Object.entries(actions)) {
-      const button = document.querySelector(`[data-action="${name}"]`);
-      button.hidden = false;
-      button.addEventListener("click", action);
-    }
-    hide(isHidden());
+    restore();
+    if (document.fullscreenEnabled) showButton('[data-action="full-screen"]', toggleFullScreen);
+    for (const name of Object.keys(switches)) showButton(`[data-switch="${name}"]`, () => turn(name, !isOn(name)));
   });
 
   addEventListener("keydown", ({ key, ctrlKey, metaKey, altKey, repeat }) => {
-    if (!ctrlKey && !metaKey && !altKey && !repeat) actions[keys[key.toLowerCase()]]?.();
+    if (isOn("no-shortcuts") || ctrlKey || metaKey || altKey || repeat) return;
+    const selector = shortcuts[key.toLowerCase()];
+    if (selector) document.querySelector(selector).click();
   });
 })();

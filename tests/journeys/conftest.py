@@ -3,10 +3,12 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Error, Page, Playwright, Request, sync_playwright
+from playwright.sync_api import Browser, Error, Page, Playwright, Request, expect, sync_playwright
 
 from tests.support.processes import Polls, command, serving
 
@@ -85,6 +87,14 @@ def open_page(browser: Browser, polls: Polls) -> Iterator[Open]:
     assert [error for error in errors if "status of 40" not in error] == []
 
 
+@pytest.fixture
+def cast(polls: Polls) -> Iterator[HTTPConnection]:
+    """Yield a connection for other voters' votes."""
+    connection = HTTPConnection(polls.url.removeprefix("http://"))
+    yield connection
+    connection.close()
+
+
 def _leave_page(page: Page) -> None:
     """Open an empty page: closing a page while it navigates may never finish."""
     try:
@@ -97,6 +107,15 @@ def _leave_page(page: Page) -> None:
 def _failure(request: Request) -> list[str]:
     """Return the error of a failed request, unless it was aborted because its page was left."""
     return [] if request.failure == "net::ERR_ABORTED" else [f"failed: {request.url}"]
+
+
+def wait_until_live(page: Page) -> None:
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+
+
+def psql(polls: Polls, statement: str) -> None:
+    done = command(Path(polls.log).parent, "psql", "--", "-c", statement)
+    assert done.returncode == 0, done.stderr
 
 
 def violations(page: Page) -> list[str]:

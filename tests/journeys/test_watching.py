@@ -1,4 +1,4 @@
-"""Live results and the presenter's page in a browser."""
+"""Live results in a browser."""
 
 import os
 import re
@@ -12,23 +12,9 @@ from time import monotonic
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.journeys.conftest import Open, violations
-from tests.support.processes import Polls, command, free_port, processes_in, serving
+from tests.journeys.conftest import Open, psql, wait_until_live
+from tests.support.processes import Polls, free_port, processes_in, serving
 from tests.support.watchers import vote
-
-PRESENTER = "/poll/3/present"
-
-
-@pytest.fixture
-def cast(polls: Polls) -> Iterator[HTTPConnection]:
-    """Yield a connection for other voters' votes."""
-    connection = HTTPConnection(polls.url.removeprefix("http://"))
-    yield connection
-    connection.close()
-
-
-def wait_until_live(page: Page) -> None:
-    expect(page.get_by_text("Live", exact=True)).to_be_visible()
 
 
 def results_html(page: Page) -> str:
@@ -54,11 +40,6 @@ def stopped(*pids: int) -> Iterator[None]:
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
-
-
-def psql(polls: Polls, statement: str) -> None:
-    done = command(Path(polls.log).parent, "psql", "--", "-c", statement)
-    assert done.returncode == 0, done.stderr
 
 
 def test_two_voters_see_each_others_votes_with_and_without_javascript(open_page: Open) -> None:
@@ -330,58 +311,3 @@ def test_a_page_in_a_hidden_tab_disconnects(open_page: Open) -> None:
         }"""
     )
     wait_until_live(page)
-
-
-def test_the_presenter_page_updates_hides_and_shows_results(open_page: Open, cast: HTTPConnection) -> None:
-    page = open_page(PRESENTER)
-    wait_until_live(page)
-    row = page.get_by_role("listitem").filter(has_text="Just hacking again")
-    before = row.locator(".votes").inner_text()
-    vote(cast, 3, 12)
-    expect(row.locator(".votes")).not_to_have_text(before)
-
-    page.keyboard.press("h")
-    expect(page.get_by_role("button", name="Hide results")).to_have_attribute("aria-pressed", "true")
-    for part in (".votes", ".share", ".fill"):
-        expect(row.locator(part)).not_to_be_visible()
-    expect(page.locator(".total")).to_be_visible()
-    page.reload()
-    expect(row.locator(".votes")).not_to_be_visible()
-
-    page.get_by_role("button", name="Hide results").click()
-    expect(row.locator(".votes")).to_be_visible()
-
-
-def test_the_presenter_page_can_be_full_screen(open_page: Open) -> None:
-    page = open_page(PRESENTER)
-
-    page.keyboard.press("f")
-    page.wait_for_function("document.fullscreenElement !== null")
-    page.keyboard.press("f")
-    page.wait_for_function("document.fullscreenElement === null")
-
-
-def test_without_javascript_the_presenter_page_has_no_buttons(open_page: Open) -> None:
-    page = open_page(PRESENTER, java_script_enabled=False)
-
-    expect(page.get_by_role("button")).to_have_count(0)
-    expect(page.get_by_role("link", name="Refresh")).to_be_visible()
-
-
-@pytest.mark.parametrize("color_scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
-def test_axe_finds_no_problem_on_the_presenter_page(open_page: Open, width: int, color_scheme: str) -> None:
-    page = open_page(PRESENTER, width=width, color_scheme=color_scheme)
-    wait_until_live(page)
-
-    assert violations(page) == []
-
-
-@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080), (3840, 2160)])
-def test_the_presenter_page_fits_on_the_screen(browser: Browser, polls: Polls, width: int, height: int) -> None:
-    page = browser.new_page(viewport={"width": width, "height": height})
-    page.goto(f"{polls.url}{PRESENTER}")
-
-    assert page.evaluate("document.documentElement.scrollHeight") <= height
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.close()

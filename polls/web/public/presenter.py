@@ -10,6 +10,7 @@ from polls.domain.visibility import ANONYMOUS
 from polls.web.http.origin import site_origin
 from polls.web.http.page_cache import VARIANT_PAGES
 from polls.web.pages.base import PollView
+from polls.web.public.big_screen import MAX_ROWS, leading_first, text_sizes
 from polls.web.public.qr_code import qr_code
 
 
@@ -30,7 +31,7 @@ class PresenterView(PollView):
             pages=VARIANT_PAGES,  # the site may be any Host
             context=lambda: {
                 "poll": visible.poll,
-                "tally": visible.tally,
+                "tally": leading_first(visible.tally),
                 "marks": ANONYMOUS.marks,
                 "here": self.url("presenter", slug=self.slug),
                 "poll_url": site + path,
@@ -38,6 +39,8 @@ class PresenterView(PollView):
                 "path": path,
                 "is_local": _is_local(site),
                 "qr": qr,
+                "hidden_rows": max(0, len(visible.poll.choices) - MAX_ROWS),
+                **text_sizes(visible.poll),
             },
         )
 

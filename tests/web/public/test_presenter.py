@@ -92,6 +92,41 @@ async def test_an_invalid_host_is_refused(client: TestClient, create_poll: Creat
     assert (await client.get("/poll/1/present", headers={"Host": host})).status == 400
 
 
+async def test_a_poll_with_more_choices_than_fit_lists_the_leading_ones_first(
+    client: TestClient, create_poll: CreatePoll
+) -> None:
+    create_poll("Which?", *(f"No. {number}" for number in range(1, 25)), votes=(0, 2, 3, 2, *[1] * 20))
+
+    page = await presenter_page(client)
+
+    choices = [words(name) for name in find(page, "span", class_="name")]
+    assert choices[:5] == ["No. 3", "No. 2", "No. 4", "No. 5", "No. 6"]
+    assert choices[-1] == "No. 1"
+    assert links(page)["and 4 more"] == "/poll/1/results"
+
+
+@pytest.mark.parametrize(
+    ("question", "choices", "sizes"),
+    [
+        ("Tea?", ["Yes", "No"], ["large", "large"]),
+        ("Tea, or coffee, or what else shall we drink together?", ["Tea"], ["medium", "large"]),
+        ("今天下午我们大家一起喝茶还是喝咖啡，还是喝点别的？", ["茶"], ["medium", "large"]),
+        ("Tea? " * 30, ["Tea " * 20], ["small", "small"]),
+        ("Tea?", ["Tea from the Himalayas, with milk"] * 8, ["large", "large"]),
+        ("Tea?", ["Tea from the Himalayas, with milk"] * 9, ["large", "small"]),
+    ],
+)
+async def test_long_texts_have_smaller_letters(
+    client: TestClient, create_poll: CreatePoll, question: str, choices: list[str], sizes: list[str]
+) -> None:
+    create_poll(question, *choices)
+
+    page = await presenter_page(client)
+
+    (heading,), (section,) = page.iter("h1"), find(page, "section", class_="poll-results")
+    assert [heading.get("class", ""), section.get("class", "").split()[-1]] == sizes
+
+
 async def test_a_closed_poll_has_no_qr_code(client: TestClient, create_poll: CreatePoll) -> None:
     create_poll("Tea?", "Yes", closed=timedelta(days=1))
 
