@@ -39,7 +39,7 @@ class Draft:
     """A poll's new contents: its `choices` in their order, and the ids of the choices to be `removed`.
 
     Saved choices that are in neither are kept. The dates are aware datetimes. `edition` is the edition of the poll from
-    which the draft was made.
+    which the draft was made. `at_once` means that `pub_date` is the time at which the form was sent.
     """
 
     text: str
@@ -48,6 +48,7 @@ class Draft:
     choices: tuple[DraftChoice, ...]
     removed: frozenset[int] = frozenset()
     edition: int = 0
+    at_once: bool = False
 
     def is_open(self, now: datetime) -> bool:
         """Return whether a poll with these contents is public and accepts votes at `now`."""
@@ -56,8 +57,9 @@ class Draft:
     def is_saved_in(self, poll: Poll) -> bool:
         """Return whether `poll` has these contents already, as it has when a form is sent twice."""
         question = poll.question
+        pub_date = question.pub_date if self.at_once else self.pub_date
         saved = (question.text, question.pub_date, question.closes_at, *(choice.text for choice in poll.choices))
-        ours = (self.text, self.pub_date, self.closes_at, *(choice.text for choice in self.choices))
+        ours = (self.text, pub_date, self.closes_at, *(choice.text for choice in self.choices))
         return saved == ours and self.removed.isdisjoint(choice.id for choice in poll.choices)
 
 

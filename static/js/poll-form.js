@@ -1,4 +1,5 @@
-// The form of a poll: the buttons that fill a date or add a row, and Enter, work without a request to the server.
+// The form of a poll: the buttons that fill a date or add a row, and Enter, work without a request to the server; the
+// summary of the folded dates says what was entered.
 
 for (const form of document.querySelectorAll("[data-poll-form]")) {
   form.addEventListener("click", (event) => {
@@ -10,6 +11,10 @@ for (const form of document.querySelectorAll("[data-poll-form]")) {
     else if (action === "now") form.elements[`${field}_time`].value = now(form).time;
     else return;
     event.preventDefault();
+    if (field) summarizeDates(form);
+  });
+  form.addEventListener("change", (event) => {
+    if (event.target.closest(".when")) summarizeDates(form);
   });
 }
 
@@ -37,6 +42,21 @@ function addRow(form) {
   row.querySelector(".position").value = Math.max(...positions) + 1;
   rows.at(-1).after(row);
   row.querySelector(".text").focus();
+}
+
+function summarizeDates(form) {
+  const summary = form.querySelector(".when-summary");
+  const [start, end] = ["published", "closes"].map((field) => enteredMoment(form, field));
+  const sentence = start ? (end ? "between" : "from") : end ? "until" : "now";
+  summary.textContent = summary.dataset[sentence].replace("%(start)s", start).replace("%(end)s", end);
+}
+
+// Return a date and time as text in the language of the page, or as far as they are entered.
+function enteredMoment(form, field) {
+  const [date, time] = [form.elements[`${field}_date`].value, form.elements[`${field}_time`].value];
+  const style = { dateStyle: "long", timeStyle: "short", hourCycle: "h23" };
+  const format = new Intl.DateTimeFormat(document.documentElement.dataset.locale, style);
+  return date && time ? format.format(new Date(`${date}T${time}`)) : `${date} ${time}`.trim();
 }
 
 // Return the current date and time in the site's time zone.

@@ -238,6 +238,7 @@ def test_today_and_now_use_the_sites_time_zone(open_page: Open, signed_in: dict[
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.method))
 
+    page.get_by_text("Now, no end").click()
     before = datetime.now(UTC)
     page.get_by_role("button", name="Today (Closes)").click()
     page.get_by_role("button", name="Now (Closes)").click()
@@ -248,6 +249,9 @@ def test_today_and_now_use_the_sites_time_zone(open_page: Open, signed_in: dict[
     assert date in {f"{before:%Y-%m-%d}", f"{after:%Y-%m-%d}"}
     assert time in {f"{before:%H:%M}", f"{after:%H:%M}"}
     assert "POST" not in requests
+    page.get_by_text("When").click()
+    expect(page.get_by_text(re.compile(f"Now, until .*{time}"))).to_be_visible()
+    expect(page.get_by_label("Closes: date")).to_be_hidden()
 
 
 def test_one_checkbox_ticks_all(open_page: Open, signed_in: dict[str, object]) -> None:
@@ -319,7 +323,8 @@ def border_colour(field: Locator) -> str:
 def test_axe_finds_no_violations_in_error_messages(open_page: Open, signed_in: dict[str, object], colours: str) -> None:
     page = open_page("/admin/polls/add", width=360, color_scheme=colours, **signed_in)
     page.get_by_label("Choice 1", exact=True).fill("x" * 201)
-    page.get_by_label("Published: date").fill("")
+    page.get_by_text("Now, no end").click()
+    page.get_by_label("Closes: date").fill("2099-12-24")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("alert")).to_be_visible()
     assert violations(page) == []

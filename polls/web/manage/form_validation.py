@@ -41,8 +41,10 @@ class Validation:
         _ = self.language.gettext
         form, poll, question = self.form, self.poll, self.poll.question if self.poll else None
         text = self._text("text", form.text, _("Enter a question."))
-        published = self._moment("published", form.published, question.pub_date if question else None)
-        closes = self._moment("closes", form.closes, question.closes_at if question else None)
+        at_once = poll is None and form.published.is_empty
+        saved_dates = (question.pub_date, question.closes_at) if question else (None, None)
+        published = self.now if at_once else self._moment("published", form.published, saved_dates[0])
+        closes = self._moment("closes", form.closes, saved_dates[1])
         if published is None:
             self.errors.setdefault("published", _("Enter when the poll is published."))
         elif closes and closes <= published:
@@ -57,7 +59,7 @@ class Validation:
         self._check_count(len(choices) + unlisted)
         if self.errors or published is None:
             return None
-        return Draft(text, published, closes, choices, removed, form.edition)
+        return Draft(text, published, closes, choices, removed, form.edition, at_once)
 
     def _text(self, field: str, raw: str, if_blank: str) -> str:
         _, text = self.language.gettext, raw.strip()
@@ -79,7 +81,7 @@ class Validation:
         If the fields still show `saved`, it is returned unchanged: parsing would lose its seconds.
         """
         _, texts = self.language.gettext, (fields.date.strip(), fields.time.strip())
-        if not any(texts):
+        if fields.is_empty:
             return None
         if fields == format_moment(saved, self.zone):
             return saved

@@ -22,6 +22,7 @@ from polls.web.manage.poll_form import (
     DateTimeFields,
     PollForm,
     format_moment,
+    has_dates,
     local_time,
     moments_at,
     new_poll_form,
@@ -68,8 +69,7 @@ class AddPollView(SignedInView):
             return self.redirect(url)
         if question_id := await editing.added_by_form(self.database, bytes.fromhex(key)):
             return self.redirect(self.with_back(self.url("poll_edit", slug=str(question_id)), self.back_url(back)))
-        form = new_poll_form(await now(self.database), self.zone)
-        return self.show_form(replace(form, key=key, back=back), None)
+        return self.show_form(replace(new_poll_form(), key=key, back=back), None)
 
     async def post(self) -> web.StreamResponse:
         poll = await self.find_poll()
@@ -123,6 +123,7 @@ class AddPollView(SignedInView):
                 "last_day": LAST_DAY,
                 "zone": self.request.app[CONFIG].site.time_zone,
                 "moments_at": self._moments_at,
+                "has_dates": has_dates(form, poll, self.zone),
                 "focused": None,
                 "errors": {},
                 "removed_votes": {},
@@ -167,7 +168,7 @@ class AddPollView(SignedInView):
                 self.database, subject=poll_subject(poll.question.id), after_edition=form.edition, limit=_MAX_ENTRIES
             )
         conflict = {"entries": entries, "saved": poll_form(poll, self.zone)}
-        return self.show_form(rebase(form, poll), poll, status=409, conflict=conflict)
+        return self.show_form(rebase(form, poll, self.zone), poll, status=409, conflict=conflict)
 
 
 class EditPollView(EditablePollView, AddPollView):

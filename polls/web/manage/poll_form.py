@@ -32,6 +32,11 @@ class DateTimeFields(NamedTuple):
     time: str = ""
     fold: str = ""
 
+    @property
+    def is_empty(self) -> bool:
+        """Return whether they name no moment."""
+        return not (self.date.strip() or self.time.strip())
+
 
 @dataclass(frozen=True, slots=True)
 class ChoiceRow:
@@ -76,9 +81,9 @@ class PollForm:
         return replace(self, rows=(*self.rows, *added))
 
 
-def new_poll_form(now: datetime, zone: tzinfo) -> PollForm:
-    """Return the form for a new poll, published now by default."""
-    return PollForm("", format_moment(now, zone), DateTimeFields(), ()).with_rows_added(EMPTY_ROWS)
+def new_poll_form() -> PollForm:
+    """Return the form for a new poll. Without dates it is published when it is saved, and has no end."""
+    return PollForm("", DateTimeFields(), DateTimeFields(), ()).with_rows_added(EMPTY_ROWS)
 
 
 def poll_form(poll: Poll, zone: tzinfo) -> PollForm:
@@ -91,6 +96,14 @@ def poll_form(poll: Poll, zone: tzinfo) -> PollForm:
     published, closes = format_moment(question.pub_date, zone), format_moment(question.closes_at, zone)
     form = PollForm(question.text, published, closes, rows, poll.edition)
     return form.with_rows_added(min(EMPTY_ROWS, max(0, MAX_CHOICES - len(rows))))
+
+
+def has_dates(form: PollForm, poll: Poll | None, zone: tzinfo) -> bool:
+    """Return whether the form has dates worth showing: an end, a publication to come, or others than those of `poll`."""
+    if poll is None:
+        return not (form.published.is_empty and form.closes.is_empty)
+    saved = (format_moment(poll.question.pub_date, zone), format_moment(poll.question.closes_at, zone))
+    return not form.closes.is_empty or poll.question.pub_date > poll.as_of or (form.published, form.closes) != saved
 
 
 def format_moment(moment: datetime | None, zone: tzinfo) -> DateTimeFields:
@@ -157,27 +170,29 @@ def _parse_row(fields: MultiMapping[str], row_number: int) -> ChoiceRow:
     )
 
 
-def rebase(form: PollForm, poll: Poll) -> PollForm:
+def rebase(form: PollForm, poll: Poll, zone: tzinfo) -> PollForm:
     """Return `form` with the edition of `poll`, which was saved after the form was filled.
 
     A choice that was deleted becomes a new one again; a choice that was added comes last. The choices of a form that
-    has added the poll are those of the poll, in the same order.
+    has added the poll are those of the poll, in the same order, and it keeps the time at which it published the poll.
     """
     if form.key:
+        published = format_moment(poll.question.pub_date, zone) if form.published.is_empty else form.published
         ids = (str(choice.id) for choice in poll.choices)
-        form = replace(form, rows=tuple(row if row.is_empty else replace(row, id=next(ids, "")) for row in form.rows))
+        rows = tuple(row if row.is_empty else replace(row, id=next(ids, "")) for row in form.rows)
+        form = replace(form, published=published, rows=rows)
     saved_ids = {str(choice.id) for choice in poll.choices}
-    rows = [
+    kept = [
         row if row.id in saved_ids else replace(row, id="")
         for row in form.rows
         if row.id in saved_ids or not row.is_removed
     ]
-    form_ids = {row.id for row in rows}
+    form_ids = {row.id for row in kept}
     added = [choice for choice in poll.choices if str(choice.id) not in form_ids]
-    rows += [
-        ChoiceRow(number, choice.text, id=str(choice.id)) for number, choice in enumerate(added, _next_number(rows))
+    kept += [
+        ChoiceRow(number, choice.text, id=str(choice.id)) for number, choice in enumerate(added, _next_number(kept))
     ]
-    return replace(form, rows=tuple(rows), edition=poll.edition)
+    return replace(form, rows=tuple(kept), edition=poll.edition)
 
 
 def votes_by_row(form: PollForm, poll: Poll | None) -> dict[int, int]:

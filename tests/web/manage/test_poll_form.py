@@ -68,14 +68,79 @@ async def test_a_poll_is_added_with_its_choices_in_their_order(ada: Client, data
     assert [text for _, text, _ in choices(database)] == ["Yes", "No", "Perhaps", "Never"]
 
 
-async def test_a_new_form_has_three_empty_rows_and_the_current_time(ada: Client) -> None:
+async def test_a_new_form_has_three_empty_rows_and_no_dates(ada: Client) -> None:
     form = await form_of(ada, ADD)
 
     assert [form[f"choice.{number}.text"] for number in range(3)] == ["", "", ""]
     assert "choice.3.text" not in form
-    published = datetime.fromisoformat(f"{form['published_date']}T{form['published_time']}+00:00")
+    assert [form[f"{name}_{part}"] for name in ("published", "closes") for part in ("date", "time")] == [""] * 4
+
+
+async def test_a_poll_without_dates_is_published_when_it_is_saved(ada: Client, database: Connection) -> None:
+    form = {**await form_of(ada, ADD), "text": "Tea?", "choice.0.text": "Yes"}
+
+    answers = await asyncio.gather(*(send(ada, ADD, form) for _ in range(3)))
+    again = await send(ada, ADD, {**form, "text": "Coffee?"})
+
+    assert [answer.status for answer in answers] == [303] * 3
+    ((text, published, closes),) = polls(database)
+    assert (text, closes) == ("Tea?", None)
     assert abs(published - datetime.now(UTC)) < timedelta(minutes=2)
-    assert (form["closes_date"], form["closes_time"]) == ("", "")
+    conflict = parse(await again.text())
+    assert (again.status, fields(conflict, FIRST)["published_date"]) == (409, f"{published.astimezone(UTC):%Y-%m-%d}")
+    assert (await send(ada, FIRST, fields(conflict, FIRST))).status == 303
+    assert polls(database) == [("Coffee?", published, None)]
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_open", "summary"),
+    [
+        ({"text": ""}, False, "Now, no end"),
+        (
+            {"text": "", "closes_date": "2099-12-24", "closes_time": "12:00"},
+            True,
+            "Now, until 24 December 2099, 12:00 UTC",
+        ),
+        (
+            {"text": "", "published_date": "2026-05-03", "published_time": "18:00"},
+            True,
+            "From 3 May 2026, 18:00 UTC, no end",
+        ),
+        ({"published_date": "2026-05-03"}, True, "From 2026-05-03, no end"),
+        ({"closes_date": "tomorrow", "closes_time": "noon"}, True, "Now, until tomorrow noon"),
+        ({"do": "today.closes"}, True, f"Now, until {datetime.now(UTC):%Y}"),
+    ],
+)
+async def test_dates_of_a_new_poll_are_folded_until_there_are_any(
+    ada: Client, sent: dict[str, str], is_open: bool, summary: str
+) -> None:
+    page = parse(await (await send(ada, ADD, {"text": "Tea?", **sent})).text())
+
+    (dates,) = find(page, "details", class_="when")
+    assert ("open" in dates.attrib) == is_open
+    (shown,) = find(dates, "span", class_="when-summary")
+    assert words(shown).startswith(summary)
+
+
+@pytest.mark.parametrize(
+    ("poll", "typed", "is_open"),
+    [
+        ({}, {}, False),
+        ({"closed": timedelta(hours=1)}, {}, True),
+        ({"ago": -timedelta(days=1)}, {}, True),
+        ({}, {"published_date": "2020-01-01"}, True),
+        ({}, {"published_date": "", "published_time": ""}, True),
+    ],
+)
+async def test_dates_of_a_poll_are_unfolded_if_they_matter(
+    ada: Client, create_poll: CreatePoll, poll: dict[str, Any], typed: dict[str, str], is_open: bool
+) -> None:
+    create_poll("Tea?", "Yes", **poll)
+
+    page = parse(await (await send(ada, FIRST, {**await form_of(ada, FIRST), **typed, "text": ""})).text())
+
+    (dates,) = find(page, "details", class_="when")
+    assert ("open" in dates.attrib) == is_open
 
 
 @pytest.mark.parametrize(
@@ -473,7 +538,6 @@ TOO_LONG = "é" * 201
                 "closes": "Enter a date and a time.",
             },
         ),
-        ({"published_date": "", "published_time": ""}, {"published": "Enter when the poll is published."}),
         ({"published_date": ""}, {"published": "Enter a date and a time."}),
         ({"published_time": ""}, {"published": "Enter a date and a time."}),
         ({"closes_date": "2026-06-01"}, {"closes": "Enter a date and a time."}),
@@ -658,7 +722,7 @@ async def test_a_form_of_another_version_loses_nothing(
     ("body", "kind"),
     [
         (b"text=%ED%A0%80", "application/x-www-form-urlencoded"),
-        (b"text=Tea&choice.999999.text=x&choice.9999999.text=x", "application/x-www-form-urlencoded"),
+        (b"text=&choice.999999.text=x&choice.9999999.text=x", "application/x-www-form-urlencoded"),
         (b"\xff\xfe", "application/x-www-form-urlencoded; charset=utf-16"),
         (b"text=x", "application/x-www-form-urlencoded; charset=nonsense"),
         (b'{"text": "Tea?"}', "application/json"),
