@@ -99,7 +99,7 @@ def poll_form(poll: Poll, zone: tzinfo) -> PollForm:
 
 
 def has_dates(form: PollForm, poll: Poll | None, zone: tzinfo) -> bool:
-    """Return whether the form has dates worth showing: an end, a publication to come, or others than those of `poll`."""
+    """Return whether the form has dates worth showing: an end, a publication to come, others than those of `poll`."""
     if poll is None:
         return not (form.published.is_empty and form.closes.is_empty)
     saved = (format_moment(poll.question.pub_date, zone), format_moment(poll.question.closes_at, zone))

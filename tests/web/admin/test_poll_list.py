@@ -42,9 +42,20 @@ def texts(document: Element) -> list[str]:
     return [cells[0] for cells in table(document)] if list(document.iter("tbody")) else []
 
 
+async def test_each_row_leads_to_the_results_and_the_big_screen(ada: Client, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes", votes=(1,))
+
+    (cell,) = find(await page(ada), "td", class_="column-pages")
+
+    shown = [words(parse(await (await ada.get(f"/admin/{link}")).text())) for link in links(cell).values()]
+    assert list(links(cell)) == ["Results", "Present"]
+    assert ["1 vote in all" in text for text in shown] == [True, True]
+    assert "Full screen" in shown[1]
+
+
 @pytest.mark.usefixtures("several")
 async def test_each_poll_is_listed_with_date_recency_state_and_ballots(ada: Client) -> None:
-    listed = {cells[0]: cells[2:] for cells in table(await page(ada))}
+    listed = {cells[0]: cells[2:-1] for cells in table(await page(ada))}
 
     assert listed == {
         "Next year?": ["–Not recent", "Scheduled", "Ballots: 0"],
