@@ -28,7 +28,7 @@ from polls.web.http.prebuilt import PrebuiltAnswer
 from polls.web.http.same_origin import CROSS_SITE_LOG, CrossSiteLog
 from polls.web.http.security_headers import RESPONSE_HEADERS, security_headers
 from polls.web.http.slow_readers import SLOW_READERS, SlowReaders
-from polls.web.http.static import STATIC_FILES, read_static_files
+from polls.web.http.static import STATIC_FILES, compressed, read_static_files
 from polls.web.keys import BROADCASTER, CONFIG, DATABASE, PASSWORDS, VOTE_RATE_LIMIT
 from polls.web.middlewares import handle_errors_and_headers
 from polls.web.ops.health import READINESS
@@ -55,7 +55,7 @@ def create_app(config: Config) -> web.Application:
         app.cleanup_ctx.append(serve_metrics)
     app[TRANSLATIONS] = load_languages(config.site.zone)
     app[RESPONSE_HEADERS] = security_headers(config)
-    app[STATIC_FILES] = read_static_files()
+    app[STATIC_FILES] = compressed(read_static_files())
     app[RENDERED_PAGES] = RenderedPages(0 if config.development else MAX_BYTES)
     app[VARIANT_PAGES] = RenderedPages(0 if config.development else MAX_VARIANT_BYTES)
     app[VOTE_REDIRECT] = PrebuiltAnswer(HTTPStatus.SEE_OTHER, app[RESPONSE_HEADERS])

@@ -184,6 +184,17 @@ def test_pages_are_compressed_and_revalidated(site: Site, poll: int) -> None:
     assert "Content-Encoding" not in site.get("/admin/login", accept_encoding="gzip").headers
 
 
+@pytest.mark.parametrize("path", ["/poll/{poll}", "/poll/{poll}/results"])
+def test_only_pages_that_are_the_same_for_all_are_compressed(site: Site, poll: int, path: str) -> None:
+    url = path.format(poll=poll)
+
+    compressed, plain = site.get(url, accept_encoding="gzip"), site.get(url)
+    own = site.get(url, accept_encoding="gzip", cookie=f"polls_ballot={site.choices(poll)[0]}")
+
+    assert gzip.decompress(compressed.body) == plain.body
+    assert "Content-Encoding" not in own.headers
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [

@@ -21,7 +21,7 @@ PRIVATE_NO_CACHE = "private, no-cache"
 PRIVATE_NO_STORE = "private, no-store"
 NO_STORE = "no-store"
 
-_CONTENT_HEADERS = {"Content-Type", "Content-Language"}
+_CONTENT_HEADERS = {"Content-Type", "Content-Language", "Content-Encoding"}
 
 
 class Page:

@@ -4,13 +4,14 @@ import hashlib
 import mimetypes
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
 from polls import paths
+from polls.web.http.compression import compress
 from polls.web.http.negotiation import preferences
 from polls.web.http.page_cache import Page
 from polls.web.http.security_headers import RESPONSE_HEADERS
@@ -35,6 +36,12 @@ class StaticFile:
         headers = {"Content-Type": self.content_type, "Vary": "Accept-Encoding", **headers}
         return Page(self.contents[encoding], headers | ({"Content-Encoding": encoding} if encoding else {}))
 
+    def compressed(self) -> "StaticFile":
+        """Return the file with its content in the encoding gzip besides, if that is smaller."""
+        content = self.contents[""]
+        smaller = compress(content)
+        return self if len(smaller) >= len(content) else replace(self, contents={"gzip": smaller, "": content})
+
 
 STATIC_FILES: web.AppKey[Mapping[str, StaticFile]] = web.AppKey("static_files")
 
@@ -45,8 +52,13 @@ def read_static_files() -> dict[str, StaticFile]:
     In memory they can't disappear during an upgrade, and no path that a client names is looked up on the disk.
     """
     files = [path for path in paths.STATIC.rglob("*") if path.is_file() and path.suffix not in _ENCODINGS.values()]
-    # A wheel has the joined style sheets as files, with compressed copies.
+    # A wheel has the joined style sheets as files, and compressed copies of all.
     return _joined_style_sheets() | {path.relative_to(paths.STATIC).as_posix(): _read(path) for path in files}
+
+
+def compressed(files: Mapping[str, StaticFile]) -> dict[str, StaticFile]:
+    """Return `files` with compressed contents for those that have none, as in a checkout."""
+    return {name: file if len(file.contents) > 1 else file.compressed() for name, file in files.items()}
 
 
 def static_url(app: web.Application, filename: str) -> str:

@@ -7,6 +7,7 @@ from aiohttp import hdrs, web
 
 from polls.domain.errors import PollNotFound
 from polls.domain.visibility import VisiblePoll, visible_to
+from polls.web.http.compression import MIN_SIZE, accepts_gzip, compress
 from polls.web.http.page_cache import PRIVATE_NO_CACHE, PRIVATE_NO_STORE, RENDERED_PAGES, Page, RenderedPages
 from polls.web.http.parameters import MAX_NUMBER, parse_number
 from polls.web.http.security_headers import RESPONSE_HEADERS
@@ -69,21 +70,28 @@ class View(web.View):
         `source` must be immutable: it is compared by identity. `parts` are the other things that the page depends on,
         except the language; if a client may choose them, `pages` is VARIANT_PAGES. `context` returns the template's
         variables; it is called only if the page isn't cached.
+
+        Only pages that are the same for all are compressed: the length of a voter's page would depend on their choice.
         """
         request = self.request
         app, language = request.app, language_of(request)
         security_headers = app[RESPONSE_HEADERS]
-        key = (template, language.tag, cache_control, *parts)
+        is_compressed = pages is RENDERED_PAGES and accepts_gzip(request)
+        key = (template, language.tag, is_compressed, cache_control, *parts)
         page = app[pages].get(key, source)
         if page is None:
             headers = {
                 "Content-Type": "text/html; charset=utf-8",
                 "Content-Language": language.tag,
-                "Vary": VARY,
+                "Vary": f"Accept-Encoding, {VARY}",
                 "Cache-Control": cache_control,
                 **security_headers,
             }
-            page = Page(markup(app, template, language, **context()).encode(), headers)
+            content = markup(app, template, language, **context()).encode()
+            if is_compressed and len(content) >= MIN_SIZE:
+                headers["Content-Encoding"] = "gzip"
+                content = compress(content)
+            page = Page(content, headers)
             app[pages].put(key, source, page)
         return page.answer(request)
 

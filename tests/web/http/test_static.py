@@ -125,6 +125,34 @@ async def test_a_page_loads_the_style_sheets_of_its_kind_only(
     assert re.findall(r'href="/static/css/([^"?]+)\.css', page) == sheets
 
 
+@pytest.mark.parametrize("path", ["/", "/poll/1", "/poll/1/results", "/poll/1/present"])
+async def test_a_first_visit_loads_at_most_two_style_sheets_and_20_kilobytes(
+    client: TestClient, create_poll: CreatePoll, path: str
+) -> None:
+    """As sent: the page, its style sheets, its scripts and its icon, each compressed if it is."""
+    create_poll("Which framework do you reach for first?", "aiohttp", "Django", "Flask", "FastAPI", "Something else")
+    page = await client.get(path)
+    links = re.findall(r'<(?:script|link|img)[^>]* (?:src|href)="(/static/[^"]+)"', await page.text())
+    files = {url for url in links if "touch-icon" not in url}  # loaded when the page is put on a home screen
+
+    sizes = {url: int((await client.get(url)).headers["Content-Length"]) for url in (path, *files)}
+
+    assert sum(sizes.values()) <= 20_000, sizes
+    assert 1 <= len([url for url in files if ".css" in url]) <= 2
+
+
+async def test_static_files_are_compressed_in_a_checkout(client: TestClient) -> None:
+    plain = await client.get("/static/css/public.css", headers={"Accept-Encoding": "identity"})
+    compressed = await client.get("/static/css/public.css", headers={"Accept-Encoding": "gzip"})
+
+    assert "Content-Encoding" not in plain.headers
+    assert compressed.headers["Content-Encoding"] == "gzip"
+    assert compressed.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
+    assert compressed.headers["ETag"] != plain.headers["ETag"]
+    assert int(compressed.headers["Content-Length"]) < int(plain.headers["Content-Length"]) / 2
+    assert await compressed.read() == await plain.read()  # decompressed by the client
+
+
 async def test_a_style_sheet_is_all_files_of_its_folder(client: TestClient) -> None:
     response = await client.get("/static/css/public.css")
 

@@ -75,7 +75,7 @@ async def test_a_page_declares_its_language_and_the_headers_that_it_depends_on(
 
     page = parse(await response.text())
     assert page.get("lang") == response.headers["Content-Language"] == "zh-Hans"
-    assert response.headers["Vary"] == "Accept-Language, Cookie"
+    assert response.headers["Vary"] == "Accept-Encoding, Accept-Language, Cookie"
     assert "共 2 票" in words(page)
 
 
