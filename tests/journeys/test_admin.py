@@ -281,7 +281,7 @@ def test_rows_added_by_the_script_are_saved(open_page: Open, signed_in: dict[str
 
 
 @pytest.mark.parametrize(("width", "colours"), [(360, "dark"), (1280, "light")])
-@pytest.mark.parametrize("url", [*PAGES, "/admin/login"])
+@pytest.mark.parametrize("url", [*PAGES, "/admin/login", "/admin/nowhere"])
 def test_axe_finds_no_violations(
     open_page: Open, signed_in: dict[str, object], url: str, width: int, colours: str
 ) -> None:

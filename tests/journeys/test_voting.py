@@ -130,6 +130,7 @@ def test_a_vote_in_a_poll_that_has_just_closed_shows_that_it_is_closed(open_page
     )
 
     expect(page.get_by_role("alert")).to_contain_text("Your vote was not counted: this poll closed on")
+    assert violations(page) == []
     page.get_by_role("link", name="Results").click()
     expect(page).to_have_url(f"{polls.url}/poll/4/results")
 

@@ -108,7 +108,10 @@ def error_response(request: web.Request, error: Exception, *, slug: str | None =
 
     Server errors are logged with their traceback, which the page shows only in development.
     """
-    problem = describe_error(error, language_of(request))
+    language = language_of(request)
+    problem = describe_error(error, language)
+    if isinstance(error, errors.PollNotFound) and is_in_admin(request):  # which shows unpublished polls, too
+        problem = replace(problem, detail=language.gettext("This poll doesn't exist. It may have been deleted."))
     if problem.status == HTTPStatus.UNAUTHORIZED and not wants_json(request):
         return _redirect_to_sign_in(request)
     if isinstance(error, errors.PollsUnavailable):

@@ -114,6 +114,12 @@ async def test_a_missing_page_in_the_admin_stays_in_the_admin(ada: Client) -> No
         assert "Sign out" in words(page), url
 
 
+async def test_a_missing_poll_in_the_admin_is_not_said_to_be_unpublished(ada: Client) -> None:
+    page = words(parse(await (await ada.get("/admin/polls/99")).text()))
+
+    assert "This poll doesn't exist. It may have been deleted." in page
+
+
 async def test_a_missing_page_in_the_admin_needs_no_session(client: Client) -> None:
     response = await client.get("/admin/nowhere")
 
