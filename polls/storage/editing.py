@@ -1,22 +1,21 @@
-"""Editing of polls: add, change, close, reopen, clear and delete, each with an entry in history.
+"""Editing of a poll: add and change, each with an entry in history.
 
-All of them lock as `storage.ballots` does: the question's row first, polls by id, then the choices by id.
+They lock as `storage.ballots` does: the question's row first, polls by id, then the choices by id.
 """
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import aiopg.sa
-import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from polls.domain.draft import Draft, DraftChoice
 from polls.domain.errors import ChoicesHaveVotes, PollEdited, PollNotFound
 from polls.domain.permissions import Person
-from polls.domain.poll import Poll, State
-from polls.storage.history import Change, changes_between, record_poll
+from polls.domain.poll import Poll
+from polls.storage.history import changes_between, record_polls
 from polls.storage.postgres.pool import Database, acquired, transaction
-from polls.storage.questions import read
+from polls.storage.questions import read, read_all
 from polls.storage.tables import choice, question
 
 _LOCK_QUESTIONS = "SELECT id FROM question WHERE id = ANY (%(ids)s) ORDER BY id FOR NO KEY UPDATE"
@@ -47,7 +46,10 @@ _DELETE_BALLOTS = f"""
             AND (%(marks)s::integer[] IS NULL OR marks <@ %(marks)s)
         RETURNING voter
     )
-    SELECT (SELECT voter FROM last) AS last, (SELECT count(*) FROM deleted) AS count
+    SELECT
+        (SELECT voter FROM last) AS last,
+        (SELECT count(*) FROM batch) AS size,
+        (SELECT count(*) FROM deleted) AS count
 """  # nosec B608 # a constant of this module
 
 
@@ -65,7 +67,7 @@ async def add(database: Database, person: Person, draft: Draft, *, form_key: byt
             raise PollEdited(await connection.scalar(_ADDED_BY_FORM, {"form_key": form_key}))
         await _write_choices(connection, question_id, None, draft.choices)
         added = await _read_locked(connection, question_id)
-        await record_poll(connection, person, "added", added, changes_between(None, added))
+        await record_polls(connection, person, "added", [(added, changes_between(None, added))])
     return question_id
 
 
@@ -89,7 +91,7 @@ async def change(
     Choices are removed together with their ballots; those that have any must be `confirmed`, by their ids. Raises
     PollNotFound, PollEdited, ChoicesHaveVotes.
     """
-    async with _locked(database, person, [question_id]) as (connection, polls):
+    async with locked(database, person, [question_id]) as (connection, polls):
         if not polls:
             raise PollNotFound(question_id)
         (before,) = polls
@@ -106,59 +108,19 @@ async def change(
             await connection.execute(question.update().where(question.c.id == question_id).values(**values))
         after = await _read_locked(connection, question_id)
         if changes := changes_between(before, after):
-            await record_poll(connection, person, "changed", after, changes)
-
-
-async def close(database: Database, person: Person, question_ids: Sequence[int]) -> int:
-    """Close those of the polls that are open, and return how many."""
-    end = sa.func.least(question.c.closes_at, sa.func.clock_timestamp())  # it may have closed while this waited
-    return await _set_end(database, person, "closed", question_ids, end)
-
-
-async def reopen(database: Database, person: Person, question_ids: Sequence[int]) -> int:
-    """Reopen those of the polls that are closed, without an end, and return how many."""
-    return await _set_end(database, person, "reopened", question_ids, None)
-
-
-async def clear(database: Database, person: Person, question_ids: Sequence[int]) -> int:
-    """Delete all ballots of the polls, as after a rehearsal, and return how many polls had any."""
-    async with _locked(database, person, question_ids) as (connection, polls):
-        with_ballots = [poll for poll in polls if poll.ballots]
-        for poll in with_ballots:
-            question_id = poll.question.id
-            await _delete_ballots(connection, question_id)
-            await connection.execute(_LOCK_CHOICES, {"id": question_id})
-            # Turns off the trigger choice_recounted: the update of the question below raises the revision once.
-            await connection.execute("SET LOCAL polls.recorder = 'on'")
-            await connection.execute(choice.update().where(choice.c.question_id == question_id).values(votes=0))
-            await connection.execute(
-                question.update().where(question.c.id == question_id).values(ballots=0, edited_at=None)
-            )
-            after = await _read_locked(connection, question_id)
-            await record_poll(connection, person, "cleared", after, [Change("ballots", str(poll.ballots), "0")])
-    return len(with_ballots)
-
-
-async def delete(database: Database, person: Person, question_ids: Sequence[int]) -> int:
-    """Delete the polls with their choices and ballots, and return how many existed. Their history is kept."""
-    async with _locked(database, person, question_ids) as (connection, polls):
-        for poll in polls:
-            await _delete_ballots(connection, poll.question.id)
-            await connection.execute(question.delete().where(question.c.id == poll.question.id))
-            await record_poll(connection, person, "deleted", poll, changes_between(poll, None))
-    return len(polls)
+            await record_polls(connection, person, "changed", [(after, changes)])
 
 
 @asynccontextmanager
-async def _locked(
+async def locked(
     database: Database, person: Person, question_ids: Sequence[int]
 ) -> AsyncIterator[tuple[aiopg.sa.SAConnection, list[Poll]]]:
     """Begin a transaction, lock the polls in it, and yield its connection and the polls that `person` may edit."""
     async with transaction(database) as connection:
-        locked = await connection.execute(_LOCK_QUESTIONS, {"ids": list(question_ids)})
-        # Read in statements of their own after the lock: these see what was committed while this waited.
-        polls = [await read(connection, row.id) for row in await locked.fetchall()]
-        yield connection, [poll for poll in polls if poll and person.may_edit(poll)]
+        await connection.execute(_LOCK_QUESTIONS, {"ids": list(question_ids)})
+        # Read in a statement of its own after the lock: it sees what was committed while this waited.
+        polls = await read_all(connection, question_ids)
+        yield connection, [poll for poll in polls if person.may_edit(poll)]
 
 
 async def _remove_choices(connection: aiopg.sa.SAConnection, before: Poll, choice_ids: frozenset[int]) -> None:
@@ -166,7 +128,7 @@ async def _remove_choices(connection: aiopg.sa.SAConnection, before: Poll, choic
     if not removed:
         return
     question_id = before.question.id
-    deleted = await _delete_ballots(connection, question_id, removed)
+    deleted = await delete_ballots(connection, question_id, removed)
     # Before the choices, so that question.edited_at (see sql/README.md) isn't set if no ballots are left.
     await connection.execute(
         question.update().where(question.c.id == question_id).values(ballots=question.c.ballots - deleted)
@@ -174,7 +136,7 @@ async def _remove_choices(connection: aiopg.sa.SAConnection, before: Poll, choic
     await connection.execute(choice.delete().where(choice.c.id.in_(removed)))
 
 
-async def _delete_ballots(
+async def delete_ballots(
     connection: aiopg.sa.SAConnection, question_id: int, marks: Sequence[int] | None = None
 ) -> int:
     """Delete a poll's ballots: all of them, or those that mark nothing but `marks`. Return how many."""
@@ -182,9 +144,9 @@ async def _delete_ballots(
     while True:
         result = await connection.execute(_DELETE_BALLOTS, {"id": question_id, "marks": marks, "after": after})
         batch = await result.first()
-        if batch.last is None:
+        count, after = count + int(batch.count), batch.last
+        if batch.size < BATCH_SIZE:
             return count
-        count, after = count + batch.count, bytes(batch.last)
 
 
 async def _write_choices(
@@ -204,18 +166,6 @@ async def _write_choices(
         elif is_reordered or old_texts[draft_choice.id] != draft_choice.text:
             values = {"choice_text": draft_choice.text} | ({"position": position} if is_reordered else {})
             await connection.execute(choice.update().where(choice.c.id == draft_choice.id).values(**values))
-
-
-async def _set_end(database: Database, person: Person, verb: str, question_ids: Sequence[int], end: object) -> int:
-    async with _locked(database, person, question_ids) as (connection, polls):
-        affected = [
-            poll for poll in polls if (poll.is_closed if end is None else poll.question.state(poll.as_of) is State.OPEN)
-        ]
-        for poll in affected:
-            await connection.execute(question.update().where(question.c.id == poll.question.id).values(closes_at=end))
-            after = await _read_locked(connection, poll.question.id)
-            await record_poll(connection, person, verb, after, changes_between(poll, after))
-    return len(affected)
 
 
 async def _read_locked(connection: aiopg.sa.SAConnection, question_id: int) -> Poll:

@@ -57,6 +57,13 @@ _FIND = compiled(
     .order_by(choice.c.position, choice.c.id)
 )
 
+_FIND_ALL = compiled(
+    sa.select(*POLL)
+    .join_from(question, choice, isouter=True)
+    .where(question.c.id == sa.any_(sa.bindparam("question_ids", type_=sa.ARRAY(sa.Integer))))
+    .order_by(question.c.id, choice.c.position, choice.c.id)
+)
+
 
 async def latest(database: Database, *, skip: int, limit: int) -> list[Question]:
     """Return at most `limit` published questions, newest first, after the first `skip`."""
@@ -87,13 +94,13 @@ async def read(connection: aiopg.sa.SAConnection, question_id: int) -> Poll | No
 async def find_all(database: Database, question_ids: Sequence[int]) -> list[Poll]:
     """Return those of the polls that exist, by id."""
     async with acquired(database) as connection:
-        found = await connection.execute(
-            sa.select(*POLL)
-            .join_from(question, choice, isouter=True)
-            .where(question.c.id.in_(question_ids))
-            .order_by(question.c.id, choice.c.position, choice.c.id)
-        )
-        rows = await found.fetchall()
+        return await read_all(connection, question_ids)
+
+
+async def read_all(connection: aiopg.sa.SAConnection, question_ids: Sequence[int]) -> list[Poll]:
+    """Return polls as `find_all` does, but read in the transaction of `connection`."""
+    found = await connection.execute(_FIND_ALL, question_ids=list(question_ids))
+    rows = await found.fetchall()
     return [as_poll(list(poll_rows)) for _, poll_rows in groupby(rows, lambda row: row.id)]
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,10 +12,10 @@ import pytest
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot, Counted
 from polls.domain.draft import Draft, DraftChoice
-from polls.domain.errors import ChoicesHaveVotes, PollEdited, PollNotFound
+from polls.domain.errors import ChoicesHaveVotes, PollEdited, PollNotFound, PollsUnavailable
 from polls.domain.permissions import COMMAND_LINE, Person
 from polls.domain.poll import Poll
-from polls.storage import editing, history, questions
+from polls.storage import bulk_editing, editing, history, questions
 from polls.storage.ballots import Recorder
 from polls.storage.history import poll_subject
 from polls.storage.postgres.connect import Connection, connect
@@ -75,10 +75,10 @@ async def test_counts_stay_exact_while_admins_edit_and_voters_vote(
             poll = await find(pool)
             match dice.randrange(5):
                 case 0:
-                    await editing.close(pool, ADA, [1])
-                    await editing.reopen(pool, ADA, [1])
+                    await bulk_editing.close(pool, ADA, [1])
+                    await bulk_editing.reopen(pool, ADA, [1])
                 case 1:
-                    await editing.clear(pool, ADA, [1])
+                    await bulk_editing.clear(pool, ADA, [1])
                 case 2:
                     added = (*draft_of(poll).choices, DraftChoice(f"New {dice.random()}"))
                     await attempt(draft_of(poll, choices=added))
@@ -114,10 +114,10 @@ async def test_more_ballots_are_deleted_than_one_statement_deletes(
             await editing.change(pool, ADA, 1, draft, confirmed=frozenset([gone]))
             assert (await find(pool)).ballots == 3
         case "clear":
-            assert await editing.clear(pool, ADA, [1]) == 1
+            assert await bulk_editing.clear(pool, ADA, [1]) == 1
             assert (await find(pool)).ballots == 0
         case "delete":
-            assert await editing.delete(pool, ADA, [1]) == 1
+            assert await bulk_editing.delete(pool, ADA, [1]) == 1
             assert await questions.find(pool, 1) is None
 
     assert is_exact(postgres)
@@ -147,7 +147,7 @@ async def test_a_person_without_permission_finds_no_poll_and_changes_nothing(
 
     with pytest.raises(PollNotFound):
         await editing.change(pool, ANONYMOUS, 1, draft_of(poll, text="Coffee?"))
-    actions = [editing.close, editing.clear, editing.reopen, editing.delete]
+    actions = [bulk_editing.close, bulk_editing.clear, bulk_editing.reopen, bulk_editing.delete]
     counts = [await action(pool, ANONYMOUS, [1]) for action in actions]
 
     assert counts == [0, 0, 0, 0]
@@ -189,10 +189,48 @@ async def test_a_poll_whose_end_comes_while_close_waits_keeps_its_end(
         cursor.execute("UPDATE question SET closes_at = now() + interval '200 milliseconds' RETURNING closes_at")
         planned = cursor.fetchone()
         holding.execute("SELECT FROM question FOR UPDATE")
-        closing = asyncio.create_task(editing.close(pool, ADA, [1]))
+        closing = asyncio.create_task(bulk_editing.close(pool, ADA, [1]))
         await asyncio.sleep(0.4)
         other.rollback()
         await closing
 
         cursor.execute("SELECT closes_at FROM question")
         assert cursor.fetchone() == planned
+
+
+async def test_an_action_on_many_polls_is_done_in_batches_that_bound_polls_and_ballots(
+    pool: Database, postgres: Postgres, database: Connection, create_poll: CreatePoll
+) -> None:
+    for count in (3, bulk_editing.BATCH_SIZE, 2):
+        create_poll("Tea?", "Yes", votes=(count,))
+    with database.cursor() as cursor:
+        cursor.execute("INSERT INTO question (question_text, pub_date) SELECT 'x', now() FROM generate_series(1, 120)")
+    batches: list[int] = []
+
+    async def delete(pool: Database, person: Person, question_ids: Sequence[int]) -> int:
+        batches.append(len(question_ids))
+        return await bulk_editing.delete(pool, person, question_ids)
+
+    progress = await bulk_editing.in_batches(delete, pool, ADA, range(1, 200), seconds=60)
+
+    assert progress == (123, [])
+    assert batches == [1, 1, 50, 50, 21]
+    assert is_exact(postgres)
+    assert len(await history.latest(pool, limit=200)) == 123
+
+
+async def test_what_an_action_had_no_time_for_or_could_not_do_is_left(pool: Database, database: Connection) -> None:
+    with database.cursor() as cursor:
+        cursor.execute("INSERT INTO question (question_text, pub_date) SELECT 'x', now() FROM generate_series(1, 120)")
+
+    async def fail_on_the_last_batch(pool: Database, person: Person, question_ids: Sequence[int]) -> int:
+        if 120 in question_ids:
+            raise PollsUnavailable
+        return await bulk_editing.close(pool, person, question_ids)
+
+    progress = await bulk_editing.in_batches(bulk_editing.close, pool, ADA, range(1, 121), seconds=0)
+    assert progress == (50, list(range(51, 121)))
+    progress = await bulk_editing.in_batches(fail_on_the_last_batch, pool, ADA, progress.rest, seconds=60)
+    assert progress == (50, list(range(101, 121)))
+    with pytest.raises(PollsUnavailable):
+        await bulk_editing.in_batches(fail_on_the_last_batch, pool, ADA, progress.rest, seconds=60)

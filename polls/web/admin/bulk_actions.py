@@ -6,7 +6,7 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from polls.domain.poll import Poll
-from polls.storage import editing, questions
+from polls.storage import bulk_editing, questions
 from polls.web.admin.poll_list import PAGE_SIZE
 from polls.web.http.forms import read_form
 from polls.web.http.parameters import parse_number
@@ -15,10 +15,10 @@ from polls.web.pages.private import EditablePollView, SignedInView
 
 # Each with the kind of its flash message.
 ACTIONS = {
-    "close": (editing.close, "closed"),
-    "reopen": (editing.reopen, "reopened"),
-    "clear": (editing.clear, "cleared"),
-    "delete": (editing.delete, "deleted"),
+    "close": (bulk_editing.close, "closed"),
+    "reopen": (bulk_editing.reopen, "reopened"),
+    "clear": (bulk_editing.clear, "cleared"),
+    "delete": (bulk_editing.delete, "deleted"),
 }
 
 
