@@ -102,6 +102,8 @@ def _ask_username() -> str:
         default = validate_username(getpass.getuser())
     except (OSError, KeyError, InvalidUsername):  # the system has no name for this user id
         default = "admin"
+    if default == "root":  # a user name of the administration is a person's
+        default = "admin"
     return input(f"User name ({default}): ").strip() or default
 
 

@@ -178,7 +178,7 @@ def test_an_admin_adds_edits_closes_reviews_and_deletes_a_poll(
     page.get_by_role("main").get_by_role("link", name="History").click()
     for text in ("Closed", "from “Piza” to “Pizza”", "Added"):
         expect(page.get_by_role("main")).to_contain_text(text)
-    expect(page.get_by_text("admin:ada").first).to_be_visible()
+    expect(page.locator(".card bdi", has_text="ada").first).to_be_visible()
 
     # The admin deletes the poll; the open page of the voter shows that.
     edit(page, polls, question)

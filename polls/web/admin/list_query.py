@@ -65,6 +65,11 @@ class Query:
         }
         return {name: str(value) for name, value in parameters.items() if value}
 
+    @property
+    def is_filtered(self) -> bool:
+        """Return whether it has words or filters."""
+        return bool(self.words or self.dates or self.state or self.within)
+
     def replace(self, **changes: object) -> "Query":
         """Return a copy with `changes`, on the first page unless they name one."""
         return replace(self, **{"page": 1, **changes})  # type: ignore[arg-type]

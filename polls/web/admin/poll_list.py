@@ -31,28 +31,39 @@ class PollListView(SignedInView):
         query = Query.parse(self.request.query)
         poll_filter = query.to_filter(await clock.now(self.database), zone)
         poll_filter, count = await listing.prefetch_matches(self.database, poll_filter)
+        is_count_capped, count = count > MAX_COUNT, min(count, MAX_COUNT)
+        last_page = max(1, -(-count // PAGE_SIZE))
         skip = (query.page - 1) * PAGE_SIZE
         found, calendar = await asyncio.gather(
             listing.page(self.database, poll_filter, skip=skip, limit=PAGE_SIZE + 1),
             self._calendar(query, poll_filter),
         )
         if query.page > 1 and not found:  # the polls of this page may have been deleted since the link was made
-            return self.redirect(self._list_url(query.replace()))
+            return self.redirect(self._list_url(query.replace(page=last_page)))
         return self.show(
             "admin/poll_list.html",
             query=query,
             rows=[_list_row(row, poll_filter.now, self.language) for row in found[:PAGE_SIZE]],
-            count=min(count, MAX_COUNT),
-            is_count_capped=count > MAX_COUNT,
+            count=count,
+            is_count_capped=is_count_capped,
+            total=await self._total(poll_filter) if query.is_filtered else count,
+            max_count=MAX_COUNT,
+            last_page=None if is_count_capped else last_page,
             has_next=len(found) > PAGE_SIZE,
             calendar=calendar,
             columns=list(Column),
             states=list(State),
             dates=list(DateFilter),
+            matching=URL().with_query(query.replace().parameters).raw_query_string,
             list_url=self._list_url,
             back_query=self.with_back("", str(self.request.rel_url)),
             here=str(self.request.rel_url),
         )
+
+    async def _total(self, poll_filter: PollFilter) -> int:
+        """Return the number of all polls, or MAX_COUNT + 1 if there are more than MAX_COUNT."""
+        _, total = await listing.prefetch_matches(self.database, PollFilter(poll_filter.now))
+        return total
 
     async def _calendar(self, query: Query, poll_filter: PollFilter) -> list[tuple[int, ...]]:
         """Return the years with matching polls, or those months or days of the period that `query` has selected."""

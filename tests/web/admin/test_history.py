@@ -36,11 +36,11 @@ async def test_the_history_of_a_poll_has_persons_and_old_and_new_values(
 
     listed = await entries(ada, "/admin/polls/1/history")
 
-    assert listed[0].startswith("admin:bob Closed Closes: from 3 May 2099, 18:00 UTC to ")
+    assert listed[0].startswith("bob Closed Closes: from 3 May 2099, 18:00 UTC to ")
     assert listed[1:] == [
-        "admin:bob Changed Closes: 3 May 2099, 18:00 UTC Order: from “Yes, No, Never” to “No, Never, Yes”",
+        "bob Changed Closes: 3 May 2099, 18:00 UTC Order: from “Yes, No, Never” to “No, Never, Yes”",
         (
-            "admin:ada Changed Question: from “Tea?” to “Green tea?” Choice: from “Yse” to “Yes” "
+            "ada Changed Question: from “Tea?” to “Green tea?” Choice: from “Yse” to “Yes” "
             "Choice: “Perhaps” removed Choice: “Never”"
         ),
     ]
@@ -52,7 +52,7 @@ async def test_votes_removed_with_a_choice_are_in_the_history(ada: Client, creat
     await edit(ada, **{"choice.1.remove": "yes", "confirmed": "2"})
 
     assert await entries(ada, "/admin/polls/1/history") == [
-        "admin:ada Changed Ballots: from 14 to 2 Choice: “No” removed"
+        "ada Changed Ballots: from 14 to 2 Choice: “No” removed"
     ]
 
 
@@ -65,9 +65,9 @@ async def test_the_whole_history_links_to_each_poll(ada: Client, create_poll: Cr
     assert links(page)["Coffee?"] == "/admin/polls/1/history"
     listed = await entries(ada, "/admin/history")
     assert listed == [
-        "admin:ada Changed Coffee? Question: from “Tea?” to “Coffee?”",
-        "admin:ada Signed in ada",
-        "command line Account added ada",
+        "ada Changed Coffee? Question: from “Tea?” to “Coffee?”",
+        "ada Signed in ada",
+        "Command line Account added ada",
     ]
 
 
@@ -75,9 +75,9 @@ async def test_the_account_page_lists_sign_ins(ada: Client, bob: Client, sign_in
     await sign_in("ada")
 
     assert await entries(ada, "/admin/account") == [
-        "admin:ada Signed in",
-        "admin:ada Signed in",
-        "command line Account added",
+        "ada Signed in",
+        "ada Signed in",
+        "Command line Account added",
     ]
     assert len(await entries(bob, "/admin/account")) == 2
 
@@ -137,7 +137,27 @@ async def test_long_histories_have_pages(ada: Client, create_poll: CreatePoll, d
     newer, older = [await entries(ada, f"/admin/polls/1/history?page={number}") for number in (1, 2)]
 
     assert [len(newer), len(older)] == [100, 50]
-    assert (newer[0], older[-1]) == ("admin:ada action 150", "admin:ada action 1")
+    assert (newer[0], older[-1]) == ("ada action 150", "ada action 1")
+
+
+async def test_my_actions_are_those_of_the_signed_in_account(
+    ada: Client, bob: Client, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("Tea?", "Yes")
+    await edit(ada, text="Coffee?")
+    await edit(bob, text="Juice?")
+    with database.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO history (actor, subject, name, deed) "
+            "SELECT 'admin:ada', 'poll:1', 'Tea?', 'action ' || n FROM generate_series(1, 100) AS n"
+        )
+
+    page = parse(await (await ada.get("/admin/history?mine=yes")).text())
+
+    assert links(page)["My actions"] == "/admin/history?mine=yes"
+    assert [words(entry).partition(" · ")[2] for entry in find(page, "li", class_="card")][-1] == "ada action 1 Tea?"
+    older = await entries(ada, f"/admin/history{links(page)['Older entries']}")
+    assert older == ["ada Changed Coffee? Question: from “Tea?” to “Coffee?”", "ada Signed in ada"]
 
 
 @pytest.mark.parametrize("page", ["0", "x", "2", "999999999"])

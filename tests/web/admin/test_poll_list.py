@@ -38,6 +38,11 @@ def table(document: Element) -> list[list[str]]:
     return [[words(cell) for cell in row][1:] for row in body]
 
 
+def fields_of_jump(document: Element) -> dict[str, str]:
+    (form,) = find(document, "form", class_="page-jump")
+    return {field.get("name", ""): field.get("value", "") for field in form.iter("input")}
+
+
 def texts(document: Element) -> list[str]:
     return [cells[0] for cells in table(document)] if list(document.iter("tbody")) else []
 
@@ -274,7 +279,7 @@ async def test_invalid_parameters_are_ignored(ada: Client, query: str) -> None:
 
 @pytest.mark.parametrize("number", ["2", "999999999"])
 @pytest.mark.usefixtures("several")
-async def test_a_page_beyond_the_last_redirects_to_the_first(ada: Client, number: str) -> None:
+async def test_a_page_beyond_the_last_redirects_to_the_last(ada: Client, number: str) -> None:
     """The polls of that page may have been deleted since the link was made."""
     response = await ada.get(f"/admin/?state=open&page={number}", allow_redirects=False)
 
@@ -290,7 +295,7 @@ async def test_pages_have_a_hundred_polls_and_keep_filters_and_order(ada: Client
 
     document = await page(ada, "/admin/?q=question&state=open&sort=published")
     seen = texts(document)
-    assert (len(seen), "250 polls" in words(document)) == (PAGE_SIZE, True)
+    assert (len(seen), "250 of 250 polls match" in words(document)) == (PAGE_SIZE, True)
     for number in (2, 3):
         url = links(document)["Next page"]
         assert URL(url).query == {"q": "question", "state": "open", "sort": "published", "page": str(number)}
@@ -299,6 +304,24 @@ async def test_pages_have_a_hundred_polls_and_keep_filters_and_order(ada: Client
     assert "Next page" not in links(document)
     assert seen == [f"Question {number}" for number in range(250, 0, -1)]
     assert URL(links(document)["Previous page"]).query["page"] == "2"
+
+    assert "of 3" in words(document)
+    assert fields_of_jump(document) == {"q": "question", "state": "open", "sort": "published", "page": "3"}
+    response = await ada.get("/admin/?q=question&page=99", allow_redirects=False)
+    assert response.headers["Location"] == "/admin/?q=question&page=3"
+
+
+@pytest.mark.usefixtures("several")
+async def test_the_list_says_how_many_of_all_polls_match(ada: Client) -> None:
+    for query, expected in [
+        ("", "5 polls"),
+        ("sort=text", "5 polls"),
+        ("q=pears", "1 of 5 polls matches"),
+        ("state=open&sort=text", "3 of 5 polls match"),
+        ("q=zebra", "0 of 5 polls match"),
+    ]:
+        (heading,) = find(await page(ada, f"/admin/?{query}"), "p", id="count")
+        assert words(heading).split(" · ")[0] == expected
 
 
 @pytest.mark.usefixtures("several")
