@@ -34,6 +34,19 @@ class Progress(NamedTuple):
     rest: Sequence[int]
 
 
+class PollCount(NamedTuple):
+    """A number of polls, and of all their ballots."""
+
+    polls: int
+    ballots: int
+
+
+async def count(database: Database, question_ids: Sequence[int]) -> PollCount:
+    """Return how many of the polls exist, and how many ballots they have together."""
+    ballots = await _ballots(database, question_ids)
+    return PollCount(len(ballots), sum(ballots.values()))
+
+
 async def in_batches(
     action: Action, database: Database, person: Person, question_ids: Sequence[int], *, seconds: float
 ) -> Progress:

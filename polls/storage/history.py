@@ -93,7 +93,7 @@ async def record_account(connection: aiopg.sa.SAConnection, person: Person, verb
     await connection.execute(history.insert().values(actor=person.name, **values))
 
 
-async def latest(
+async def latest(  # noqa: PLR0913 - each is a filter or a page
     database: Database,
     *,
     subject: str | None = None,

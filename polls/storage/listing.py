@@ -6,7 +6,7 @@ and a page is read from the sections that it overlaps.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -21,7 +21,6 @@ from polls.storage.tables import choice, question, question_words
 
 MAX_COUNT = 10_000  # matching polls are counted up to this number
 
-_TIMESTAMP = sa.DateTime(timezone=True)
 _FIRST_ROUNDED = 16  # smaller magnitudes are exact numbers of ballots: see question.magnitude in sql/README.md
 
 
@@ -85,7 +84,7 @@ async def prefetch_matches(
     one has the polls' ids in their place: searching words is the slowest part and is done once, and PostgreSQL
     estimates badly how many polls match a part of a word.
     """
-    matches = _matching(poll_filter).add_columns(question.c.id).limit(max_count + 1).subquery()
+    matches = matching(poll_filter).add_columns(question.c.id).limit(max_count + 1).subquery()
     query = sa.select(sa.func.count().label("count")).select_from(matches)
     if poll_filter.words:
         # The array stays text: parsing thousands of numbers and writing them again would take longer than the query.
@@ -100,68 +99,37 @@ async def prefetch_matches(
 
 async def page(database: Database, poll_filter: PollFilter, *, skip: int, limit: int) -> list[PollRow]:
     """Return at most `limit` matching polls, in order, after the first `skip`."""
-    rows: list[Any] = []
     async with acquired(database) as connection:
-        for section, order in _sections(poll_filter):
-            matching = _matching(poll_filter).where(section)
-            ordered = matching.add_columns(*QUESTION, question.c.ballots).order_by(*order)
-            found = await (await connection.execute(ordered.offset(skip).limit(limit - len(rows)))).fetchall()
-            rows += found
-            if len(rows) == limit:
-                break
-            if found:
-                skip = 0
-            elif skip:
-                skipped = matching.add_columns(sa.literal(1).label("one")).limit(skip).subquery()
-                skip -= await connection.scalar(sa.select(sa.func.count()).select_from(skipped))
+        rows = await _rows(connection, poll_filter, [*QUESTION, question.c.ballots], skip=skip, limit=limit)
         # A query of its own: joined to the one above, PostgreSQL would read the choices of all polls.
         query = sa.select(choice.c.question_id).where(choice.c.question_id.in_([row.id for row in rows])).distinct()
         with_choices = {row.question_id async for row in await connection.execute(query)}
     return [PollRow(as_question(row), row.ballots, row.id in with_choices) for row in rows]
 
 
-async def span(database: Database) -> Period | None:
-    """Return the period from the first publication date of all polls to the last, or None if there are no polls."""
+async def ids(database: Database, poll_filter: PollFilter, *, limit: int) -> list[int]:
+    """Return the ids of at most `limit` matching polls, in order."""
     async with acquired(database) as connection:
-        ends = sa.select(sa.func.min(question.c.pub_date).label("start"), sa.func.max(question.c.pub_date).label("end"))
-        row = await (await connection.execute(ends)).first()
-        return Period(row.start, row.end) if row.start else None
+        return [row.id for row in await _rows(connection, poll_filter, [question.c.id], skip=0, limit=limit)]
 
 
-async def periods_with_polls(database: Database, poll_filter: PollFilter, periods: Sequence[Period]) -> list[Period]:
-    """Return those of `periods`, which must be consecutive, in which matching polls were published."""
-    async with acquired(database) as connection:
-        # Without words and ids, an index answers this; most periods are excluded here.
-        periods = await _with_polls(connection, replace(poll_filter, words="", ids=None), periods)
-        if poll_filter.words and periods:
-            periods = await _with_polls(connection, poll_filter, periods)
-        if poll_filter.ids is None or not periods:
-            return list(periods)
-        # These polls are few enough to read all of them.
-        starts = sa.cast([period.start for period in periods], sa.ARRAY(_TIMESTAMP))
-        number = sa.func.width_bucket(question.c.pub_date, starts).label("number")
-        found = await connection.execute(_matching(poll_filter).add_columns(number).distinct())
-        indexes = {row.number - 1 async for row in found}
-    return [period for index, period in enumerate(periods) if index in indexes]
-
-
-async def _with_polls(
-    connection: aiopg.sa.SAConnection, poll_filter: PollFilter, periods: Sequence[Period]
-) -> list[Period]:
-    period = (
-        sa.func.unnest(
-            sa.cast([period.start for period in periods], sa.ARRAY(_TIMESTAMP)),
-            sa.cast([period.end for period in periods], sa.ARRAY(_TIMESTAMP)),
-        )
-        .table_valued(sa.column("start", _TIMESTAMP), sa.column("end", _TIMESTAMP), with_ordinality="number")
-        .render_derived("period")
-    )
-    pub_date = question.c.pub_date
-    one = (
-        _matching(poll_filter).add_columns(pub_date).where(pub_date >= period.c.start, pub_date < period.c.end).limit(1)
-    )
-    found = await connection.execute(sa.select(period.c.number).join_from(period, one.lateral("one"), sa.true()))
-    return [periods[index] for index in sorted([row.number - 1 async for row in found])]
+async def _rows(
+    connection: aiopg.sa.SAConnection, poll_filter: PollFilter, columns: Sequence[Any], *, skip: int, limit: int
+) -> list[Any]:
+    rows: list[Any] = []
+    for section, order in _sections(poll_filter):
+        in_section = matching(poll_filter).where(section)
+        ordered = in_section.add_columns(*columns).order_by(*order)
+        found = await (await connection.execute(ordered.offset(skip).limit(limit - len(rows)))).fetchall()
+        rows += found
+        if len(rows) == limit:
+            break
+        if found:
+            skip = 0
+        elif skip:
+            skipped = in_section.add_columns(sa.literal(1).label("one")).limit(skip).subquery()
+            skip -= await connection.scalar(sa.select(sa.func.count()).select_from(skipped))
+    return rows
 
 
 def _sections(poll_filter: PollFilter) -> Iterator[tuple[Any, list[Any]]]:
@@ -186,7 +154,7 @@ def _sections(poll_filter: PollFilter) -> Iterator[tuple[Any, list[Any]]]:
         yield section, [*order, *_tie_break(first)]
 
 
-def _matching(poll_filter: PollFilter) -> sa.sql.Select:
+def matching(poll_filter: PollFilter) -> sa.sql.Select:
     """Return a query for the matching polls, without columns."""
     query = sa.select().select_from(question)
     for period in poll_filter.periods:

@@ -9,7 +9,7 @@ import pytest
 
 from polls.config.settings import Postgres
 from polls.domain.poll import State
-from polls.storage import listing
+from polls.storage import calendar, listing
 from polls.storage.clock import now
 from polls.storage.listing import Column, Period, PollFilter, PollRow, SortKey
 from polls.storage.postgres.connect import Connection
@@ -128,6 +128,7 @@ async def test_pages_equal_those_of_a_plain_model(pool: Database, database: Conn
         ], poll_filter
         _, count = await listing.prefetch_matches(pool, poll_filter, max_count=max_count)
         assert count == min(len(expected), max_count + 1)
+        assert await listing.ids(pool, poll_filter, limit=200) == [poll.question.id for poll in found][:200]
         for size in (33, 100):
             pages = [await page(pool, poll_filter, skip, size, max_count) for skip in range(0, 350, size)]
             assert [poll for page in pages for poll in page] == found, poll_filter
@@ -144,7 +145,7 @@ async def test_periods_with_polls_equal_those_of_a_plain_model(pool: Database, m
         polls = await page(pool, poll_filter, max_count=max_count)
         expected = [day for day in days if any(day.start <= poll.question.pub_date < day.end for poll in polls)]
         prefetched, _ = await listing.prefetch_matches(pool, poll_filter, max_count=max_count)
-        assert await listing.periods_with_polls(pool, prefetched, days) == expected
+        assert await calendar.periods_with_polls(pool, prefetched, days) == expected
 
 
 async def test_polls_are_counted_up_to_a_limit(pool: Database, database: Connection) -> None:

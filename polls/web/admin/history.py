@@ -23,7 +23,7 @@ class HistoryView(SignedInView):
         return self.show("admin/history.html", poll=None, question_id=None, is_mine=is_mine, **page)
 
     async def load_page(self, *, subject: str | None = None, actor: str | None = None) -> dict[str, Any]:
-        """Return the context with the entries of `subject` and `actor` (None: all) on the page in the URL. Raises 404."""
+        """Return the context with the entries of `subject` and `actor` (None: all) on this page. Raises 404."""
         page, skip = self.page_number, (self.page_number - 1) * PAGE_SIZE
         found = await history.latest(self.database, subject=subject, actor=actor, skip=skip, limit=PAGE_SIZE + 1)
         if page > 1 and not found:

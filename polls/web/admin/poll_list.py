@@ -8,7 +8,7 @@ from aiohttp import web
 from yarl import URL
 
 from polls.domain.poll import State
-from polls.storage import clock, listing
+from polls.storage import calendar, clock, listing
 from polls.storage.listing import MAX_COUNT, Column, PollFilter, PollRow
 from polls.web.admin.list_query import DateFilter, Query, period_of, subperiods
 from polls.web.keys import CONFIG
@@ -68,13 +68,13 @@ class PollListView(SignedInView):
     async def _calendar(self, query: Query, poll_filter: PollFilter) -> list[tuple[int, ...]]:
         """Return the years with matching polls, or those months or days of the period that `query` has selected."""
         zone = self.request.app[CONFIG].site.zone
-        span = await listing.span(self.database)
+        span = await calendar.span(self.database)
         if span is None:
             return []
         first, last = (moment.astimezone(zone).year for moment in (span.start, span.end))
         parts = subperiods(query.within, range(max(first, last + 1 - _MAX_YEARS), last + 1))
         periods = {period_of(part, zone): part for part in parts}
-        found = await listing.periods_with_polls(self.database, poll_filter, list(periods))
+        found = await calendar.periods_with_polls(self.database, poll_filter, list(periods))
         return [periods[period] for period in found]
 
     def _list_url(self, query: Query) -> str:

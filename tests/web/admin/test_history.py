@@ -51,9 +51,7 @@ async def test_votes_removed_with_a_choice_are_in_the_history(ada: Client, creat
 
     await edit(ada, **{"choice.1.remove": "yes", "confirmed": "2"})
 
-    assert await entries(ada, "/admin/polls/1/history") == [
-        "ada Changed Ballots: from 14 to 2 Choice: “No” removed"
-    ]
+    assert await entries(ada, "/admin/polls/1/history") == ["ada Changed Ballots: from 14 to 2 Choice: “No” removed"]
 
 
 async def test_the_whole_history_links_to_each_poll(ada: Client, create_poll: CreatePoll) -> None:
