@@ -8,19 +8,23 @@ from polls.web.http.cookies import cookie_pattern, delete_cookie, port_suffix, r
 
 _COOKIE = "polls_flash"
 _SECONDS = 60
-_FLASH = cookie_pattern(_COOKIE, r"[a-z-]{1,30}\.[0-9]{1,18}")
+_FLASH = cookie_pattern(_COOKIE, r"[a-z-]{1,30}(?:\.[0-9]{1,18}){1,2}")
 
 
 class Flash(NamedTuple):
-    """A message: its `kind`, and how many polls it is about, the id of one, or its revision, depending on the kind."""
+    """A message: its `kind`, and how many polls it is about, the id of one, or its revision, depending on the kind.
+
+    `others` is how many selected polls an action had nothing to do for.
+    """
 
     kind: str
     number: int = 0
+    others: int = 0
 
 
 def set_flash(request: web.Request, response: web.StreamResponse, flash: Flash, *, path: str) -> None:
     """Set the cookie with `flash` for the pages below `path`, for a minute."""
-    value = f"{flash.kind}.{flash.number}"
+    value = f"{flash.kind}.{flash.number}" + (f".{flash.others}" if flash.others else "")
     set_cookie(request, response, _COOKIE + port_suffix(request), value, path=path, seconds=_SECONDS)
 
 
@@ -29,8 +33,8 @@ def read_flash(request: web.Request) -> Flash | None:
     value = read_cookie(request, _FLASH, port_suffix(request))
     if value is None:
         return None
-    kind, _, number = value.partition(".")
-    return Flash(kind, int(number))
+    kind, *numbers = value.split(".")
+    return Flash(kind, *map(int, numbers))
 
 
 def delete_flash(request: web.Request, response: web.StreamResponse, *, path: str) -> None:

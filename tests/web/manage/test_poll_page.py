@@ -38,10 +38,10 @@ def state_of(page: Any) -> str:
 @pytest.mark.parametrize(
     ("poll", "title", "offered"),
     [
-        ({"votes": (2, 1)}, "Open: Tea? · Village hall", {"Close now", "Clear ballots", "Delete"}),
-        ({}, "Open: Tea? · Village hall", {"Close now", "Delete"}),
-        ({"closed": timedelta(hours=1)}, "Closed: Tea? · Village hall", {"Reopen", "Delete"}),
-        ({"ago": -timedelta(days=1)}, "Scheduled: Tea? · Village hall", {"Delete"}),
+        ({"votes": (2, 1)}, "Open: Tea? · Village hall: administration", {"Close now", "Clear ballots", "Delete"}),
+        ({}, "Open: Tea? · Village hall: administration", {"Close now", "Delete"}),
+        ({"closed": timedelta(hours=1)}, "Closed: Tea? · Village hall: administration", {"Reopen", "Delete"}),
+        ({"ago": -timedelta(days=1)}, "Scheduled: Tea? · Village hall: administration", {"Delete"}),
     ],
 )
 async def test_the_page_says_the_state_and_offers_what_it_allows(
