@@ -21,7 +21,7 @@ PAGES = [
     "/admin/polls/4",
     "/admin/polls/1/delete",
     "/admin/polls/1/history",
-    "/admin/history",
+    "/admin/history?mine=yes",
     "/admin/users/",
     "/admin/account",
     "/poll/5",
@@ -263,6 +263,43 @@ def test_one_checkbox_ticks_all(open_page: Open, signed_in: dict[str, object]) -
 
     checkboxes.first.uncheck()
     assert page.get_by_label("Select all on this page").evaluate("checkbox => checkbox.indeterminate")
+
+
+@pytest.mark.parametrize(("scripts", "width"), [(True, 360), (False, 1280)])
+def test_an_action_is_run_on_all_polls_that_match(
+    open_page: Open, polls: Polls, signed_in: dict[str, object], scripts: bool, width: int
+) -> None:
+    many = (
+        "INSERT INTO question (question_text, pub_date) "
+        "SELECT 'Rehearsal ' || n, now() - interval '9 years' FROM generate_series(1, 230) AS n"
+    )
+    assert command(polls.log.parent, "psql", "--", "-c", many).returncode == 0
+    page = open_page("/admin/", width=width, java_script_enabled=scripts, **signed_in)
+
+    page.get_by_label("Search questions and choices").fill("hearsa")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_text("230 of")).to_contain_text("polls match")
+    page.get_by_label("Page", exact=True).fill("3")
+    page.get_by_role("button", name="Go").click()
+    expect(page.get_by_role("checkbox", name="Rehearsal")).to_have_count(30)
+    everything = page.get_by_label("Select all 230 polls that match, on all pages")
+    page.get_by_role("checkbox", name="Rehearsal").first.check()
+    expect(everything).to_be_in_viewport(ratio=1)  # wherever the first selected poll is
+    everything.check()
+    if scripts:
+        assert page.locator("[name=poll]:checked").count() == 30
+        assert violations(page) == []
+    page.get_by_label("With selected polls:").select_option("Delete")
+    page.get_by_role("button", name="Continue").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Delete 230 polls?")
+    expect(page.get_by_role("listitem").filter(has_text="Rehearsal")).to_have_count(12)
+    expect(page.get_by_text("and 218 more")).to_be_visible()
+    if scripts:
+        assert violations(page) == []
+    page.get_by_role("button", name="Yes, delete").click()
+    expect(page.get_by_role("status")).to_contain_text("230 polls were deleted.")
+    expect(page.get_by_text("0 of")).to_contain_text("polls match")
 
 
 def test_rows_added_by_the_script_are_saved(open_page: Open, signed_in: dict[str, object]) -> None:

@@ -88,7 +88,8 @@ def _list_row(row: PollRow, now: datetime, language: Language) -> SimpleNamespac
         id=question.id,
         text=question.text,
         pub_date=iso(question.pub_date),
-        moment=f"{language.date(question.pub_date)}, {language.time(question.pub_date)}",
+        moment=language.gettext("%(date)s, %(time)s")
+        % {"date": language.date(question.pub_date), "time": language.time(question.pub_date)},
         is_recent=question.was_published_recently(now),
         state=question.state(now),
         has_choices=row.has_choices,
