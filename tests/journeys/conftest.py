@@ -118,9 +118,10 @@ def psql(polls: Polls, statement: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def violations(page: Page) -> list[str]:
-    """Return the accessibility problems that axe finds on the page."""
-    found = Axe().run(page).response["violations"]
+def violations(page: Page, *rules: str) -> list[str]:
+    """Return the accessibility problems that axe finds on the page; with `rules`, by these only."""
+    options = {"runOnly": {"type": "rule", "values": rules}} if rules else None
+    found = Axe().run(page, options=options).response["violations"]
     return [f"{page.url}: {rule['help']}: {[node['target'] for node in rule['nodes']]}" for rule in found]
 
 

@@ -44,6 +44,12 @@ def votes_in(page: Page) -> int:
     return int(total.split()[0].replace(",", ""))
 
 
+def lightness(element: Locator, name: str) -> float:
+    """Return the lightness of a colour: 0 is black, 1 is white."""
+    color: str = element.evaluate("(element, name) => getComputedStyle(element)[name]", name)
+    return float(color.removeprefix("oklch(").split()[0])
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 def test_a_voter_without_javascript_votes_sees_the_results_and_changes_the_vote(open_page: Open, width: int) -> None:
     page = open_page("/", width=width, java_script_enabled=False)
@@ -204,6 +210,59 @@ def test_axe_finds_no_problem_on_a_form_with_an_error(open_page: Open, color_sch
     expect(page.get_by_role("alert")).to_be_visible()
 
     assert violations(page) == []
+
+
+def test_text_has_a_contrast_of_seven_to_one_where_more_contrast_is_preferred(open_page: Open, polls: Polls) -> None:
+    page = open_page("/", contrast="more")
+
+    for address in ("/", "/poll/3", "/poll/3/results", "/poll/3/present"):
+        page.goto(polls.url + address)
+        for color_scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=color_scheme)  # type: ignore[arg-type]
+            assert violations(page, "color-contrast-enhanced") == []
+
+
+def test_on_paper_pages_are_light_have_no_controls_and_say_their_url_and_the_time(
+    open_page: Open, polls: Polls
+) -> None:
+    page = open_page("/", color_scheme="dark")
+
+    for address in ("/", "/poll/3", "/poll/3/results", "/poll/3/present"):
+        page.goto(polls.url + address)
+        page.wait_for_load_state("networkidle")
+
+        pdf = page.pdf()  # calls the listeners of beforeprint
+
+        assert pdf.count(b"/Type /Page\n") == 1
+        page.emulate_media(media="print")
+        note = page.locator(".printed-from")
+        expect(note).to_be_visible()
+        expect(note).to_have_text(re.compile(rf"^{re.escape(page.url)} · \d+ \w+ 20\d\d at \d\d:\d\d"))
+        controls = "button:visible, nav:visible, .row:visible, .controls:visible, .refresh:visible"
+        expect(page.locator(controls)).to_have_count(0)
+        assert lightness(page.locator("h1"), "color") < 0.3
+        page.emulate_media(media="screen")
+
+
+def test_with_forced_colors_edges_bars_the_leader_and_the_selected_choice_are_visible(
+    open_page: Open, polls: Polls
+) -> None:
+    page = open_page("/poll/3", forced_colors="active")
+
+    def style(selector: str, name: str) -> str:
+        value: str = page.locator(selector).first.evaluate("(element, name) => getComputedStyle(element)[name]", name)
+        return value
+
+    page.get_by_label("The sky").check()
+    assert style("form .button", "borderTopWidth") != "0px"
+    assert style(".choice:has(:checked)", "borderTopColor") != style(".choice:not(:has(:checked))", "borderTopColor")
+
+    page.get_by_role("button", name="Vote").click()
+    bars = (".leads .fill", ".result:not(.leads) .fill", ".track")
+    assert len({style(bar, "fill") for bar in bars}) == 3
+
+    page.goto(f"{polls.url}/poll/3/present")
+    assert style(".qr", "backgroundColor") == "rgb(255, 255, 255)"
 
 
 @pytest.mark.parametrize("width", [320, 360, 1280])
