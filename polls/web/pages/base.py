@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 
 from polls.domain.errors import PollNotFound
 from polls.domain.visibility import VisiblePoll, visible_to
-from polls.web.http.compression import MIN_SIZE, accepts_gzip, compress
+from polls.web.http import compression
 from polls.web.http.page_cache import PRIVATE_NO_CACHE, PRIVATE_NO_STORE, RENDERED_PAGES, Page, RenderedPages
 from polls.web.http.parameters import MAX_NUMBER, parse_number
 from polls.web.http.security_headers import RESPONSE_HEADERS
@@ -56,13 +56,14 @@ class View(web.View):
             raise web.HTTPNotFound
         return page
 
-    def cached_page(
+    def cached_page(  # noqa: PLR0913 - what the page depends on
         self,
         template: str,
         source: object,
         *parts: Hashable,
         cache_control: str,
         pages: web.AppKey[RenderedPages] = RENDERED_PAGES,
+        compress: bool = False,
         context: Callable[[], Mapping[str, object]],
     ) -> web.StreamResponse:
         """Return the page that `template` renders, from the page cache if it was rendered from this `source`.
@@ -71,12 +72,13 @@ class View(web.View):
         except the language; if a client may choose them, `pages` is VARIANT_PAGES. `context` returns the template's
         variables; it is called only if the page isn't cached.
 
-        Only pages that are the same for all are compressed: the length of a voter's page would depend on their choice.
+        Those in VARIANT_PAGES are compressed only if `compress`: never with a voter's choice, on which their compressed
+        length would depend.
         """
         request = self.request
         app, language = request.app, language_of(request)
         security_headers = app[RESPONSE_HEADERS]
-        is_compressed = pages is RENDERED_PAGES and accepts_gzip(request)
+        is_compressed = (compress or pages is RENDERED_PAGES) and compression.accepts_gzip(request)
         key = (template, language.tag, is_compressed, cache_control, *parts)
         page = app[pages].get(key, source)
         if page is None:
@@ -88,9 +90,9 @@ class View(web.View):
                 **security_headers,
             }
             content = markup(app, template, language, **context()).encode()
-            if is_compressed and len(content) >= MIN_SIZE:
+            if is_compressed and len(content) >= compression.MIN_SIZE:
                 headers["Content-Encoding"] = "gzip"
-                content = compress(content)
+                content = compression.compress(content)
             page = Page(content, headers)
             app[pages].put(key, source, page)
         return page.answer(request)

@@ -29,6 +29,7 @@ class PresenterView(PollView):
             site,
             cache_control=self.cache_control(visible),
             pages=VARIANT_PAGES,  # the site may be any Host
+            compress=True,
             context=lambda: {
                 "poll": visible.poll,
                 "tally": leading_first(visible.tally),

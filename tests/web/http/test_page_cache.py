@@ -105,7 +105,7 @@ async def test_a_request_with_a_current_etag_gets_304(client: TestClient, create
         assert (await client.get(path, headers={**ANN, "If-None-Match": other})).status == 200
 
 
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", [*PAGES, "/poll/1/present"])
 async def test_pages_that_are_the_same_for_all_are_compressed_once(
     client: TestClient,
     create_poll: CreatePoll,
