@@ -185,6 +185,7 @@ def test_results_are_hidden_on_this_screen_only_and_it_says_so(open_page: Open, 
     expect(note).to_be_visible()
     for part in (".votes", ".share", ".fill"):
         expect(row.locator(part)).not_to_be_visible()
+    assert page.locator(".leader-label").first.bounding_box() is None  # its place would tell who leads
     expect(page.locator(".total")).to_be_visible()
     page.reload()
     expect(row.locator(".votes")).not_to_be_visible()
