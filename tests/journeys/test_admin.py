@@ -338,7 +338,7 @@ def test_errors_are_red_and_their_summary_has_the_focus_and_leads_to_the_fields(
 
     page.get_by_role("button", name="Save", exact=True).click()
 
-    expect(page).to_have_title("Error: Add a poll · Polls")
+    expect(page).to_have_title(re.compile("^Error: Add a poll "))
     expect(page.get_by_role("alert")).to_be_focused()
     valid = border_colour(page.get_by_label("Choice 1", exact=True))
     red = page.locator("#error-text").evaluate("message => getComputedStyle(message).color")
