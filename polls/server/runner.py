@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -38,7 +38,7 @@ class LimitedRunner(web.AppRunner):
             self._connection_limit = ConnectionLimit(server, protocol, connections_allowed(config.limits))
 
 
-async def run(app: web.Application, sockets: Sequence[socket.socket], ready: Callable[[], None]) -> None:
+async def run(app: web.Application, sockets: Sequence[socket.socket], ready: Callable[[], Awaitable[None]]) -> None:
     """Serve `app` on `sockets` until SIGINT or SIGTERM; call `ready` when it accepts connections.
 
     A signal during the startup stops it. Requests in flight are finished before this returns.
@@ -51,7 +51,7 @@ async def run(app: web.Application, sockets: Sequence[socket.socket], ready: Cal
                 for listener in sockets:
                     await web.SockSite(runner, listener, backlog=_ACCEPTS_PER_ITERATION).start()
                     listener.listen(BACKLOG)  # asyncio has made the kernel's queue as short as its own batches
-                ready()
+                await ready()
                 notify_systemd("READY=1")
                 await stopping.wait()
             notify_systemd("STOPPING=1")

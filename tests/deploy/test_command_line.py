@@ -157,6 +157,28 @@ def test_serve_uses_the_configured_database_and_the_port_of_the_command_line(
         assert polls.announcement == f"polls is ready at {polls.url} (press Ctrl-C to stop)"
 
 
+def test_serve_says_that_there_is_no_account_until_there_is_one(tmp_path: Path, config: dict[str, object]) -> None:
+    def start() -> str:
+        with serving(tmp_path, config=config) as polls:
+            assert polls.process.stdout is not None
+            get(f"{polls.url}/healthz")
+            polls.end()
+            return polls.process.stdout.read()
+
+    assert start() == "no account yet: polls createadmin\n"
+
+    created = command(
+        tmp_path,
+        "--config=polls.yaml",
+        "createadmin",
+        "--username=ada",
+        "--password-stdin",
+        typed="correct horse bat\n",
+    )
+    assert created.returncode == 0, created.stderr
+    assert start() == ""
+
+
 def test_serve_listens_on_a_unix_socket_and_removes_it_at_the_end(tmp_path: Path, config: dict[str, object]) -> None:
     path = tmp_path / "polls.sock"
     with serving(tmp_path, f"--path={path}", config=config) as polls:
@@ -217,7 +239,7 @@ def test_a_file_is_not_overwritten_by_a_socket(tmp_path: Path, config: dict[str,
 
 def test_serve_listens_on_localhost(tmp_path: Path, config: dict[str, object]) -> None:
     with serving(tmp_path, "--host=localhost", config=config) as polls:
-        assert "No polls are available." in get(polls.url)
+        assert "There are no polls yet." in get(polls.url)
 
 
 def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path, config: dict[str, object]) -> None:

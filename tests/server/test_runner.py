@@ -20,6 +20,14 @@ def app() -> web.Application:
     return app
 
 
+async def stop_process() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def fail() -> None:
+    pytest.fail("it must not become ready")
+
+
 async def test_all_sockets_share_one_connection_limit(app: web.Application) -> None:
     runner = LimitedRunner(app)
     await runner.setup()
@@ -47,7 +55,7 @@ async def test_a_signal_ends_the_server_after_the_cleanup(app: web.Application) 
 
     app.cleanup_ctx.append(resource)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        await run(app, [listener], lambda: os.kill(os.getpid(), signal.SIGTERM))
+        await run(app, [listener], stop_process)
 
     assert steps == ["opened", "closed"]
 
@@ -60,7 +68,7 @@ async def test_a_signal_during_the_startup_cancels_it(app: web.Application) -> N
     app.on_startup.append(hang)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with asyncio.timeout(5):
-            await run(app, [listener], lambda: pytest.fail("it must not become ready"))
+            await run(app, [listener], fail)
 
 
 async def test_a_signal_ends_a_startup_that_swallows_its_cancellation(app: web.Application) -> None:
@@ -74,16 +82,16 @@ async def test_a_signal_ends_a_startup_that_swallows_its_cancellation(app: web.A
     app.on_startup.append(swallow)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with asyncio.timeout(5):
-            await run(app, [listener], lambda: pytest.fail("it must not become ready"))
+            await run(app, [listener], fail)
 
 
 async def test_an_error_during_the_startup_is_raised_after_the_cleanup(app: web.Application) -> None:
-    async def fail(_: web.Application) -> None:
+    async def raise_error(_: web.Application) -> None:
         raise RuntimeError("no database")
 
-    app.on_startup.append(fail)
+    app.on_startup.append(raise_error)
     with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(RuntimeError, match="no database"):
-        await run(app, [listener], lambda: pytest.fail("it must not become ready"))
+        await run(app, [listener], fail)
 
 
 async def test_further_signals_are_ignored_even_after_the_loop() -> None:
