@@ -11,10 +11,12 @@ from polls.aio import SingleFlight
 from polls.config.settings import Config, Postgres
 from polls.live.broadcast import Broadcaster
 from polls.live.rate_limit import VoteRateLimit
+from polls.live.session_cache import SessionCache
 from polls.parts import close_parts, close_websockets, open_parts
 from polls.server.gunicorn import Worker, load_config
 from polls.server.metrics import serve_metrics
 from polls.server.process import prepare_process, shutdown_timeout
+from polls.storage import sessions
 from polls.storage.checks.durability import weak_settings
 from polls.storage.checks.schema import schema_damage
 from polls.storage.checks.start import prepare
@@ -29,7 +31,7 @@ from polls.web.http.same_origin import CROSS_SITE_LOG, CrossSiteLog
 from polls.web.http.security_headers import RESPONSE_HEADERS, security_headers
 from polls.web.http.slow_readers import SLOW_READERS, SlowReaders
 from polls.web.http.static import STATIC_FILES, compressed, read_static_files
-from polls.web.keys import BROADCASTER, CONFIG, DATABASE, PASSWORDS, VOTE_RATE_LIMIT
+from polls.web.keys import BROADCASTER, CONFIG, DATABASE, PASSWORDS, SESSION_CACHE, VOTE_RATE_LIMIT
 from polls.web.middlewares import handle_errors_and_headers
 from polls.web.ops.health import READINESS
 from polls.web.ops.meter import METER, Meter
@@ -62,6 +64,7 @@ def create_app(config: Config) -> web.Application:
     app[CROSS_SITE_LOG] = CrossSiteLog()
     app[READINESS] = SingleFlight()
     app[PASSWORDS] = Passwords()
+    app[SESSION_CACHE] = SessionCache(lambda token: sessions.find(app[DATABASE], token))
     app[BROADCASTER] = Broadcaster(encode_results)
     app[SLOW_READERS] = SlowReaders(config.limits.write_timeout)
     app[VOTE_RATE_LIMIT] = VoteRateLimit(config.votes.rate_limit) if config.votes.rate_limit else None

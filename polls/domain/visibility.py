@@ -19,10 +19,21 @@ ANONYMOUS = Viewer()
 
 
 class VisiblePoll(NamedTuple):
-    """A poll as a viewer may see it, with the viewer's own `marks` among its choices."""
+    """A poll as a viewer may see it, with the viewer's own `marks` among its choices, and the `person` signed in."""
 
     poll: Poll
     marks: frozenset[int]
+    person: Person | None = None
+
+    @property
+    def may_edit(self) -> bool:
+        """Return whether the viewer may edit the poll."""
+        return self.person is not None and self.person.may_edit(self.poll)
+
+    @property
+    def is_personal(self) -> bool:
+        """Return whether other viewers see the poll differently."""
+        return bool(self.marks) or self.person is not None
 
     @property
     def tally(self) -> Tally:
@@ -34,4 +45,4 @@ def visible_to(poll: Poll, viewer: Viewer) -> VisiblePoll:
     if not (poll.is_published or (viewer.person and viewer.person.may_see(poll))):
         raise PollNotFound(poll.question.id)
     marks = viewer.marks and frozenset(mark for mark in viewer.marks if poll.offers(mark))
-    return VisiblePoll(poll, marks)
+    return VisiblePoll(poll, marks, viewer.person)

@@ -13,7 +13,7 @@ from polls.web.http.parameters import MAX_NUMBER, parse_number
 from polls.web.http.security_headers import RESPONSE_HEADERS
 from polls.web.keys import POLL_CACHE
 from polls.web.pages.rendering import VARY, language_of, markup
-from polls.web.pages.session import signed_in_account
+from polls.web.pages.session import person_for_links, signed_in_account
 from polls.web.pages.voter import viewer_of
 
 
@@ -127,10 +127,18 @@ class PollView(BasePollView):
         poll = await request.app[POLL_CACHE].find(self.question_id, after=after)
         viewer = viewer_of(request)
         if not poll.is_published:
-            # Only pages of unpublished polls look up the session, and only if the request has the cookie.
             account = await signed_in_account(request)
             viewer = viewer._replace(person=account.person if account else None)
+        elif person := await person_for_links(request):
+            viewer = viewer._replace(person=person)
         return visible_to(poll, viewer)
+
+    def links(self, visible: VisiblePoll) -> dict[str, object]:
+        """Return the template variables that decide which links the header shows."""
+        return {
+            "person": visible.person,
+            "edit_url": self.url("poll_edit", slug=self.slug) if visible.may_edit else None,
+        }
 
     def cache_control(self, visible: VisiblePoll) -> str:
         """Return the Cache-Control of a page that shows `visible`: no cache may store it before it is published."""

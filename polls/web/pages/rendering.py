@@ -56,6 +56,7 @@ def iso(moment: datetime) -> str:
 def markup(app: web.Application, template: str, language: Language, /, **context: object) -> str:
     """Return `template` rendered in `language`. Its context needs `here`, the path that the language links lead to."""
     environment = aiohttp_jinja2.get_env(app)
+    context = {"person": None, "edit_url": None, **context}
     return environment.get_template(template).render(context, language=language, languages=app[TRANSLATIONS].values())
 
 

@@ -19,9 +19,12 @@ class PollPageView(PollView):
             visible.poll.is_closed,
             visible.poll.is_published,
             visible.marks,
+            visible.person is not None,
+            visible.may_edit,
             cache_control=self.cache_control(visible),
-            pages=VARIANT_PAGES if visible.marks else RENDERED_PAGES,
+            pages=VARIANT_PAGES if visible.is_personal else RENDERED_PAGES,
             context=lambda: {
+                **self.links(visible),
                 "poll": visible.poll,
                 "error": None,
                 "marks": visible.marks,

@@ -22,7 +22,7 @@ class ResultsView(PollView):
         after = self._after() if self.request.rel_url.raw_query_string else 0
         voted = self._voted(after) if after else None
         visible = await self.find(after=after)
-        is_same_for_all = visible.poll.is_published and not visible.marks
+        is_same_for_all = visible.poll.is_published and not visible.is_personal
         cache_control = (
             PRIVATE_NO_STORE if after else SHARED_ONE_SECOND if is_same_for_all else self.cache_control(visible)
         )
@@ -32,9 +32,12 @@ class ResultsView(PollView):
             visible.poll.question.id,
             visible.marks,
             voted,
+            visible.person is not None,
+            visible.may_edit,
             cache_control=cache_control,
-            pages=VARIANT_PAGES if visible.marks or voted else RENDERED_PAGES,
+            pages=VARIANT_PAGES if visible.is_personal or voted else RENDERED_PAGES,
             context=lambda: {
+                **self.links(visible),
                 "poll": visible.poll,
                 "tally": visible.tally,
                 "marks": visible.marks,
