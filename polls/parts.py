@@ -10,7 +10,7 @@ from aiohttp import web
 from polls.live.ballot_box import BallotBox
 from polls.live.broadcast import GOING_AWAY
 from polls.live.poll_cache import PollCache
-from polls.storage import questions
+from polls.storage import poll_list, questions
 from polls.storage.ballots import open_recorder
 from polls.storage.listener import listen
 from polls.web.http.slow_readers import SLOW_READERS
@@ -60,8 +60,8 @@ async def poll_cache(app: web.Application) -> AsyncIterator[None]:
     database, meter = app[DATABASE], app.get(METER)
     app[POLL_CACHE] = PollCache(
         partial(questions.find, database),
-        partial(questions.latest, database),
-        partial(questions.next_publication, database),
+        partial(poll_list.read, database),
+        partial(poll_list.next_transition, database),
         app[BROADCASTER],
         max_polls=app[CONFIG].cache.polls,
     )

@@ -49,6 +49,10 @@ class PollsUnavailable(Exception):
     """A database that can't be read or written at present; the same request may work in a few seconds."""
 
 
+class TooManySearches(Exception):
+    """A search while too many others are waiting for the database; the same one may work in a few seconds."""
+
+
 @dataclass(eq=False)
 class PollEdited(Exception):
     """A poll that was added or changed by another request since its form was shown; nothing was saved."""

@@ -82,7 +82,7 @@ class Poll:
     def is_published(self) -> bool:
         """Return whether the public may see it: `pub_date` has come, and it has choices.
 
-        `storage.questions.PUBLISHED` is the same rule in SQL.
+        `storage.poll_list` has the same rule in SQL.
         """
         return self.question.pub_date <= self.as_of and bool(self.choices)
 

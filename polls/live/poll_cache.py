@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime
 from functools import partial
@@ -11,11 +11,12 @@ from itertools import islice
 
 from polls.domain.errors import PollNotFound, PollsUnavailable
 from polls.domain.events import CacheInvalidated, ClockSync, Event, ListenerLost, PollChanged
-from polls.domain.poll import Poll, Question
+from polls.domain.poll import Poll
+from polls.domain.poll_list import ListPage, ListQuery
 from polls.live.broadcast import NORMAL_CLOSURE, SERVICE_RESTART, Broadcaster, Subscriber
 from polls.live.cache_entry import CacheEntry
 from polls.live.clock import DatabaseClock
-from polls.live.list_cache import FindLatest, NextPublication, PollListCache
+from polls.live.list_cache import NextTransition, PollListCache, ReadPage
 
 logger = logging.getLogger(__name__)
 
@@ -23,20 +24,20 @@ _MAX_READS = 5  # of a poll that changes during each of them; then the last one 
 
 
 class PollCache:
-    """At most `max_polls` polls, and lists of polls, read on first use and kept fresh by events.
+    """At most `max_polls` polls, and pages of their list, read on first use and kept fresh by events.
 
-    `find` reads a poll, published or not; `latest` reads a list of published polls, and `next_publication` the time of
-    the next publication. While no events arrive, every request reads from the database. Changes of polls are published
-    to `broadcaster`; polls that it has subscribers for are kept beyond `max_polls`, and read again without a request.
-    A poll or list is the same object while nothing changes. `generation` counts CacheInvalidated events: revisions are
+    `find` reads a poll, published or not, and `read_page` a page of the list; `next_transition` reads when the next
+    poll is published or closed. While no events arrive, every request reads from the database. Changes are published to
+    `broadcaster`; polls that it has subscribers for are kept beyond `max_polls`, and read again without a request. A
+    poll or page is the same object while nothing changes. `generation` counts CacheInvalidated events: revisions are
     comparable only within one generation. Intervals and time-outs are in seconds.
     """
 
     def __init__(  # noqa: PLR0913 - its sources and its limits
         self,
         find: Callable[[int], Awaitable[Poll | None]],
-        latest: FindLatest,
-        next_publication: NextPublication,
+        read_page: ReadPage,
+        next_transition: NextTransition,
         broadcaster: Broadcaster,
         *,
         max_polls: int,
@@ -48,7 +49,7 @@ class PollCache:
         self._find = find
         self._clock = clock or DatabaseClock()
         self._synced = asyncio.Event()  # while every change is announced
-        self._lists = PollListCache(latest, next_publication, self._clock, self._synced.is_set)
+        self._lists = PollListCache(read_page, next_transition, self._clock, self._synced.is_set)
         self._broadcaster = broadcaster
         self._max_polls = max_polls
         self._revision_timeout = revision_timeout
@@ -75,7 +76,6 @@ class PollCache:
 
     @property
     def size(self) -> int:
-        """Return the number of polls in the cache."""
         return len(self._entries)  # not __len__: an empty cache would be false
 
     @property
@@ -121,9 +121,9 @@ class PollCache:
         entry = self._entries.get(question_id)
         return entry.poll if entry else None
 
-    async def latest(self, *, skip: int, limit: int) -> Sequence[Question]:
-        """Return published questions, newest first. Raises PollsUnavailable."""
-        return await self._lists.find(skip=skip, limit=limit)
+    async def latest(self, query: ListQuery) -> ListPage:
+        """Return a page of the list of published polls. Raises PollsUnavailable, TooManySearches."""
+        return await self._lists.find(query)
 
     async def _read(self, question_id: int) -> Poll | None:
         """Read a poll; concurrent callers share one read. Raises PollsUnavailable."""
@@ -199,8 +199,7 @@ class PollCache:
     def _handle(self, event: Event) -> None:
         match event:
             case PollChanged(question_id):
-                if event.votes is None:
-                    self._lists.clear()
+                self._lists.apply(event)
                 if entry := self._entries.get(question_id):
                     entry.apply(event)
                 if event.revision is None:

@@ -1,7 +1,6 @@
 """Reading of polls: questions with their choices."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -12,12 +11,6 @@ from polls.domain.poll import Choice, Poll, Question
 from polls.storage.postgres.pool import Database, acquired
 from polls.storage.postgres.statements import compiled
 from polls.storage.tables import choice, question
-
-# Questions that the public may see: `domain.poll.Poll.is_published` in SQL, by the database's clock.
-PUBLISHED = sa.and_(
-    question.c.pub_date <= sa.func.now(),
-    sa.exists().where(choice.c.question_id == question.c.id).correlate(question),
-)
 
 # Columns that `as_question` and `as_poll` read.
 QUESTION = (
@@ -38,18 +31,6 @@ POLL = (
     sa.func.now().label("as_of"),
 )
 
-_LATEST = compiled(
-    sa.select(*QUESTION)
-    .where(PUBLISHED)
-    .order_by(question.c.pub_date.desc(), question.c.id.desc())
-    .offset(sa.bindparam("skip"))
-    .limit(sa.bindparam("limit"))
-)
-
-_NEXT_PUBLICATION = compiled(
-    sa.select(sa.func.min(question.c.pub_date).label("pub_date")).where(question.c.pub_date > sa.func.now())
-)
-
 _FIND = compiled(
     sa.select(*POLL)
     .join_from(question, choice, isouter=True)
@@ -63,20 +44,6 @@ _FIND_ALL = compiled(
     .where(question.c.id == sa.any_(sa.bindparam("question_ids", type_=sa.ARRAY(sa.Integer))))
     .order_by(question.c.id, choice.c.position, choice.c.id)
 )
-
-
-async def latest(database: Database, *, skip: int, limit: int) -> list[Question]:
-    """Return at most `limit` published questions, newest first, after the first `skip`."""
-    async with acquired(database) as connection:
-        found = await connection.execute(_LATEST, skip=skip, limit=limit)
-        return [as_question(row) async for row in found]
-
-
-async def next_publication(database: Database) -> datetime | None:
-    """Return the publication date of the next scheduled question, or None if there is none."""
-    async with acquired(database) as connection:
-        pub_date: datetime | None = await connection.scalar(_NEXT_PUBLICATION)
-        return pub_date
 
 
 async def find(database: Database, question_id: int) -> Poll | None:

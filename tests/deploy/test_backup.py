@@ -368,7 +368,7 @@ def test_a_backup_is_not_written_to_a_terminal(config: Config, monkeypatch: pyte
 
 def test_a_running_polls_shows_the_restored_polls(other: Config, file: Path, tmp_path: Path) -> None:
     with serving(tmp_path, config=settings_of(other)) as polls:
-        assert "No polls are available." in get(f"{polls.url}/")
+        assert "There are no polls yet." in get(f"{polls.url}/")
         with connect(other.postgres) as connection, connection, connection.cursor() as cursor:
             cursor.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
 

@@ -78,7 +78,7 @@ def test_the_documented_commands_install_polls_behind_nginx(
 ) -> None:
     read_output(machine)
 
-    assert eventually(lambda: "No polls are available." in page("/"))
+    assert eventually(lambda: "There are no polls yet." in page("/"))
     run(machine, "su polls -c 'cd /srv/polls && .venv/bin/polls sample --config=config/production.yaml'")
     assert eventually(lambda: "/poll/1" in page("/"))
     with urllib.request.urlopen(f"{Site.url}/poll/1/vote", b"choice=1", timeout=10) as results:

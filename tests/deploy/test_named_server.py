@@ -67,7 +67,7 @@ def test_a_named_server_starts_without_sample_polls(tmp_path: Path, server: dict
     command(tmp_path, "psql", f"--config={write(tmp_path, {'postgres': server})}", "--", "-c", "CREATE DATABASE empty")
 
     with serving(tmp_path, config={"postgres": server | {"database": "empty"}}) as polls:
-        assert "No polls are available." in get(polls.url)
+        assert "There are no polls yet." in get(polls.url)
 
 
 def test_settings_may_come_from_libpqs_environment_variables(tmp_path: Path, server: dict[str, object]) -> None:

@@ -240,4 +240,4 @@ def test_deleted_sample_polls_are_not_added_again(tmp_path: Path) -> None:
         command(tmp_path, "psql", "--config=polls.yaml", "--", "-c", "DELETE FROM question")
 
     with serving(tmp_path, config=CONFIG) as polls:
-        assert "No polls are available." in get(polls.url)
+        assert "There are no polls yet." in get(polls.url)

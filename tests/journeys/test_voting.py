@@ -80,6 +80,32 @@ def test_a_voter_without_javascript_votes_sees_the_results_and_changes_the_vote(
     expect(page.get_by_role("status")).to_have_text("Your vote has been changed.")
 
 
+def test_the_list_tells_where_one_voted_and_is_filtered_and_searched_without_javascript(open_page: Open) -> None:
+    page = open_page("/poll/1", width=360, java_script_enabled=False)
+    page.get_by_label("aiohttp").check()
+    page.get_by_role("button", name="Vote").click()
+    page.get_by_role("link", name="All polls").click()
+
+    rows = page.get_by_role("main").get_by_role("listitem").filter(has=page.get_by_role("heading", level=2))
+    expect(rows.filter(has_text="You voted")).to_have_count(1)
+    expect(rows.filter(has_text="You voted")).to_contain_text("Which framework")
+    page.get_by_role("navigation", name="By state").get_by_role("link", name="Closed").click()
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("Closed on")
+    page.get_by_role("searchbox", name="Search questions and choices").fill("nowhere")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("No poll matches “nowhere”.")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    page.get_by_role("link", name="Show all polls").click()
+    expect(rows.filter(has_text="Open since")).to_have_count(3)
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_axe_finds_no_problem_on_a_searched_list_and_one_without_polls(open_page: Open, color_scheme: str) -> None:
+    for address in ("/?q=e&state=open", "/?q=nowhere"):
+        assert violations(open_page(address, width=360, color_scheme=color_scheme)) == []
+
+
 def test_a_voter_can_use_the_keyboard_only(open_page: Open) -> None:
     page = open_page("/poll/1")
 

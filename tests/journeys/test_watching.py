@@ -260,9 +260,11 @@ def test_a_page_is_live_only_while_the_server_hears_of_changes_and_the_page_hear
 def test_the_result_of_a_closed_poll_is_final_and_not_live(open_page: Open, java_script: bool) -> None:
     page = open_page("/", java_script_enabled=java_script)
     address = page.get_by_role("link", name="Tea?").get_attribute("href")
+    assert address
+    assert address.endswith("/results")
 
-    for name in ("results", "present"):
-        page = open_page(f"{address}/{name}", java_script_enabled=java_script)
+    for url in (address, address.replace("results", "present")):
+        page = open_page(url, java_script_enabled=java_script)
         page.wait_for_timeout(500)
         expect(page.get_by_role("heading", name="Final result")).to_be_visible()
         for text in ("Live", "Not live just now", "Refresh", "leads"):

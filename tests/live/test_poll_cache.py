@@ -1,7 +1,7 @@
 """The poll cache over a fake database, which a test edits, blocks and breaks, and whose events the test sends."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,6 +11,7 @@ import pytest
 from polls.domain.errors import PollNotFound, PollsUnavailable
 from polls.domain.events import CacheInvalidated, ClockSync, Event, ListenerLost, PollChanged
 from polls.domain.poll import Choice, Poll, Question
+from polls.domain.poll_list import ListPage, ListQuery, listed
 from polls.live.broadcast import NORMAL_CLOSURE, SERVICE_RESTART, Broadcaster
 from polls.live.clock import DatabaseClock
 from polls.live.poll_cache import PollCache
@@ -72,17 +73,17 @@ class FakeDatabase:
             await self.after_read(question_id)
         return poll
 
-    async def latest(self, *, skip: int, limit: int) -> Sequence[Question]:
+    async def read_page(self, query: ListQuery) -> ListPage:  # noqa: ARG002 - it has one page
         self.lists += 1
         self.request_ids.add(request_id.get())
-        questions = [poll.question for poll in self.polls.values()]
+        polls = tuple(map(listed, self.polls.values()))
         await self.unblocked.wait()
         if self.is_unreachable:
             raise PollsUnavailable
-        return questions[skip : skip + limit]
+        return ListPage(polls, len(polls), has_older=False)
 
-    async def next_publication(self) -> datetime | None:
-        return min((poll.question.pub_date for poll in self.polls.values() if not poll.is_published), default=None)
+    async def next_transition(self) -> datetime | None:
+        return min((poll.next_transition for poll in self.polls.values() if poll.next_transition), default=None)
 
     async def listen(self) -> AsyncGenerator[Event, None]:
         while True:
@@ -131,8 +132,8 @@ async def poll_cache(
 ) -> AsyncIterator[PollCache]:
     poll_cache = PollCache(
         database.find,
-        database.latest,
-        database.next_publication,
+        database.read_page,
+        database.next_transition,
         broadcaster,
         max_polls=MAX_POLLS,
         clock=clock,
@@ -169,7 +170,7 @@ async def test_a_shared_read_runs_in_no_request_context(poll_cache: PollCache, d
     request_id.set("first")
 
     await poll_cache.find(1)
-    await poll_cache.latest(skip=0, limit=5)
+    await poll_cache.latest(ListQuery())
 
     assert database.request_ids == {"none"}
 
@@ -323,7 +324,7 @@ async def test_every_request_reads_while_the_listener_is_lost(poll_cache: PollCa
     assert (await poll_cache.find(1)).ballots == 1
     database.count(1)
     assert (await poll_cache.find(1)).ballots == 2
-    assert [len(await poll_cache.latest(skip=0, limit=5)) for _ in range(2)] == [1, 1]
+    assert [(await poll_cache.latest(ListQuery())).count for _ in range(2)] == [1, 1]
     assert database.lists == 2
 
 
@@ -583,38 +584,39 @@ async def test_an_end_that_was_removed_does_not_close_the_poll(poll_cache: PollC
 
 async def test_a_list_is_read_once_until_a_poll_is_edited(poll_cache: PollCache, database: FakeDatabase) -> None:
     database.add_poll(1)
-    first = await poll_cache.latest(skip=0, limit=5)
+    first = await poll_cache.latest(ListQuery())
     await database.send(database.count(1))
-    assert await poll_cache.latest(skip=0, limit=5) is first
+    assert await poll_cache.latest(ListQuery()) is first
     assert database.lists == 1
 
     await database.send(database.edit(1))
 
-    assert [question.text for question in await poll_cache.latest(skip=0, limit=5)] == ["Coffee?"]
+    assert [poll.question.text for poll in (await poll_cache.latest(ListQuery())).polls] == ["Coffee?"]
 
 
 async def test_a_list_read_while_a_poll_was_edited_is_not_cached(poll_cache: PollCache, database: FakeDatabase) -> None:
     database.add_poll(1)
     database.unblocked.clear()
-    reader = asyncio.create_task(poll_cache.latest(skip=0, limit=5))
+    reader = asyncio.create_task(poll_cache.latest(ListQuery()))
     await run_ready_tasks()
     await database.send(database.edit(1))
     database.unblocked.set()
     await reader
 
-    assert [question.text for question in await poll_cache.latest(skip=0, limit=5)] == ["Coffee?"]
+    assert [poll.question.text for poll in (await poll_cache.latest(ListQuery())).polls] == ["Coffee?"]
 
 
-async def test_a_list_is_read_again_when_a_scheduled_poll_is_published(
-    poll_cache: PollCache, database: FakeDatabase
+@pytest.mark.parametrize("transition", ["published", "closed"])
+async def test_a_list_is_read_again_when_a_poll_is_published_or_closed_by_time(
+    poll_cache: PollCache, database: FakeDatabase, transition: str
 ) -> None:
-    database.add_poll(1, published=timedelta(seconds=0.1))
-    await poll_cache.latest(skip=0, limit=5)
-    await poll_cache.latest(skip=0, limit=5)
+    database.add_poll(1, **{transition: timedelta(seconds=0.1)})
+    await poll_cache.latest(ListQuery())
+    await poll_cache.latest(ListQuery())
     assert database.lists == 1
 
     await asyncio.sleep(0.2)
-    await poll_cache.latest(skip=0, limit=5)
+    await poll_cache.latest(ListQuery())
 
     assert database.lists == 2
 
@@ -625,13 +627,13 @@ async def test_a_failed_read_raises_and_is_not_cached(poll_cache: PollCache, dat
     with pytest.raises(PollsUnavailable):
         await poll_cache.find(1)
     with pytest.raises(PollsUnavailable):
-        await poll_cache.latest(skip=0, limit=5)
+        await poll_cache.latest(ListQuery())
     assert poll_cache.last_known(1) is None
 
     database.is_unreachable = False
 
     assert (await poll_cache.find(1)).question.id == 1
-    assert len(await poll_cache.latest(skip=0, limit=5)) == 1
+    assert (await poll_cache.latest(ListQuery())).count == 1
 
 
 async def test_the_last_known_state_of_a_poll_outlives_failed_reads(
@@ -771,17 +773,17 @@ async def test_a_list_is_read_again_for_a_poll_scheduled_before_the_next_one(
     """It was scheduled while the list was being read with the other poll as the next publication."""
     database.add_poll(1, published=timedelta(hours=1))
     database.unblocked.clear()
-    slow = asyncio.create_task(poll_cache.latest(skip=0, limit=5))
+    slow = asyncio.create_task(poll_cache.latest(ListQuery()))
     await run_ready_tasks()
     database.add_poll(2, published=timedelta(seconds=0.1))
     await database.send(PollChanged(2, 0, 0))
     database.unblocked.set()
     await slow
-    await poll_cache.latest(skip=0, limit=5)
+    await poll_cache.latest(ListQuery())
     before = database.lists
 
     await asyncio.sleep(0.2)
-    await poll_cache.latest(skip=0, limit=5)
+    await poll_cache.latest(ListQuery())
 
     assert database.lists == before + 1
 

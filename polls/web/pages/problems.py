@@ -61,6 +61,12 @@ _PROBLEMS: dict[type[Exception], Problem] = {
         N_("Vote not counted"),
         N_("This poll can't take votes at the moment. Its owner has been told. Your vote was not counted."),
     ),
+    errors.TooManySearches: Problem(
+        503,
+        N_("Temporarily unavailable"),
+        N_("Too many people are searching. Try again in a few seconds."),
+        _RETRY_AFTER,
+    ),
     TooManyWebSockets: Problem(
         503,
         N_("Live updates unavailable"),

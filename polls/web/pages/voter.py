@@ -13,8 +13,13 @@ from polls.web.http.parameters import NUMBER
 VOTER_COOKIE = "polls_voter"  # the voter's id: 128 random bits
 # The ids of the choices that this browser voted for, so that pages show them without a query.
 BALLOT_COOKIE = "polls_ballot"
+# The ids of the polls in which this browser voted last: the list shows them, and has no ballot cookies.
+VOTED_COOKIE = "polls_voted"
+
+_MAX_VOTED = 50  # polls in the cookie
 
 _VOTER_ID = cookie_pattern(VOTER_COOKIE, "[0-9a-f]{32}")
+_VOTED = cookie_pattern(VOTED_COOKIE, rf"{NUMBER}(?:\.{NUMBER}){{0,{_MAX_VOTED - 1}}}")
 _BALLOT = cookie_pattern(BALLOT_COOKIE, rf"{NUMBER}(?:\.{NUMBER})*")
 
 
@@ -54,6 +59,22 @@ def ensure_voter_cookie(request: web.Request, response: web.StreamResponse) -> N
 def set_ballot_cookie(request: web.Request, response: web.StreamResponse, marks: Iterable[int], *, path: str) -> None:
     """Set the cookie with the chosen `marks`, for the pages of the poll at `path`."""
     set_cookie(request, response, BALLOT_COOKIE + port_suffix(request), ".".join(map(str, marks)), path=path)
+
+
+def add_to_voted_cookie(request: web.Request, response: web.StreamResponse, question_id: int) -> None:
+    """Add a poll to those in which this browser voted; the ones of longest ago are forgotten."""
+    voted = voted_polls(request)
+    if question_id not in voted:
+        value = ".".join(map(str, (question_id, *voted[: _MAX_VOTED - 1])))
+        set_cookie(request, response, VOTED_COOKIE + port_suffix(request), value)
+
+
+def voted_polls(request: web.Request) -> tuple[int, ...]:
+    """Return the ids of the polls in which this browser voted, as its cookie says, the latest first."""
+    if hdrs.COOKIE not in request.headers:
+        return ()
+    voted = read_cookie(request, _VOTED, port_suffix(request))
+    return tuple(map(int, voted.split("."))) if voted else ()
 
 
 def viewer_of(request: web.Request) -> Viewer:

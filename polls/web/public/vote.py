@@ -28,7 +28,15 @@ from polls.web.pages.base import PollView
 from polls.web.pages.flash import Flash, set_flash
 from polls.web.pages.problems import Problem, describe_error, error_response, wants_json
 from polls.web.pages.rendering import language_of, render
-from polls.web.pages.voter import new_voter_id, read_voter_id, set_ballot_cookie, set_voter_cookie, viewer_of, voter_key
+from polls.web.pages.voter import (
+    add_to_voted_cookie,
+    new_voter_id,
+    read_voter_id,
+    set_ballot_cookie,
+    set_voter_cookie,
+    viewer_of,
+    voter_key,
+)
 
 VOTE_REDIRECT = web.AppKey("vote_redirect", PrebuiltAnswer)  # what the responses to all counted votes have in common
 
@@ -83,6 +91,7 @@ class VoteView(PollView):
         response = request.app[VOTE_REDIRECT].answer(request)
         response.headers[hdrs.LOCATION] = f"{self.url('results', slug=slug)}?after={counted.revision}"
         set_ballot_cookie(request, response, marks, path=path)
+        add_to_voted_cookie(request, response, self.question_id)
         has_changed = bool(earlier) and earlier != frozenset(marks) and self._are_offered(earlier)
         set_flash(request, response, Flash("changed" if has_changed else "counted", counted.revision), path=path)
         return response

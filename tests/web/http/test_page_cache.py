@@ -316,7 +316,7 @@ async def test_a_poll_deleted_in_sql_disappears_from_every_page(
     with database.cursor() as cursor:
         cursor.execute("DELETE FROM question")
 
-    await eventually(client, "/", lambda page: "No polls are available." in page)
+    await eventually(client, "/", lambda page: "There are no polls yet." in page)
     assert [(await client.get(path)).status for path in PAGES] == [200, 404, 404]
 
 

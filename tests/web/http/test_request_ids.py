@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient
 
 from polls.app import create_app
 from polls.config.settings import Config, Votes
-from polls.storage import questions
+from polls.storage import poll_list
 from polls.storage.postgres.connect import Connection
 from tests.conftest import CreatePoll
 from tests.support.pages import find, parse, words
@@ -83,10 +83,10 @@ async def test_an_error_page_shows_the_id(
     language: str,
     sentence: str,
 ) -> None:
-    async def latest(*_: object, **__: object) -> None:
+    async def read(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(questions, "latest", latest)
+    monkeypatch.setattr(poll_list, "read", read)
     client = await aiohttp_client(create_app(config))
 
     response = await client.get(path, headers={"Accept-Language": language})

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient
 from polls.app import create_app
 from polls.config.settings import Config
 from polls.domain.errors import PollsUnavailable
-from polls.storage import questions
+from polls.storage import poll_list, questions
 from polls.storage.postgres.connect import Connection
 from tests.conftest import CreatePoll
 from tests.support.pages import find, links, parse, words
@@ -73,7 +73,7 @@ FAILURES: dict[int, tuple[str, str, dict[str, Any]]] = {
 def failing(monkeypatch: pytest.MonkeyPatch, create_poll: CreatePoll) -> None:
     """Make the front page raise an unexpected error, and the poll's page fail for want of the database."""
 
-    async def latest(*_: object, **__: object) -> None:
+    async def read(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a secret")
 
     async def find(_: object, question_id: int) -> None:
@@ -81,7 +81,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, create_poll: CreatePoll) -> None:
             raise PollsUnavailable
 
     create_poll("Tea?", "Yes")
-    monkeypatch.setattr(questions, "latest", latest)
+    monkeypatch.setattr(poll_list, "read", read)
     monkeypatch.setattr(questions, "find", find)
 
 

@@ -57,6 +57,7 @@ async def pages_of_the_site(browser: Client, database: Connection, create_poll: 
         pages[name] = await response.text()
 
     await keep("admin/sign_in.html without accounts", "/admin/login")
+    await keep("public/index.html without polls", "/")
     await add_account(browser, "ada")
     await add_account(browser, "bob")
     for number in range(7):
@@ -75,6 +76,8 @@ async def pages_of_the_site(browser: Client, database: Connection, create_poll: 
     await keep("public/not_counted.html", "/poll/99/vote", {"choice": "1"})
     await keep("admin/sign_in.html refused", "/admin/login?next=/admin/", {"username": "ada", "password": "x"})
     await browser.post("/admin/login", data={"username": "ada", "password": PASSWORD})
+    await keep("public/index.html signed in", "/?state=closed")
+    await keep("public/results.html signed in", "/poll/2/results")
     await keep("public/poll.html preview", "/poll/9")
     await keep("admin/poll_list.html", "/admin/?sort=text,-ballots&in=2026")
     await keep("admin/poll_list.html empty", "/admin/?q=nothing")
