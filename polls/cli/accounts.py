@@ -102,7 +102,7 @@ def _ask_username() -> str:
         default = validate_username(getpass.getuser())
     except (OSError, KeyError, InvalidUsername):  # the system has no name for this user id
         default = "admin"
-    if default == "root":  # a user name of the administration is a person's
+    if default == "root":  # of the system, not of a person
         default = "admin"
     return input(f"User name ({default}): ").strip() or default
 

@@ -94,6 +94,17 @@ def test_an_invalid_or_mistyped_password_is_asked_for_again(settings: Path, data
     assert usernames(database) == ["ada"]
 
 
+@pytest.mark.parametrize(("user", "proposed"), [("root", "admin"), ("Ada", "ada")])
+def test_createadmin_proposes_the_name_of_a_person(
+    settings: Path, monkeypatch: pytest.MonkeyPatch, user: str, proposed: str
+) -> None:
+    monkeypatch.setenv("LOGNAME", user)  # getpass.getuser() reads it first
+
+    _, output = in_terminal(settings, "createadmin", typed=[("User name (", "^D")])
+
+    assert f"User name ({proposed}): " in output
+
+
 def test_end_of_input_at_a_prompt_fails_without_a_traceback(settings: Path, database: Connection) -> None:
     status, output = in_terminal(settings, "createadmin", "--username=ada", typed=[("Password for ada: ", "^D")])
 

@@ -392,6 +392,25 @@ def test_no_page_scrolls_horizontally(open_page: Open, signed_in: dict[str, obje
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_chinese_words_on_controls_are_not_broken(open_page: Open, polls: Polls, signed_in: dict[str, object]) -> None:
+    page = open_page("/admin/", width=360, locale="zh-CN", **signed_in)
+    broken = []
+    for url in [*PAGES, "/", "/poll/1", "/poll/1/results"]:
+        page.goto(f"{polls.url}{url}")
+        broken += page.evaluate(
+            """() => [...document.querySelectorAll("a, button, label, legend, summary, th, td")]
+                .filter((element) => element.checkVisibility() && !element.children.length)
+                .filter((element) => element.textContent.trim().length <= 8)
+                .filter((element) => {
+                  const range = document.createRange();
+                  range.selectNodeContents(element);
+                  return new Set([...range.getClientRects()].map((line) => Math.round(line.top / 4))).size > 1;
+                })
+                .map((element) => `${document.title}: ${element.textContent.trim()}`)"""
+        )
+    assert broken == []
+
+
 @pytest.mark.parametrize("url", [page for page in PAGES if page.startswith("/admin")])
 def test_touch_targets_are_44_pixels_high(open_page: Open, signed_in: dict[str, object], url: str) -> None:
     page = open_page(url, width=360, **signed_in)

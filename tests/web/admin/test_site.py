@@ -31,6 +31,7 @@ async def test_the_admin_has_the_configured_title(serve: Serve, site: Site, head
     page = parse(await (await client.get("/admin/login")).text())
 
     assert words(find(page, "a", class_="brand")[0]) == header
+    assert page.findtext(".//title") == f"Sign in · {header}"
     assert links(page)["View site"] == "/"
 
 
@@ -54,6 +55,18 @@ async def test_the_form_links_to_the_pages_of_its_poll(ada: Client, create_poll:
     page = links(parse(await (await ada.get("/admin/polls/1")).text()))
 
     assert (page["View on site"], page["Delete"]) == ("/poll/1", "/admin/polls/1/delete?back=/admin/")
+
+
+async def test_no_title_says_the_same_twice(serve: Serve, ada: Client) -> None:  # noqa: ARG001 - an account
+    polls = await serve(site=Site(name="Polls"))
+    await polls.post("/admin/login", data={"username": "ada", "password": PASSWORD})
+
+    titles = [
+        parse(await (await polls.get(url)).text()).findtext(".//title")
+        for url in ("/", "/admin/", "/admin/users/", "/admin/history")
+    ]
+
+    assert [title.split(" · ")[0] for title in titles if title] == ["Latest polls", "All polls", "Users", "History"]
 
 
 async def test_the_admin_is_translated_into_chinese(ada: Client) -> None:

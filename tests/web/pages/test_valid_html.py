@@ -81,6 +81,13 @@ async def pages_of_the_site(browser: Client, database: Connection, create_poll: 
     await keep("public/poll.html preview", "/poll/9")
     await keep("admin/poll_list.html", "/admin/?sort=text,-ballots&in=2026")
     await keep("admin/poll_list.html empty", "/admin/?q=nothing")
+    with database.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO question (question_text, pub_date) "
+            "SELECT 'Many?', now() - interval '9 years' FROM generate_series(1, 101)"
+        )
+    await keep("admin/poll_list.html with two pages", "/admin/?q=many&page=2")
+    await keep("admin/confirm.html of all that match", "/admin/polls/selected", {"do": "clear", "matching": "q=many"})
     await keep("admin/confirm.html", "/admin/polls/selected", {"do": "delete", "poll": "1"})
     await keep("admin/confirm.html one", f"{FIRST}/delete")
     await keep("admin/users.html", "/admin/users/")
@@ -96,7 +103,7 @@ async def pages_of_the_site(browser: Client, database: Connection, create_poll: 
     await keep("manage/poll_form.html in conflict", FIRST, {**form, "text": "Juice?", "choice.0.text": "Never"})
     again = {"text": "Which?", "published_date": "2025-10-26", "published_time": "02:30", "closes_date": "2025-10-27"}
     await keep("manage/poll_form.html with a time that comes twice", ADD, {**await form_of(browser, ADD), **again})
-    await keep("admin/history.html", "/admin/history")
+    await keep("admin/history.html", "/admin/history?mine=yes")
     await keep("admin/history.html of a poll", f"{FIRST}/history")
     browser.session.cookie_jar.clear()
     await keep("admin/sign_in.html again", ADD, {"text": '"Tea"?', "do": "save"})
