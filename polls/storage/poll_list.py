@@ -66,8 +66,8 @@ def _statements(state: State | None, *, has_words: bool) -> tuple[str, str]:
     newest_first = question.c.pub_date.desc(), question.c.id.desc()
     matching = sa.select(question.c.id).where(_PUBLISHED, _STATES[state]).order_by(*newest_first)
     if has_words:
-        begins = question_words.c.words.op("@@")(sa.func.beginnings_of(sa.bindparam("words", type_=sa.Text)))
-        matching = matching.join(question_words, question_words.c.question_id == question.c.id).where(begins)
+        contains_all = question_words.c.words.op("@@")(sa.func.beginnings_of(sa.bindparam("words", type_=sa.Text)))
+        matching = matching.join(question_words, question_words.c.question_id == question.c.id).where(contains_all)
     counted = matching.limit(sa.bindparam("max_count")).subquery()
     on_page = matching.offset(sa.bindparam("skip")).limit(sa.bindparam("limit")).subquery()
     return (

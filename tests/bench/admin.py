@@ -16,7 +16,7 @@ from tests.support.processes import Polls
 HERE = Path(__file__).parent
 PASSWORD = "correct horse battery"
 COLUMNS = ("text", "published", "recent", "state", "ballots")
-WORDS = ("", "c4c yes", "a", "ma", "19999")  # from a rare beginning to one that all polls have
+WORDS = ("", "c4c yes", "a", "ma", "19999")  # from a rare part of a word to one that all polls have
 STATES = ("", "scheduled", "open", "closed")
 DATES = ("", "year")
 ORDERS = ("", "-ballots", "state,-ballots,text", "-recent,text", "text,-published")
