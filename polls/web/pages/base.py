@@ -129,7 +129,7 @@ class PollView(BasePollView):
         if not poll.is_published:
             account = await signed_in_account(request)
             viewer = viewer._replace(person=account.person if account else None)
-        elif person := await person_for_links(request):
+        elif hdrs.COOKIE in request.headers and (person := await person_for_links(request)):
             viewer = viewer._replace(person=person)
         return visible_to(poll, viewer)
 

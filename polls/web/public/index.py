@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from yarl import URL
 
 from polls.domain.draft import replace_unprintable
@@ -28,8 +28,10 @@ class IndexView(View):
         page = await request.app[POLL_CACHE].latest(query)
         if query.page > 1 and not page.polls:
             raise web.HTTPNotFound
-        voted = frozenset(voted_polls(request)).intersection(poll.question.id for poll in page.polls)
-        person = await person_for_links(request)
+        voted, person = frozenset[int](), None
+        if hdrs.COOKIE in request.headers:
+            voted = voted.union(voted_polls(request)).intersection(poll.question.id for poll in page.polls)
+            person = await person_for_links(request)
         may_create_polls = person is not None and person.may_create_polls
         is_personal = bool(voted) or person is not None
         return self.cached_page(
