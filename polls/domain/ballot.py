@@ -8,12 +8,14 @@ from typing import NamedTuple
 class Ballot:
     """A voter's ballot in one poll: `marks` are the ids of the choices that they marked, ascending.
 
-    `voter` is the voter's key in this poll: bytes that are unique to the voter and the same in each of their ballots.
+    `points` are the points of each mark, None where the poll's method has none. `voter` is the voter's key in this
+    poll: bytes that are unique to the voter and the same in each of their ballots.
     """
 
     question_id: int
     voter: bytes
     marks: tuple[int, ...]
+    points: tuple[int, ...] | None = None
 
 
 class Counted(NamedTuple):

@@ -10,8 +10,9 @@ from typing import TypeAlias
 class PollChanged:
     """A change of a poll, which gave it this `revision`; None if the poll was deleted.
 
-    If only the counts have changed, `votes` is {choice id: votes} of all its choices, and `ballots` the number of
-    ballots; otherwise `votes` is None, and the poll has to be read again.
+    If only the counts have changed, `votes` is {choice id: votes} of all its choices, `points` {choice id: points} of
+    those that have any, and `ballots` the number of ballots; otherwise `votes` is None, and the poll has to be read
+    again.
     """
 
     question_id: int
@@ -19,6 +20,7 @@ class PollChanged:
     edition: int | None = None
     ballots: int | None = None
     votes: Mapping[int, int] | None = None
+    points: Mapping[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

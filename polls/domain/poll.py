@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from polls.domain.ballot import Ballot
+from polls.domain.settings import DEFAULT_SETTINGS, PollSettings
 
 RECENTLY = timedelta(days=1)
 FIRST_DAY, LAST_DAY = date(1, 1, 3), date(9999, 12, 29)  # representable in PostgreSQL and Python in every time zone
@@ -56,11 +57,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A choice of a question. `votes` is the number of ballots that mark it."""
+    """A choice of a question. `votes` is the number of ballots that mark it, `points` the sum of their points for it."""
 
     id: int
     text: str
     votes: int = 0
+    points: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Poll:
     """A question with its choices, in the order that voters see, as it was at `as_of`.
 
     `as_of` is an aware datetime by the database's clock, which opens and closes polls. `ballots` is the number of
-    ballots. `revision` rises with every change, `edition` with changes of text, choices and dates.
+    ballots. `revision` rises with every change, `edition` with changes of text, choices, dates and settings.
     """
 
     question: Question
@@ -77,6 +79,7 @@ class Poll:
     ballots: int = 0
     revision: int = 0
     edition: int = 0
+    settings: PollSettings = DEFAULT_SETTINGS
 
     @property
     def is_published(self) -> bool:
@@ -97,9 +100,17 @@ class Poll:
         dates = (self.question.pub_date, self.question.closes_at)
         return min((due for due in dates if due and due > self.as_of), default=None)
 
-    def with_counts(self, revision: int, ballots: int, votes: Mapping[int, int]) -> "Poll":
-        """Return the same poll with new counts; `votes` is {choice id: votes} of all its choices."""
-        choices = tuple(replace(choice, votes=votes[choice.id]) for choice in self.choices)
+    def with_counts(
+        self, revision: int, ballots: int, votes: Mapping[int, int], points: Mapping[int, int] | None = None
+    ) -> "Poll":
+        """Return the same poll with new counts.
+
+        `votes` is {choice id: votes} of all its choices, `points` {choice id: points} of those that have any.
+        """
+        points = points or {}
+        choices = tuple(
+            replace(choice, votes=votes[choice.id], points=points.get(choice.id, 0)) for choice in self.choices
+        )
         return replace(self, choices=choices, ballots=ballots, revision=revision)
 
     def accepts(self, ballot: Ballot) -> bool:

@@ -137,4 +137,4 @@ def _with_counts(poll: Poll, change: PollChanged) -> Poll | None:
         return poll
     if change.edition != poll.edition or not poll.offers(*change.votes) or len(change.votes) != len(poll.choices):
         return None
-    return poll.with_counts(change.revision, change.ballots or 0, change.votes)
+    return poll.with_counts(change.revision, change.ballots or 0, change.votes, change.points)

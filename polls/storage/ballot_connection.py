@@ -79,21 +79,24 @@ class BallotConnection:
         return rules
 
     async def record(
-        self, rules: Mapping[int, PollRules], marks: Mapping[tuple[int, str], Sequence[int]], deadline: float
+        self, rules: Mapping[int, PollRules], ballots: Mapping[tuple[int, str], Ballot], deadline: float
     ) -> dict[int, int | str]:
         """Store ballots in one transaction.
 
-        `rules` are {question id: rules} of all polls in `marks`, by id; `marks` are {(question id, voter's hash):
-        choice ids}; `deadline` is by the event loop's clock. Returns {question id: revision that counts its ballots, or
+        `rules` are {question id: rules} of all polls in `ballots`, by id; `ballots` are {(question id, voter's hash):
+        ballot}; `deadline` is by the event loop's clock. Returns {question id: revision that counts its ballots, or
         a refusal: "late", "absent", "edited", "closed"}. Raises psycopg2.Error, TimeoutError.
         """
         values = {
             "questions": _array(rules),
             "editions": _array(each.poll.edition for each in rules.values()),
             "salts": _array(each.salt.hex() for each in rules.values()),
-            "ballot_questions": _array(question_id for question_id, _ in marks),
-            "voters": _array(voter for _, voter in marks),
-            "marks": _array(f'"{_array(choice_ids)}"' for choice_ids in marks.values()),
+            "ballot_questions": _array(question_id for question_id, _ in ballots),
+            "voters": _array(voter for _, voter in ballots),
+            "marks": _array(f'"{_array(ballot.marks)}"' for ballot in ballots.values()),
+            "points": _array(
+                "NULL" if ballot.points is None else f'"{_array(ballot.points)}"' for ballot in ballots.values()
+            ),
             "deadline": deadline + self._clock_offset,
         }
         rows = await self.execute(ballot_sql.RECORD, values, before=ballot_sql.SET_VALUES)

@@ -167,15 +167,15 @@ class Recorder:
         self, ballots: Sequence[Ballot], indexes: Sequence[int], deadline: float
     ) -> dict[int, int | str]:
         # Of two ballots by one voter the later one replaces the earlier one, as it would in the next batch.
-        marks: dict[tuple[int, str], tuple[int, ...]] = {}
+        latest: dict[tuple[int, str], Ballot] = {}
         for index in indexes:
             ballot = ballots[index]
-            marks[ballot.question_id, self._rules[ballot.question_id].hash_voter(ballot)] = ballot.marks
-        if not marks:
+            latest[ballot.question_id, self._rules[ballot.question_id].hash_voter(ballot)] = ballot
+        if not latest:
             return {}
-        question_ids = sorted({question_id for question_id, _ in marks})
+        question_ids = sorted({question_id for question_id, _ in latest})
         rules = {question_id: self._rules[question_id] for question_id in question_ids}
-        return await self._connection.record(rules, marks, deadline)
+        return await self._connection.record(rules, latest, deadline)
 
     def _outcome(self, question_id: int, answer: int | str) -> Outcome:
         match answer:

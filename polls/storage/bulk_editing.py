@@ -93,7 +93,7 @@ async def clear(database: Database, person: Person, question_ids: Sequence[int])
         await connection.execute(_LOCK_CHOICES, {"ids": ids})
         # Turns off the trigger choice_recounted: the update of the questions below raises each revision once.
         await connection.execute("SET LOCAL polls.recorder = 'on'")
-        await connection.execute(choice.update().where(choice.c.question_id.in_(ids)).values(votes=0))
+        await connection.execute(choice.update().where(choice.c.question_id.in_(ids)).values(votes=0, points=0))
         await connection.execute(question.update().where(question.c.id.in_(ids)).values(ballots=0, edited_at=None))
         after = await read_all(connection, ids)
         pairs = zip(with_ballots, after, strict=True)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 import aiopg
 import psycopg2
@@ -108,9 +108,14 @@ def _parse(payload: str) -> Event:
         numbers = {
             name: None if fields.get(name) is None else int(fields[name]) for name in ("revision", "edition", "ballots")
         }
-        votes = fields.get("votes")
-        counts = None if votes is None else {int(choice_id): int(count) for choice_id, count in votes.items()}
-        return PollChanged(int(fields["poll"]), votes=counts, **numbers)
+        return PollChanged(
+            int(fields["poll"]), votes=_counts(fields.get("votes")), points=_counts(fields.get("points")), **numbers
+        )
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         logger.warning("invalid notification on the channel polls, so the cache is invalidated: %s", payload[:200])
         return CacheInvalidated()
+
+
+def _counts(counts: Mapping[str, int] | None) -> dict[int, int] | None:
+    """Return {choice id: count}."""
+    return None if counts is None else {int(choice_id): int(count) for choice_id, count in counts.items()}

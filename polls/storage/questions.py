@@ -1,6 +1,7 @@
 """Reading of polls: questions with their choices."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from itertools import groupby
 from typing import Any
 
@@ -8,9 +9,10 @@ import aiopg.sa
 import sqlalchemy as sa
 
 from polls.domain.poll import Choice, Poll, Question
+from polls.domain.settings import DEFAULT_SETTINGS, PollSettings
 from polls.storage.postgres.pool import Database, acquired
 from polls.storage.postgres.statements import compiled
-from polls.storage.tables import choice, question
+from polls.storage.tables import choice, poll_settings, question
 
 # Columns that `as_question` and `as_poll` read.
 QUESTION = (
@@ -28,19 +30,23 @@ POLL = (
     choice.c.id.label("choice_id"),
     choice.c.choice_text,
     choice.c.votes,
+    choice.c.points,
+    *(column for column in poll_settings.c if column is not poll_settings.c.question_id),
+    poll_settings.c.question_id.label("settings_id"),  # null: the poll has the defaults
     sa.func.now().label("as_of"),
 )
+POLL_TABLES = question.outerjoin(choice).outerjoin(poll_settings, poll_settings.c.question_id == question.c.id)
 
 _FIND = compiled(
     sa.select(*POLL)
-    .join_from(question, choice, isouter=True)
+    .select_from(POLL_TABLES)
     .where(question.c.id == sa.bindparam("question_id"))
     .order_by(choice.c.position, choice.c.id)
 )
 
 _FIND_ALL = compiled(
     sa.select(*POLL)
-    .join_from(question, choice, isouter=True)
+    .select_from(POLL_TABLES)
     .where(question.c.id == sa.any_(sa.bindparam("question_ids", type_=sa.ARRAY(sa.Integer))))
     .order_by(question.c.id, choice.c.position, choice.c.id)
 )
@@ -79,5 +85,12 @@ def as_question(row: Any) -> Question:  # noqa: ANN401 - aiopg has no types
 def as_poll(rows: Sequence[Any]) -> Poll:
     """Return the poll in rows with the columns POLL: one for each choice in order, or a single one without choice."""
     first = rows[0]
-    choices = tuple(Choice(row.choice_id, row.choice_text, row.votes) for row in rows if row.choice_id is not None)
-    return Poll(as_question(first), choices, first.as_of, first.ballots, first.revision, first.edition)
+    choices = tuple(
+        Choice(row.choice_id, row.choice_text, row.votes, row.points) for row in rows if row.choice_id is not None
+    )
+    settings = DEFAULT_SETTINGS if first.settings_id is None else _as_settings(first)
+    return Poll(as_question(first), choices, first.as_of, first.ballots, first.revision, first.edition, settings)
+
+
+def _as_settings(row: Any) -> PollSettings:  # noqa: ANN401
+    return PollSettings(**{field.name: getattr(row, field.name) for field in fields(PollSettings)})

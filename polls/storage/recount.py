@@ -25,14 +25,15 @@ _BALLOTS = """
     ORDER BY question.id
 """
 
-_WRONG_VOTES = """
-    SELECT choice.question_id, choice.id, choice.votes, count(mark.choice_id)
+_WRONG_COUNTS = """
+    SELECT
+        choice.question_id, choice.id, choice.votes, choice.points, count(mark.choice_id), coalesce(sum(mark.points), 0)
     FROM choice
-    LEFT JOIN (SELECT question_id, unnest(marks) AS choice_id FROM ballot) AS mark
+    LEFT JOIN (SELECT question_id, unnest(marks) AS choice_id, unnest(points) AS points FROM ballot) AS mark
         ON mark.question_id = choice.question_id AND mark.choice_id = choice.id
     WHERE choice.question_id = %(poll)s OR %(poll)s IS NULL
     GROUP BY choice.id
-    HAVING choice.votes <> count(mark.choice_id)
+    HAVING (choice.votes, choice.points) <> (count(mark.choice_id), coalesce(sum(mark.points), 0))
     ORDER BY choice.id
 """
 
@@ -71,16 +72,21 @@ def recount(connection: Connection, question_id: int | None = None) -> Iterator[
     with connection, connection.cursor() as cursor:
         cursor.execute(_BALLOTS, {"poll": question_id})
         polls = cursor.fetchall()
-        cursor.execute(_WRONG_VOTES, {"poll": question_id})
-        wrong_votes = cursor.fetchall()
+        cursor.execute(_WRONG_COUNTS, {"poll": question_id})
+        wrong_counts = cursor.fetchall()
     differences = defaultdict(list)
     for id_, stored, found, _ in polls:
         if stored != found:
             differences[id_].append(f"question.ballots says {stored}")
-    for id_, choice_id, stored, found in wrong_votes:
-        differences[id_].append(
-            f"choice {choice_id} is marked by {count_of(found, 'ballot')}, and choice.votes says {stored}"
-        )
+    for id_, choice_id, votes, points, found_votes, found_points in wrong_counts:
+        if votes != found_votes:
+            differences[id_].append(
+                f"choice {choice_id} is marked by {count_of(found_votes, 'ballot')}, and choice.votes says {votes}"
+            )
+        if points != found_points:
+            differences[id_].append(
+                f"choice {choice_id} has {count_of(found_points, 'point')}, and choice.points says {points}"
+            )
     for id_, _, found, orphaned in polls:
         yield Recount(id_, found, orphaned, differences[id_])
 

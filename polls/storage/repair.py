@@ -15,14 +15,16 @@ _LOCKS = (
     "SELECT FROM choice WHERE question_id = %(poll)s ORDER BY id FOR NO KEY UPDATE",
 )
 
-_WRONG_VOTES = """
-    SELECT choice.id, choice.choice_text, choice.votes, count(mark.choice_id)
+_WRONG_COUNTS = """
+    SELECT
+        choice.id, choice.choice_text, choice.votes, choice.points, count(mark.choice_id), coalesce(sum(mark.points), 0)
     FROM choice
-    LEFT JOIN (SELECT unnest(marks) AS choice_id FROM ballot WHERE question_id = %(poll)s) AS mark
-        ON mark.choice_id = choice.id
+    LEFT JOIN (
+        SELECT unnest(marks) AS choice_id, unnest(points) AS points FROM ballot WHERE question_id = %(poll)s
+    ) AS mark ON mark.choice_id = choice.id
     WHERE choice.question_id = %(poll)s
     GROUP BY choice.id
-    HAVING choice.votes <> count(mark.choice_id)
+    HAVING (choice.votes, choice.points) <> (count(mark.choice_id), coalesce(sum(mark.points), 0))
     ORDER BY choice.id
 """
 
@@ -31,7 +33,7 @@ _BALLOTS = """
 """
 
 # Triggers raise the revision and announce the change.
-_SET_VOTES = "UPDATE choice SET votes = %(votes)s WHERE id = %(choice)s"
+_SET_COUNTS = "UPDATE choice SET votes = %(votes)s, points = %(points)s WHERE id = %(choice)s"
 _SET_BALLOTS = "UPDATE question SET ballots = %(ballots)s WHERE id = %(poll)s AND ballots <> %(ballots)s"
 
 _ADD_TO_HISTORY = """
@@ -62,10 +64,12 @@ def _repair_poll(cursor: psycopg2.extensions.cursor, question_id: int) -> None:
     cursor.execute(_BALLOTS, poll)
     ((stored, ballots),) = cursor.fetchall() or [(0, 0)]
     changes = [("ballots", str(stored), str(ballots))] if stored != ballots else []
-    cursor.execute(_WRONG_VOTES, poll)
-    for choice_id, text, before, votes in cursor.fetchall():
-        cursor.execute(_SET_VOTES, {"choice": choice_id, "votes": votes})
-        changes.append(("votes", f"{text}: {before}", f"{text}: {votes}"))
+    cursor.execute(_WRONG_COUNTS, poll)
+    for choice_id, text, old_votes, old_points, votes, points in cursor.fetchall():
+        cursor.execute(_SET_COUNTS, {"choice": choice_id, "votes": votes, "points": points})
+        for what, before, after in (("votes", old_votes, votes), ("points", old_points, points)):
+            if before != after:
+                changes.append((what, f"{text}: {before}", f"{text}: {after}"))
     cursor.execute(_SET_BALLOTS, poll | {"ballots": ballots})
     if changes:
         cursor.execute(_ADD_TO_HISTORY, poll | {"actor": COMMAND_LINE.name, "changes": json.dumps(changes)})

@@ -31,6 +31,21 @@ choice = sa.Table(
     sa.Column("choice_text", sa.String(200)),
     sa.Column("votes", sa.BigInteger),
     sa.Column("position", sa.Integer),
+    sa.Column("points", sa.BigInteger),
+)
+
+poll_settings = sa.Table(
+    "poll_settings",
+    metadata,
+    sa.Column("question_id", sa.ForeignKey("question.id"), primary_key=True),
+    sa.Column("description", sa.String(2000)),
+    sa.Column("method", sa.Text),
+    sa.Column("fewest_marks", sa.SmallInteger),
+    sa.Column("most_marks", sa.SmallInteger),
+    sa.Column("most_points", sa.SmallInteger),
+    sa.Column("budget", sa.SmallInteger),
+    sa.Column("lowest_label", sa.String(40)),
+    sa.Column("highest_label", sa.String(40)),
 )
 
 ballot = sa.Table(
@@ -41,6 +56,7 @@ ballot = sa.Table(
     sa.Column("marks", postgresql.ARRAY(sa.Integer)),
     sa.Column("cast_at", _TIMESTAMP),
     sa.Column("changed_at", _TIMESTAMP),
+    sa.Column("points", postgresql.ARRAY(sa.SmallInteger)),
 )
 
 question_words = sa.Table(

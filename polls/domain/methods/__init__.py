@@ -1,0 +1,28 @@
+"""The methods of voting: which ballots are valid and how they are counted. One module for each."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from polls.domain.ballot import Ballot
+from polls.domain.methods import dots, multiple, score, single
+from polls.domain.methods.rules import Fault
+from polls.domain.poll import Poll
+
+
+class Method(Protocol):
+    """A method of voting, as a module."""
+
+    @property
+    def NAME(self) -> str:  # noqa: N802 - a constant of a module
+        """The name that is stored in the poll's settings."""
+
+    def fault_of(self, poll: Poll, ballot: Ballot) -> Fault | None:
+        """Return why `ballot` isn't valid in `poll`, or None if it is."""
+
+
+METHODS: Mapping[str, Method] = {method.NAME: method for method in (single, multiple, score, dots)}
+
+
+def method_of(poll: Poll) -> Method:
+    """Return the method by which `poll` is voted on."""
+    return METHODS[poll.settings.method]

@@ -1,0 +1,12 @@
+"""One answer: each ballot marks one choice."""
+
+from polls.domain.ballot import Ballot
+from polls.domain.methods.rules import Fault, fault_of_marks, fault_of_no_points
+from polls.domain.poll import Poll
+
+NAME = "single"
+
+
+def fault_of(poll: Poll, ballot: Ballot) -> Fault | None:
+    """Return why `ballot` isn't valid in `poll`, or None if it is."""
+    return fault_of_marks(poll, ballot) or fault_of_no_points(ballot)

@@ -1,0 +1,36 @@
+"""The settings of a poll: its description, how ballots are marked, and their limits."""
+
+from dataclasses import dataclass
+
+MAX_DESCRIPTION_LENGTH = 2000  # characters
+MAX_LABEL_LENGTH = 40  # characters of the label of a score
+MAX_SCORE = 10
+MAX_BUDGET = 100  # points that a voter may spread
+
+
+@dataclass(frozen=True, slots=True)
+class PollSettings:
+    """The settings of a poll; without arguments they are the defaults, which are stored as no row.
+
+    `method` is a name in `polls.domain.methods.METHODS`. A ballot has `fewest_marks` to `most_marks` marks (None: as
+    many as there are choices), each with at most `most_points` points (None: no points), at most `budget` together.
+    `lowest_label` and `highest_label` are the labels of the scores 0 and `most_points`. The plain text `description`
+    may have several lines.
+    """
+
+    description: str = ""
+    method: str = "single"
+    fewest_marks: int = 1
+    most_marks: int | None = 1
+    most_points: int | None = None
+    budget: int | None = None
+    lowest_label: str = ""
+    highest_label: str = ""
+
+    @property
+    def rules(self) -> tuple[object, ...]:
+        """Return the settings that can't change while the poll has ballots."""
+        return self.method, self.fewest_marks, self.most_marks, self.most_points, self.budget
+
+
+DEFAULT_SETTINGS = PollSettings()
