@@ -40,7 +40,7 @@ CREATE TABLE poll_settings (
 -- A change of the settings raises the poll's edition. The rules of ballots can't change while there are any.
 CREATE FUNCTION poll_settings_changed() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
-    old_rules record := ROW ('single', 1::smallint, 1::smallint, NULL::smallint, NULL::smallint);
+    old_rules record := ROW ('single'::text, 1::smallint, 1::smallint, NULL::smallint, NULL::smallint);
     new_rules record := old_rules;
     old_texts record := ROW (''::varchar, ''::varchar, ''::varchar);
     new_texts record := old_texts;

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from polls.domain.poll import Poll
+from polls.domain.settings import DEFAULT_SETTINGS, PollSettings
 
 MAX_CHOICES = 100
 MAX_TEXT_LENGTH = 200  # characters of a question or a choice
@@ -49,6 +50,7 @@ class Draft:
     removed: frozenset[int] = frozenset()
     edition: int = 0
     at_once: bool = False
+    settings: PollSettings = DEFAULT_SETTINGS
 
     def is_open(self, now: datetime) -> bool:
         """Return whether a poll with these contents is public and accepts votes at `now`."""
@@ -60,7 +62,8 @@ class Draft:
         pub_date = question.pub_date if self.at_once else self.pub_date
         saved = (question.text, question.pub_date, question.closes_at, *(choice.text for choice in poll.choices))
         ours = (self.text, pub_date, self.closes_at, *(choice.text for choice in self.choices))
-        return saved == ours and self.removed.isdisjoint(choice.id for choice in poll.choices)
+        is_same = saved == ours and self.settings == poll.settings
+        return is_same and self.removed.isdisjoint(choice.id for choice in poll.choices)
 
 
 def is_blank(text: str) -> bool:

@@ -70,6 +70,23 @@ class ChoicesHaveVotes(Exception):
     votes: Mapping[int, int]
 
 
+@dataclass(eq=False)
+class ChoicesMarkedBesideOthers(Exception):
+    """Choices to be removed that voters have marked beside other ones; nothing was saved.
+
+    `votes` is {choice id: votes}. They can be removed after the poll's ballots were cleared.
+    """
+
+    votes: Mapping[int, int]
+
+
+@dataclass(eq=False)
+class RulesFixed(Exception):
+    """A change of the rules of ballots in a poll that has ballots; nothing was saved."""
+
+    question_id: int
+
+
 class InvalidUsername(Exception):
     """An invalid user name."""
 

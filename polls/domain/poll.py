@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from polls.domain.ballot import Ballot
 from polls.domain.settings import DEFAULT_SETTINGS, PollSettings
 
 RECENTLY = timedelta(days=1)
@@ -57,7 +56,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A choice of a question. `votes` is the number of ballots that mark it, `points` the sum of their points for it."""
+    """A choice of a question: `votes` is the number of ballots that mark it, `points` the sum of their points."""
 
     id: int
     text: str
@@ -112,10 +111,6 @@ class Poll:
             replace(choice, votes=votes[choice.id], points=points.get(choice.id, 0)) for choice in self.choices
         )
         return replace(self, choices=choices, ballots=ballots, revision=revision)
-
-    def accepts(self, ballot: Ballot) -> bool:
-        """Return whether `ballot` is valid in this poll: it marks exactly one of its choices."""
-        return len(ballot.marks) == 1 and self.offers(*ballot.marks)
 
     def offers(self, *choice_ids: int) -> bool:
         """Return whether all `choice_ids` are ids of its choices."""

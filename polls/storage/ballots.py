@@ -15,6 +15,7 @@ from polls.aio import is_cancelled
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot, Counted
 from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored, VotingBroken
+from polls.domain.methods import method_of
 from polls.storage import ballot_sql
 from polls.storage.ballot_connection import BallotConnection, PollRules
 from polls.storage.postgres.connect import UnusableDatabase, connect_error_message
@@ -133,7 +134,7 @@ class Recorder:
 
     def _accepts(self, ballot: Ballot) -> bool:
         rules = self._rules.get(ballot.question_id)
-        return rules is not None and rules.poll.accepts(ballot)
+        return rules is not None and method_of(rules.poll).fault_of(rules.poll, ballot) is None
 
     async def _read_rules(self, question_ids: set[int]) -> None:
         for question_id in question_ids:

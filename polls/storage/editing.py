@@ -5,18 +5,21 @@ They lock as `storage.ballots` does: the question's row first, polls by id, then
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 
 import aiopg.sa
 from sqlalchemy.dialects import postgresql
 
 from polls.domain.draft import Draft, DraftChoice
-from polls.domain.errors import ChoicesHaveVotes, PollEdited, PollNotFound
+from polls.domain.errors import ChoicesHaveVotes, ChoicesMarkedBesideOthers, PollEdited, PollNotFound, RulesFixed
+from polls.domain.methods import method_of
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
+from polls.domain.settings import DEFAULT_SETTINGS, PollSettings
 from polls.storage.history import changes_between, record_polls
 from polls.storage.postgres.pool import Database, acquired, transaction
 from polls.storage.questions import read, read_all
-from polls.storage.tables import choice, question
+from polls.storage.tables import choice, poll_settings, question
 
 _LOCK_QUESTIONS = "SELECT id FROM question WHERE id = ANY (%(ids)s) ORDER BY id FOR NO KEY UPDATE"
 _ADDED_BY_FORM = "SELECT id FROM question WHERE form_key = %(form_key)s"
@@ -65,6 +68,7 @@ async def add(database: Database, person: Person, draft: Draft, *, form_key: byt
         )
         if question_id is None:
             raise PollEdited(await connection.scalar(_ADDED_BY_FORM, {"form_key": form_key}))
+        await _write_settings(connection, question_id, DEFAULT_SETTINGS, draft.settings)
         await _write_choices(connection, question_id, None, draft.choices)
         added = await _read_locked(connection, question_id)
         await record_polls(connection, person, "added", [(added, changes_between(None, added))])
@@ -89,7 +93,7 @@ async def change(
     """Change a poll to `draft`.
 
     Choices are removed together with their ballots; those that have any must be `confirmed`, by their ids. Raises
-    PollNotFound, PollEdited, ChoicesHaveVotes.
+    PollNotFound, PollEdited, ChoicesHaveVotes, ChoicesMarkedBesideOthers, RulesFixed.
     """
     async with locked(database, person, [question_id]) as (connection, polls):
         if not polls:
@@ -98,9 +102,14 @@ async def change(
         if before.edition != draft.edition:
             raise PollEdited(question_id)
         votes = {choice.id: choice.votes for choice in before.choices if choice.id in draft.removed and choice.votes}
+        if votes and not method_of(before).HAS_ONE_MARK:
+            raise ChoicesMarkedBesideOthers(votes)
         if votes.keys() - confirmed:
             raise ChoicesHaveVotes(votes)
+        if before.ballots and before.settings.rules != draft.settings.rules:
+            raise RulesFixed(question_id)
         await _remove_choices(connection, before, draft.removed)
+        await _write_settings(connection, question_id, before.settings, draft.settings)
         await _write_choices(connection, question_id, before, draft.choices)
         old = before.question
         if (old.text, old.pub_date, old.closes_at) != (draft.text, draft.pub_date, draft.closes_at):
@@ -173,3 +182,20 @@ async def _read_locked(connection: aiopg.sa.SAConnection, question_id: int) -> P
     poll = await read(connection, question_id)
     assert poll is not None  # nosec B101 # other transactions can't delete it
     return poll
+
+
+async def _write_settings(
+    connection: aiopg.sa.SAConnection, question_id: int, before: PollSettings, settings: PollSettings
+) -> None:
+    """Store the settings of a poll. The defaults are stored as no row."""
+    if settings == before:
+        return
+    if settings == DEFAULT_SETTINGS:
+        await connection.execute(poll_settings.delete().where(poll_settings.c.question_id == question_id))
+        return
+    values = asdict(settings)
+    await connection.execute(
+        postgresql.insert(poll_settings)
+        .values(question_id=question_id, **values)
+        .on_conflict_do_update(index_elements=[poll_settings.c.question_id], set_=values)
+    )

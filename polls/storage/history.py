@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from polls.domain.account import Account
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
+from polls.domain.settings import DEFAULT_SETTINGS
 from polls.storage.postgres.pool import Database, acquired
 from polls.storage.tables import history
 
@@ -142,6 +144,11 @@ def _values(poll: Poll | None) -> dict[tuple[str, int], str | None]:
         ("published", 0): _iso(poll.question.pub_date),
         ("closes", 0): _iso(poll.question.closes_at),
         ("ballots", 0): str(poll.ballots) if poll.ballots else None,
+        **{
+            (name, 0): str(value)
+            for name, value in asdict(poll.settings).items()
+            if value != getattr(DEFAULT_SETTINGS, name) and value is not None
+        },
         **{("choice", choice.id): choice.text for choice in poll.choices},
     }
 

@@ -2,7 +2,6 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from polls.domain.ballot import Ballot
 from polls.domain.poll import Choice, Poll, Question
 
 
@@ -51,12 +50,3 @@ def test_a_poll_is_closed_from_its_end_on(closes_in: timedelta | None, closed: b
     poll = Poll(Question(1, "Tea?", now, closes_at), (Choice(1, "Yes"),), as_of=now)
 
     assert poll.is_closed is closed
-
-
-@pytest.mark.parametrize(
-    ("marks", "accepted"), [((1,), True), ((2,), True), ((3,), False), ((), False), ((1, 2), False), ((1, 1), False)]
-)
-def test_a_valid_ballot_marks_one_choice_of_its_poll(marks: tuple[int, ...], accepted: bool, now: datetime) -> None:
-    poll = Poll(Question(1, "Tea?", now), (Choice(1, "Yes"), Choice(2, "No")), now)
-
-    assert poll.accepts(Ballot(1, b"voter", marks)) is accepted

@@ -1,11 +1,11 @@
 """Voting and editing in random order, compared with a model of plain Python objects (Hypothesis)."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import psycopg2
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -32,23 +32,48 @@ TIMEOUT = 5  # seconds
 VOTERS = st.sampled_from([b"ann", b"bob", b"cid"])
 
 
+# {method: (settings in SQL, the numbers of marks of a ballot, the points of a mark, the points of a ballot)}
+METHODS: dict[str, tuple[str, range, range | None, int]] = {
+    "single": ("'single', 1, 1, NULL, NULL", range(1, 2), None, 0),
+    "multiple": ("'multiple', 1, 2, NULL, NULL", range(1, 3), None, 0),
+    "score": ("'score', 1, NULL, 3, NULL", range(1, 100), range(4), 300),
+    "dots": ("'dots', 1, NULL, 2, 3", range(1, 100), range(1, 3), 3),
+}
+
+
 @dataclass
 class Model:
     """A poll as a plain Python object."""
 
+    method: str
     choices: list[int]
     is_closed: bool = False
-    ballots: dict[bytes, tuple[int, ...]] = field(default_factory=dict)
+    ballots: dict[bytes, dict[int, int]] = field(default_factory=dict)  # {voter: {choice: points}}
 
     def cast(self, ballot: Ballot) -> type[Exception] | None:
         if not self.choices:
             return PollNotFound
-        if len(ballot.marks) != 1 or ballot.marks[0] not in self.choices:
+        if not self.accepts(ballot):
             return InvalidChoice
         if self.is_closed:
             return PollClosed
-        self.ballots[ballot.voter] = ballot.marks
+        self.ballots[ballot.voter] = dict(zip(ballot.marks, ballot.points or [0] * len(ballot.marks), strict=True))
         return None
+
+    def accepts(self, ballot: Ballot) -> bool:
+        _, numbers, points, budget = METHODS[self.method]
+        if len(ballot.marks) not in numbers or sorted({*ballot.marks} & {*self.choices}) != [*ballot.marks]:
+            return False
+        if points is None or ballot.points is None:
+            return points is ballot.points
+        return (
+            len(ballot.points) == len(ballot.marks) and {*ballot.points} <= {*points} and sum(ballot.points) <= budget
+        )
+
+    def counts(self, choice: int) -> tuple[int, int]:
+        """Return the votes and the points of a choice."""
+        points = [ballot[choice] for ballot in self.ballots.values() if choice in ballot]
+        return len(points), sum(points)
 
 
 class Voting(RuleBasedStateMachine):
@@ -65,7 +90,7 @@ class Voting(RuleBasedStateMachine):
         self.polls: dict[int, Model] = {}
         self.loop = asyncio.new_event_loop()
         self.recorders = [Recorder(Database(self.postgres)), Recorder(Database(self.postgres))]
-        self.create_poll(2)
+        self.create_poll("single", 2)
 
     def run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
         return self.loop.run_until_complete(coroutine)
@@ -77,13 +102,26 @@ class Voting(RuleBasedStateMachine):
         self.loop.close()
         self.shell.close()
 
-    @rule(choices=st.integers(0, 3))
-    def create_poll(self, choices: int) -> None:
+    @rule(method=st.sampled_from(list(METHODS)), choices=st.integers(0, 3))
+    def create_poll(self, method: str, choices: int) -> None:
         self.shell.execute("INSERT INTO question (question_text, pub_date) VALUES ('?', now()) RETURNING id")
         ((poll,),) = self.shell.fetchall()
-        self.polls[poll] = Model([])
+        if method != "single":
+            self.set_method(poll, method)
+        self.polls[poll] = Model(method, [])
         for _ in range(choices):
             self.add_choice(poll)
+
+    def set_method(self, poll: int, method: str) -> None:
+        self.shell.execute(
+            f"""
+            INSERT INTO poll_settings (question_id, method, fewest_marks, most_marks, most_points, budget)
+            VALUES ({poll}, {METHODS[method][0]})
+            ON CONFLICT (question_id) DO UPDATE SET (method, fewest_marks, most_marks, most_points, budget) = (
+                excluded.method, excluded.fewest_marks, excluded.most_marks, excluded.most_points, excluded.budget
+            )
+            """
+        )
 
     def add_choice(self, poll: int) -> None:
         self.shell.execute("INSERT INTO choice (question_id, choice_text) VALUES (%s, '!') RETURNING id", (poll,))
@@ -94,10 +132,10 @@ class Voting(RuleBasedStateMachine):
     def cast(self, data: st.DataObject, process: int) -> None:
         choices = [(poll, choice) for poll, model in self.polls.items() for choice in model.choices]
         polls, marks = st.sampled_from([*self.polls, 99]), st.sampled_from([*(choice for _, choice in choices), 99])
-        arbitrary = st.builds(Ballot, polls, VOTERS, st.lists(marks, max_size=2).map(sorted).map(tuple))
-        valid = st.builds(
-            lambda chosen, voter: Ballot(chosen[0], voter, (chosen[1],)), st.sampled_from(choices or [(99, 99)]), VOTERS
-        )
+        points = st.none() | st.lists(st.integers(-1, 4), max_size=3).map(tuple)
+        arbitrary = st.builds(Ballot, polls, VOTERS, st.lists(marks, max_size=3).map(sorted).map(tuple), points)
+        offered = [poll for poll, model in self.polls.items() if model.choices]
+        valid = st.sampled_from(offered).flatmap(self.valid_ballots) if offered else arbitrary
         ballots = data.draw(st.lists(st.one_of(valid, valid, arbitrary), max_size=8))
 
         outcomes = self.run(self.recorders[process].record(ballots, TIMEOUT))
@@ -107,6 +145,48 @@ class Voting(RuleBasedStateMachine):
             for ballot in ballots
         ]
         assert [None if isinstance(outcome, Counted) else type(outcome) for outcome in outcomes] == expected
+
+    def valid_ballots(self, poll: int) -> st.SearchStrategy[Ballot]:
+        """Return ballots that fit the method of a poll, nearly all of them."""
+        model = self.polls[poll]
+        _, numbers, points, _ = METHODS[model.method]
+        ballots = st.dictionaries(
+            st.sampled_from(model.choices), st.sampled_from(points or [0]), min_size=1, max_size=max(numbers)
+        )
+        return st.builds(
+            lambda voter, ballot: Ballot(
+                poll, voter, tuple(sorted(ballot)), points and tuple(ballot[choice] for choice in sorted(ballot))
+            ),
+            VOTERS,
+            ballots,
+        )
+
+    @precondition(lambda self: self.polls)
+    @rule(data=st.data(), method=st.sampled_from(list(METHODS)))
+    def change_method(self, data: st.DataObject, method: str) -> None:
+        poll = data.draw(st.sampled_from(list(self.polls)))
+        try:
+            self.set_method(poll, method)
+        except psycopg2.errors.CheckViolation:
+            assert self.polls[poll].ballots
+            assert self.polls[poll].method != method
+        else:
+            assert not self.polls[poll].ballots or self.polls[poll].method == method
+            self.polls[poll].method = method
+
+    @precondition(lambda self: self.polls)
+    @rule(data=st.data())
+    def clear(self, data: st.DataObject) -> None:
+        poll = data.draw(st.sampled_from(list(self.polls)))
+        self.shell.execute(
+            """
+            WITH cleared AS (DELETE FROM ballot WHERE question_id = %(poll)s),
+            counted AS (UPDATE choice SET votes = 0, points = 0 WHERE question_id = %(poll)s)
+            UPDATE question SET ballots = 0 WHERE id = %(poll)s
+            """,
+            {"poll": poll},
+        )
+        self.polls[poll].ballots.clear()
 
     @precondition(lambda self: self.polls)
     @rule(data=st.data(), closed=st.booleans())
@@ -126,8 +206,15 @@ class Voting(RuleBasedStateMachine):
     def remove_choice(self, data: st.DataObject) -> None:
         model = data.draw(st.sampled_from([model for model in self.polls.values() if model.choices]))
         choice = data.draw(st.sampled_from(model.choices))
-        model.choices.remove(choice)
-        self.shell.execute("DELETE FROM choice WHERE id = %s", (choice,))
+        is_marked = model.counts(choice) != (0, 0)
+        try:
+            self.shell.execute("DELETE FROM choice WHERE id = %s", (choice,))
+        except psycopg2.errors.CheckViolation:
+            assert model.method != "single"
+            assert is_marked
+        else:
+            assert model.method == "single" or not is_marked
+            model.choices.remove(choice)
 
     @precondition(lambda self: self.polls)
     @rule(data=st.data())
@@ -144,10 +231,10 @@ class Voting(RuleBasedStateMachine):
     def every_ballot_is_counted(self) -> None:
         self.shell.execute("SELECT id, ballots FROM question")
         assert dict(self.shell.fetchall()) == {poll: len(model.ballots) for poll, model in self.polls.items()}
-        self.shell.execute("SELECT id, votes FROM choice")
-        marks = Counter(mark for model in self.polls.values() for marks in model.ballots.values() for mark in marks)
-        choices = [choice for model in self.polls.values() for choice in model.choices]
-        assert dict(self.shell.fetchall()) == {choice: marks[choice] for choice in choices}
+        self.shell.execute("SELECT id, votes, points FROM choice")
+        assert {choice: counts for choice, *counts in self.shell.fetchall()} == {
+            choice: [*model.counts(choice)] for model in self.polls.values() for choice in model.choices
+        }
 
     @invariant()
     def the_recount_agrees(self) -> None:

@@ -16,6 +16,10 @@ class Method(Protocol):
     def NAME(self) -> str:  # noqa: N802 - a constant of a module
         """The name that is stored in the poll's settings."""
 
+    @property
+    def HAS_ONE_MARK(self) -> bool:  # noqa: N802
+        """Whether each ballot has exactly one mark, so that a choice can be removed together with its ballots."""
+
     def fault_of(self, poll: Poll, ballot: Ballot) -> Fault | None:
         """Return why `ballot` isn't valid in `poll`, or None if it is."""
 

@@ -5,6 +5,7 @@ from polls.domain.methods.rules import Fault, fault_of_marks, fault_of_no_points
 from polls.domain.poll import Poll
 
 NAME = "single"
+HAS_ONE_MARK = True
 
 
 def fault_of(poll: Poll, ballot: Ballot) -> Fault | None:
