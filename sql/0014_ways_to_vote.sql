@@ -29,9 +29,9 @@ CREATE TABLE poll_settings (
             CASE method
                 WHEN 'single' THEN most_marks = 1 AND num_nonnulls(most_points, budget) = 0
                 WHEN 'multiple' THEN num_nonnulls(most_points, budget) = 0
-                WHEN 'score' THEN most_points BETWEEN 1 AND 10 AND num_nonnulls(most_marks, budget) = 0
+                WHEN 'score' THEN most_points >= 1 AND most_points <= 10 AND num_nonnulls(most_marks, budget) = 0
                 WHEN 'dots' THEN
-                    budget BETWEEN 1 AND 100 AND most_points BETWEEN 1 AND budget AND most_marks IS NULL
+                    budget >= 1 AND budget <= 100 AND most_points >= 1 AND most_points <= budget AND most_marks IS NULL
             END
         ) IS TRUE -- a check that is null passes
     )

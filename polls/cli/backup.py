@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg2
+
 from polls.cli import CommandFailed
 from polls.config.settings import Config, Postgres
 from polls.storage.backup import back_up, restore_from, stream_backup
@@ -52,7 +54,7 @@ def restore(config: Config, file: Path) -> int:
         for name in migrations.migrate(postgres, connection) if postgres.migrate else []:
             print(f"applied {name}")
         pending = migrations.pending(connection)
-        recounts = list(recount(connection))
+        recounts = _recount_if_possible(connection)
     status = _report(recounts)
     if status == 0 and pending:
         names = ", ".join(migration.name for migration in pending)
@@ -68,7 +70,18 @@ def _connected(config: Config, *, create: bool = True) -> Iterator[tuple[Postgre
             yield postgres, connection
 
 
-def _report(recounts: Sequence[Recount]) -> int:
+def _recount_if_possible(connection: Connection) -> Sequence[Recount] | None:
+    """Recount all polls; return None if the schema of an older version lacks what is counted."""
+    try:
+        return list(recount(connection))
+    except psycopg2.ProgrammingError:
+        return None
+
+
+def _report(recounts: Sequence[Recount] | None) -> int:
+    if recounts is None:
+        print("not recounted yet: do it with `polls verify` after the next step")
+        return 0
     wrong = [result for result in recounts if not result.is_exact]
     for result in wrong:
         print(result)

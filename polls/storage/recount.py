@@ -8,14 +8,36 @@ from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 
 from polls.storage.postgres.connect import Connection
 
-# With the number of ballots that mark a choice which was removed since.
+# With the numbers of ballots that mark a choice which was removed since, and of those that break the poll's rules:
+# what `domain.methods` refuses, in SQL.
 _BALLOTS = """
     SELECT
         question.id,
         question.ballots,
         count(ballot.voter),
-        count(ballot.voter) FILTER (WHERE NOT ballot.marks <@ offered.choices)
+        count(ballot.voter) FILTER (WHERE NOT ballot.marks <@ offered.choices),
+        count(ballot.voter) FILTER (WHERE (
+            cardinality(ballot.marks) >= coalesce(settings.fewest_marks, 1)
+            AND (
+                cardinality(ballot.marks) = 1
+                OR cardinality(ballot.marks) = (SELECT count(DISTINCT mark) FROM unnest(ballot.marks) AS mark)
+                AND (settings.most_marks IS NULL OR cardinality(ballot.marks) <= settings.most_marks)
+                AND settings.question_id IS NOT NULL
+            )
+            AND CASE
+                WHEN settings.most_points IS NULL THEN ballot.points IS NULL
+                ELSE (
+                    SELECT
+                        count(*) = cardinality(ballot.marks)
+                        AND min(point) >= CASE WHEN settings.budget IS NULL THEN 0 ELSE 1 END
+                        AND max(point) <= settings.most_points
+                        AND (settings.budget IS NULL OR sum(point) <= settings.budget)
+                    FROM unnest(ballot.points) AS point
+                )
+            END
+        ) IS NOT TRUE)
     FROM question
+    LEFT JOIN poll_settings AS settings ON settings.question_id = question.id
     CROSS JOIN LATERAL (
         SELECT coalesce(array_agg(id), '{}') AS choices FROM choice WHERE question_id = question.id
     ) AS offered
@@ -43,11 +65,13 @@ class Recount:
     """The number of ballots of one poll, and what differs from it in the stored counts. `str` gives a one-line report.
 
     `orphaned` is the number of ballots that mark a choice which was removed since; they are still ballots of the poll.
+    `invalid` is the number of those that break the poll's rules, which polls itself never stores.
     """
 
     question_id: int
     ballots: int
     orphaned: int
+    invalid: int
     differences: Sequence[str]
 
     @property
@@ -59,6 +83,8 @@ class Recount:
         line = f"poll {self.question_id}: {count_of(self.ballots, 'ballot')}"
         if self.orphaned:
             line += f" ({self.orphaned:,} for a choice that is no longer offered)"
+        if self.invalid:
+            line += f" ({self.invalid:,} of them BREAK ITS RULES)"
         return (
             f"{line}, COUNTED WRONGLY: {'; '.join(self.differences)}"
             if self.differences
@@ -75,7 +101,7 @@ def recount(connection: Connection, question_id: int | None = None) -> Iterator[
         cursor.execute(_WRONG_COUNTS, {"poll": question_id})
         wrong_counts = cursor.fetchall()
     differences = defaultdict(list)
-    for id_, stored, found, _ in polls:
+    for id_, stored, found, *_ in polls:
         if stored != found:
             differences[id_].append(f"question.ballots says {stored}")
     for id_, choice_id, votes, points, found_votes, found_points in wrong_counts:
@@ -87,8 +113,8 @@ def recount(connection: Connection, question_id: int | None = None) -> Iterator[
             differences[id_].append(
                 f"choice {choice_id} has {count_of(found_points, 'point')}, and choice.points says {points}"
             )
-    for id_, _, found, orphaned in polls:
-        yield Recount(id_, found, orphaned, differences[id_])
+    for id_, _, found, orphaned, invalid in polls:
+        yield Recount(id_, found, orphaned, invalid, differences[id_])
 
 
 def count_of(number: int, noun: str) -> str:

@@ -565,3 +565,55 @@ def test_the_recount_finds_wrong_counts(
     assert (wrong.is_exact, exact.is_exact) == (False, True)
     assert "COUNTED WRONGLY" in str(wrong)
     assert str(exact) == "poll 2: 1 ballot, counted exactly"
+
+
+def test_the_recount_finds_ballots_that_break_the_rules(
+    create_poll: CreatePoll, database: Connection, postgres: Postgres
+) -> None:
+    create_poll("Tea?", "Yes", "No")
+    create_poll("Dots?", "Yes", "No")
+    execute(
+        database,
+        "INSERT INTO poll_settings (question_id, method, most_marks, most_points, budget) "
+        "VALUES (2, 'dots', NULL, 3, 4)",
+    )
+    invalid = {
+        1: [("{1,2}", None), ("{}", None), ("{1}", "{1}")],
+        2: [("{3,4}", "{3,3}"), ("{3,3}", "{1,1}"), ("{3,4}", "{1}"), ("{3}", "{4}"), ("{3}", "{0}"), ("{3}", None)],
+    }
+    valid = {1: [("{1}", None)], 2: [("{3,4}", "{1,3}"), ("{4}", "{3}")]}
+    for question_id, ballots in [*invalid.items(), *valid.items()]:
+        for marks, points in ballots:
+            with database.cursor() as cursor:
+                cursor.execute(
+                    "INSERT INTO ballot (question_id, voter, marks, points) "
+                    "VALUES (%s, uuid_send(gen_random_uuid()), %s, %s)",
+                    (question_id, marks, points),
+                )
+
+    with connect(postgres) as connection:
+        recounts = list(recount(connection))
+
+    assert [(each.question_id, each.ballots, each.invalid) for each in recounts] == [(1, 4, 3), (2, 8, 6)]
+    assert "(6 of them BREAK ITS RULES)" in str(recounts[1])
+
+
+async def test_points_are_recounted_and_repaired(
+    recorder: Recorder, create_poll: CreatePoll, database: Connection, postgres: Postgres
+) -> None:
+    create_poll("Dots?", "Yes", "No")
+    execute(
+        database,
+        "INSERT INTO poll_settings (question_id, method, most_marks, most_points, budget) "
+        "VALUES (1, 'dots', NULL, 3, 4)",
+    )
+    assert await recorder.record([Ballot(1, b"ann", (1, 2), (1, 3))], TIMEOUT) == [COUNTED]
+    assert is_exact(database)
+
+    execute(database, "UPDATE choice SET points = 9 WHERE id = 2")
+
+    with connect(postgres) as connection:
+        recounts = list(recount(connection))
+        assert "choice 2 has 3 points, and choice.points says 9" in str(recounts[0])
+        assert list(repair(connection, recounts)) == [1]
+    assert is_exact(database)

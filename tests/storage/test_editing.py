@@ -7,14 +7,23 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import psycopg2
 import pytest
 
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot, Counted
 from polls.domain.draft import Draft, DraftChoice
-from polls.domain.errors import ChoicesHaveVotes, PollEdited, PollNotFound, PollsUnavailable
+from polls.domain.errors import (
+    ChoicesHaveVotes,
+    ChoicesMarkedBesideOthers,
+    PollEdited,
+    PollNotFound,
+    PollsUnavailable,
+    RulesFixed,
+)
 from polls.domain.permissions import COMMAND_LINE, Person
 from polls.domain.poll import Poll
+from polls.domain.settings import DEFAULT_SETTINGS, PollSettings
 from polls.storage import bulk_editing, editing, history, questions
 from polls.storage.ballots import Recorder
 from polls.storage.history import poll_subject
@@ -42,7 +51,9 @@ def is_exact(postgres: Postgres) -> bool:
 def draft_of(poll: Poll, **changes: object) -> Draft:
     question = poll.question
     choices = tuple(DraftChoice(choice.text, choice.id) for choice in poll.choices)
-    draft = Draft(question.text, question.pub_date, question.closes_at, choices, edition=poll.edition)
+    draft = Draft(
+        question.text, question.pub_date, question.closes_at, choices, edition=poll.edition, settings=poll.settings
+    )
     return replace(draft, **changes)  # type: ignore[arg-type]
 
 
@@ -234,3 +245,75 @@ async def test_what_an_action_had_no_time_for_or_could_not_do_is_left(pool: Data
     assert progress == (50, list(range(101, 121)))
     with pytest.raises(PollsUnavailable):
         await bulk_editing.in_batches(fail_on_the_last_batch, pool, ADA, progress.rest, seconds=60)
+
+
+async def test_settings_are_saved_and_told_in_history(pool: Database, create_poll: CreatePoll) -> None:
+    settings = PollSettings("With cake.", "score", 1, None, 5, None, "bad", "good")
+    poll = create_poll("Tea?", "Yes", "No")
+
+    await editing.change(pool, ADA, 1, draft_of(poll, settings=settings))
+
+    saved = await find(pool)
+    assert (saved.settings, saved.edition) == (settings, poll.edition + 1)
+    (change,) = await history.latest(pool, subject=poll_subject(1), limit=1)
+    assert {(each.what, each.old, each.new) for each in change.changes} == {
+        ("description", None, "With cake."),
+        ("method", None, "score"),
+        ("most_points", None, "5"),
+        ("lowest_label", None, "bad"),
+        ("highest_label", None, "good"),
+    }
+
+
+async def test_default_settings_are_stored_as_no_row(
+    pool: Database, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("Tea?", "Yes", "No")
+    added = await editing.add(pool, ADA, draft_of(await find(pool)))
+    await editing.change(pool, ADA, 1, draft_of(await find(pool), settings=PollSettings("With cake.")))
+    await editing.change(pool, ADA, 1, draft_of(await find(pool), settings=DEFAULT_SETTINGS))
+
+    with database.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM poll_settings")
+        assert cursor.fetchone() == (0,)
+    assert added == 2
+    assert (await find(pool)).settings == DEFAULT_SETTINGS
+
+
+async def test_the_rules_of_a_poll_with_ballots_are_kept_until_they_are_cleared(
+    pool: Database, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("Tea?", "Yes", "No", votes=(1, 0))
+    several = PollSettings(method="multiple", most_marks=None)
+
+    with pytest.raises(RulesFixed):
+        await editing.change(pool, ADA, 1, draft_of(await find(pool), settings=several))
+    with pytest.raises(psycopg2.errors.CheckViolation), database.cursor() as cursor:
+        cursor.execute("INSERT INTO poll_settings (question_id, method, most_marks) VALUES (1, 'multiple', NULL)")
+    await editing.change(pool, ADA, 1, draft_of(await find(pool), settings=PollSettings("With cake.")))
+    assert (await find(pool)).question.edited_at
+
+    await bulk_editing.clear(pool, ADA, [1])
+    await editing.change(pool, ADA, 1, draft_of(await find(pool), settings=several))
+    assert (await find(pool)).settings == several
+
+
+async def test_a_choice_that_is_marked_beside_others_is_kept(
+    pool: Database, postgres: Postgres, create_poll: CreatePoll
+) -> None:
+    settings = PollSettings(method="dots", most_marks=None, most_points=3, budget=5)
+    create_poll("Tea?", "Yes", "No", "Perhaps")
+    await editing.change(pool, ADA, 1, draft_of(await find(pool), settings=settings))
+    with contextlib.closing(Recorder(Database(postgres))) as recorder:
+        await recorder.record([Ballot(1, b"ann", (1, 2), (3, 2))], 5)
+    poll = await find(pool)
+
+    with pytest.raises(ChoicesMarkedBesideOthers) as refused:
+        await editing.change(pool, ADA, 1, draft_of(poll, choices=(), removed=frozenset({1, 3})))
+    assert refused.value.votes == {1: 1}
+    await editing.change(pool, ADA, 1, draft_of(poll, choices=(), removed=frozenset({3})))
+
+    assert [(choice.votes, choice.points) for choice in (await find(pool)).choices] == [(1, 3), (1, 2)]
+    await bulk_editing.clear(pool, ADA, [1])
+    assert [(choice.votes, choice.points) for choice in (await find(pool)).choices] == [(0, 0), (0, 0)]
+    assert is_exact(postgres)
