@@ -3,9 +3,10 @@
 from typing import NamedTuple
 
 from polls.domain.errors import PollNotFound
+from polls.domain.methods import method_of
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
-from polls.domain.tally import Tally, tally
+from polls.domain.tally import Tally
 
 
 class Viewer(NamedTuple):
@@ -37,7 +38,7 @@ class VisiblePoll(NamedTuple):
 
     @property
     def tally(self) -> Tally:
-        return tally(self.poll.choices)
+        return method_of(self.poll).tally(self.poll)
 
 
 def visible_to(poll: Poll, viewer: Viewer) -> VisiblePoll:

@@ -12,6 +12,8 @@ import psycopg2
 from psycopg2.extras import NamedTupleCursor
 
 from polls.domain.ballot import Ballot
+from polls.domain.methods import method_of
+from polls.domain.methods.rules import Fault
 from polls.domain.poll import Poll
 from polls.storage import ballot_sql
 from polls.storage.postgres.pool import STATEMENT_TIMEOUT, Database
@@ -28,6 +30,14 @@ class PollRules:
 
     poll: Poll
     salt: bytes
+
+    def fault_of(self, ballot: Ballot) -> Fault | None:
+        """Return why `ballot` isn't valid in the poll, or None if it is."""
+        return method_of(self.poll).fault_of(self.poll, ballot)
+
+    def stored(self, ballot: Ballot) -> Ballot:
+        """Return a valid ballot as it is stored."""
+        return method_of(self.poll).stored(ballot)
 
     def hash_voter(self, ballot: Ballot) -> str:
         """Return the voter's stored form in hexadecimal digits: a hash that can't be reproduced without the salt."""

@@ -15,7 +15,6 @@ from polls.aio import is_cancelled
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot, Counted
 from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored, VotingBroken
-from polls.domain.methods import method_of
 from polls.storage import ballot_sql
 from polls.storage.ballot_connection import BallotConnection, PollRules
 from polls.storage.postgres.connect import UnusableDatabase, connect_error_message
@@ -134,7 +133,7 @@ class Recorder:
 
     def _accepts(self, ballot: Ballot) -> bool:
         rules = self._rules.get(ballot.question_id)
-        return rules is not None and method_of(rules.poll).fault_of(rules.poll, ballot) is None
+        return rules is not None and rules.fault_of(ballot) is None
 
     async def _read_rules(self, question_ids: set[int]) -> None:
         for question_id in question_ids:
@@ -171,12 +170,12 @@ class Recorder:
         latest: dict[tuple[int, str], Ballot] = {}
         for index in indexes:
             ballot = ballots[index]
-            latest[ballot.question_id, self._rules[ballot.question_id].hash_voter(ballot)] = ballot
+            rules = self._rules[ballot.question_id]
+            latest[ballot.question_id, rules.hash_voter(ballot)] = rules.stored(ballot)
         if not latest:
             return {}
         question_ids = sorted({question_id for question_id, _ in latest})
-        rules = {question_id: self._rules[question_id] for question_id in question_ids}
-        return await self._connection.record(rules, latest, deadline)
+        return await self._connection.record({id_: self._rules[id_] for id_ in question_ids}, latest, deadline)
 
     def _outcome(self, question_id: int, answer: int | str) -> Outcome:
         match answer:

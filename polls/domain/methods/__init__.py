@@ -7,6 +7,7 @@ from polls.domain.ballot import Ballot
 from polls.domain.methods import dots, multiple, score, single
 from polls.domain.methods.rules import Fault
 from polls.domain.poll import Poll
+from polls.domain.tally import Tally
 
 
 class Method(Protocol):
@@ -22,6 +23,12 @@ class Method(Protocol):
 
     def fault_of(self, poll: Poll, ballot: Ballot) -> Fault | None:
         """Return why `ballot` isn't valid in `poll`, or None if it is."""
+
+    def stored(self, ballot: Ballot) -> Ballot:
+        """Return a valid ballot as it is stored."""
+
+    def tally(self, poll: Poll) -> Tally:
+        """Return the results of `poll`."""
 
 
 METHODS: Mapping[str, Method] = {method.NAME: method for method in (single, multiple, score, dots)}

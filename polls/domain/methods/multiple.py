@@ -3,6 +3,7 @@
 from polls.domain.ballot import Ballot
 from polls.domain.methods.rules import Fault, fault_of_marks, fault_of_no_points
 from polls.domain.poll import Poll
+from polls.domain.tally import Tally, tally_shares
 
 NAME = "multiple"
 HAS_ONE_MARK = False
@@ -11,3 +12,14 @@ HAS_ONE_MARK = False
 def fault_of(poll: Poll, ballot: Ballot) -> Fault | None:
     """Return why `ballot` isn't valid in `poll`, or None if it is."""
     return fault_of_marks(poll, ballot) or fault_of_no_points(ballot)
+
+
+def stored(ballot: Ballot) -> Ballot:
+    """Return `ballot` as it is stored."""
+    return ballot
+
+
+def tally(poll: Poll) -> Tally:
+    """Return the results of `poll`: shares of the voters."""
+    counts = [choice.votes for choice in poll.choices]
+    return tally_shares(poll.choices, poll.ballots, counts, whole=poll.ballots)

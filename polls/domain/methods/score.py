@@ -3,6 +3,7 @@
 from polls.domain.ballot import Ballot
 from polls.domain.methods.rules import Fault, fault_of_marks, fault_of_points
 from polls.domain.poll import Poll
+from polls.domain.tally import Tally, tally_averages
 
 NAME = "score"
 HAS_ONE_MARK = False
@@ -11,3 +12,13 @@ HAS_ONE_MARK = False
 def fault_of(poll: Poll, ballot: Ballot) -> Fault | None:
     """Return why `ballot` isn't valid in `poll`, or None if it is."""
     return fault_of_marks(poll, ballot) or fault_of_points(ballot, 0, poll.settings.most_points)
+
+
+def stored(ballot: Ballot) -> Ballot:
+    """Return `ballot` as it is stored."""
+    return ballot
+
+
+def tally(poll: Poll) -> Tally:
+    """Return the results of `poll`: averages over those who gave a score."""
+    return tally_averages(poll.choices, poll.ballots, poll.settings.most_points or 1)

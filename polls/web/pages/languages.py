@@ -17,7 +17,7 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, parse_pattern
 
 from polls import paths
-from polls.domain.tally import Share
+from polls.domain.tally import Figure
 from polls.web.http.negotiation import MAX_LENGTH, preferences
 
 # {tag (BCP 47): (name in the language itself, locale of dates and numbers)}. en_001 is international English: 3 May
@@ -92,9 +92,9 @@ class Language:
         """Format an integer: 1,284."""
         return _decimal(number, locale=self.locale)
 
-    def percent(self, share: Share) -> str:
+    def percent(self, share: Figure) -> str:
         """Format a share of votes: 42%, 42.0%, <1%."""
-        return share.sign + _percent(share.percent, share.decimals, self.locale)
+        return share.sign + _percent(share.value, share.decimals, self.locale)
 
 
 TRANSLATIONS: web.AppKey[Mapping[str, Language]] = web.AppKey("translations")  # by language tag, the default first

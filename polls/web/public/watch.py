@@ -92,11 +92,14 @@ def _encodable(tally: Tally) -> dict[str, object]:
     return {
         "decimals": tally.decimals,
         "adds_up": tally.adds_up,
+        "votes": tally.votes,
+        "points": tally.points,
         "choices": {
             str(result.choice.id): {
                 "votes": result.choice.votes,
-                "percent": result.share.percent,
-                "sign": result.share.sign,
+                "points": result.choice.points,
+                "value": result.figure and result.figure.value,
+                "sign": result.figure.sign if result.figure else "",
                 "bar": result.bar,
                 "leads": result.leads,
             }
