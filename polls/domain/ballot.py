@@ -1,6 +1,7 @@
-"""A ballot: the marks of one voter in one poll, and the answer to a counted one."""
+"""A ballot: the marks of one voter in one poll, the faults that it may have, and the answer to a counted one."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 
@@ -16,6 +17,18 @@ class Ballot:
     voter: bytes
     marks: tuple[int, ...]
     points: tuple[int, ...] | None = None
+
+
+class Fault(StrEnum):
+    """Why a ballot isn't valid in its poll."""
+
+    NO_MARKS = "no marks"
+    TOO_FEW_MARKS = "too few marks"
+    TOO_MANY_MARKS = "too many marks"
+    REPEATED_MARK = "repeated mark"
+    UNKNOWN_CHOICE = "unknown choice"  # a choice that was removed, or of another poll
+    WRONG_POINTS = "wrong points"  # none where there must be some, or outside the range of one choice
+    OVER_BUDGET = "over budget"  # more points together than a voter may spread
 
 
 class Counted(NamedTuple):

@@ -4,21 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from polls.domain.ballot import Fault
+from polls.domain.settings import DEFAULT_SETTINGS, PollSettings
+
 
 class PollNotFound(Exception):
     """A poll, whose id is the argument, that doesn't exist or that the viewer may not see."""
 
 
-class InvalidChoice(Exception):
-    """A vote for what isn't a choice of its poll, whose id is the argument; nothing was counted."""
+@dataclass(eq=False)
+class InvalidBallot(Exception):
+    """A ballot that isn't valid in its poll; nothing was counted. `settings` are the poll's rules, if they are known."""
 
-
-class NoChoice(InvalidChoice):
-    """A vote for nothing."""
-
-
-class TooManyChoices(InvalidChoice):
-    """A vote for more choices than a ballot may mark."""
+    question_id: int
+    fault: Fault
+    settings: PollSettings = DEFAULT_SETTINGS
 
 
 @dataclass(eq=False)

@@ -10,9 +10,13 @@ from polls.domain.tally import Tally
 
 
 class Viewer(NamedTuple):
-    """A viewer of a poll: `marks` are the ids of the choices on their ballot, `person` is None if not signed in."""
+    """A viewer of a poll. `person` is None if not signed in.
+
+    `marks` are the ids of the choices on their ballot, `points` the pairs of such an id and its points, if it has any.
+    """
 
     marks: frozenset[int] = frozenset()
+    points: frozenset[tuple[int, int]] = frozenset()
     person: Person | None = None
 
 
@@ -20,10 +24,11 @@ ANONYMOUS = Viewer()
 
 
 class VisiblePoll(NamedTuple):
-    """A poll as a viewer may see it, with the viewer's own `marks` among its choices, and the `person` signed in."""
+    """A poll as a viewer may see it, with the viewer's own `marks` and `points`, and the `person` signed in."""
 
     poll: Poll
     marks: frozenset[int]
+    points: frozenset[tuple[int, int]] = frozenset()
     person: Person | None = None
 
     @property
@@ -46,4 +51,5 @@ def visible_to(poll: Poll, viewer: Viewer) -> VisiblePoll:
     if not (poll.is_published or (viewer.person and viewer.person.may_see(poll))):
         raise PollNotFound(poll.question.id)
     marks = viewer.marks and frozenset(mark for mark in viewer.marks if poll.offers(mark))
-    return VisiblePoll(poll, marks, viewer.person)
+    points = viewer.points and frozenset(pair for pair in viewer.points if pair[0] in marks)
+    return VisiblePoll(poll, marks, points, viewer.person)

@@ -11,9 +11,8 @@ import aiopg
 import psycopg2
 from psycopg2.extras import NamedTupleCursor
 
-from polls.domain.ballot import Ballot
+from polls.domain.ballot import Ballot, Fault
 from polls.domain.methods import method_of
-from polls.domain.methods.rules import Fault
 from polls.domain.poll import Poll
 from polls.storage import ballot_sql
 from polls.storage.postgres.pool import STATEMENT_TIMEOUT, Database

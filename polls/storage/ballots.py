@@ -14,7 +14,7 @@ import psycopg2
 from polls.aio import is_cancelled
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot, Counted
-from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored, VotingBroken
+from polls.domain.errors import InvalidBallot, PollClosed, PollNotFound, VoteNotStored, VotingBroken
 from polls.storage import ballot_sql
 from polls.storage.ballot_connection import BallotConnection, PollRules
 from polls.storage.postgres.connect import UnusableDatabase, connect_error_message
@@ -22,7 +22,7 @@ from polls.storage.postgres.pool import CONNECTION_ERRORS, Database
 
 logger = logging.getLogger(__name__)
 
-Refusal: TypeAlias = PollNotFound | PollClosed | InvalidChoice | VoteNotStored | VotingBroken
+Refusal: TypeAlias = PollNotFound | PollClosed | InvalidBallot | VoteNotStored | VotingBroken
 Outcome: TypeAlias = Counted | Refusal
 
 _ERRORS_OF_ONE_POLL = (psycopg2.errors.LockNotAvailable, psycopg2.IntegrityError, psycopg2.DataError, ValueError)
@@ -118,22 +118,18 @@ class Recorder:
         return [outcomes[index] if index in outcomes else VoteNotStored() for index in range(len(ballots))]
 
     async def _refused_by_rules(self, ballots: Sequence[Ballot], indexes: Sequence[int]) -> dict[int, Refusal]:
-        not_accepted = {ballots[index].question_id for index in indexes if not self._accepts(ballots[index])}
-        if not not_accepted:
+        if not (refused := {index: refusal for index in indexes if (refusal := self._refusal(ballots[index]))}):
             return {}
         # The cached rules may be of an older edition: read them again before refusing a ballot.
-        await self._read_rules(not_accepted)
-        return {
-            index: InvalidChoice(ballots[index].question_id)
-            if ballots[index].question_id in self._rules
-            else PollNotFound(ballots[index].question_id)
-            for index in indexes
-            if not self._accepts(ballots[index])
-        }
+        await self._read_rules({ballots[index].question_id for index in refused})
+        return {index: refusal for index in indexes if (refusal := self._refusal(ballots[index]))}
 
-    def _accepts(self, ballot: Ballot) -> bool:
+    def _refusal(self, ballot: Ballot) -> Refusal | None:
         rules = self._rules.get(ballot.question_id)
-        return rules is not None and rules.fault_of(ballot) is None
+        if rules is None:
+            return PollNotFound(ballot.question_id)
+        fault = rules.fault_of(ballot)
+        return InvalidBallot(ballot.question_id, fault, rules.poll.settings) if fault else None
 
     async def _read_rules(self, question_ids: set[int]) -> None:
         for question_id in question_ids:

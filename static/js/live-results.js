@@ -110,10 +110,13 @@ function watch(section) {
 function createUpdater(section) {
   const language = document.documentElement.lang;
   const number = new Intl.NumberFormat(language);
-  const percents = [0, 1].map((decimals) => new Intl.NumberFormat(language, { style: "percent", minimumFractionDigits: decimals }));
+  const { style } = section.dataset;
+  const figures = [0, 1, 2].map((decimals) => new Intl.NumberFormat(language, { style, minimumFractionDigits: decimals, maximumFractionDigits: decimals }));
   const plural = new Intl.PluralRules(language);
   const [votes, total] = [section.dataset.votes, section.dataset.total].map((forms) => JSON.parse(forms));
-  const count = (forms, n) => fill(forms[plural.select(n)], { votes: number.format(n) });
+  const { votesOf, totalOf } = section.dataset; // the number that decides the plural form
+  const count = (forms, of, numbers) =>
+    fill(forms[plural.select(numbers[of])], Object.fromEntries(Object.entries(numbers).map(([name, n]) => [name, number.format(n)])));
   const announce = createAnnouncer(section);
   const edition = Number(section.dataset.edition);
   const isClosed = "closed" in section.dataset;
@@ -133,20 +136,22 @@ function createUpdater(section) {
     section.dataset.revision = message.revision;
     const rows = [...section.querySelectorAll("[data-choice]")];
     const resultOf = (row) => message.choices[row.dataset.choice];
-    const share = ({ percent, sign }) => sign + percents[message.decimals].format(percent / 100);
+    const unit = style === "percent" ? 100 : 1;
+    const figure = ({ value, sign }) => (value === null ? "–" : sign + figures[message.decimals].format(value / unit));
+    const voters = message.ballots;
     const leaders = rows.filter((row) => resultOf(row).leads);
     for (const row of rows) {
       const result = resultOf(row);
-      row.querySelector(".votes").textContent = count(votes, result.votes);
-      row.querySelector(".share").textContent = share(result);
+      row.querySelector(".votes").textContent = count(votes, votesOf, { votes: result.votes, points: result.points, voters });
+      row.querySelector(".share").textContent = figure(result);
       row.querySelector(".fill").setAttribute("width", result.bar);
       markLeader(row, result.leads, leaders.length > 1 ? section.dataset.tied : section.dataset.leads);
     }
-    const totalText = count(total, rows.reduce((sum, row) => sum + resultOf(row).votes, 0));
+    const totalText = count(total, totalOf, { votes: message.votes, points: message.points, voters });
     section.querySelector(".total").textContent = totalText;
     section.querySelector(".rounding").hidden = message.adds_up;
     const names = leaders.map((row) => row.querySelector(".name").textContent);
-    announce(totalText, names, names.length ? share(resultOf(leaders[0])) : "");
+    announce(totalText, names, names.length ? figure(resultOf(leaders[0])) : "");
     section.dispatchEvent(new CustomEvent("results", { detail: message.choices }));
   };
 }

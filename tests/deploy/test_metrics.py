@@ -77,7 +77,7 @@ async def test_a_process_counts_requests_votes_and_connections(
         exit_status = polls.end()
 
     assert exit_status == 0
-    assert votes(after) == {"stored": 3, "no_such_choice": 1, "closed": 1, "no_such_poll": 1}
+    assert votes(after) == {"stored": 3, "invalid": 1, "closed": 1, "no_such_poll": 1}
     requests = {name: number for name, number in after.items() if name.startswith("polls_http_requests_total")}
     assert requests == {
         f'polls_http_requests_total{{route="{route}",status="{status}"}}': number

@@ -8,8 +8,8 @@ from contextvars import ContextVar
 
 import pytest
 
-from polls.domain.ballot import Ballot
-from polls.domain.errors import InvalidChoice, VoteNotStored
+from polls.domain.ballot import Ballot, Fault
+from polls.domain.errors import InvalidBallot, VoteNotStored
 from polls.live.ballot_box import BallotBox
 from tests.live.fakes import run_ready_tasks
 
@@ -106,14 +106,14 @@ async def test_ballots_cast_while_a_batch_is_recorded_form_the_next_batch(
 
 async def test_a_refused_ballot_raises_its_refusal_and_leaves_the_others_counted() -> None:
     async def record(ballots: Sequence[Ballot], _: float) -> Sequence[str | Exception]:
-        return [InvalidChoice(1) if ballot.voter == b"bob" else "stored" for ballot in ballots]
+        return [InvalidBallot(1, Fault.NO_MARKS) if ballot.voter == b"bob" else "stored" for ballot in ballots]
 
     box: BallotBox[str] = BallotBox(record, queue_size=10, timeout=5)
     box.open()
 
     outcomes = await asyncio.gather(*(cast(box, voter) for voter in ("ann", "bob", "cid")), return_exceptions=True)
 
-    assert [type(outcome) for outcome in outcomes] == [str, InvalidChoice, str]
+    assert [type(outcome) for outcome in outcomes] == [str, InvalidBallot, str]
     await box.close()
 
 

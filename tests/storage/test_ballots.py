@@ -12,7 +12,7 @@ import pytest
 
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot, Counted
-from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored, VotingBroken
+from polls.domain.errors import InvalidBallot, PollClosed, PollNotFound, VoteNotStored, VotingBroken
 from polls.storage.ballot_connection import BallotConnection
 from polls.storage.ballots import Recorder
 from polls.storage.postgres.connect import Connection, connect
@@ -178,7 +178,7 @@ async def test_a_refused_ballot_does_not_fail_others_in_its_batch(
     outcomes = await recorder.record([ballot("bob", 1), *bad, ballot("cid", 2)], TIMEOUT)
 
     assert [type(outcome) for outcome in outcomes] == [
-        *(Counted, InvalidChoice, InvalidChoice, InvalidChoice, InvalidChoice),
+        *(Counted, InvalidBallot, InvalidBallot, InvalidBallot, InvalidBallot),
         *(PollClosed, PollNotFound, PollNotFound, PollNotFound, Counted),
     ]
     assert votes() == [1, 1, 0, 0]
@@ -189,7 +189,7 @@ EDITS = {
     "closed": ("UPDATE question SET closes_at = clock_timestamp() WHERE id = 1", PollClosed),
     "deleted": ("DELETE FROM question WHERE id = 1", PollNotFound),
     "put off": ("UPDATE question SET pub_date = now() + interval '1 day' WHERE id = 1", PollNotFound),
-    "left without the choice": ("DELETE FROM choice WHERE id = 1", InvalidChoice),
+    "left without the choice": ("DELETE FROM choice WHERE id = 1", InvalidBallot),
     "reworded": ("UPDATE choice SET choice_text = 'Yes!' WHERE id = 1", Counted),
 }
 
@@ -237,7 +237,7 @@ async def test_a_new_poll_with_the_id_of_a_deleted_one_is_another_poll(
 
     outcomes = await recorder.record([ballot("ann", 1), ballot("bob", 3)], TIMEOUT)
 
-    assert [type(outcome) for outcome in outcomes] == [InvalidChoice, Counted]
+    assert [type(outcome) for outcome in outcomes] == [InvalidBallot, Counted]
     assert votes() == [1, 0]
     assert is_exact(database)
 

@@ -147,7 +147,7 @@ async def test_a_ballot_for_a_choice_that_was_removed_meanwhile_is_refused(
     outcomes = await recorder.record([replace(yes, voter=b"three"), replace(no, voter=b"one")], 3)
     recorder.close()
 
-    assert [type(outcome).__name__ for outcome in outcomes] == ["InvalidChoice", "Counted"]
+    assert [type(outcome).__name__ for outcome in outcomes] == ["InvalidBallot", "Counted"]
     assert [choice.votes for choice in (await find(pool)).choices] == [2]
 
 

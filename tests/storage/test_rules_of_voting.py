@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot, Counted
-from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound
+from polls.domain.errors import InvalidBallot, PollClosed, PollNotFound
 from polls.storage.ballots import Recorder
 from polls.storage.postgres.connect import Connection, connect
 from polls.storage.postgres.pool import Database
@@ -54,7 +54,7 @@ class Model:
         if not self.choices:
             return PollNotFound
         if not self.accepts(ballot):
-            return InvalidChoice
+            return InvalidBallot
         if self.is_closed:
             return PollClosed
         self.ballots[ballot.voter] = dict(zip(ballot.marks, ballot.points or [0] * len(ballot.marks), strict=True))

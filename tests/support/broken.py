@@ -1,7 +1,7 @@
 """polls with a fault built in, to check that tests can fail: `python broken.py FAULT serve ...`."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from polls.cli import main
 from polls.storage import ballot_sql
@@ -33,7 +33,8 @@ def accept_every_ballot() -> None:
     """Store each ballot of a voter, instead of replacing the earlier one."""
     ballot_sql.PREPARE = replaced(
         ballot_sql.PREPARE,
-        "ON CONFLICT (question_id, voter) DO UPDATE SET marks = excluded.marks, changed_at = excluded.changed_at",
+        """ON CONFLICT (question_id, voter) DO UPDATE
+        SET marks = excluded.marks, points = excluded.points, changed_at = excluded.changed_at""",
         "",
     )
     ballot_sql.PREPARE = replaced(
@@ -50,7 +51,7 @@ def skip_stored_ballots() -> None:
     async def look_first(
         self: BallotConnection,
         rules: Mapping[int, PollRules],
-        marks: Mapping[tuple[int, str], Sequence[int]],
+        ballots: Mapping[tuple[int, str], Ballot],
         deadline: float,
     ) -> dict[int, int | str]:
         rows = await self.execute(
@@ -60,9 +61,9 @@ def skip_stored_ballots() -> None:
             JOIN ballot ON ballot.question_id = question.id
             WHERE encode(ballot.voter, 'hex') = ANY (%(voters)s)
             """,
-            {"voters": [voter for _, voter in marks]},
+            {"voters": [voter for _, voter in ballots]},
         )
-        return {row.id: row.revision for row in rows} or await record(self, rules, marks, deadline)
+        return {row.id: row.revision for row in rows} or await record(self, rules, ballots, deadline)
 
     BallotConnection.record = look_first  # type: ignore[method-assign]
 

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from polls.domain.ballot import Ballot
+from polls.domain.ballot import Ballot, Fault
 from polls.domain.methods import dots, multiple, score, single
-from polls.domain.methods.rules import Fault
 from polls.domain.poll import Poll
 from polls.domain.tally import Tally
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from polls.domain.ballot import Ballot
-from polls.domain.methods.rules import Fault, fault_of_marks, fault_of_points
+from polls.domain.ballot import Ballot, Fault
+from polls.domain.methods.rules import fault_of_marks, fault_of_points
 from polls.domain.poll import Poll
 from polls.domain.tally import Tally, tally_shares
 

@@ -1,22 +1,9 @@
 """The rules of ballots that several methods share."""
 
-from enum import StrEnum
 from itertools import pairwise
 
-from polls.domain.ballot import Ballot
+from polls.domain.ballot import Ballot, Fault
 from polls.domain.poll import Poll
-
-
-class Fault(StrEnum):
-    """Why a ballot isn't valid in its poll."""
-
-    NO_MARKS = "no marks"
-    TOO_FEW_MARKS = "too few marks"
-    TOO_MANY_MARKS = "too many marks"
-    REPEATED_MARK = "repeated mark"
-    UNKNOWN_CHOICE = "unknown choice"  # a choice that was removed, or of another poll
-    WRONG_POINTS = "wrong points"  # none where there must be some, or outside the range of one choice
-    OVER_BUDGET = "over budget"  # more points together than a voter may spread
 
 
 def fault_of_marks(poll: Poll, ballot: Ballot) -> Fault | None:

@@ -1,7 +1,7 @@
 """Scores: each ballot gives choices a score from 0 to `most_points`; a choice without a score has no opinion."""
 
-from polls.domain.ballot import Ballot
-from polls.domain.methods.rules import Fault, fault_of_marks, fault_of_points
+from polls.domain.ballot import Ballot, Fault
+from polls.domain.methods.rules import fault_of_marks, fault_of_points
 from polls.domain.poll import Poll
 from polls.domain.tally import Tally, tally_averages
 

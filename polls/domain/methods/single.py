@@ -1,7 +1,7 @@
 """One answer: each ballot marks one choice."""
 
-from polls.domain.ballot import Ballot
-from polls.domain.methods.rules import Fault, fault_of_marks, fault_of_no_points
+from polls.domain.ballot import Ballot, Fault
+from polls.domain.methods.rules import fault_of_marks, fault_of_no_points
 from polls.domain.poll import Poll
 from polls.domain.tally import Tally, tally_shares
 

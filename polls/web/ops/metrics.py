@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from polls import __version__
 from polls.domain.ballot import Counted
-from polls.domain.errors import InvalidChoice, PollClosed, PollNotFound, VoteNotStored, VotingBroken
+from polls.domain.errors import InvalidBallot, PollClosed, PollNotFound, VoteNotStored, VotingBroken
 from polls.web.keys import BALLOT_BOX, BROADCASTER, CONFIG, DATABASE, POLL_CACHE
 from polls.web.ops.meter import Histogram, Meter
 
@@ -29,7 +29,7 @@ _OUTCOME_LABELS: dict[type, str] = {
     Counted: "stored",
     PollClosed: "closed",
     PollNotFound: "no_such_poll",
-    InvalidChoice: "no_such_choice",
+    InvalidBallot: "invalid",
     VoteNotStored: "not_stored",
     VotingBroken: "broken",
 }
@@ -90,7 +90,7 @@ class _PollsCollector(Collector):
         votes = CounterMetricFamily(
             "polls_votes",
             "Ballots by outcome in the database, which may differ from the response after a time-out: stored (new or "
-            "changed), closed (the poll was closed), no_such_poll, no_such_choice, not_stored (the transaction failed, "
+            "changed), closed (the poll was closed), no_such_poll, invalid, not_stored (the transaction failed, "
             "or its outcome is unknown), rejected (not sent to the database: the queue was full, or the ballot waited "
             "too long).",
             labels=["outcome"],

@@ -96,6 +96,10 @@ class Language:
         """Format a share of votes: 42%, 42.0%, <1%."""
         return share.sign + _percent(share.value, share.decimals, self.locale)
 
+    def average(self, average: Figure | None) -> str:
+        """Format an average: 3.4, and – if there is none."""
+        return "–" if average is None else _decimals(average.value, average.decimals, self.locale)
+
 
 TRANSLATIONS: web.AppKey[Mapping[str, Language]] = web.AppKey("translations")  # by language tag, the default first
 
@@ -134,6 +138,13 @@ def _percent(percent: float, decimals: int, locale: Locale) -> str:
     pattern = parse_pattern(locale.percent_formats[None].pattern)
     pattern.frac_prec = decimals, decimals
     return str(pattern.apply(percent / 100, locale))
+
+
+@lru_cache(maxsize=10_000)
+def _decimals(number: float, decimals: int, locale: Locale) -> str:
+    pattern = parse_pattern(locale.decimal_formats[None].pattern)
+    pattern.frac_prec = decimals, decimals
+    return str(pattern.apply(number, locale))
 
 
 @cache

@@ -15,6 +15,7 @@ from polls.web.http.negotiation import preferences
 from polls.web.http.request_ids import request_id
 from polls.web.http.same_origin import CrossSiteRequest
 from polls.web.keys import CONFIG
+from polls.web.pages.ballot_faults import describe_fault
 from polls.web.pages.languages import Language
 from polls.web.pages.rendering import VARY, language_of, render
 from polls.web.pages.session import ACCOUNT
@@ -50,9 +51,6 @@ N_ = str  # marks messages, which describe_error() translates
 
 _PROBLEMS: dict[type[Exception], Problem] = {
     errors.PollNotFound: Problem(404, N_("Poll not found"), N_("This poll doesn't exist or isn't published yet.")),
-    errors.NoChoice: Problem(400, N_("No choice selected"), N_("You didn't select a choice.")),
-    errors.InvalidChoice: Problem(400, N_("Choice not available"), N_("That choice is no longer available.")),
-    errors.TooManyChoices: Problem(400, N_("Too many choices"), N_("You can select only one choice.")),
     errors.VoteNotStored: Problem(
         503, N_("Vote not counted"), N_("Your vote was not counted. Try again in a few seconds."), _RETRY_AFTER
     ),
@@ -157,6 +155,8 @@ def describe_error(error: Exception, language: Language) -> Problem:
     """Return `error` as a problem, worded in `language`."""
     _ = language.gettext
     match error:
+        case errors.InvalidBallot():
+            return Problem(*describe_fault(error, language))
         case errors.PollClosed(at=at, has_voted=has_voted):
             if has_voted:
                 closed = _("Your vote was not changed: this poll closed on %(date)s at %(time)s.")

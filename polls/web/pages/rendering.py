@@ -34,7 +34,7 @@ def setup_templates(app: web.Application) -> None:
         lstrip_blocks=True,
         auto_reload=config.development,
     )
-    formats = (Language.date, Language.time, Language.period, Language.number, Language.percent)
+    formats = (Language.date, Language.time, Language.period, Language.number, Language.percent, Language.average)
     environment.filters.update({method.__name__: _localized(method) for method in formats})
     environment.filters.update(moment=datetime.fromisoformat, iso=iso, relative=_relative(app))
     environment.install_gettext_callables(  # type: ignore[attr-defined]

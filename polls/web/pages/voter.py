@@ -2,16 +2,17 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterable
 
 from aiohttp import hdrs, web
 
+from polls.domain.ballot import Ballot
 from polls.domain.visibility import ANONYMOUS, Viewer
 from polls.web.http.cookies import cookie_pattern, port_suffix, read_cookie, set_cookie
 from polls.web.http.parameters import NUMBER
 
 VOTER_COOKIE = "polls_voter"  # the voter's id: 128 random bits
-# The ids of the choices that this browser voted for, so that pages show them without a query.
+# The ids of the choices that this browser voted for, each with its points after "-" if it has any, so that pages show
+# them without a query.
 BALLOT_COOKIE = "polls_ballot"
 # The ids of the polls in which this browser voted last: the list shows them, and has no ballot cookies.
 VOTED_COOKIE = "polls_voted"
@@ -20,7 +21,8 @@ _MAX_VOTED = 50  # polls in the cookie
 
 _VOTER_ID = cookie_pattern(VOTER_COOKIE, "[0-9a-f]{32}")
 _VOTED = cookie_pattern(VOTED_COOKIE, rf"{NUMBER}(?:\.{NUMBER}){{0,{_MAX_VOTED - 1}}}")
-_BALLOT = cookie_pattern(BALLOT_COOKIE, rf"{NUMBER}(?:\.{NUMBER})*")
+_MARK = rf"{NUMBER}(?:-[0-9]{{1,3}})?"
+_BALLOT = cookie_pattern(BALLOT_COOKIE, rf"{_MARK}(?:\.{_MARK}){{0,99}}")
 
 
 def read_voter_id(request: web.Request) -> str | None:
@@ -56,9 +58,12 @@ def ensure_voter_cookie(request: web.Request, response: web.StreamResponse) -> N
         set_voter_cookie(request, response, new_voter_id())
 
 
-def set_ballot_cookie(request: web.Request, response: web.StreamResponse, marks: Iterable[int], *, path: str) -> None:
-    """Set the cookie with the chosen `marks`, for the pages of the poll at `path`."""
-    set_cookie(request, response, BALLOT_COOKIE + port_suffix(request), ".".join(map(str, marks)), path=path)
+def set_ballot_cookie(request: web.Request, response: web.StreamResponse, ballot: Ballot, *, path: str) -> None:
+    """Set the cookie with the marks and points of `ballot`, for the pages of the poll at `path`."""
+    marks = map(str, ballot.marks)
+    if ballot.points is not None:
+        marks = (f"{mark}-{points}" for mark, points in zip(ballot.marks, ballot.points, strict=True))
+    set_cookie(request, response, BALLOT_COOKIE + port_suffix(request), ".".join(marks), path=path)
 
 
 def add_to_voted_cookie(request: web.Request, response: web.StreamResponse, question_id: int) -> None:
@@ -76,10 +81,12 @@ def voted_polls(request: web.Request) -> tuple[int, ...]:
 
 
 def viewer_of(request: web.Request) -> Viewer:
-    """Return the viewer of a poll's page, with the marks in the ballot cookie."""
+    """Return the viewer of a poll's page, with the marks and points in the ballot cookie."""
     if hdrs.COOKIE not in request.headers:
         return ANONYMOUS
-    marks = read_cookie(request, _BALLOT, port_suffix(request))
-    if marks is None or read_voter_id(request) is None:
+    ballot = read_cookie(request, _BALLOT, port_suffix(request))
+    if ballot is None or read_voter_id(request) is None:
         return ANONYMOUS
-    return Viewer(frozenset(map(int, marks.split("."))))
+    marks = [mark.partition("-") for mark in ballot.split(".")]
+    points = frozenset((int(choice_id), int(number)) for choice_id, _, number in marks if number)
+    return Viewer(frozenset(int(choice_id) for choice_id, *_ in marks), points)

@@ -34,6 +34,7 @@ class PresenterView(PollView):
                 "poll": visible.poll,
                 "tally": leading_first(visible.tally),
                 "marks": ANONYMOUS.marks,
+                "points": {},
                 "here": self.url("presenter", slug=self.slug),
                 "poll_url": site + path,
                 "site_without_scheme": site.partition("://")[2],

@@ -2,26 +2,14 @@
 
 import asyncio
 import select
-from collections.abc import Iterable
 
 from aiohttp import hdrs, web
-from multidict import MultiMapping
 
 from polls.domain.ballot import Ballot, Counted
-from polls.domain.errors import (
-    InvalidChoice,
-    NoChoice,
-    PollClosed,
-    PollsUnavailable,
-    TooManyChoices,
-    TooManyVoters,
-    VoteNotStored,
-    VotingBroken,
-)
+from polls.domain.errors import InvalidBallot, PollClosed, PollsUnavailable, TooManyVoters, VoteNotStored, VotingBroken
 from polls.domain.visibility import VisiblePoll, visible_to
 from polls.web.http.forms import read_form
 from polls.web.http.forwarded import client_network
-from polls.web.http.parameters import parse_number
 from polls.web.http.prebuilt import PrebuiltAnswer
 from polls.web.keys import BALLOT_BOX, POLL_CACHE, VOTE_RATE_LIMIT
 from polls.web.pages.base import PollView
@@ -37,12 +25,12 @@ from polls.web.pages.voter import (
     viewer_of,
     voter_key,
 )
+from polls.web.public.ballot_form import BallotForm, parse_ballot, read_ballot_form
 
 VOTE_REDIRECT = web.AppKey("vote_redirect", PrebuiltAnswer)  # what the responses to all counted votes have in common
 
 _CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that has disconnected; it is only logged
 _FORM_TIMEOUT = 0.9  # seconds to read the poll before the form is shown again
-_MAX_MARKS = 100  # more than any ballot has: marks are kept in memory while the ballot is in the queue
 
 # Linux reports a client that only closed its sending side, too; other systems report POLLHUP alone, unrequested.
 _DISCONNECTED = getattr(select, "POLLRDHUP", select.POLLHUP)
@@ -56,53 +44,54 @@ class VoteView(PollView):
         return web.Response(status=303, headers={"Location": self.url("poll", slug=self.slug)})
 
     async def post(self) -> web.StreamResponse:
-        form = await read_form(self.request)
+        form = read_ballot_form(await read_form(self.request))
         if _has_disconnected(self.request):
             # This process may have stalled, and the voter voted through another process since: this ballot is outdated.
             return web.Response(status=_CLIENT_CLOSED_REQUEST)
         app, question_id = self.request.app, self.question_id
         known_id = read_voter_id(self.request)
         voter_id = known_id or new_voter_id()
-        marks: tuple[int, ...] = ()
         try:
-            marks = parse_marks(form, question_id)
+            marks, points = parse_ballot(form, question_id)
             # Voters whose network is unknown aren't limited: all of them would share one limit.
             if (rate_limit := app[VOTE_RATE_LIMIT]) and (network := client_network(self.request)):
                 rate_limit.check(network, voter_id)
-            counted = await app[BALLOT_BOX].cast(Ballot(question_id, voter_key(voter_id, question_id), marks))
-            response = self._redirect_to_results(counted, marks, earlier=viewer_of(self.request).marks)
-        except (InvalidChoice, PollClosed) as error:
-            response = await self._explain_refusal(error, marks)
+            ballot = Ballot(question_id, voter_key(voter_id, question_id), marks, points)
+            counted = await app[BALLOT_BOX].cast(ballot)
+            response = self._redirect_to_results(counted, ballot)
+        except (InvalidBallot, PollClosed) as error:
+            response = await self._explain_refusal(error, form)
         except (VoteNotStored, VotingBroken, TooManyVoters) as error:
-            response = self._offer_retry(error, marks)
+            response = self._offer_retry(error, form)
         if known_id is None:
             set_voter_cookie(self.request, response, voter_id)
         return response
 
-    def _redirect_to_results(
-        self, counted: Counted, marks: tuple[int, ...], *, earlier: frozenset[int]
-    ) -> web.StreamResponse:
+    def _redirect_to_results(self, counted: Counted, ballot: Ballot) -> web.StreamResponse:
         """Redirect to the results at the ballot's revision or later, so that voters see their vote counted.
 
-        They are told so there, or that their vote has changed if the ballot cookie had `earlier` marks.
+        They are told so there, or that their vote has changed if the ballot cookie had other marks or points.
         """
         request, slug = self.request, self.slug
         path = self.url("poll", slug=slug)
         response = request.app[VOTE_REDIRECT].answer(request)
         response.headers[hdrs.LOCATION] = f"{self.url('results', slug=slug)}?after={counted.revision}"
-        set_ballot_cookie(request, response, marks, path=path)
+        set_ballot_cookie(request, response, ballot, path=path)
         add_to_voted_cookie(request, response, self.question_id)
-        has_changed = bool(earlier) and earlier != frozenset(marks) and self._are_offered(earlier)
+        earlier = viewer_of(request)
+        points = frozenset(zip(ballot.marks, ballot.points, strict=True)) if ballot.points else frozenset()
+        is_other = (earlier.marks, earlier.points) != (frozenset(ballot.marks), points)
+        has_changed = bool(earlier.marks) and is_other and self._are_offered(earlier.marks)
         set_flash(request, response, Flash("changed" if has_changed else "counted", counted.revision), path=path)
         return response
 
-    def _are_offered(self, marks: Iterable[int]) -> bool:
+    def _are_offered(self, marks: frozenset[int]) -> bool:
         """Return whether all `marks` are choices still: a vote for one that was removed doesn't count any more."""
         poll = self.request.app[POLL_CACHE].last_known(self.question_id)
         return poll is None or poll.offers(*marks)
 
-    async def _explain_refusal(self, error: InvalidChoice | PollClosed, marks: tuple[int, ...]) -> web.Response:
-        """Return the form with the reason why a ballot with these `marks` was refused.
+    async def _explain_refusal(self, error: InvalidBallot | PollClosed, form: BallotForm) -> web.Response:
+        """Return the form as it was sent, with the reason why the ballot was refused.
 
         A missing or closed poll takes precedence over `error`: raises PollNotFound, or shows that the poll is closed.
         Raises the error if the client prefers JSON or the poll can't be read within _FORM_TIMEOUT.
@@ -114,24 +103,24 @@ class VoteView(PollView):
             raise error from None
         if visible.poll.is_closed and visible.poll.question.closes_at:
             error = PollClosed(self.question_id, visible.poll.question.closes_at, has_voted=bool(visible.marks))
-        elif isinstance(error, InvalidChoice) and len(marks) > 1:
-            error = TooManyChoices(self.question_id)
+        elif isinstance(error, InvalidBallot):
+            error = InvalidBallot(self.question_id, error.fault, visible.poll.settings)
         if wants_json(self.request):
             raise error
         problem = describe_error(error, language_of(self.request))
-        return self._form(visible, problem, marks=visible.marks)
+        return self._form(visible, problem, form)
 
-    def _offer_retry(self, error: VoteNotStored | VotingBroken | TooManyVoters, marks: tuple[int, ...]) -> web.Response:
-        """Return a form with the same choices selected, for another attempt by the same voter.
+    def _offer_retry(self, error: VoteNotStored | VotingBroken | TooManyVoters, form: BallotForm) -> web.Response:
+        """Return a form filled in as it was sent, for another attempt by the same voter.
 
-        It is the poll's page if the poll is in the cache, else a page with hidden fields for the choices.
+        It is the poll's page if the poll is in the cache, else a page with hidden fields.
         """
         if wants_json(self.request):
             return error_response(self.request, error)
         problem = describe_error(error, language_of(self.request))
         poll = self.request.app[POLL_CACHE].last_known(self.question_id)
-        if poll and poll.is_published and not poll.is_closed and poll.offers(*marks):
-            response = self._form(visible_to(poll, viewer_of(self.request)), problem, marks=frozenset(marks))
+        if poll and poll.is_published and not poll.is_closed and poll.offers(*form.marks):
+            response = self._form(visible_to(poll, viewer_of(self.request)), problem, form)
         else:
             response = render(
                 self.request,
@@ -139,7 +128,7 @@ class VoteView(PollView):
                 status=problem.status,
                 problem=problem,
                 slug=self.slug,
-                marks=marks,
+                fields=form.fields,
                 here=self.url("poll", slug=self.slug),
             )
         response.headers["Cache-Control"] = "no-store"
@@ -147,36 +136,21 @@ class VoteView(PollView):
             response.headers["Retry-After"] = str(problem.retry_after)
         return response
 
-    def _form(self, visible: VisiblePoll, problem: Problem, *, marks: frozenset[int]) -> web.Response:
-        """Return the poll's page with the `problem` of the ballot that was sent, and `marks` selected."""
+    def _form(self, visible: VisiblePoll, problem: Problem, form: BallotForm) -> web.Response:
+        """Return the poll's page with the `problem` of the ballot that was sent, and its fields as they were sent."""
         response = render(
             self.request,
             "public/poll.html",
             status=problem.status,
             poll=visible.poll,
             error=problem.detail,
-            marks=marks,
+            marks=form.marks,
+            points=form.points,
             has_voted=bool(visible.marks),
             here=self.url("poll", slug=self.slug),
         )
         response.headers["Cache-Control"] = self.cache_control(visible)
         return response
-
-
-def parse_marks(form: MultiMapping[str], question_id: int) -> tuple[int, ...]:
-    """Return the marks of a ballot for `question_id`: the ids of the chosen choices, ascending.
-
-    Raises NoChoice, TooManyChoices beyond _MAX_MARKS, and InvalidChoice if one isn't a number.
-    """
-    values = form.getall("choice", [])
-    if not any(values):
-        raise NoChoice(question_id)
-    if len(values) > _MAX_MARKS:
-        raise TooManyChoices(question_id)
-    marks = sorted(mark for value in values if (mark := parse_number(value)))
-    if len(marks) < len(values):
-        raise InvalidChoice(question_id)
-    return tuple(marks)
 
 
 def _has_disconnected(request: web.Request) -> bool:

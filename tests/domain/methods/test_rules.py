@@ -4,9 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from polls.domain.ballot import Ballot
+from polls.domain.ballot import Ballot, Fault
 from polls.domain.methods import method_of
-from polls.domain.methods.rules import Fault
 from polls.domain.poll import Choice, Poll, Question
 from polls.domain.settings import DEFAULT_SETTINGS, PollSettings
 

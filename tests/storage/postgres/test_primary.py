@@ -13,7 +13,7 @@ import pytest
 
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot, Counted
-from polls.domain.errors import InvalidChoice, PollsUnavailable, VoteNotStored
+from polls.domain.errors import InvalidBallot, PollsUnavailable, VoteNotStored
 from polls.domain.events import CacheInvalidated, ListenerLost
 from polls.storage.ballots import Recorder
 from polls.storage.checks.readiness import check_database
@@ -235,7 +235,7 @@ async def test_polls_cached_from_the_old_primary_are_dropped(pool: Database, pri
     outcomes = await recorder.record([Ballot(1, b"bob", (10,))], 5)
     recorder.close()
 
-    assert isinstance(outcomes[0], InvalidChoice)
+    assert isinstance(outcomes[0], InvalidBallot)
 
 
 async def test_statements_that_hang_on_the_old_primary_are_aborted(
