@@ -5,7 +5,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from xdist.scheduler import LoadScopeScheduling
 from polls.app import create_app
 from polls.config.settings import Config, Postgres, Site
 from polls.domain.poll import Choice, Poll, Question
+from polls.domain.settings import DEFAULT_SETTINGS, PollSettings
 from polls.storage.postgres import embedded, migrations
 from polls.storage.postgres.connect import Connection, connect
 from polls.web.keys import POLL_CACHE
@@ -105,7 +106,7 @@ CaughtUp = Callable[[TestClient[Any, Any]], Awaitable[None]]
 def create_poll(database: Connection) -> CreatePoll:
     """Create a poll: `create_poll("Tea?", "Yes", "No", votes=(2, 1))`.
 
-    `ago` and `closed` are how long ago it was published and closed.
+    `ago` and `closed` are how long ago it was published and closed. `votes` are ballots with one mark and no points.
     """
 
     def create_poll(
@@ -114,6 +115,7 @@ def create_poll(database: Connection) -> CreatePoll:
         ago: timedelta = timedelta(hours=1),
         closed: timedelta | None = None,
         votes: tuple[int, ...] = (),
+        settings: PollSettings = DEFAULT_SETTINGS,
     ) -> Poll:
         with database.cursor() as cursor:
             cursor.execute(
@@ -121,6 +123,12 @@ def create_poll(database: Connection) -> CreatePoll:
                 (text, ago),
             )
             question_id, pub_date = cursor.fetchone() or ()
+            if settings != DEFAULT_SETTINGS:
+                values = {"question_id": question_id, **asdict(settings)}
+                cursor.execute(
+                    f"INSERT INTO poll_settings ({', '.join(values)}) VALUES ({', '.join(['%s'] * len(values))})",
+                    tuple(values.values()),
+                )
             added = []
             for position, choice in enumerate(choices):
                 count = votes[position] if votes else 0
@@ -143,7 +151,7 @@ def create_poll(database: Connection) -> CreatePoll:
                 (closed, sum(votes), question_id),
             )
             closes_at, *rest = cursor.fetchone() or ()
-        return Poll(Question(question_id, text, pub_date.astimezone(UTC), closes_at), tuple(added), *rest)
+        return Poll(Question(question_id, text, pub_date.astimezone(UTC), closes_at), tuple(added), *rest, settings)
 
     return create_poll
 

@@ -14,7 +14,7 @@ class PollNotFound(Exception):
 
 @dataclass(eq=False)
 class InvalidBallot(Exception):
-    """A ballot that isn't valid in its poll; nothing was counted. `settings` are the poll's rules, if they are known."""
+    """A ballot that isn't valid in its poll; nothing was counted. `settings` has its rules, if they are known."""
 
     question_id: int
     fault: Fault

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 
 from polls.cli import main
+from polls.domain.ballot import Ballot
 from polls.storage import ballot_sql
 from polls.storage.ballot_connection import BallotConnection, PollRules
 

@@ -31,11 +31,11 @@ def _words(error: InvalidBallot, language: Language) -> tuple[str, str]:
             most = settings.most_marks or 1
             detail = language.ngettext("Select at most %(count)s choice.", "Select at most %(count)s choices.", most)
             return _("Too many choices"), detail % {"count": language.number(most)}
-        case Fault.WRONG_POINTS if settings.most_points is None:
-            return _("Invalid vote"), _("Choices of this poll have no points. Select them again.")
-        case Fault.WRONG_POINTS:
+        case Fault.WRONG_POINTS if settings.most_points is not None:
             detail = _("Points are whole numbers from 0 to %(most)s.")
             return _("Invalid points"), detail % {"most": language.number(settings.most_points)}
+        case Fault.WRONG_POINTS:
+            return _("Invalid vote"), _("Choices of this poll have no points. Select them again.")
         case Fault.OVER_BUDGET:
             budget = settings.budget or 0
             detail = language.ngettext(

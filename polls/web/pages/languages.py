@@ -97,8 +97,8 @@ class Language:
         return share.sign + _percent(share.value, share.decimals, self.locale)
 
     def average(self, average: Figure | None) -> str:
-        """Format an average: 3.4, and – if there is none."""
-        return "–" if average is None else _decimals(average.value, average.decimals, self.locale)
+        """Format an average: 3.4, or a dash if there is none."""
+        return "\N{EN DASH}" if average is None else _decimals(average.value, average.decimals, self.locale)
 
 
 TRANSLATIONS: web.AppKey[Mapping[str, Language]] = web.AppKey("translations")  # by language tag, the default first

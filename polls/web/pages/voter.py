@@ -60,9 +60,9 @@ def ensure_voter_cookie(request: web.Request, response: web.StreamResponse) -> N
 
 def set_ballot_cookie(request: web.Request, response: web.StreamResponse, ballot: Ballot, *, path: str) -> None:
     """Set the cookie with the marks and points of `ballot`, for the pages of the poll at `path`."""
-    marks = map(str, ballot.marks)
+    marks = [str(mark) for mark in ballot.marks]
     if ballot.points is not None:
-        marks = (f"{mark}-{points}" for mark, points in zip(ballot.marks, ballot.points, strict=True))
+        marks = [f"{mark}-{points}" for mark, points in zip(marks, ballot.points, strict=True)]
     set_cookie(request, response, BALLOT_COOKIE + port_suffix(request), ".".join(marks), path=path)
 
 

@@ -22,7 +22,7 @@ _POINTS = re.compile("[0-9]{1,3}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class BallotForm:
-    """The fields of a ballot as they were sent: `chosen` are the values of `choice`, `typed` {id: value of `points.ID`}.
+    """A ballot as it was sent: `chosen` are the values of `choice`, `typed` {ID: value of `points.ID`}.
 
     A value is kept even if it isn't valid, so that the form can be shown again as it was.
     """

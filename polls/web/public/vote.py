@@ -7,6 +7,7 @@ from aiohttp import hdrs, web
 
 from polls.domain.ballot import Ballot, Counted
 from polls.domain.errors import InvalidBallot, PollClosed, PollsUnavailable, TooManyVoters, VoteNotStored, VotingBroken
+from polls.domain.methods import method_of
 from polls.domain.visibility import VisiblePoll, visible_to
 from polls.web.http.forms import read_form
 from polls.web.http.forwarded import client_network
@@ -137,15 +138,20 @@ class VoteView(PollView):
         return response
 
     def _form(self, visible: VisiblePoll, problem: Problem, form: BallotForm) -> web.Response:
-        """Return the poll's page with the `problem` of the ballot that was sent, and its fields as they were sent."""
+        """Return the poll's page with the `problem` of the ballot that was sent, and its fields as they were sent.
+
+        If that ballot can't be shown in this poll, the voter's earlier one is.
+        """
+        poll = visible.poll
+        is_shown = not method_of(poll).HAS_ONE_MARK or (len(form.marks) == 1 and poll.offers(*form.marks))
         response = render(
             self.request,
             "public/poll.html",
             status=problem.status,
-            poll=visible.poll,
+            poll=poll,
             error=problem.detail,
-            marks=form.marks,
-            points=form.points,
+            marks=form.marks if is_shown else visible.marks,
+            points=form.points if is_shown else dict(visible.points),
             has_voted=bool(visible.marks),
             here=self.url("poll", slug=self.slug),
         )

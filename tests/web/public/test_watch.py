@@ -52,9 +52,11 @@ async def test_a_new_watcher_gets_the_results(client: TestClient, create_poll: C
         "live": True,
         "decimals": 0,
         "adds_up": True,
+        "votes": 3,
+        "points": 0,
         "choices": {
-            "1": {"votes": 2, "percent": 67, "sign": "", "bar": 66.667, "leads": True},
-            "2": {"votes": 1, "percent": 33, "sign": "", "bar": 33.333, "leads": False},
+            "1": {"votes": 2, "points": 0, "value": 67, "sign": "", "bar": 66.667, "leads": True},
+            "2": {"votes": 1, "points": 0, "value": 33, "sign": "", "bar": 33.333, "leads": False},
         },
     }
 
@@ -72,7 +74,7 @@ async def test_each_vote_is_sent_to_all_watchers(client: TestClient, create_poll
         assert (message["revision"], message["ballots"], message["choices"]["2"]) == (
             poll.revision + 1,
             1,
-            {"votes": 1, "percent": 100, "sign": "", "bar": 100, "leads": True},
+            {"votes": 1, "points": 0, "value": 100, "sign": "", "bar": 100, "leads": True},
         )
 
 
