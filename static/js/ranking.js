@@ -16,7 +16,11 @@ function arrange() {
 }
 
 section.addEventListener("results", ({ detail: results }) => {
-  ranking = ballotOrder.toSorted((one, other) => results[other].votes - results[one].votes);
+  // The bar first: it is as long as what the poll's method counts, except for slivers.
+  const difference = (one, other, key) => results[other][key] - results[one][key];
+  ranking = ballotOrder.toSorted(
+    (one, other) => difference(one, other, "bar") || difference(one, other, "points") || difference(one, other, "votes"),
+  );
   arrange();
 });
 new MutationObserver(arrange).observe(root, { attributeFilter: ["data-hidden"] });

@@ -4,7 +4,7 @@ from dataclasses import replace
 from unicodedata import east_asian_width
 
 from polls.domain.poll import Poll
-from polls.domain.tally import Tally
+from polls.domain.tally import ChoiceResult, Tally
 
 # More can't be read from the back of a room. static/css/presenter/screen.css has these numbers too.
 MAX_ROWS = 20
@@ -19,7 +19,12 @@ def leading_first(tally: Tally) -> Tally:
     """Return `tally` with the leading choices first, if the screen can't show all. Ties stay in the ballot's order."""
     if len(tally.results) <= MAX_ROWS:
         return tally
-    return replace(tally, results=tuple(sorted(tally.results, key=lambda result: -result.choice.votes)))
+    return replace(tally, results=tuple(sorted(tally.results, key=_rank, reverse=True)))
+
+
+def _rank(result: ChoiceResult) -> tuple[float, int, int]:
+    # The bar first: it is as long as what the poll's method counts, except for slivers.
+    return result.bar, result.choice.points, result.choice.votes
 
 
 def text_sizes(poll: Poll) -> dict[str, str]:
