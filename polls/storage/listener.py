@@ -77,10 +77,12 @@ async def _events_of_one_connection(database: Database, heartbeat: float) -> Asy
             next_notification = next_notification or asyncio.ensure_future(notifications.get())
             await asyncio.wait({next_notification}, timeout=wait)
             if next_notification.done():
-                notification, next_notification = next_notification.result(), None
-                yield _parse(notification.payload)
+                received, next_notification = [next_notification.result()], None
                 while not notifications.empty():
-                    yield _parse(notifications.get_nowait().payload)
+                    received.append(notifications.get_nowait())
+                for event in map(_parse, received):
+                    if event is not None:
+                        yield event
     except Exception:
         database.recheck_primary(connection)
         raise
@@ -99,12 +101,17 @@ async def _query_heartbeat(connection: aiopg.Connection) -> tuple[ClockSync, tup
     return ClockSync(now, loop.time() - sent_at), tuple(tables)
 
 
-def _parse(payload: str) -> Event:
-    """Return the event of a notification: CacheInvalidated if the payload is empty (`{}`) or not understood."""
+def _parse(notification: psycopg2.extensions.Notify) -> Event | None:
+    """Return the event of a notification: CacheInvalidated if the payload is empty (`{}`) or not understood.
+
+    Return None for an object that isn't about a poll, which a later version may send. Unknown keys are ignored.
+    """
     try:
-        fields = json.loads(payload)
+        fields = json.loads(notification.payload)
         if not fields:
             return CacheInvalidated()
+        if "poll" not in fields and isinstance(fields, dict):
+            return None
         numbers = {
             name: None if fields.get(name) is None else int(fields[name]) for name in ("revision", "edition", "ballots")
         }
@@ -112,7 +119,9 @@ def _parse(payload: str) -> Event:
             int(fields["poll"]), votes=_counts(fields.get("votes")), points=_counts(fields.get("points")), **numbers
         )
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-        logger.warning("invalid notification on the channel polls, so the cache is invalidated: %s", payload[:200])
+        logger.warning(
+            "invalid notification on the channel polls, so the cache is invalidated: %s", notification.payload[:200]
+        )
         return CacheInvalidated()
 
 

@@ -89,7 +89,7 @@ async def test_counts_stay_exact_while_admins_edit_and_voters_vote(
                     await bulk_editing.close(pool, ADA, [1])
                     await bulk_editing.reopen(pool, ADA, [1])
                 case 1:
-                    await bulk_bulk_editing.clear(pool, ADA, [1])
+                    await bulk_editing.clear(pool, ADA, [1])
                 case 2:
                     added = (*draft_of(poll).choices, DraftChoice(f"New {dice.random()}"))
                     await attempt(draft_of(poll, choices=added))
@@ -125,7 +125,7 @@ async def test_more_ballots_are_deleted_than_one_statement_deletes(
             await editing.change(pool, ADA, 1, draft, confirmed=frozenset([gone]))
             assert (await find(pool)).ballots == 3
         case "clear":
-            assert await bulk_bulk_editing.clear(pool, ADA, [1]) == 1
+            assert await bulk_editing.clear(pool, ADA, [1]) == 1
             assert (await find(pool)).ballots == 0
         case "delete":
             assert await bulk_editing.delete(pool, ADA, [1]) == 1

@@ -14,6 +14,7 @@ import pytest
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot, Counted
 from polls.domain.events import CacheInvalidated, ClockSync, Event, ListenerLost, PollChanged
+from polls.domain.settings import PollSettings
 from polls.storage.ballots import Recorder
 from polls.storage.listener import HEARTBEAT, listen
 from polls.storage.postgres.connect import Connection
@@ -219,6 +220,27 @@ async def test_an_invalid_notification_invalidates_the_cache(
 
     assert await listener.take() == [CacheInvalidated()]
     assert not listener.task.done()
+
+
+async def test_an_object_of_a_later_version_is_ignored(listener: Listener, database: Connection) -> None:
+    with database.cursor() as cursor:
+        cursor.execute("""SELECT pg_notify('polls', '{"audit": 1}')""")
+        cursor.execute("""SELECT pg_notify('polls', '{"poll": 1, "later": []}')""")
+
+    assert await listener.take() == [PollChanged(1)]
+
+
+async def test_the_event_of_counts_has_points(listener: Listener, recorder: Recorder, create_poll: CreatePoll) -> None:
+    scores = PollSettings(method="score", most_marks=None, most_points=10)
+    create_poll("Tea?", *map(str, range(100)), settings=scores)
+    await listener.take()
+
+    await recorder.record([Ballot(1, b"ann", tuple(range(1, 101)), (0, *[10] * 99))], 5)
+
+    (event,) = await listener.take()
+    assert isinstance(event, PollChanged)
+    assert event.votes == dict.fromkeys(range(1, 101), 1)
+    assert event.points == dict.fromkeys(range(2, 101), 10)
 
 
 async def test_the_event_of_a_poll_with_the_most_choices_has_its_counts(
