@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg2
-
 from polls.cli import CommandFailed
 from polls.config.settings import Config, Postgres
 from polls.storage.backup import back_up, restore_from, stream_backup
@@ -16,7 +14,7 @@ from polls.storage.checks.start import check_fitness
 from polls.storage.postgres import embedded, migrations
 from polls.storage.postgres.connect import Connection, connect, single_host
 from polls.storage.postgres.primary import database_name
-from polls.storage.recount import Recount, count_of, recount
+from polls.storage.recount import Recount, count_of, recount_if_possible
 
 _STANDARD_STREAM = Path("-")  # standard input or output, in place of a file
 
@@ -54,7 +52,7 @@ def restore(config: Config, file: Path) -> int:
         for name in migrations.migrate(postgres, connection) if postgres.migrate else []:
             print(f"applied {name}")
         pending = migrations.pending(connection)
-        recounts = _recount_if_possible(connection)
+        recounts = recount_if_possible(connection)
     status = _report(recounts)
     if status == 0 and pending:
         names = ", ".join(migration.name for migration in pending)
@@ -68,14 +66,6 @@ def _connected(config: Config, *, create: bool = True) -> Iterator[tuple[Postgre
         postgres = single_host(running)  # every step must use the same host, even after a failover
         with connect(postgres) as connection:
             yield postgres, connection
-
-
-def _recount_if_possible(connection: Connection) -> Sequence[Recount] | None:
-    """Recount all polls; return None if the schema of an older version lacks what is counted."""
-    try:
-        return list(recount(connection))
-    except psycopg2.ProgrammingError:
-        return None
 
 
 def _report(recounts: Sequence[Recount] | None) -> int:

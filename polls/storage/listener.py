@@ -4,10 +4,11 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 
 import aiopg
 import psycopg2
+from aiopg.utils import ClosableQueue
 
 from polls.aio import is_cancelled
 from polls.domain.events import CacheInvalidated, ClockSync, Event, ListenerLost, PollChanged
@@ -77,12 +78,9 @@ async def _events_of_one_connection(database: Database, heartbeat: float) -> Asy
             next_notification = next_notification or asyncio.ensure_future(notifications.get())
             await asyncio.wait({next_notification}, timeout=wait)
             if next_notification.done():
-                received, next_notification = [next_notification.result()], None
-                while not notifications.empty():
-                    received.append(notifications.get_nowait())
-                for event in map(_parse, received):
-                    if event is not None:
-                        yield event
+                first, next_notification = next_notification.result(), None
+                for event in _parse_all(first, notifications):
+                    yield event
     except Exception:
         database.recheck_primary(connection)
         raise
@@ -99,6 +97,15 @@ async def _query_heartbeat(connection: aiopg.Connection) -> tuple[ClockSync, tup
         await cursor.execute(_HEARTBEAT_QUERY)
         now, *tables = await cursor.fetchone()
     return ClockSync(now, loop.time() - sent_at), tuple(tables)
+
+
+def _parse_all(first: psycopg2.extensions.Notify, waiting: ClosableQueue) -> Iterator[Event]:
+    """Yield the events of a notification and of all that wait after it."""
+    if event := _parse(first):
+        yield event
+    while not waiting.empty():
+        if event := _parse(waiting.get_nowait()):
+            yield event
 
 
 def _parse(notification: psycopg2.extensions.Notify) -> Event | None:

@@ -12,7 +12,7 @@ from polls.domain.poll_list import MAX_COUNT, PAGE_SIZE, ListPage, ListQuery, li
 from polls.storage.postgres.pool import Database, acquired
 from polls.storage.postgres.statements import compiled
 from polls.storage.questions import POLL, as_poll
-from polls.storage.tables import choice, question, question_words
+from polls.storage.tables import choice, poll_settings, question, question_words
 
 # Questions that the public may see: `domain.poll.Poll.is_published` in SQL, by the database's clock.
 _PUBLISHED = sa.and_(
@@ -75,6 +75,7 @@ def _statements(state: State | None, *, has_words: bool) -> tuple[str, str]:
         compiled(
             sa.select(*POLL)
             .join_from(question, choice)
+            .outerjoin(poll_settings, poll_settings.c.question_id == question.c.id)
             .join(on_page, on_page.c.id == question.c.id)
             .order_by(*newest_first, choice.c.position, choice.c.id)
         ),

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import psycopg2
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 
 from polls.storage.postgres.connect import Connection
@@ -115,6 +116,14 @@ def recount(connection: Connection, question_id: int | None = None) -> Iterator[
             )
     for id_, _, found, orphaned, invalid in polls:
         yield Recount(id_, found, orphaned, invalid, differences[id_])
+
+
+def recount_if_possible(connection: Connection) -> Sequence[Recount] | None:
+    """Recount all polls; return None if the schema of an older version lacks what is counted."""
+    try:
+        return list(recount(connection))
+    except psycopg2.ProgrammingError:
+        return None
 
 
 def count_of(number: int, noun: str) -> str:

@@ -22,7 +22,8 @@ def test_every_template_is_described_and_no_other(rows: dict[str, str]) -> None:
 def test_the_described_variables_of_public_pages_occur_in_them(rows: dict[str, str], template: str) -> None:
     variables = re.findall(r"`([a-z_]+)`", rows[template])
     pages = [template, "base.html", *re.findall(r"`([a-z_/]+\.html)`", rows[template])]
-    included = [file.read_text("utf-8") for file in (paths.TEMPLATES / "public").glob("_*.html")]
+    fragments = [*(paths.TEMPLATES / "public").glob("_*.html"), *(paths.TEMPLATES / "methods").rglob("*.html")]
+    included = [file.read_text("utf-8") for file in fragments]
     text = "\n".join([*included, *((paths.TEMPLATES / page).read_text("utf-8") for page in pages)])
 
     assert [name for name in variables if not re.search(rf"\b{name}\b", text)] == []
