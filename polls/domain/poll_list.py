@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from polls.domain.methods import method_of
 from polls.domain.poll import Poll, Question, State
-from polls.domain.tally import tally
 
 PAGE_SIZE = 5
 MAX_COUNT = 1000  # matching polls are counted up to this number
@@ -27,7 +27,7 @@ class ListQuery(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ListedPoll:
-    """A poll in the list. `leaders` are the texts of the choices with the most votes if it is closed, else empty."""
+    """A poll in the list. `leaders` are the texts of the leading choices if it is closed, else empty."""
 
     question: Question
     ballots: int
@@ -55,6 +55,6 @@ class ListPage:
 
 def listed(poll: Poll) -> ListedPoll:
     """Return `poll` as the list shows it."""
-    results = tally(poll.choices).results if poll.is_closed else ()
+    results = method_of(poll).tally(poll).results if poll.is_closed else ()
     leaders = tuple(result.choice.text for result in results if result.leads)
     return ListedPoll(poll.question, poll.ballots, poll.is_closed, leaders)
