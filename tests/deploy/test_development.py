@@ -58,13 +58,17 @@ def test_changed_code_and_templates_are_served(checkout: Path) -> None:
         try:
             assert eventually(lambda: "Latest polls" in page())
 
-            change(checkout / "templates/public/index.html", "Pick one and vote.", "Pick two and vote.")
-            assert eventually(lambda: "Pick two and vote." in page())
+            change(checkout / "templates/public/index.html", "Latest polls", "Newest polls")
+            assert eventually(lambda: "Newest polls" in page())
 
-            change(checkout / "polls/web/public/index.py", "PAGE_SIZE = 5", "PAGE_SIZE = 2")
+            change(checkout / "polls/domain/poll_list.py", "PAGE_SIZE = 5", "PAGE_SIZE = 2")
             assert eventually(lambda: "Older polls" in page())
 
-            change(checkout / "polls/web/public/index.py", "questions[:PAGE_SIZE]", "questions[:undefined]")
+            change(
+                checkout / "polls/web/public/index.py",
+                "page_numbers(query.page, page)",
+                "page_numbers(undefined, page)",
+            )
             assert eventually(lambda: re.search(r"NameError: name .*undefined", page()))
         finally:
             development.send_signal(signal.SIGINT)

@@ -87,7 +87,7 @@ async def test_a_prefix_without_its_trailing_slash_redirects_to_the_list(config:
 
     response = await client.get("/polls", allow_redirects=False)
 
-    assert (response.status, response.headers["Location"]) == (303, "/polls/")
+    assert (response.status, response.headers["Location"]) == (308, "/polls/")
 
 
 async def test_dates_are_in_utc_if_the_server_has_another_time_zone(
@@ -110,7 +110,7 @@ async def test_a_folder_of_templates_overrides_single_templates(
 ) -> None:
     create_poll("Tea?", "Yes")
     (tmp_path / "public").mkdir()
-    (tmp_path / "public/index.html").write_text("{{ questions[0].text }} at {{ site.name }}")
+    (tmp_path / "public/index.html").write_text("{{ page.polls[0].question.text }} at {{ site.name }}")
     client = await aiohttp_client(create_app(replace(config, templates=tmp_path)))
 
     assert await (await client.get("/")).text() == "Tea? at Village hall"
