@@ -35,6 +35,8 @@ from tests.conftest import CreatePoll
 ADA = Person("admin:ada", is_admin=True)
 ANONYMOUS = Person("anonymous")
 
+BALLOTS = 1_500  # counted while admins edit
+
 
 @pytest.fixture
 async def pool(postgres: Postgres, database: Connection) -> AsyncIterator[Database]:  # noqa: ARG001 - it is emptied
@@ -69,12 +71,11 @@ async def test_counts_stay_exact_while_admins_edit_and_voters_vote(
     create_poll("Tea?", "One", "Two", "Three", "Four")
     dice = random.Random(5)
     counted = 0
-    end = asyncio.get_running_loop().time() + 3
 
     async def vote() -> None:
         nonlocal counted
         recorder = Recorder(pool)
-        while asyncio.get_running_loop().time() < end:
+        while counted < BALLOTS:
             poll = await find(pool)
             ballots = [Ballot(1, b"voter %d" % dice.randrange(300), (dice.choice(poll.choices).id,)) for _ in range(20)]
             outcomes = await recorder.record(ballots, 3)
@@ -82,7 +83,7 @@ async def test_counts_stay_exact_while_admins_edit_and_voters_vote(
         recorder.close()
 
     async def edit() -> None:
-        while asyncio.get_running_loop().time() < end:
+        while counted < BALLOTS:
             poll = await find(pool)
             match dice.randrange(5):
                 case 0:
@@ -105,9 +106,9 @@ async def test_counts_stay_exact_while_admins_edit_and_voters_vote(
         with contextlib.suppress(PollEdited):
             await editing.change(pool, ADA, 1, draft, confirmed=frozenset(confirmed))
 
-    await asyncio.gather(vote(), vote(), vote(), edit(), edit())
+    async with asyncio.timeout(60):
+        await asyncio.gather(vote(), vote(), vote(), edit(), edit())
 
-    assert counted > 1000
     assert is_exact(postgres)
 
 
