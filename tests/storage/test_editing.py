@@ -35,7 +35,7 @@ from tests.conftest import CreatePoll
 ADA = Person("admin:ada", is_admin=True)
 ANONYMOUS = Person("anonymous")
 
-BALLOTS = 1_500  # counted while admins edit
+BALLOTS = 4_000  # counted while admins edit
 
 
 @pytest.fixture
