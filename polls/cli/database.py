@@ -44,7 +44,8 @@ def sample(config: Config) -> None:
 def verify(config: Config, *, poll: int | None = None, repair: bool = False) -> int:
     """Recount all polls, or one, from their ballots, and print a line for each. Return 1 if one is wrong.
 
-    `repair` sets wrong counts from the ballots, and then returns 0.
+    A poll with ballots that break its rules is wrong, too. `repair` sets wrong counts from the ballots, which makes
+    them right; it never changes ballots.
     """
     with embedded.running(config.postgres, create=False) as postgres, connect(postgres) as connection:
         prepare(replace(postgres, migrate=False), connection)  # a recount must not change anything
@@ -54,7 +55,10 @@ def verify(config: Config, *, poll: int | None = None, repair: bool = False) -> 
         raise CommandFailed(f"poll {poll} does not exist")
     for result in recounts:
         print(f"{result}; REPAIRED" if result.question_id in repaired else result)
-    return 0 if all(result.is_exact or result.question_id in repaired for result in recounts) else 1
+    is_right = all(
+        not result.invalid and (result.is_exact or result.question_id in repaired) for result in recounts
+    )
+    return 0 if is_right else 1
 
 
 def psql(config: Config, arguments: Sequence[str] = ()) -> int:

@@ -85,7 +85,7 @@ class Recount:
         if self.orphaned:
             line += f" ({self.orphaned:,} for a choice that is no longer offered)"
         if self.invalid:
-            line += f" ({self.invalid:,} of them BREAK ITS RULES)"
+            line += f" ({self.invalid:,} AGAINST ITS RULES)"
         return (
             f"{line}, COUNTED WRONGLY: {'; '.join(self.differences)}"
             if self.differences

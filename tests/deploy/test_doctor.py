@@ -103,6 +103,24 @@ def test_the_default_set_up_is_sound(tmp_path: Path) -> None:
     assert "every poll's counts equal its ballots" in done.stdout
 
 
+def test_ballots_that_break_the_rules_of_their_poll_are_reported(tmp_path: Path, server: Server) -> None:
+    config = write(tmp_path, {"postgres": server.address})
+    server.execute(
+        "INSERT INTO question (id, question_text, pub_date, ballots) VALUES (7, 'Tea?', now(), 1);"
+        "INSERT INTO choice (id, question_id, choice_text, votes) VALUES (70, 7, 'Yes', 1), (71, 7, 'No', 1);"
+        "INSERT INTO ballot (question_id, voter, marks) VALUES (7, uuid_send(gen_random_uuid()), '{70, 71}')"
+    )
+    try:
+        done = command(tmp_path, "doctor", f"--config={config}")
+        found = command(tmp_path, "verify", "--repair", f"--config={config}")
+    finally:
+        server.execute("DELETE FROM question; DELETE FROM history")
+
+    assert (found.returncode, found.stdout) == (1, "poll 7: 1 ballot (1 AGAINST ITS RULES), counted exactly\n")
+    assert "poll 7: 1 ballot (1 AGAINST ITS RULES), counted exactly. polls never stores such ballots" in done.stdout
+    assert faults(done.stdout) == []
+
+
 def test_a_poll_that_is_counted_wrongly_is_reported_and_repaired(tmp_path: Path, server: Server) -> None:
     config = write(tmp_path, {"postgres": server.address})
     server.execute(

@@ -12,7 +12,7 @@ from time import monotonic
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.journeys.conftest import Open, psql, wait_until_live
+from tests.journeys.conftest import Open, psql, violations, wait_until_live
 from tests.support.processes import Polls, free_port, processes_in, serving
 from tests.support.watchers import vote
 
@@ -85,6 +85,54 @@ def test_an_updated_page_equals_a_reloaded_one(
         other.goto(f"{polls.url}{address}?after={revision}")
         assert results_html(page) == results_html(other)
     other.close()
+
+
+@pytest.mark.parametrize(
+    ("poll", "settings", "forms"),
+    [
+        (
+            91,
+            "'multiple', NULL, NULL, NULL, '', ''",
+            ["choice=9103&choice=9121", "choice=9121", "choice=9104&choice=9103&choice=9105"],
+        ),
+        (
+            92,
+            "'score', NULL, 5, NULL, 'bad', 'good'",
+            ["points.9202=0", "points.9222=5&points.9202=4", "points.9222=4&points.9202=3&points.9204=5"],
+        ),
+        (93, "'dots', NULL, 7, 9, '', ''", ["points.9303=1", "points.9322=2&points.9304=7", "points.9303=6"]),
+    ],
+    ids=["multiple", "score", "dots"],
+)
+def test_an_updated_page_equals_a_reloaded_one_for_each_method(
+    open_page: Open, polls: Polls, cast: HTTPConnection, poll: int, settings: str, forms: list[str]
+) -> None:
+    psql(
+        polls,
+        f"""
+        INSERT INTO question (id, question_text, pub_date) VALUES ({poll}, 'Which of these?', now() - interval '1 day');
+        INSERT INTO choice (id, question_id, choice_text)
+        SELECT {poll}00 + number, {poll}, 'Choice ' || number FROM generate_series(1, 22) AS number;
+        INSERT INTO poll_settings
+            (question_id, method, most_marks, most_points, budget, lowest_label, highest_label)
+        VALUES ({poll}, {settings})
+        """,
+    )
+    addresses = [(f"/poll/{poll}/results", "zh-CN"), (f"/poll/{poll}/present", "en-GB")]
+    pages = [open_page(address, locale=locale) for address, locale in addresses]
+    others = [open_page(address, locale=locale, java_script_enabled=False) for address, locale in addresses]
+    for page in pages:
+        expect(page.locator(".is-live")).to_be_visible()
+
+    for form in forms:
+        revision = vote(cast, poll, form=form)
+        for page, other, (address, _) in zip(pages, others, addresses, strict=True):
+            page.wait_for_function(
+                "revision => Number(document.querySelector('.poll-results').dataset.revision) >= revision", arg=revision
+            )
+            other.goto(f"{polls.url}{address}?after={revision}")
+            assert results_html(page) == results_html(other)
+    assert violations(pages[0]) == []
 
 
 def test_figures_equal_the_servers_for_any_votes(open_page: Open, browser: Browser, polls: Polls) -> None:

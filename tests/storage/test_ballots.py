@@ -595,7 +595,7 @@ def test_the_recount_finds_ballots_that_break_the_rules(
         recounts = list(recount(connection))
 
     assert [(each.question_id, each.ballots, each.invalid) for each in recounts] == [(1, 4, 3), (2, 8, 6)]
-    assert "(6 of them BREAK ITS RULES)" in str(recounts[1])
+    assert "(6 AGAINST ITS RULES)" in str(recounts[1])
 
 
 async def test_points_are_recounted_and_repaired(

@@ -201,10 +201,10 @@ def _masked(opcode: int, payload: bytes) -> bytes:
     return bytes((0x80 | opcode, 0x80 | len(payload))) + bytes(4) + payload
 
 
-def vote(connection: http.client.HTTPConnection, poll: int = 1, choice: int = 1) -> int:
-    """Vote as a new voter, and return the revision that counts the vote."""
+def vote(connection: http.client.HTTPConnection, poll: int = 1, choice: int = 1, *, form: str | None = None) -> int:
+    """Vote for `choice`, or by sending `form`, as a new voter; return the revision that counts the vote."""
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"polls_voter={secrets.token_hex(16)}"}
-    connection.request("POST", f"/poll/{poll}/vote", f"choice={choice}", headers)
+    connection.request("POST", f"/poll/{poll}/vote", form or f"choice={choice}", headers)
     response = connection.getresponse()
     response.read()
     assert response.status == 303, response.status

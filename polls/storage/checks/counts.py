@@ -18,13 +18,16 @@ def check_counts(connection: Connection, _: Postgres) -> Results:
         if ballots > _MAX_BALLOTS:
             yield note("not checked, since it takes a while. `polls verify` recounts every poll from its ballots")
             return
-        wrong = [result for result in recount(connection) if not result.is_exact]
+        recounts = list(recount(connection))
     except psycopg2.ProgrammingError:  # a missing table or privilege, which is reported already
         yield note("not checked. `polls verify` recounts every poll from its ballots")
         return
+    wrong = [result for result in recounts if not result.is_exact]
     for result in wrong[:_MAX_FAULTS]:
         yield fault(f"{result}. Set them from the ballots: `polls verify --repair --poll {result.question_id}`")
     if len(wrong) > _MAX_FAULTS:
         yield fault(f"{len(wrong) - _MAX_FAULTS} more polls are counted wrongly. Run `polls verify --repair`")
     if not wrong:
         yield ok("every poll's counts equal its ballots, as `polls verify` counts them")
+    for result in [result for result in recounts if result.invalid and result.is_exact][:_MAX_FAULTS]:
+        yield note(f"{result}. polls never stores such ballots: find out what else writes to the database")

@@ -145,6 +145,57 @@ async def test_an_invalid_ballot_is_explained_and_stays_as_it_was_sent(
     assert (as_json.status, (await as_json.json())["detail"]) == (400, reason)
 
 
+@pytest.mark.parametrize(
+    ("rules", "fields", "own", "total", "explanation", "row"),
+    [
+        (DEFAULT_SETTINGS, [("choice", "1")], ["your vote"], "1 vote in all", [], "One leads your vote 1 vote 100%"),
+        (
+            ANY_NUMBER,
+            [("choice", "1"), ("choice", "3")],
+            ["your vote", "your vote"],
+            "1 voter in all",
+            ["Percentages are of all voters. Each could choose several answers."],
+            "One tied your vote 1 of 1 voter 100%",
+        ),
+        (
+            SCORE,
+            [("points.1", "4"), ("points.2", "0")],
+            ["your vote: 4", "your vote: 0"],
+            "1 voter in all",
+            ["Each figure is the average of those who rated the choice, from 0 (bad) to 5 (good)."],
+            "One leads your vote: 4 1 rating 4.0",
+        ),
+        (
+            DOTS,
+            [("points.1", "3"), ("points.2", "1")],
+            ["your vote: 3", "your vote: 1"],
+            "4 points in all",
+            ["Percentages are of all points that voters gave."],
+            "One leads your vote: 3 3 points 75%",
+        ),
+    ],
+)
+async def test_results_explain_their_figures_and_show_the_own_vote(
+    client: TestClient[Any, Any],
+    create_poll: CreatePoll,
+    rules: PollSettings,
+    fields: list[tuple[str, str]],
+    own: list[str],
+    total: str,
+    explanation: list[str],
+    row: str,
+) -> None:
+    create_poll("Tea?", *CHOICES, settings=rules)
+    await client.get("/poll/1")
+
+    page = parse(await (await client.post("/poll/1/vote", data=fields)).text())
+
+    assert [words(mark) for mark in find(page, "span", class_="own-vote")] == own
+    assert [words(line) for line in find(page, "p", class_="total")] == [total]
+    assert [words(line) for line in find(page, "p", class_="explanation")] == explanation
+    assert words(find(page, "li", class_="result")[0]) == row
+
+
 NAMES = st.sampled_from(["choice", "points.1", "points.2", "points.4", "points.9", "points.", "points.x", "points.01"])
 VALUES = st.sampled_from(
     ["", "0", "1", "2", "3", "5", "6", "-1", "99", "999", "1000", "1e3", "٣", " 1", "on", "\0", "9" * 40]
