@@ -55,9 +55,7 @@ def verify(config: Config, *, poll: int | None = None, repair: bool = False) -> 
         raise CommandFailed(f"poll {poll} does not exist")
     for result in recounts:
         print(f"{result}; REPAIRED" if result.question_id in repaired else result)
-    is_right = all(
-        not result.invalid and (result.is_exact or result.question_id in repaired) for result in recounts
-    )
+    is_right = all(not result.invalid and (result.is_exact or result.question_id in repaired) for result in recounts)
     return 0 if is_right else 1
 
 
