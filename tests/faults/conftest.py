@@ -16,6 +16,15 @@ from tests.support.processes import Polls, command, serving, write
 from tests.support.servers import USER, Server, running
 
 Serve = Callable[..., AbstractContextManager[Polls]]
+
+# Voters in polls of one answer, of several, and of scores: `serve(methods=True)` creates these polls.
+CHOICES_OF_METHODS = {1: [1, 2], 2: [3, 4], 3: [5, 6]}
+FORMS = {
+    3: [("choice", "3"), ("choice", "4")],
+    5: [("points.5", "4"), ("points.6", "1")],
+    6: [("points.6", "5")],
+}
+CrowdOfMethods = partial(Crowd, polls=CHOICES_OF_METHODS, forms=FORMS)
 Expect = Callable[..., None]
 
 
@@ -57,11 +66,17 @@ def settings_by_socket(server: Server) -> dict[str, object]:
 
 @pytest.fixture
 def serve(tmp_path: Path, server: Server) -> Serve:
-    """Serve from the server, with one poll of two choices: `with serve() as polls`."""
+    """Serve from the server, with a poll of two choices, or one of each method: `with serve(methods=True) as polls`."""
     config = settings(server)
 
-    def serve(*options: str, poll: bool = True, **more: object) -> AbstractContextManager[Polls]:
-        if poll:
+    def serve(*options: str, poll: bool = True, methods: bool = False, **more: object) -> AbstractContextManager[Polls]:
+        if methods:
+            prepare(tmp_path, server, config, polls=3)
+            server.execute(
+                "INSERT INTO poll_settings (question_id, method, most_marks, most_points) "
+                "VALUES (2, 'multiple', NULL, NULL), (3, 'score', NULL, 5) ON CONFLICT DO NOTHING"
+            )
+        elif poll:
             prepare(tmp_path, server, config)
         return serving(tmp_path, *options, config=config | more)
 

@@ -4,13 +4,14 @@ import asyncio
 import random
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from tests.faults.conftest import Expect, Serve, prepare, settings
+from tests.faults.conftest import CHOICES_OF_METHODS, FORMS, CrowdOfMethods, Expect, Serve, prepare, settings
 from tests.support.crowd import Crowd
 from tests.support.processes import command
 from tests.support.servers import Server
@@ -19,20 +20,21 @@ VOTERS = [f"polls_voter={number:032x}" for number in range(3)]
 
 
 async def post(session: aiohttp.ClientSession, url: str, voter: str, choice: int) -> int:
-    async with session.post(
-        f"{url}/poll/1/vote", data={"choice": choice}, headers={"Cookie": voter}, allow_redirects=False
-    ) as answer:
+    """Vote for one of the two choices of a poll, and return the status."""
+    form = FORMS.get(choice, [("choice", str(choice))])
+    address = f"{url}/poll/{(choice + 1) // 2}/vote"
+    async with session.post(address, data=form, headers={"Cookie": voter}, allow_redirects=False) as answer:
         return answer.status
 
 
-async def change_ballots(urls: list[str], clients: int, changes: int) -> Counter[int]:
+async def change_ballots(urls: list[str], clients: int, changes: int, choices: Sequence[int] = (1, 2)) -> Counter[int]:
     """Run `clients` concurrent clients that change the ballots of the same three voters, and count the statuses."""
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
 
         async def client(number: int) -> list[int]:
             url = urls[number % len(urls)]
             return [
-                await post(session, url, random.choice(VOTERS), random.choice([1, 2]))
+                await post(session, url, random.choice(VOTERS), random.choice(choices))
                 for _ in range(changes * len(VOTERS))
             ]
 
@@ -45,29 +47,32 @@ def verify(folder: Path) -> int:
     return command(folder, "verify", "--config=polls.yaml").returncode
 
 
-def test_forty_concurrent_posts_of_one_voter_are_one_ballot(serve: Serve, server: Server, tmp_path: Path) -> None:
-    async def post_concurrently(urls: list[str]) -> set[int]:
+def test_forty_concurrent_posts_of_one_voter_are_one_ballot_in_each_poll(
+    serve: Serve, server: Server, tmp_path: Path
+) -> None:
+    async def post_concurrently(urls: list[str], choices: list[int]) -> set[int]:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-            posts = (post(session, urls[number % 2], VOTERS[0], 1 + number // 2 % 2) for number in range(40))
+            posts = (post(session, urls[number % 2], VOTERS[0], choices[number // 2 % 2]) for number in range(40))
             return set(await asyncio.gather(*posts))
 
-    with serve() as one, serve() as other:
-        assert asyncio.run(post_concurrently([one.url, other.url])) == {303}
+    with serve(methods=True) as one, serve(poll=False) as other:
+        for choices in CHOICES_OF_METHODS.values():
+            assert asyncio.run(post_concurrently([one.url, other.url], choices)) == {303}
 
-    assert server.execute("SELECT ballots FROM question") == [(1,)]
-    assert server.execute("SELECT sum(votes)::int FROM choice") == [(1,)]
+    assert server.execute("SELECT ballots FROM question") == [(1,)] * 3
+    assert server.execute("SELECT sum(votes)::int FROM choice WHERE question_id = 1") == [(1,)]
     assert verify(tmp_path) == 0
 
 
 @pytest.mark.parametrize("server", [min, max], ids=["oldest", "newest"], indirect=True)
-def test_eight_clients_changing_the_same_three_ballots_leave_exact_counts(
+def test_eight_clients_changing_the_same_nine_ballots_leave_exact_counts(
     serve: Serve, server: Server, tmp_path: Path
 ) -> None:
-    with serve() as one, serve() as other:
-        answers = asyncio.run(change_ballots([one.url, other.url], clients=8, changes=300))
+    with serve(methods=True) as one, serve(poll=False) as other:
+        answers = asyncio.run(change_ballots([one.url, other.url], clients=8, changes=300, choices=range(1, 7)))
 
     assert answers == {303: 8 * 300 * 3}
-    assert server.execute("SELECT count(*) FROM ballot") == [(3,)]
+    assert server.execute("SELECT count(*) FROM ballot GROUP BY question_id") == [(3,)] * 3
     assert verify(tmp_path) == 0
 
 
@@ -89,7 +94,11 @@ def test_ballots_for_a_hundred_polls_from_three_processes_cause_no_deadlock(
 def test_voters_who_disconnect_after_three_milliseconds_and_retry_are_counted_once(
     serve: Serve, expect_exact: Expect
 ) -> None:
-    with serve() as one, serve() as other, Crowd([one.url, other.url], voters=2500, hangs_up=True) as crowd:
+    with (
+        serve(methods=True) as one,
+        serve(poll=False) as other,
+        CrowdOfMethods([one.url, other.url], voters=2500, hangs_up=True) as crowd,
+    ):
         pass
 
     assert crowd.answers["hung up"] > 100

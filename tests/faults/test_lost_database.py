@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.conftest import Expect, Serve, readiness
+from tests.faults.conftest import CrowdOfMethods, Expect, Serve, readiness
 from tests.support.crowd import Crowd
 from tests.support.processes import eventually
 from tests.support.servers import Server
@@ -34,7 +34,7 @@ def test_voting_recovers_after_the_database_was_unreachable(
     repair: Callable[[Server], None],
     seconds: int,
 ) -> None:
-    with serve() as polls, Crowd([polls.url]) as crowd:
+    with serve(methods=True) as polls, CrowdOfMethods([polls.url]) as crowd:
         time.sleep(1)
         break_it(server)
         time.sleep(seconds)
@@ -76,7 +76,11 @@ def test_a_vote_without_a_cookie_while_the_database_is_down_gets_one_and_keeps_i
 def test_a_thousand_voters_have_a_thousand_ballots_after_the_database_was_killed_twice(
     serve: Serve, server: Server, expect_exact: Expect
 ) -> None:
-    with serve() as one, serve() as other, Crowd([one.url, other.url], voters=1000, hangs_up=True) as crowd:
+    with (
+        serve(methods=True) as one,
+        serve(poll=False) as other,
+        CrowdOfMethods([one.url, other.url], voters=1000, hangs_up=True) as crowd,
+    ):
         for count in (200, 600):
             assert eventually(lambda count=count: crowd.total() >= count)  # type: ignore[misc]
             server.kill()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.faults.conftest import Expect, Serve
+from tests.faults.conftest import CrowdOfMethods, Expect, Serve
 from tests.faults.test_contention import verify
 from tests.support.crowd import Crowd
 from tests.support.processes import Polls, eventually
@@ -15,9 +15,9 @@ from tests.support.servers import Server
 
 
 def test_no_vote_is_lost_when_one_of_two_processes_is_killed(serve: Serve, expect_exact: Expect) -> None:
-    with serve() as staying:
+    with serve(methods=True) as staying:
         urls = [staying.url]
-        with Crowd(urls) as crowd:
+        with CrowdOfMethods(urls) as crowd:
             for _ in range(3):
                 with serve() as killed:
                     urls.append(killed.url)

@@ -5,7 +5,7 @@ import random
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from types import TracebackType
@@ -26,13 +26,15 @@ class Crowd:
     """`concurrency` clients that vote as new voters until `voters` have voted, or until the end of the `with`.
 
     `urls` are processes of polls; after an error or a status other than 303, the voter retries at the next one. `polls`
-    are {id: its choice ids}. With `hangs_up`, half of the voters close their first connection after 3 ms and retry. If
+    are {id: its choice ids}; a voter of a choice in `forms` sends those fields, whose first mark must be that choice,
+    else `choice=ID`. With `hangs_up`, half of the voters close their first connection after 3 ms and retry. If
     not `retries`, a voter tries once. If not `sends_cookie`, voters send no cookie, so that each try is another ballot.
     `pause` is the time between two voters of a client, in seconds. The load runs on `machine` if one is given.
     """
 
     urls: Sequence[str]
     polls: dict[int, list[int]] = field(default_factory=lambda: {1: [1, 2]})
+    forms: Mapping[int, Sequence[tuple[str, str]]] = field(default_factory=dict)
     voters: int | None = None
     hangs_up: bool = False
     retries: bool = True
@@ -42,7 +44,7 @@ class Crowd:
     machine: Machine | None = None
 
     def __post_init__(self) -> None:
-        self.counted: Counter[int] = Counter()  # acknowledged ballots, by choice
+        self.counted: Counter[int] = Counter()  # acknowledged ballots, by their first mark
         self.answers: Counter[int | str] = Counter()  # by status, or by the name of the error
         self.unacknowledged = 0  # voters without an acknowledgement, whose ballot may be stored or not
         self.moments: list[float] = []  # when each ballot was acknowledged, by monotonic()
@@ -123,9 +125,8 @@ class Crowd:
         started = monotonic()
         try:
             async with asyncio.timeout(HANG_UP_AFTER if hangs_up else None):
-                async with session.post(
-                    url, data={"choice": choice}, headers=cookie, allow_redirects=False
-                ) as response:
+                form = self.forms.get(choice, [("choice", str(choice))])
+                async with session.post(url, data=form, headers=cookie, allow_redirects=False) as response:
                     return response.status
         except (aiohttp.ClientError, ConnectionError) as error:
             return type(error).__name__
