@@ -34,3 +34,18 @@ class PollSettings:
 
 
 DEFAULT_SETTINGS = PollSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A setting that is a number from `lowest` to `highest`.
+
+    It may be None if it `is_optional`. `at_least` and `at_most` name other settings, whose values it must not be below
+    or above; with `at_most` it may be left out, and is then as high as that.
+    """
+
+    lowest: int
+    highest: int
+    is_optional: bool = False
+    at_least: str = ""
+    at_most: str = ""

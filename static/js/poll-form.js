@@ -1,5 +1,5 @@
 // The form of a poll: the buttons that fill a date or add a row, and Enter, work without a request to the server; the
-// summary of the folded dates says what was entered.
+// summaries of the folded parts say what was entered.
 
 for (const form of document.querySelectorAll("[data-poll-form]")) {
   form.addEventListener("click", (event) => {
@@ -15,6 +15,7 @@ for (const form of document.querySelectorAll("[data-poll-form]")) {
   });
   form.addEventListener("change", (event) => {
     if (event.target.closest(".when")) summarizeDates(form);
+    if (event.target.closest(".how-to-vote")) summarizeMethod(form);
   });
 }
 
@@ -49,6 +50,14 @@ function summarizeDates(form) {
   const [start, end] = ["published", "closes"].map((field) => enteredMoment(form, field));
   const sentence = start ? (end ? "between" : "from") : end ? "until" : "now";
   summary.textContent = summary.dataset[sentence].replace("%(start)s", start).replace("%(end)s", end);
+}
+
+function summarizeMethod(form) {
+  const method = form.querySelector(".method:has([name=method]:checked)");
+  if (!method) return;
+  const numbers = [...method.querySelectorAll("[data-summary]")].filter((field) => field.value.trim());
+  const limits = numbers.map((field) => field.dataset.summary.replace("%(number)s", field.value.trim()));
+  form.querySelector(".how-to-vote .folded-summary").textContent = [method.querySelector("b").textContent, ...limits].join(" · ");
 }
 
 // Return a date and time as text in the language of the page, or as far as they are entered.

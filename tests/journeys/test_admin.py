@@ -441,3 +441,34 @@ def test_long_texts_in_large_type_neither_scroll_sideways_nor_break_letter_by_le
     for url in (address, f"{address}/delete"):
         page.goto(f"{polls.url}{url}")
         assert layout_faults(page, "200%") == []
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_how_to_vote_is_chosen_in_the_form(open_page: Open, signed_in: dict[str, object], scripts: bool) -> None:
+    page = open_page("/admin/polls/add", width=360, java_script_enabled=scripts, **signed_in)
+    page.get_by_label("Question").fill("What matters?")
+    page.get_by_label("Choice 1", exact=True).fill("Speed")
+    page.get_by_label("Description").fill("Two\nlines")
+    page.locator(".how-to-vote summary").press("Enter")
+    page.get_by_label("One answer").press("ArrowUp")  # the last one
+    expect(page.get_by_label("Highest score", exact=True)).to_be_hidden()
+    page.get_by_label("Points of each voter").fill("500")
+    page.get_by_label("At most on one choice").fill("3")
+    page.keyboard.press("Tab")
+    if scripts:
+        expect(page.locator(".how-to-vote summary")).to_contain_text("at most 3 on one choice")
+        assert violations(page) == []
+
+    page.get_by_role("button", name="Save and continue editing").click()
+    page.get_by_role("link", name="Points of each voter: Enter a number from 1 to 100.").click()
+    if scripts:
+        assert violations(page) == []
+    expect(page.get_by_label("Points of each voter")).to_be_focused()
+    page.get_by_label("Points of each voter").fill("7")
+    page.get_by_role("button", name="Save and continue editing").click()
+
+    expect(page.get_by_role("status").first).to_contain_text("Your poll is live.")
+    expect(page.get_by_text("Points to spread · 7 for each voter · at most 3 on one choice")).to_be_visible()
+    page.get_by_role("link", name="View on site").first.click()
+    expect(page.get_by_text("At most 3 on one choice.")).to_be_visible()
+    expect(page.locator(".description")).to_have_text("Two\nlines")

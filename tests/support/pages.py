@@ -41,12 +41,16 @@ def fields(document: Element, action: str) -> MultiDict[str]:
         name, kind = element.get("name"), element.get("type", "text")
         if not name or (kind in {"checkbox", "radio"} and "checked" not in element.attrib):
             continue
+        if "disabled" in element.attrib:
+            continue
         if element.tag == "input" and kind not in {"submit", "button"}:
             sent.add(name, element.get("value", "on" if kind in {"checkbox", "radio"} else ""))
         elif element.tag == "select":
             options = element.findall("option")
             chosen = next((option for option in options if "selected" in option.attrib), options[0])
             sent.add(name, chosen.get("value", ""))
+        elif element.tag == "textarea":
+            sent.add(name, "".join(element.itertext()))
     return sent
 
 

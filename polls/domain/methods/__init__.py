@@ -6,6 +6,7 @@ from typing import Protocol
 from polls.domain.ballot import Ballot, Fault
 from polls.domain.methods import dots, multiple, score, single
 from polls.domain.poll import Poll
+from polls.domain.settings import Limit, PollSettings
 from polls.domain.tally import Tally
 
 
@@ -19,6 +20,18 @@ class Method(Protocol):
     @property
     def HAS_ONE_MARK(self) -> bool:  # noqa: N802
         """Whether each ballot has exactly one mark, so that a choice can be removed together with its ballots."""
+
+    @property
+    def INITIAL(self) -> PollSettings:  # noqa: N802
+        """The settings of a poll for which this method was just chosen."""
+
+    @property
+    def LIMITS(self) -> Mapping[str, Limit]:  # noqa: N802
+        """The numbers among the settings that can be chosen, in an order in which they refer to earlier ones."""
+
+    @property
+    def LABELS(self) -> tuple[str, ...]:  # noqa: N802
+        """The texts among the settings that can be chosen."""
 
     def fault_of(self, poll: Poll, ballot: Ballot) -> Fault | None:
         """Return why `ballot` isn't valid in `poll`, or None if it is."""

@@ -5,10 +5,14 @@ from dataclasses import replace
 from polls.domain.ballot import Ballot, Fault
 from polls.domain.methods.rules import fault_of_marks, fault_of_points
 from polls.domain.poll import Poll
+from polls.domain.settings import MAX_BUDGET, Limit, PollSettings
 from polls.domain.tally import Tally, tally_shares
 
 NAME = "dots"
 HAS_ONE_MARK = False
+INITIAL = PollSettings(method=NAME, most_marks=None, most_points=10, budget=10)
+LIMITS = {"budget": Limit(1, MAX_BUDGET), "most_points": Limit(1, MAX_BUDGET, at_most="budget")}
+LABELS = ()
 
 
 def fault_of(poll: Poll, ballot: Ballot) -> Fault | None:

@@ -1,12 +1,20 @@
 """Several answers: each ballot marks any number of choices within the poll's limits (approval voting)."""
 
 from polls.domain.ballot import Ballot, Fault
+from polls.domain.draft import MAX_CHOICES
 from polls.domain.methods.rules import fault_of_marks, fault_of_no_points
 from polls.domain.poll import Poll
+from polls.domain.settings import Limit, PollSettings
 from polls.domain.tally import Tally, tally_shares
 
 NAME = "multiple"
 HAS_ONE_MARK = False
+INITIAL = PollSettings(method=NAME, most_marks=None)
+LIMITS = {
+    "fewest_marks": Limit(1, MAX_CHOICES),
+    "most_marks": Limit(1, MAX_CHOICES, is_optional=True, at_least="fewest_marks"),
+}
+LABELS = ()
 
 
 def fault_of(poll: Poll, ballot: Ballot) -> Fault | None:

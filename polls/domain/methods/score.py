@@ -3,10 +3,14 @@
 from polls.domain.ballot import Ballot, Fault
 from polls.domain.methods.rules import fault_of_marks, fault_of_points
 from polls.domain.poll import Poll
+from polls.domain.settings import MAX_SCORE, Limit, PollSettings
 from polls.domain.tally import Tally, tally_averages
 
 NAME = "score"
 HAS_ONE_MARK = False
+INITIAL = PollSettings(method=NAME, most_marks=None, most_points=5)
+LIMITS = {"most_points": Limit(1, MAX_SCORE)}
+LABELS = ("lowest_label", "highest_label")
 
 
 def fault_of(poll: Poll, ballot: Ballot) -> Fault | None:

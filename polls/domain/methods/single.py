@@ -3,10 +3,14 @@
 from polls.domain.ballot import Ballot, Fault
 from polls.domain.methods.rules import fault_of_marks, fault_of_no_points
 from polls.domain.poll import Poll
+from polls.domain.settings import Limit, PollSettings
 from polls.domain.tally import Tally, tally_shares
 
 NAME = "single"
 HAS_ONE_MARK = True
+INITIAL = PollSettings()
+LIMITS: dict[str, Limit] = {}
+LABELS = ()
 
 
 def fault_of(poll: Poll, ballot: Ballot) -> Fault | None:

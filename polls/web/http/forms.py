@@ -75,3 +75,9 @@ def _multipart_fields(body: bytes, content_type: str) -> MultiMapping[str]:
 def text_field(form: MultiMapping[str], name: str) -> str:
     """Return a field with unprintable characters replaced (`replace_unprintable`), empty if it is missing."""
     return replace_unprintable(form.get(name, ""))
+
+
+def multiline_field(form: MultiMapping[str], name: str) -> str:
+    r"""Return a field as `text_field` does, but with its line breaks, as \n: browsers send \r\n."""
+    lines = form.get(name, "").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\n".join(map(replace_unprintable, lines))

@@ -14,8 +14,10 @@ from polls.domain.draft import (
     is_blank,
 )
 from polls.domain.poll import Poll
+from polls.domain.settings import DEFAULT_SETTINGS
 from polls.web.http.parameters import MAX_NUMBER, parse_number
 from polls.web.manage.poll_form import ChoiceRow, DateTimeFields, PollForm, format_moment, local_time, moments_at
+from polls.web.manage.settings_validation import SettingsValidation
 from polls.web.pages.languages import Language
 
 _NO_POSITION = MAX_NUMBER + 1  # sorts after all positions
@@ -26,7 +28,8 @@ class Validation:
     """The validation of a `form` that edits `poll` (None: adds one), with times in `zone`.
 
     `now` is the database's time. `form` is replaced if its next version confirms something. `errors` are messages by
-    field: "text", "published", "closes", "choices", and for a row "choice.3" and "choice.3.position".
+    field: "text", "published", "closes", "choices", for a row "choice.3" and "choice.3.position", and those of
+    `SettingsValidation`.
     """
 
     form: PollForm
@@ -41,6 +44,8 @@ class Validation:
         _ = self.language.gettext
         form, poll, question = self.form, self.poll, self.poll.question if self.poll else None
         text = self._text("text", form.text, _("Enter a question."))
+        settings_validation = self._settings_validation()
+        settings = settings_validation.settings()
         at_once = poll is None and form.published.is_empty
         saved_dates = (question.pub_date, question.closes_at) if question else (None, None)
         published = self.now if at_once else self._moment("published", form.published, saved_dates[0])
@@ -57,23 +62,33 @@ class Validation:
         # Saved choices that the form lacks are kept.
         unlisted = len(saved_ids) - len(removed) - sum(choice.id is not None for choice in choices)
         self._check_count(len(choices) + unlisted)
+        settings_validation.check_choices(settings, len(choices) + unlisted)
         if self.errors or published is None:
             return None
-        return Draft(text, published, closes, choices, removed, form.edition, at_once)
+        return Draft(text, published, closes, choices, removed, form.edition, at_once, settings)
 
     def _text(self, field: str, raw: str, if_blank: str) -> str:
         _, text = self.language.gettext, raw.strip()
         if is_blank(text):
             self.errors[field] = if_blank
-        elif REPLACEMENT_CHARACTER in text:
+        else:
+            self._check_text(field, text, MAX_TEXT_LENGTH)
+        return text
+
+    def _check_text(self, field: str, text: str, max_length: int) -> None:
+        _ = self.language.gettext
+        if REPLACEMENT_CHARACTER in text:
             self.errors[field] = _("The text contains a character that can't be displayed. Enter it again.")
-        elif len(text) > MAX_TEXT_LENGTH:
+        elif len(text) > max_length:
             message = _("Use at most %(max)s characters. This text has %(length)s.")
             self.errors[field] = message % {
-                "max": self.language.number(MAX_TEXT_LENGTH),
+                "max": self.language.number(max_length),
                 "length": self.language.number(len(text)),
             }
-        return text
+
+    def _settings_validation(self) -> SettingsValidation:
+        saved = self.poll.settings if self.poll else DEFAULT_SETTINGS
+        return SettingsValidation(self.form.settings, saved, self.language, self.errors, self._check_text)
 
     def _moment(self, field: str, fields: DateTimeFields, saved: datetime | None) -> datetime | None:
         """Return the moment in UTC, None if both fields are empty.

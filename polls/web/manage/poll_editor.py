@@ -8,8 +8,10 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from polls.domain.draft import Draft
-from polls.domain.errors import ChoicesHaveVotes, PollEdited, PollNotFound
+from polls.domain.errors import ChoicesHaveVotes, ChoicesMarkedBesideOthers, PollEdited, PollNotFound, RulesFixed
+from polls.domain.methods import METHODS
 from polls.domain.poll import FIRST_DAY, LAST_DAY, Poll
+from polls.domain.settings import DEFAULT_SETTINGS
 from polls.storage import editing, history, questions
 from polls.storage.clock import now
 from polls.storage.history import HistoryEvent, poll_subject
@@ -57,7 +59,7 @@ class AddPollView(SignedInView):
         return self.show_form(parse_form(form), await self.find_poll(), flash=Flash("signed-in-again"))
 
     async def save(self, form: PollForm, draft: Draft) -> int:
-        """Save the draft and return the poll's id. Raises ChoicesHaveVotes, PollEdited."""
+        """Save the draft and return the poll's id. Raises as `editing.change` does."""
         return await editing.add(self.database, self.person, draft, form_key=bytes.fromhex(form.key) or None)
 
     async def get(self) -> web.StreamResponse:
@@ -88,6 +90,9 @@ class AddPollView(SignedInView):
             question_id = await self.save(form, draft)
         except ChoicesHaveVotes as error:
             return self.show_form(form, poll, status=409, removed_votes=error.votes)
+        except (ChoicesMarkedBesideOthers, RulesFixed) as error:
+            errors = self._errors_of_ballots(form, error)
+            return self.show_form(form, await self.find_poll(), status=409, errors=errors)
         except PollEdited as error:
             question_id, saved = error.question_id, await questions.find(self.database, error.question_id)
             if saved is None or not self.person.may_edit(saved):
@@ -96,6 +101,16 @@ class AddPollView(SignedInView):
                 return await self._show_conflict(form, saved)
         kind = "saved" if poll else "published" if draft.is_open(moment) else "added"
         return self.redirect(self._next_url(action, question_id, self.back_url(form.back)), Flash(kind, question_id))
+
+    def _errors_of_ballots(self, form: PollForm, error: Exception) -> dict[str, str]:
+        """Return the error messages, by field, of changes that can't be made while there are ballots."""
+        _ = self.language.gettext
+        if isinstance(error, ChoicesMarkedBesideOthers):
+            message = _("Voters have marked this choice beside others. Untick “Remove”, or clear the ballots first.")
+            return {f"choice.{row.number}": message for row in form.rows if row.id and int(row.id) in error.votes}
+        return {
+            "method": _("There are ballots: voting can't change. Enter what was saved, or clear the ballots first.")
+        }
 
     def _next_url(self, action: str, question_id: int, back: str) -> str:
         """Return where the button `action` leads after saving."""
@@ -111,6 +126,7 @@ class AddPollView(SignedInView):
         of the history about that.
         """
         back = self.back_url(form.back)
+        settings = poll.settings if poll else DEFAULT_SETTINGS
         form_url = self.url("poll_edit", slug=poll.question.slug) if poll else self.url("poll_add")
         return self.show(
             "manage/poll_form.html",
@@ -118,6 +134,8 @@ class AddPollView(SignedInView):
             **{
                 "form": form,
                 "poll": poll,
+                "settings": form.settings.completed(settings),
+                "methods": METHODS,
                 "votes": votes_by_row(form, poll),
                 "first_day": FIRST_DAY,
                 "last_day": LAST_DAY,

@@ -10,8 +10,10 @@ from multidict import MultiMapping
 
 from polls.domain.draft import MAX_CHOICES
 from polls.domain.poll import FIRST_DAY, LAST_DAY, Poll
+from polls.domain.settings import DEFAULT_SETTINGS
 from polls.web.http.forms import text_field
 from polls.web.http.parameters import parse_number
+from polls.web.manage.settings_form import SettingsForm, parse_settings, settings_form
 
 EMPTY_ROWS = 3  # for new choices, fewer near the limit of choices
 MAX_BYTES = 512 * 1024  # twice the size of a hundred choices of two hundred emojis each
@@ -67,6 +69,7 @@ class PollForm:
     published: DateTimeFields
     closes: DateTimeFields
     rows: tuple[ChoiceRow, ...]
+    settings: SettingsForm
     edition: int = 0
     confirmed: frozenset[int] = frozenset()
     confirmed_end: str = ""
@@ -83,7 +86,9 @@ class PollForm:
 
 def new_poll_form() -> PollForm:
     """Return the form for a new poll. Without dates it is published when it is saved, and has no end."""
-    return PollForm("", DateTimeFields(), DateTimeFields(), ()).with_rows_added(EMPTY_ROWS)
+    return PollForm("", DateTimeFields(), DateTimeFields(), (), settings_form(DEFAULT_SETTINGS)).with_rows_added(
+        EMPTY_ROWS
+    )
 
 
 def poll_form(poll: Poll, zone: tzinfo) -> PollForm:
@@ -94,7 +99,7 @@ def poll_form(poll: Poll, zone: tzinfo) -> PollForm:
         for position, choice in enumerate(poll.choices, start=1)
     )
     published, closes = format_moment(question.pub_date, zone), format_moment(question.closes_at, zone)
-    form = PollForm(question.text, published, closes, rows, poll.edition)
+    form = PollForm(question.text, published, closes, rows, settings_form(poll.settings), poll.edition)
     return form.with_rows_added(min(EMPTY_ROWS, max(0, MAX_CHOICES - len(rows))))
 
 
@@ -146,6 +151,7 @@ def parse_form(fields: MultiMapping[str]) -> PollForm:
         _parse_datetime(fields, "published"),
         _parse_datetime(fields, "closes"),
         tuple(_parse_row(fields, row_number) for row_number in numbers),
+        parse_settings(fields),
         int(edition) if _EDITION.fullmatch(edition) else -1,
         frozenset(id_ for value in fields.getall("confirmed", []) if (id_ := parse_number(value))),
         text_field(fields, "confirmed_end"),

@@ -206,7 +206,7 @@ def shown(element: Element) -> Iterator[str]:
     if element.get("class") in {"poll-url", "share-url"}:  # a URL
         return
     if element.tag != "meta":
-        has_hidden_value = element.tag in {"button", "option"} or element.get("type") in {"hidden", "checkbox"}
+        has_hidden_value = element.tag in {"button", "option"} or element.get("type") in {"hidden", "checkbox", "radio"}
         names = SHOWN_ATTRIBUTES - {"value"} if has_hidden_value else SHOWN_ATTRIBUTES
         yield from (value for name, value in element.attrib.items() if name in names)
     yield element.text or ""
