@@ -37,7 +37,7 @@ schema: .venv/develops ## write sql/expected_schema.json anew, after a new migra
 	$(BIN)/python -m tests.support.expected_schema
 
 messages: .venv/develops ## update the translation catalogues in polls/locale from the code
-	$(BIN)/pybabel -q extract -F pyproject.toml -o .venv/polls.pot --project polls --msgid-bugs-address "" --no-location --sort-output .
+	$(BIN)/pybabel -q extract -F pyproject.toml -k plural_forms:1,2 -o .venv/polls.pot --project polls --msgid-bugs-address "" --no-location --sort-output .
 	$(BIN)/pybabel -q update -i .venv/polls.pot -d polls/locale -D polls --ignore-pot-creation-date --no-fuzzy-matching --ignore-obsolete --width 110
 	$(BIN)/python -m tests.support.unavailable_pages
 

@@ -75,6 +75,8 @@ class VoteView(PollView):
         """
         request, slug = self.request, self.slug
         path = self.url("poll", slug=slug)
+        if poll := request.app[POLL_CACHE].last_known(self.question_id):
+            ballot = method_of(poll).stored(ballot)
         response = request.app[VOTE_REDIRECT].answer(request)
         response.headers[hdrs.LOCATION] = f"{self.url('results', slug=slug)}?after={counted.revision}"
         set_ballot_cookie(request, response, ballot, path=path)

@@ -11,7 +11,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 from babel import Locale
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.pofile import read_po
 from multidict import CIMultiDict
 from yarl import URL
@@ -164,7 +164,8 @@ def catalogue(tag: str) -> Catalog:
 @pytest.mark.parametrize("tag", list(LANGUAGES)[1:])
 def test_the_catalogue_has_exactly_the_messages_of_the_code(tag: str) -> None:
     trimmed = {"trim_blocks": "true", "lstrip_blocks": "true"}
-    in_templates = extract_from_dir(paths.TEMPLATES, [("**.html", "jinja2")], {"**.html": trimmed})
+    keywords = {**DEFAULT_KEYWORDS, "plural_forms": (1, 2)}
+    in_templates = extract_from_dir(paths.TEMPLATES, [("**.html", "jinja2")], {"**.html": trimmed}, keywords)
     in_code = extract_from_dir(paths.LOCALE.parent, [("**.py", "python")])
     found = {message for _, _, message, _, _ in [*in_templates, *in_code]}
 

@@ -82,7 +82,7 @@ async def test_a_valid_ballot_is_counted_and_shown(
     if chosen := sorted({value for name, value in fields if name == "choice"}):
         sent["choice"] = chosen
     if rules is DOTS:
-        sent["points.3"] = [""]
+        sent["points.2"] = sent["points.3"] = [""]  # no points are no mark
     if rules is SCORE:
         sent["points.4"] = [""]
     assert form == sent

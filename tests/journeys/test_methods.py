@@ -1,0 +1,222 @@
+"""Voting by each method in a browser: with and without JavaScript, with the keyboard, on a phone, in both languages."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.journeys.conftest import Open, violations, wait_until_live
+from tests.support.processes import Polls, command
+
+# In the order of their ids: several answers within limits, as many as one likes, scores to 5 and to 10, dots.
+METHOD_POLLS = """
+CREATE FUNCTION pg_temp.add(question text, settings text[]) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO question (question_text, pub_date) VALUES (question, now() - interval '80 days');
+    INSERT INTO choice (question_id, choice_text, position)
+    SELECT currval('question_id_seq'), texts.choice, texts.number FROM unnest(array[
+        'Green tea', 'Coffee from the machine on the second floor, with oat milk', 'شاي بالنعناع', '乌龙茶'
+    ]) WITH ORDINALITY AS texts(choice, number);
+    INSERT INTO poll_settings (
+        question_id, description, method, fewest_marks, most_marks, most_points, budget, lowest_label, highest_label
+    ) VALUES (
+        currval('question_id_seq'), E'For the meeting on Friday.\\nBring a cup.', settings[1], settings[2]::int,
+        settings[3]::int, settings[4]::int, settings[5]::int, settings[6], settings[7]
+    )
+$$;
+SELECT pg_temp.add('Which drinks do you like?', '{multiple, 2, 3, NULL, NULL, "", ""}');
+SELECT pg_temp.add('Which drinks are fine?', '{multiple, 1, NULL, NULL, NULL, "", ""}');
+SELECT pg_temp.add('How good are these drinks?', '{score, 1, NULL, 5, NULL, "not for me", "wonderful"}');
+SELECT pg_temp.add('How strong are these drinks?', '{score, 1, NULL, 10, NULL, weak, ""}');
+SELECT pg_temp.add('How much of each drink?', '{dots, 1, NULL, 3, 5, "", ""}');
+SELECT max(id) - 4 FROM question;
+"""
+NAMES = ("several", "any number", "scores to 5", "scores to 10", "dots")
+VOTE = re.compile("^(Vote|投票)$")
+CHANGE = re.compile("^(Change your vote|修改我的投票)$")
+
+Paths = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def paths(polls: Polls) -> Paths:
+    """Return {name: path of a poll}."""
+    done = command(polls.log.parent, "psql", "--", "-qAt", "-c", METHOD_POLLS)
+    assert done.returncode == 0, done.stderr
+    first = int(done.stdout.split()[-1])
+    return {name: f"/poll/{first + offset}" for offset, name in enumerate(NAMES)}
+
+
+def score(page: Page, choice: int, level: int) -> Locator:
+    return page.locator("fieldset.score").nth(choice).get_by_role("radio").nth(level)
+
+
+def mark(page: Page, name: str, *points: int) -> None:
+    """Fill in a ballot that gives the choices, in their order, `points`; where there are none, 1 marks a choice."""
+    for choice, number in enumerate(points):
+        if name == "several":
+            page.get_by_role("checkbox").nth(choice).set_checked(bool(number))
+        elif name == "dots":
+            page.get_by_role("spinbutton").nth(choice).fill(str(number))
+        else:
+            score(page, choice, number).check()
+
+
+def marked(page: Page, name: str, *points: int) -> None:
+    """Expect that the ballot on the page gives the choices, in their order, `points`."""
+    for choice, number in enumerate(points):
+        if name == "several":
+            expect(page.get_by_role("checkbox").nth(choice)).to_be_checked(checked=bool(number))
+        elif name == "dots":
+            expect(page.get_by_role("spinbutton").nth(choice)).to_have_value(str(number or ""))
+        else:
+            expect(score(page, choice, number)).to_be_checked()
+
+
+def count_of(page: Page, choice: int) -> int:
+    """Return the number in the results that counts a choice's marks or points."""
+    found = re.search("[0-9]+", page.locator(".result .votes").nth(choice).inner_text())
+    assert found is not None
+    return int(found[0])
+
+
+@pytest.mark.parametrize(("locale", "has_javascript"), [("en-GB", True), ("zh-CN", False)])
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [("several", (1, 1, 0), (0, 1, 1)), ("scores to 5", (5, 0), (1, 4)), ("dots", (3, 2, 0), (1, 0, 3))],
+)
+def test_a_vote_by_each_method_is_counted_live_and_changed_on_a_phone(
+    open_page: Open,
+    paths: Paths,
+    name: str,
+    first: tuple[int, ...],
+    second: tuple[int, ...],
+    locale: str,
+    has_javascript: bool,
+) -> None:
+    watcher = open_page(f"{paths[name]}/results")
+    wait_until_live(watcher)
+    before = count_of(watcher, 1)
+    page = open_page(paths[name], width=360, locale=locale, java_script_enabled=has_javascript)
+
+    mark(page, name, *first)
+    page.get_by_role("button", name=VOTE).click()
+    expect(page.get_by_text("Bring a cup.")).to_be_visible()
+    expect(page.locator(".own-vote")).to_have_count(2)
+
+    page.get_by_role("link", name=CHANGE).click()
+    marked(page, name, *first)
+    mark(page, name, *second)
+    page.get_by_role("button", name=CHANGE).click()
+    expect(page.get_by_role("status")).to_be_visible()
+    page.get_by_role("link", name=CHANGE).click()
+    marked(page, name, *second)
+    expected = before + (second[1] > 0)
+    expect(watcher.locator(".result .votes").nth(1)).to_have_text(re.compile(rf"^{expected}\b"))
+
+
+def test_every_method_can_be_voted_with_the_keyboard(open_page: Open, polls: Polls, paths: Paths) -> None:
+    page = open_page(paths["several"])
+    page.get_by_role("checkbox").first.focus()
+    for key in ("Space", "Tab", "Space", "Enter"):
+        page.keyboard.press(key)
+    expect(page.get_by_role("status")).to_have_text("Your vote has been counted.")
+
+    page.goto(polls.url + paths["scores to 5"])
+    score(page, 0, 6).focus()  # no opinion, which is selected
+    page.keyboard.press("ArrowLeft")
+    expect(score(page, 0, 5)).to_be_checked()
+    page.keyboard.press("Tab")
+    expect(score(page, 1, 6)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("Your vote has been counted.")
+
+    page.goto(polls.url + paths["dots"])
+    page.get_by_role("spinbutton").first.focus()
+    for key in ("ArrowUp", "ArrowUp", "Tab", "1", "Enter"):
+        page.keyboard.press(key)
+    expect(page.get_by_role("status")).to_have_text("Your vote has been counted.")
+    page.get_by_role("link", name="Change your vote").click()
+    marked(page, "dots", 2, 1)
+
+
+def test_the_form_says_how_many_choices_are_chosen(open_page: Open, polls: Polls, paths: Paths) -> None:
+    page = open_page(paths["several"])
+    status, boxes = page.get_by_role("status"), page.get_by_role("checkbox")
+
+    expect(status).to_have_text("0 of 3 chosen")
+    mark(page, "several", 1, 1)
+    expect(status).to_have_text("2 of 3 chosen")
+    mark(page, "several", 1, 1, 1, 1)
+    expect(status).to_have_text("1 choice too many")
+    page.get_by_role("button", name="Vote").click()
+    expect(page.get_by_role("group")).to_have_accessible_description("Choose 2 to 3 answers. Select at most 3 choices.")
+    expect(page.locator(":checked")).to_have_count(4)
+    boxes.first.uncheck()
+    expect(status).to_have_text("3 of 3 chosen")
+    page.goto(polls.url + paths["any number"])
+    boxes.first.check()
+    expect(status).to_have_text("1 chosen")
+
+
+def test_the_form_says_how_many_points_are_left_and_its_buttons_give_points(open_page: Open, paths: Paths) -> None:
+    page = open_page(paths["dots"], width=360)
+    status, fields = page.get_by_role("status"), page.get_by_role("spinbutton")
+    more = page.get_by_role("button", name="One point more")
+
+    expect(status).to_have_text("5 points left")
+    more.nth(0).click()
+    expect(status).to_have_text("4 points left")
+    for _ in range(2):
+        more.nth(0).click()
+    expect(more.nth(0)).to_be_disabled()  # 3 points are the most for one choice
+    more.nth(1).click()
+    expect(status).to_have_text("1 point left")
+    more.nth(1).click()
+    expect(more.nth(2)).to_be_disabled()
+    page.get_by_role("button", name="One point less: Green tea").click()
+    expect(fields.nth(0)).to_have_value("2")
+    fields.nth(2).fill("3")
+    expect(status).to_have_text("2 points too many")
+
+    page.get_by_role("button", name="Vote").click()
+
+    expect(page.get_by_role("alert")).to_have_text("You can give 5 points in all.")
+    marked(page, "dots", 2, 2, 3)
+    expect(status).to_have_text("2 points too many")
+
+
+@pytest.mark.parametrize(("width", "color_scheme", "locale"), [(360, "dark", "zh-CN"), (1280, "light", "en-GB")])
+def test_the_forms_of_all_methods_are_accessible_and_fit(
+    open_page: Open, polls: Polls, paths: Paths, width: int, color_scheme: str, locale: str
+) -> None:
+    page = open_page("/", width=width, color_scheme=color_scheme, locale=locale)
+    for name, path in paths.items():
+        page.goto(polls.url + path)
+        if name not in ("any number", "scores to 10"):  # of the same kind
+            assert violations(page) == []
+        targets = page.locator("form :is(label:not([for]), label + .stepper > *, button)").all()
+        assert all((box := target.bounding_box()) and box["height"] >= 44 and box["width"] >= 44 for target in targets)
+        if width == 360:
+            page.evaluate("document.documentElement.style.fontSize = '200%'")
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_with_forced_colors_the_focus_and_what_is_selected_are_visible(
+    open_page: Open, polls: Polls, paths: Paths
+) -> None:
+    page = open_page(paths["scores to 5"], forced_colors="active")
+
+    def style(selector: str, name: str) -> str:
+        value: str = page.locator(selector).first.evaluate("(element, name) => getComputedStyle(element)[name]", name)
+        return value
+
+    score(page, 0, 2).focus()
+    page.keyboard.press("Space")
+    assert style(".level:has(:focus-visible)", "outlineWidth") == "3px"
+    page.keyboard.press("Tab")
+    assert style(".level:has(:checked)", "borderTopColor") != style(".level:not(:has(:checked))", "borderTopColor")
+    page.goto(polls.url + paths["dots"])
+    page.get_by_role("spinbutton").last.fill("1")
+    rows = page.locator(".dot-choice")
+    colors = rows.evaluate_all("rows => rows.map((row) => getComputedStyle(row).borderTopColor)")
+    assert colors[-1] not in colors[:-1]
