@@ -2,8 +2,9 @@
 
 Pages, votes, and a mix of nine readers to one voter are measured in turns: polls, then the bare server, which returns
 the same bytes and headers. It prints medians of several rounds; look at the ratios, since machines are noisy. Every
-vote is the first ballot of a new voter. Then follow: cached pages behind nginx; the delay from a vote to thousands of
-WebSockets, and of page reads meanwhile; the admin's list of 200,000 polls, and sign-ins.
+vote is the first ballot of a new voter, with one answer in /poll/1 and with five scores in /poll/91. Then follow:
+cached pages behind nginx; the delay from a vote to thousands of WebSockets, and of page reads meanwhile; the admin's
+list of 200,000 polls, and sign-ins.
 """
 
 import argparse
@@ -26,13 +27,23 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.bench import admin
-from tests.support.processes import Polls, free_port, processes_in, serving
+from tests.support.processes import Polls, command, free_port, processes_in, serving
 from tests.support.site import nginx_in_front_of
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
 PAGES = ("/", "/poll/1", "/poll/1/results")
 RESULTS, VOTE = "/poll/1/results", "/poll/1/vote"
+VOTES = {  # {path: form}: one answer, and five scores
+    VOTE: "choice=1",
+    "/poll/91/vote": "&".join(f"points.{choice}={choice % 6}" for choice in range(9101, 9106)),
+}
+SCORE_POLL = """
+    INSERT INTO question (id, question_text, pub_date) VALUES (91, 'How do you like them?', now());
+    INSERT INTO choice (id, question_id, choice_text)
+    SELECT id, 91, 'Choice ' || id FROM generate_series(9101, 9105) AS id;
+    INSERT INTO poll_settings (question_id, method, most_marks, most_points) VALUES (91, 'score', NULL, 5)
+"""
 FEW, MANY = 64, 256  # connections
 READERS = 9  # for each voter
 NGINX_THREADS = 2  # of wrk: one saturates an aiohttp server, but not nginx
@@ -56,7 +67,7 @@ class Load:
 LOADS = {
     "pages": [Load(f"GET {page}", page, FEW) for page in PAGES],
     "mix": [Load(f"{READERS} readers to a voter", RESULTS, FEW, READERS)],
-    "votes": [Load(f"POST {VOTE}", VOTE, connections, 0) for connections in (FEW, MANY)],
+    "votes": [Load(f"POST {path}", path, connections, 0) for connections in (FEW, MANY) for path in VOTES],
 }
 CACHED = [Load(f"GET {page}", page, FEW) for page in ("/", RESULTS)]
 
@@ -75,6 +86,7 @@ def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder), config=CONFIG) as polls:
         if loads := [load for part in options.only for load in LOADS.get(part, ())]:
+            _add_score_poll(Path(folder), polls)
             _compare(polls, Path(folder, "var/postgres"), loads, options)
         if "nginx" in options.only:
             with nginx_in_front_of(polls.url, Path(folder, "front")) as front:
@@ -93,6 +105,21 @@ def _options() -> argparse.Namespace:
     parts = [*LOADS, "nginx", "watchers", "admin"]
     parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="measure these alone")
     return parser.parse_args()
+
+
+def _add_score_poll(folder: Path, polls: Polls) -> None:
+    command(folder, "psql", "--config=polls.yaml", "--", "-c", SCORE_POLL).check_returncode()
+    while _status(polls.url + "/poll/91") != 200:
+        sleep(0.1)
+
+
+def _status(url: str) -> int:
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.netloc)
+    connection.request("GET", parts.path)
+    status = connection.getresponse().status
+    connection.close()
+    return status
 
 
 def _compare(
@@ -120,7 +147,7 @@ def _bare(url: str) -> Iterator[tuple[str, int]]:
     ballot = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"polls_voter={'0' * 32}"}
     answers = {
         **{page: _answer("GET", url + page) for page in PAGES},
-        VOTE: _answer("POST", url + VOTE, "choice=1", ballot),
+        **{path: _answer("POST", url + path, form, ballot) for path, form in VOTES.items()},
     }
     port = free_port()
     with subprocess.Popen(
@@ -157,7 +184,7 @@ def _answer(method: str, url: str, body: str | None = None, headers: Mapping[str
 
 def _measure(url: str, load: Load, server: int, postgres: list[int], seconds: int, threads: int = 1) -> Measure:
     script = [] if load.readers is None else ["-s", str(HERE / "voters.lua")]
-    arguments = [] if load.readers is None else ["--", str(load.readers)]
+    arguments = [] if load.readers is None else ["--", str(load.readers), VOTES.get(load.path, VOTES[VOTE])]
     before = _cpu([server]), _cpu(postgres)
     done = subprocess.run(
         ["wrk", f"-t{threads}", f"-c{load.connections}", f"-d{seconds}s", *script, url + load.path, *arguments],

@@ -23,7 +23,8 @@ def create_app(answers: dict[str, Any]) -> web.Application:
 
         async def vote(request: web.Request, headers: CIMultiDict[str] = headers) -> web.Response:
             form = await request.post()
-            int(str(form["choice"]))
+            for value in form.values():
+                int(str(value))
             return web.Response(status=303, headers=headers)
 
         if path.endswith("/vote"):

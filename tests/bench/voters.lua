@@ -3,23 +3,26 @@ math.randomseed(os.time())
 
 local reads = 0
 local sent = 0
+local before, after
 
+-- The arguments: how many pages are read for each vote, and the form that is sent.
 function init(args)
   reads = tonumber(args[1]) or 0
+  local form = args[2] or "choice=1"
+  local path = form:find("^choice") and "/poll/1/vote" or wrk.path
+  before = table.concat({
+    "POST " .. path .. " HTTP/1.1",
+    "Host: " .. wrk.host .. ":" .. wrk.port,
+    "Origin: " .. wrk.scheme .. "://" .. wrk.host .. ":" .. wrk.port,
+    "Sec-Fetch-Site: same-origin",
+    "Content-Type: application/x-www-form-urlencoded",
+    "Content-Length: " .. #form,
+    "Cookie: polls_voter=",
+  }, "\r\n")
+  after = "\r\n\r\n" .. form
 end
 
 local read = "GET /poll/1/results HTTP/1.1\r\nHost: " .. wrk.host .. ":" .. wrk.port .. "\r\n\r\n"
-
-local before = table.concat({
-  "POST /poll/1/vote HTTP/1.1",
-  "Host: " .. wrk.host .. ":" .. wrk.port,
-  "Origin: " .. wrk.scheme .. "://" .. wrk.host .. ":" .. wrk.port,
-  "Sec-Fetch-Site: same-origin",
-  "Content-Type: application/x-www-form-urlencoded",
-  "Content-Length: 8",
-  "Cookie: polls_voter=",
-}, "\r\n")
-local after = "\r\n\r\nchoice=1"
 
 function request()
   sent = sent + 1
