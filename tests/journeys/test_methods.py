@@ -198,6 +198,7 @@ def test_the_forms_of_all_methods_are_accessible_and_fit(
         assert all((box := target.bounding_box()) and box["height"] >= 44 and box["width"] >= 44 for target in targets)
         if width == 360:
             page.evaluate("document.documentElement.style.fontSize = '200%'")
+            assert all((box := target.bounding_box()) and 0 < box["x"] < width - box["width"] for target in targets)
         assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
