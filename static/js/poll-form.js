@@ -1,6 +1,8 @@
 // The form of a poll: the buttons that fill a date or add a row, and Enter, work without a request to the server; the
 // summaries of the folded parts say what was entered.
 
+const MAX_LINES = 200; // of a pasted list: more than a poll can have choices
+
 for (const form of document.querySelectorAll("[data-poll-form]")) {
   form.addEventListener("click", (event) => {
     const button = event.target.closest("button[name=do]");
@@ -12,6 +14,13 @@ for (const form of document.querySelectorAll("[data-poll-form]")) {
     else return;
     event.preventDefault();
     if (field) summarizeDates(form);
+  });
+  form.addEventListener("paste", (event) => {
+    const field = event.target.closest(".choice-row .text");
+    const lines = event.clipboardData.getData("text").split(/[\r\n]+/).filter((line) => line.trim());
+    if (!field || lines.length < 2) return;
+    event.preventDefault();
+    pasteLines(form, field, lines.slice(0, MAX_LINES));
   });
   form.addEventListener("change", (event) => {
     if (event.target.closest(".when")) summarizeDates(form);
@@ -27,7 +36,20 @@ function goToNextChoice(form, field) {
   else addRow(form);
 }
 
-// Add an empty row: a copy of the last one, with the next number in the names of its fields.
+// Put the first line into `field`, and each other one into a choice of its own: the next one if it is empty, or a new one.
+function pasteLines(form, field, [first, ...others]) {
+  field.setRangeText(first.trim(), field.selectionStart, field.selectionEnd, "end");
+  let row = field.closest(".choice-row");
+  for (const line of others) {
+    const next = row.nextElementSibling;
+    if (next && !next.querySelector(".text").value) row = next;
+    else row = addRow(form);
+    row.querySelector(".text").value = line.trim();
+  }
+  row.querySelector(".text").focus();
+}
+
+// Add and return an empty row: a copy of the last one, with the next number in the names of its fields.
 function addRow(form) {
   const rows = [...form.querySelectorAll(".choice-row")];
   const positions = rows.map((row) => Number(row.querySelector(".position").value) || 0);
@@ -43,6 +65,7 @@ function addRow(form) {
   row.querySelector(".position").value = Math.max(...positions) + 1;
   rows.at(-1).after(row);
   row.querySelector(".text").focus();
+  return row;
 }
 
 function summarizeDates(form) {

@@ -447,7 +447,11 @@ def test_long_texts_in_large_type_neither_scroll_sideways_nor_break_letter_by_le
 def test_how_to_vote_is_chosen_in_the_form(open_page: Open, signed_in: dict[str, object], scripts: bool) -> None:
     page = open_page("/admin/polls/add", width=360, java_script_enabled=scripts, **signed_in)
     page.get_by_label("Question").fill("What matters?")
-    page.get_by_label("Choice 1", exact=True).fill("Speed")
+    if scripts:
+        paste(page.get_by_label("Choice 1", exact=True), "Speed\n\nLooks\r\nPrice\nName\n")
+        expect(page.get_by_label("Choice 4", exact=True)).to_be_focused()
+    else:
+        page.get_by_label("Choice 1", exact=True).fill("Speed")
     page.get_by_label("Description").fill("Two\nlines")
     page.locator(".how-to-vote summary").press("Enter")
     page.get_by_label("One answer").press("ArrowUp")  # the last one
@@ -472,3 +476,15 @@ def test_how_to_vote_is_chosen_in_the_form(open_page: Open, signed_in: dict[str,
     page.get_by_role("link", name="View on site").first.click()
     expect(page.get_by_text("At most 3 on one choice.")).to_be_visible()
     expect(page.locator(".description")).to_have_text("Two\nlines")
+    expect(page.locator(".dot-choice span")).to_have_text(["Speed", "Looks", "Price", "Name"] if scripts else ["Speed"])
+
+
+def paste(field: Locator, text: str) -> None:
+    field.evaluate(
+        """(field, text) => {
+            const clipboardData = new DataTransfer();
+            clipboardData.setData("text", text);
+            field.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}));
+        }""",
+        text,
+    )

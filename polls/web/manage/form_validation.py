@@ -15,12 +15,10 @@ from polls.domain.draft import (
 )
 from polls.domain.poll import Poll
 from polls.domain.settings import DEFAULT_SETTINGS
-from polls.web.http.parameters import MAX_NUMBER, parse_number
-from polls.web.manage.poll_form import ChoiceRow, DateTimeFields, PollForm, format_moment, local_time, moments_at
+from polls.web.http.parameters import parse_number
+from polls.web.manage.poll_form import DateTimeFields, PollForm, format_moment, local_time, moments_at, row_order
 from polls.web.manage.settings_validation import SettingsValidation
 from polls.web.pages.languages import Language
-
-_NO_POSITION = MAX_NUMBER + 1  # sorts after all positions
 
 
 @dataclass(slots=True)
@@ -131,7 +129,7 @@ class Validation:
             if row.position.strip() and parse_number(row.position.strip()) is None:
                 self.errors[f"choice.{row.number}.position"] = _("Enter the position as a number: 1, 2, 3 …")
         seen: set[str] = set()
-        for row in sorted(rows, key=_sort_key):
+        for row in sorted(rows, key=row_order):
             field = f"choice.{row.number}"
             text = self._text(field, row.text, _("Enter the choice, or tick “Remove”."))
             if len(text) <= MAX_TEXT_LENGTH:  # comparing longer texts can take seconds
@@ -152,9 +150,3 @@ class Validation:
                 "max": self.language.number(MAX_CHOICES),
                 "excess": self.language.number(excess),
             }
-
-
-def _sort_key(row: ChoiceRow) -> tuple[int, bool]:
-    """Sort by position, rows without one last; a row that was moved to the position of another comes before it."""
-    position = parse_number(row.position.strip())
-    return position or _NO_POSITION, position == row.number + 1

@@ -8,14 +8,16 @@ from typing import NamedTuple
 
 from multidict import MultiMapping
 
-from polls.domain.draft import MAX_CHOICES
+from polls.domain.draft import MAX_CHOICES, replace_unprintable
 from polls.domain.poll import FIRST_DAY, LAST_DAY, Poll
 from polls.domain.settings import DEFAULT_SETTINGS
-from polls.web.http.forms import text_field
-from polls.web.http.parameters import parse_number
+from polls.web.http.forms import multiline_field, text_field
+from polls.web.http.parameters import MAX_NUMBER, parse_number
 from polls.web.manage.settings_form import SettingsForm, parse_settings, settings_form
 
 EMPTY_ROWS = 3  # for new choices, fewer near the limit of choices
+_MAX_LINES = 200  # that become choices: more than a poll can have, but the form shows them again
+_NO_POSITION = MAX_NUMBER + 1  # sorts after all positions
 MAX_BYTES = 512 * 1024  # twice the size of a hundred choices of two hundred emojis each
 
 _TEXT_OF_CHOICE = re.compile(r"choice\.([0-9]{1,6})\.text")
@@ -150,7 +152,7 @@ def parse_form(fields: MultiMapping[str]) -> PollForm:
         text_field(fields, "text"),
         _parse_datetime(fields, "published"),
         _parse_datetime(fields, "closes"),
-        tuple(_parse_row(fields, row_number) for row_number in numbers),
+        _with_a_row_per_line([_parse_row(fields, row_number) for row_number in numbers]),
         parse_settings(fields),
         int(edition) if _EDITION.fullmatch(edition) else -1,
         frozenset(id_ for value in fields.getall("confirmed", []) if (id_ := parse_number(value))),
@@ -169,11 +171,37 @@ def _parse_row(fields: MultiMapping[str], row_number: int) -> ChoiceRow:
     choice_id = text_field(fields, f"{prefix}.id")
     return ChoiceRow(
         row_number,
-        text_field(fields, f"{prefix}.text"),
+        multiline_field(fields, f"{prefix}.text"),
         text_field(fields, f"{prefix}.position"),
         choice_id if parse_number(choice_id) else "",
         f"{prefix}.remove" in fields,
     )
+
+
+def _with_a_row_per_line(rows: Sequence[ChoiceRow]) -> tuple[ChoiceRow, ...]:
+    """Return `rows` with a new row for each further line of a text, after its row: a list was pasted there."""
+    number = _next_number(rows)
+    expanded: list[ChoiceRow] = []
+    for row in rows if all("\n" not in row.text for row in rows) else sorted(rows, key=row_order):
+        first, *others = [
+            line for line in row.text.split("\n", max(0, _MAX_LINES - len(expanded))) if line.strip()
+        ] or [""]
+        expanded.append(replace(row, text=replace_unprintable(first)))
+        expanded += [ChoiceRow(number + index, replace_unprintable(line.strip())) for index, line in enumerate(others)]
+        number += len(others)
+    if len(expanded) == len(rows):
+        return tuple(expanded)
+    is_number = [not row.position.strip() or parse_number(row.position.strip()) for row in expanded]
+    return tuple(
+        replace(row, position=str(position)) if is_number[position - 1] else row
+        for position, row in enumerate(expanded, start=1)
+    )
+
+
+def row_order(row: ChoiceRow) -> tuple[int, bool]:
+    """Sort by position, rows without one last; a row that was moved to the position of another comes before it."""
+    position = parse_number(row.position.strip())
+    return position or _NO_POSITION, position == row.number + 1
 
 
 def rebase(form: PollForm, poll: Poll, zone: tzinfo) -> PollForm:
