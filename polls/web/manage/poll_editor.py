@@ -16,6 +16,7 @@ from polls.storage import editing, history, questions
 from polls.storage.clock import now
 from polls.storage.history import HistoryEvent, poll_subject
 from polls.web.http.forms import read_form
+from polls.web.http.parameters import parse_number
 from polls.web.keys import CONFIG
 from polls.web.manage.form_validation import Validation
 from polls.web.manage.poll_form import (
@@ -23,6 +24,7 @@ from polls.web.manage.poll_form import (
     MAX_BYTES,
     DateTimeFields,
     PollForm,
+    copy_form,
     format_moment,
     has_dates,
     local_time,
@@ -65,13 +67,27 @@ class AddPollView(SignedInView):
     async def get(self) -> web.StreamResponse:
         await self.find_poll()
         key, back = self.request.query.get("key", ""), self.request.query.get("back", "")
+        copied = self._copied_id()
         if not FORM_KEY.fullmatch(key):
             # The key is in the URL, so that it is the same after going back to the form.
-            url = self.with_back(self.request.path, self.back_url(back), key=secrets.token_hex(16))
+            url = self.with_back(self.request.path, self.back_url(back), key=secrets.token_hex(16), **copied)
             return self.redirect(url)
         if question_id := await editing.added_by_form(self.database, bytes.fromhex(key)):
             return self.redirect(self.with_back(self.url("poll_edit", slug=str(question_id)), self.back_url(back)))
-        return self.show_form(replace(new_poll_form(), key=key, back=back), None)
+        form = await self._copy_form(int(copied["copy"])) if copied else new_poll_form()
+        return self.show_form(replace(form, key=key, back=back), None)
+
+    def _copied_id(self) -> dict[str, str]:
+        """Return the parameter of the URL that names the poll to copy, or none."""
+        copied = self.request.query.get("copy", "")
+        return {"copy": copied} if parse_number(copied) else {}
+
+    async def _copy_form(self, question_id: int) -> PollForm:
+        """Return the form filled with the texts and settings of a poll. Raises PollNotFound."""
+        poll = await questions.find(self.database, question_id)
+        if poll is None or not self.person.may_edit(poll):
+            raise PollNotFound(question_id)
+        return copy_form(poll, self.zone)
 
     async def post(self) -> web.StreamResponse:
         poll = await self.find_poll()
@@ -148,7 +164,9 @@ class AddPollView(SignedInView):
                 "conflict": None,
                 "back": back,
                 "form_url": form_url,
-                "here": self.with_back(form_url, back, **({"key": form.key} if form.key and not poll else {})),
+                "here": self.with_back(
+                    form_url, back, **({"key": form.key, **self._copied_id()} if form.key and not poll else {})
+                ),
                 **context,
             },
         )

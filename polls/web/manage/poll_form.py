@@ -105,6 +105,18 @@ def poll_form(poll: Poll, zone: tzinfo) -> PollForm:
     return form.with_rows_added(min(EMPTY_ROWS, max(0, MAX_CHOICES - len(rows))))
 
 
+def copy_form(poll: Poll, zone: tzinfo) -> PollForm:
+    """Return the form for a new poll with the texts and settings of `poll`, and those of its dates that are to come."""
+    form, question = poll_form(poll, zone), poll.question
+    return replace(
+        form,
+        published=form.published if question.pub_date > poll.as_of else DateTimeFields(),
+        closes=form.closes if question.closes_at and question.closes_at > poll.as_of else DateTimeFields(),
+        rows=tuple(replace(row, id="") for row in form.rows),
+        edition=0,
+    )
+
+
 def has_dates(form: PollForm, poll: Poll | None, zone: tzinfo) -> bool:
     """Return whether the form has dates worth showing: an end, a publication to come, others than those of `poll`."""
     if poll is None:
@@ -191,9 +203,8 @@ def _with_a_row_per_line(rows: Sequence[ChoiceRow]) -> tuple[ChoiceRow, ...]:
         number += len(others)
     if len(expanded) == len(rows):
         return tuple(expanded)
-    is_number = [not row.position.strip() or parse_number(row.position.strip()) for row in expanded]
     return tuple(
-        replace(row, position=str(position)) if is_number[position - 1] else row
+        row if row.position.strip() and not parse_number(row.position.strip()) else replace(row, position=str(position))
         for position, row in enumerate(expanded, start=1)
     )
 

@@ -14,11 +14,11 @@ from tests.web.manage.test_poll_form import ADD, FIRST, form_of, new_poll, send
 MULTIPLE = PollSettings(method="multiple", fewest_marks=1, most_marks=2)
 
 
-def settings_in(database: Connection) -> PollSettings:
-    """Return the settings of the first poll as they are stored."""
+def settings_in(database: Connection, question_id: int = 1) -> PollSettings:
+    """Return the settings of a poll as they are stored."""
     names = PollSettings.__slots__
     with database.cursor() as cursor:
-        cursor.execute(f"SELECT {', '.join(names)} FROM poll_settings WHERE question_id = 1")
+        cursor.execute(f"SELECT {', '.join(names)} FROM poll_settings WHERE question_id = %s", (question_id,))
         row = cursor.fetchone()
     return PollSettings(*row) if row else DEFAULT_SETTINGS
 
