@@ -190,6 +190,7 @@ async def test_a_conflict_and_the_history_show_settings_in_words(
     page = parse(await (await send(bob, FIRST, {**form, "description": "Hot"})).text())
 
     assert "Saved by someone else: Several answers · at least 1 · at most 2" in words(page)
+    assert "open" in find(page, "details", class_="how-to-vote")[0].attrib
     assert (await send(bob, FIRST, fields(page, FIRST))).status == 303
     assert settings_in(database) == PollSettings("Hot")
     history = words(parse(await (await ada.get(f"{FIRST}/history")).text()))
