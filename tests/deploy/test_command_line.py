@@ -424,7 +424,7 @@ def test_sample_polls_are_loaded_once(tmp_path: Path, config: dict[str, object],
 
     with database.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM question")
-        assert cursor.fetchone() == (3,)
+        assert cursor.fetchone() == (6,)
 
 
 def test_psql_runs_on_the_configured_database(

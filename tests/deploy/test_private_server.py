@@ -231,7 +231,7 @@ def test_a_killed_process_does_not_count_as_a_user(tmp_path: Path) -> None:
 def test_commands_use_the_running_server(tmp_path: Path) -> None:
     with serving(tmp_path, config=CONFIG) as polls:
         done = command(tmp_path, "psql", "--config=polls.yaml", "--", "-tAc", "SELECT count(*) FROM question")
-        assert done.stdout == "3\n"
+        assert done.stdout == "6\n"
         assert "What" in get(polls.url)
 
 

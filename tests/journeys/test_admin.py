@@ -18,19 +18,19 @@ PAGES = [
     "/admin/?sort=state,-ballots&q=t&date=year",
     "/admin/polls/add",
     "/admin/polls/1",
-    "/admin/polls/4",
+    "/admin/polls/7",
     "/admin/polls/1/delete",
     "/admin/polls/1/history",
     "/admin/history?mine=yes",
     "/admin/users/",
     "/admin/account",
-    "/poll/5",
-    "/poll/5/results",
-    "/poll/5/present",
+    "/poll/8",
+    "/poll/8/results",
+    "/poll/8/present",
 ]
 SCHEDULED = """
     INSERT INTO question (question_text, pub_date) VALUES ('Where next year?', now() + interval '30 days');
-    INSERT INTO choice (question_id, choice_text) SELECT 5, 'Here' UNION ALL SELECT 5, 'There';
+    INSERT INTO choice (question_id, choice_text) SELECT 8, 'Here' UNION ALL SELECT 8, 'There';
 """
 
 

@@ -10,7 +10,7 @@ from tests.journeys.conftest import NAME, Open, shifts, violations
 from tests.support.long_texts import ARABIC, HEBREW, LONG_POLLS, WORD, layout_faults
 from tests.support.processes import Polls, command
 
-PAGES = ["/", "/poll/1", "/poll/1/results", "/poll/1/present", "/poll/4", "/poll/4/results", "/poll/1/nowhere"]
+PAGES = ["/", "/poll/1", "/poll/1/results", "/poll/1/present", "/poll/7", "/poll/7/results", "/poll/1/nowhere"]
 
 
 RESULTS = re.compile(r"/poll/\d+/results(\?after=\d+)?$")
@@ -97,7 +97,7 @@ def test_the_list_tells_where_one_voted_and_is_filtered_and_searched_without_jav
     expect(page.get_by_text("No poll matches “nowhere”.")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     page.get_by_role("link", name="Show all polls").click()
-    expect(rows.filter(has_text="Open since")).to_have_count(3)
+    expect(rows.filter(has_text="Open since")).to_have_count(5)
 
 
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
@@ -151,12 +151,12 @@ def test_on_a_phone_the_button_of_a_long_poll_stays_in_reach_and_covers_nothing(
 
 
 def test_a_vote_in_a_poll_that_has_just_closed_shows_that_it_is_closed(open_page: Open, polls: Polls) -> None:
-    page = open_page("/poll/4", width=360)
+    page = open_page("/poll/7", width=360)
     expect(page.get_by_role("radio")).to_have_count(0)
 
     page.evaluate(
         """() => {
-            document.body.innerHTML = '<form method="post" action="/poll/4/vote"><button name="choice" value="13">';
+            document.body.innerHTML = '<form method="post" action="/poll/7/vote"><button name="choice" value="24">';
             document.querySelector("button").click();
         }"""
     )
@@ -164,7 +164,7 @@ def test_a_vote_in_a_poll_that_has_just_closed_shows_that_it_is_closed(open_page
     expect(page.get_by_role("alert")).to_contain_text("Your vote was not counted: this poll closed on")
     assert violations(page) == []
     page.get_by_role("link", name="Results").click()
-    expect(page).to_have_url(f"{polls.url}/poll/4/results")
+    expect(page).to_have_url(f"{polls.url}/poll/7/results")
 
 
 def test_question_choices_and_button_have_accessible_names(open_page: Open) -> None:
@@ -321,7 +321,7 @@ def test_no_layout_shifts_while_loading(open_page: Open, address: str, width: in
 
 @pytest.fixture(scope="module")
 def long_poll(polls: Polls) -> str:
-    """The path of a poll with long texts, whose question is on the second page of the list."""
+    """The path of a poll with long texts."""
     done = command(Path(polls.log).parent, "psql", "--", "-qAt", "-c", LONG_POLLS)
     assert done.returncode == 0, done.stderr
     return f"/poll/{int(done.stdout) - 1}"
@@ -331,7 +331,7 @@ def long_poll(polls: Polls) -> str:
 def test_long_texts_neither_scroll_sideways_nor_break_letter_by_letter(
     open_page: Open, polls: Polls, long_poll: str, width: int, text_size: str
 ) -> None:
-    page = open_page("/?page=2", width=width)
+    page = open_page(f"/?q={WORD}", width=width)
     expect(page.get_by_text(WORD)).to_be_visible()
     assert layout_faults(page, text_size) == []
 

@@ -128,17 +128,17 @@ def test_sample_polls_are_loaded_once(fresh: Postgres) -> None:
     with connect(fresh) as connection:
         migrations.migrate(fresh, connection)
 
-        assert migrations.load_sample(connection) == 12
+        assert migrations.load_sample(connection) == 23
         assert migrations.load_sample(connection) == 0
 
 
-def test_sample_polls_are_one_to_three_days_old_and_without_votes(fresh: Postgres) -> None:
+def test_sample_polls_are_one_to_six_days_old_and_without_votes(fresh: Postgres) -> None:
     with connect(fresh) as connection, connection.cursor() as cursor:
         migrations.migrate(fresh, connection)
         migrations.load_sample(connection)
 
         cursor.execute("SELECT extract(day FROM now() - pub_date)::integer FROM question ORDER BY pub_date DESC")
-        assert cursor.fetchall() == [(1,), (2,), (3,)]
+        assert cursor.fetchall() == [(1,), (2,), (3,), (4,), (5,), (6,)]
         cursor.execute("SELECT sum(votes)::integer FROM choice")
         assert cursor.fetchone() == (0,)
 
