@@ -341,7 +341,7 @@ def test_a_private_server_is_restored_into_a_named_one_through_a_pipe(other: Con
     arguments = [sys.executable, "-m", "polls", "restore", f"--config={settings}", "-"]
     restored = subprocess.run(arguments, cwd=tmp_path, input=piped, capture_output=True, check=True).stdout
 
-    assert b"0 ballots in 3 polls, counted exactly" in restored
+    assert b"0 ballots in 6 polls, counted exactly" in restored
     with serving(tmp_path, f"--config={settings}") as polls:
         assert "/poll/3" in get(f"{polls.url}/")
 
