@@ -476,7 +476,9 @@ def test_how_to_vote_is_chosen_in_the_form(open_page: Open, signed_in: dict[str,
     page.get_by_role("link", name="View on site").first.click()
     expect(page.get_by_text("At most 3 on one choice.")).to_be_visible()
     expect(page.locator(".description")).to_have_text("Two\nlines")
-    expect(page.locator(".dot-choice label")).to_have_text(["Speed", "Looks", "Price", "Name"] if scripts else ["Speed"])
+    expect(page.locator(".dot-choice label")).to_have_text(
+        ["Speed", "Looks", "Price", "Name"] if scripts else ["Speed"]
+    )
 
 
 def paste(field: Locator, text: str) -> None:
