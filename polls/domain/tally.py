@@ -26,7 +26,7 @@ class Figure:
 class ChoiceResult:
     """The result of one choice: `bar` is the length of its bar in percent, `leads` is true for all with the most votes.
 
-    `figure` is None if there is none, as the average of a choice that nobody has rated. The bar is as long as the exact
+    `figure` is None if there is none, as the average of a choice without ratings. The bar is as long as the exact
     figure, but always visible if there is a vote.
     """
 

@@ -5,7 +5,6 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from datetime import datetime
 from functools import partial
 from itertools import islice
 
@@ -30,7 +29,7 @@ class PollCache:
     poll is published or closed. While no events arrive, every request reads from the database. Changes are published to
     `broadcaster`; polls that it has subscribers for are kept beyond `max_polls`, and read again without a request. A
     poll or page is the same object while nothing changes. `generation` counts CacheInvalidated events: revisions are
-    comparable only within one generation. Intervals and time-outs are in seconds.
+    comparable only within one generation. `clock` is the database's. Intervals and time-outs are in seconds.
     """
 
     def __init__(  # noqa: PLR0913 - its sources and its limits
@@ -47,9 +46,9 @@ class PollCache:
         retry_interval: float = 0.2,  # until a poll with subscribers that couldn't be read is read again
     ) -> None:
         self._find = find
-        self._clock = clock or DatabaseClock()
+        self.clock = clock or DatabaseClock()
         self._synced = asyncio.Event()  # while every change is announced
-        self._lists = PollListCache(read_page, next_transition, self._clock, self._synced.is_set)
+        self._lists = PollListCache(read_page, next_transition, self.clock, self._synced.is_set)
         self._broadcaster = broadcaster
         self._max_polls = max_polls
         self._revision_timeout = revision_timeout
@@ -82,10 +81,6 @@ class PollCache:
     def is_synced(self) -> bool:
         """Return whether events arrive. While they don't, each request reads from the database."""
         return self._synced.is_set()
-
-    def now(self) -> datetime:
-        """Return the database's time, in UTC."""
-        return self._clock.now()
 
     async def wait_until_synced(self) -> None:
         await self._synced.wait()
@@ -129,7 +124,7 @@ class PollCache:
         """Read a poll; concurrent callers share one read. Raises PollsUnavailable."""
         entry = self._entries.get(question_id)
         if entry is None:
-            entry = self._entries[question_id] = CacheEntry(self._clock, self._broadcaster)
+            entry = self._entries[question_id] = CacheEntry(self.clock, self._broadcaster)
         return await entry.reading.run(partial(self._read_into, question_id, entry))
 
     async def _read_into(self, question_id: int, entry: CacheEntry) -> Poll | None:
@@ -138,7 +133,7 @@ class PollCache:
                 entry.pending_counts = None
                 before = entry.invalidations
                 poll = await self._find(question_id)
-                if poll and self._clock.is_ahead(poll.as_of):
+                if poll and self.clock.is_ahead(poll.as_of):
                     return poll  # not kept: the clock may go back before the next ClockSync
                 if before == entry.invalidations:
                     entry.is_fresh = self.is_synced
@@ -206,7 +201,7 @@ class PollCache:
                     self._drop(question_id)
                 self._schedule_refresh(question_id)
             case ClockSync(now, seconds):
-                if self._clock.sync(now, seconds):  # the clock jumped
+                if self.clock.sync(now, seconds):  # the clock jumped
                     self._invalidate_all()
                     for entry in self._entries.values():
                         entry.follow_jump()

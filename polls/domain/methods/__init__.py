@@ -19,7 +19,7 @@ class Method(Protocol):
 
     @property
     def HAS_ONE_MARK(self) -> bool:  # noqa: N802
-        """Whether each ballot has exactly one mark, so that a choice can be removed together with its ballots."""
+        """Return whether each ballot has exactly one mark: then a choice can be removed together with its ballots."""
 
     @property
     def INITIAL(self) -> PollSettings:  # noqa: N802

@@ -24,7 +24,7 @@ async def read_form(request: web.Request, *, max_size: int = MAX_BODY) -> MultiM
     """Return the text fields of a posted form; a body of another type has no fields. Ignores files.
 
     The body is read to its end, then parsed: each of the two is bounded by `max_size` bytes.
-    Raises MalformedForm, and aiohttp's errors 415 for a compressed body, whose size nobody knows before it is
+    Raises MalformedForm, and aiohttp's errors 415 for a compressed body, whose size is unknown before it is
     decompressed, 413 beyond `max_size` bytes, and 408 after `limits.body_timeout`.
     """
     if hdrs.CONTENT_ENCODING in request.headers:

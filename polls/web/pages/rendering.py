@@ -88,7 +88,7 @@ def language_of(request: web.Request) -> Language:
 def _relative(app: web.Application) -> Callable[[Context, datetime], str]:
     @jinja2.pass_context
     def relative(context: Context, moment: datetime) -> str:
-        words: str = context["language"].relative(moment, app[POLL_CACHE].now())
+        words: str = context["language"].relative(moment, app[POLL_CACHE].clock.now())
         return words
 
     return relative

@@ -8,7 +8,8 @@ from aiohttp import hdrs, web
 from polls.domain.ballot import Ballot, Counted
 from polls.domain.errors import InvalidBallot, PollClosed, PollsUnavailable, TooManyVoters, VoteNotStored, VotingBroken
 from polls.domain.methods import method_of
-from polls.domain.visibility import VisiblePoll, visible_to
+from polls.domain.poll import Poll
+from polls.domain.visibility import Viewer, VisiblePoll, visible_to
 from polls.web.http.forms import read_form
 from polls.web.http.forwarded import client_network
 from polls.web.http.prebuilt import PrebuiltAnswer
@@ -81,17 +82,9 @@ class VoteView(PollView):
         response.headers[hdrs.LOCATION] = f"{self.url('results', slug=slug)}?after={counted.revision}"
         set_ballot_cookie(request, response, ballot, path=path)
         add_to_voted_cookie(request, response, self.question_id)
-        earlier = viewer_of(request)
-        points = frozenset(zip(ballot.marks, ballot.points, strict=True)) if ballot.points else frozenset()
-        is_other = (earlier.marks, earlier.points) != (frozenset(ballot.marks), points)
-        has_changed = bool(earlier.marks) and is_other and self._are_offered(earlier.marks)
-        set_flash(request, response, Flash("changed" if has_changed else "counted", counted.revision), path=path)
+        kind = "changed" if _has_changed(ballot, viewer_of(request), poll) else "counted"
+        set_flash(request, response, Flash(kind, counted.revision), path=path)
         return response
-
-    def _are_offered(self, marks: frozenset[int]) -> bool:
-        """Return whether all `marks` are choices still: a vote for one that was removed doesn't count any more."""
-        poll = self.request.app[POLL_CACHE].last_known(self.question_id)
-        return poll is None or poll.offers(*marks)
 
     async def _explain_refusal(self, error: InvalidBallot | PollClosed, form: BallotForm) -> web.Response:
         """Return the form as it was sent, with the reason why the ballot was refused.
@@ -159,6 +152,14 @@ class VoteView(PollView):
         )
         response.headers["Cache-Control"] = self.cache_control(visible)
         return response
+
+
+def _has_changed(ballot: Ballot, earlier: Viewer, poll: Poll | None) -> bool:
+    """Return whether `ballot` differs from the earlier one, which counts only while all its choices are offered."""
+    if not earlier.marks or (poll and not poll.offers(*earlier.marks)):
+        return False
+    points = frozenset(zip(ballot.marks, ballot.points, strict=True)) if ballot.points else frozenset()
+    return (earlier.marks, earlier.points) != (frozenset(ballot.marks), points)
 
 
 def _has_disconnected(request: web.Request) -> bool:
