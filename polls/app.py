@@ -9,8 +9,9 @@ from aiohttp import web
 
 from polls.aio import SingleFlight
 from polls.config.settings import Config, Postgres
+from polls.domain.errors import TooManyVoters
 from polls.live.broadcast import Broadcaster
-from polls.live.rate_limit import VoteRateLimit
+from polls.live.rate_limit import RateLimit
 from polls.live.session_cache import SessionCache
 from polls.parts import close_parts, close_websockets, open_parts
 from polls.server.gunicorn import Worker, load_config
@@ -67,7 +68,7 @@ def create_app(config: Config) -> web.Application:
     app[SESSION_CACHE] = SessionCache(lambda token: sessions.find(app[DATABASE], token))
     app[BROADCASTER] = Broadcaster(encode_results)
     app[SLOW_READERS] = SlowReaders(config.limits.write_timeout)
-    app[VOTE_RATE_LIMIT] = VoteRateLimit(config.votes.rate_limit) if config.votes.rate_limit else None
+    app[VOTE_RATE_LIMIT] = RateLimit(config.votes.rate_limit, TooManyVoters) if config.votes.rate_limit else None
     setup_templates(app)
     setup_routes(app)
     app.on_startup.append(always_run_cleanup)

@@ -48,6 +48,8 @@ def settings(record: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
 def as_yaml(value: object) -> str:
     if value is None or value == "":
         return "null"
+    if isinstance(value, tuple):
+        return str(list(value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

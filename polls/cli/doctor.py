@@ -7,7 +7,7 @@ from pathlib import Path
 
 from polls.cli.configuration import file_of, load
 from polls.config.loader import ConfigError
-from polls.config.settings import Config
+from polls.config.settings import Config, Creating
 from polls.storage.checks.findings import Finding, Verdict
 from polls.storage.checks.runner import run_checks
 from polls.storage.postgres import embedded
@@ -38,6 +38,7 @@ def doctor(options: Namespace) -> int:
 
 def _diagnose(config: Config, file: Path) -> Iterator[Finding]:
     yield Finding(Verdict.OK, "configuration", f"{file} has no errors")
+    yield _who_may_ask(config.creating)
     yield _open_files()
     try:
         if embedded.is_new(config.postgres):
@@ -54,6 +55,16 @@ def _diagnose(config: Config, file: Path) -> Iterator[Finding]:
             yield from run_checks(connection, postgres)
     except UnusableDatabase as error:
         yield Finding(Verdict.FAULT, "database", str(error))
+
+
+def _who_may_ask(creating: Creating) -> Finding:
+    if not creating.is_open:
+        text = "only admins; to let others ask at /ask, set creating.who to password or anyone"
+    else:
+        who = "who can open the site" if creating.who == "anyone" else "who knows creating.password"
+        limits = f"{creating.per_hour:,} an hour and network, {creating.per_hour_in_all:,} in all"
+        text = f"everyone {who}, at /ask; each process accepts {limits}"
+    return Finding(Verdict.OK, "who may make polls", text)
 
 
 def _open_files() -> Finding:

@@ -100,6 +100,12 @@ def _mapping(*keys: Callable[..., object], **checks: t.Trafaret) -> t.Dict:
     return t.Dict({t.Key(name, optional=True): check for name, check in checks.items()}, *keys)
 
 
+def _check_creating(creating: Mapping[str, object]) -> Iterator[tuple[str, object, tuple[str, ...]]]:
+    """Yield the errors that concern several keys of `creating`."""
+    if creating.get("who") == "password" and creating.get("password") is None:
+        yield "password", t.DataError("is required with who: password"), ()
+
+
 def _check_metrics(metrics: Mapping[str, object]) -> Iterator[tuple[str, object, tuple[str, ...]]]:
     """Yield the errors that concern several keys of `metrics`."""
     if metrics.get("port") is not None and metrics.get("path") is not None:
@@ -151,6 +157,14 @@ _SITE = _mapping(
     url=_optional(_TEXT & t.Call(_public_url)),
     time_zone=_TEXT & t.Call(_time_zone),
 )
+_CREATING = _mapping(
+    _check_creating,
+    who=_one_of("admins", "password", "anyone"),
+    password=_optional(_TEXT & t.String(max_length=100)),
+    per_hour=_between(1, 10_000),
+    per_hour_in_all=_between(1, 100_000),
+    refused_words=t.List(_TEXT, max_length=1000) & tuple,
+)
 _LIMITS = _mapping(
     keepalive_timeout=_between(1, 3600),
     body_timeout=_between(1, 3600),
@@ -168,6 +182,7 @@ _LOG = _mapping(
 SETTINGS = _mapping(
     t.Key("postgres", trafaret=_POSTGRES),
     site=_SITE,
+    creating=_CREATING,
     votes=_mapping(
         queue_size=_between(1, 1_000_000), timeout=_between(1, 5), rate_limit=_optional(_between(1, 10_000))
     ),

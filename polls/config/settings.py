@@ -69,6 +69,26 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Creating:
+    """Rules for polls made by visitors, who have no account.
+
+    `who` may make polls: `admins`, those who know the `password`, or `anyone`. Each process accepts `per_hour` polls an
+    hour and network, and `per_hour_in_all` from all networks. A poll with one of the `refused_words` isn't saved.
+    """
+
+    who: str = "admins"
+    password: str | None = field(default=None, repr=False)
+    per_hour: int = 20
+    per_hour_in_all: int = 500
+    refused_words: tuple[str, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether visitors may make polls."""
+        return self.who != "admins"
+
+
+@dataclass(frozen=True, slots=True)
 class Votes:
     """The limits of the ballot queue of each process, and the vote rate limit.
 
@@ -148,6 +168,7 @@ class Config:
     trusted_proxies: int = 0
     prefix: str = ""
     site: Site = Site()
+    creating: Creating = Creating()
     votes: Votes = Votes()
     limits: Limits = Limits()
     cache: Cache = Cache()

@@ -45,6 +45,13 @@ class TooManyVoters(Exception):
     seconds: int
 
 
+@dataclass(eq=False)
+class TooManyPolls(Exception):
+    """A visitor's poll over the limit of its network, or of all; nothing was saved. Wait `seconds` for the next one."""
+
+    seconds: int
+
+
 class PollsUnavailable(Exception):
     """A database that can't be read or written at present; the same request may work in a few seconds."""
 

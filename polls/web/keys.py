@@ -7,7 +7,7 @@ from polls.domain.ballot import Counted
 from polls.live.ballot_box import BallotBox
 from polls.live.broadcast import Broadcaster
 from polls.live.poll_cache import PollCache
-from polls.live.rate_limit import VoteRateLimit
+from polls.live.rate_limit import RateLimit
 from polls.live.session_cache import SessionCache
 from polls.storage.passwords import Passwords
 from polls.storage.postgres.pool import Database
@@ -19,4 +19,4 @@ POLL_CACHE = web.AppKey("poll_cache", PollCache)
 SESSION_CACHE = web.AppKey("session_cache", SessionCache)
 PASSWORDS = web.AppKey("passwords", Passwords)
 BROADCASTER = web.AppKey("broadcaster", Broadcaster)
-VOTE_RATE_LIMIT: web.AppKey[VoteRateLimit | None] = web.AppKey("vote_rate_limit")  # None: unlimited
+VOTE_RATE_LIMIT: web.AppKey[RateLimit | None] = web.AppKey("vote_rate_limit")  # None: unlimited

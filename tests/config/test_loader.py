@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from polls.config.loader import ConfigError, find_file, load
-from polls.config.settings import Config, Postgres
+from polls.config.settings import Config, Creating, Postgres
 
 Write = Callable[[str], Path]
 
@@ -29,10 +29,15 @@ def test_only_postgres_is_required(write: Write) -> None:
     assert load(write("postgres: {}")) == Config(postgres=Postgres())
 
 
-def test_the_shipped_file_shows_the_defaults() -> None:
+def test_the_shipped_file_shows_the_defaults_and_lets_anyone_ask() -> None:
     shipped = load(Path("config/polls.yaml"))
 
-    assert shipped == Config(postgres=Postgres(embedded=Path("var/postgres"), database="polls"))
+    postgres = Postgres(embedded=Path("var/postgres"), database="polls")
+    assert shipped == Config(postgres=postgres, creating=Creating(who="anyone"))
+
+
+def test_only_admins_may_ask_in_production() -> None:
+    assert not load(Path("config/production.yaml")).creating.is_open
 
 
 def test_all_errors_are_reported_at_once_with_file_line_and_key(write: Write) -> None:
@@ -124,6 +129,10 @@ templates: nowhere
             "my.yaml:2: metrics.path: can't be combined with port: metrics are served in one place",
         ),
         ("postgres: {}\nmetrics: {pat: x}", "my.yaml:2: metrics.pat: unknown key; did you mean path?"),
+        ("postgres: {}\ncreating: {who: all}", "my.yaml:2: creating.who: value is not one of admins, password, anyone"),
+        ("postgres: {}\ncreating:\n  who: password", "my.yaml:2: creating.password: is required with who: password"),
+        ("postgres: {}\ncreating: {refused_words: spam}", "my.yaml:2: creating.refused_words: value is not a list"),
+        ("postgres: {}\ncreating: {per_hour: 0}", "my.yaml:2: creating.per_hour: value is less than 1"),
         ("postgres: {}\nlog: {format: xml}", "my.yaml:2: log.format: value is not one of text, json"),
         (
             "postgres: !!os.system x",
@@ -204,6 +213,12 @@ def test_several_hosts_share_all_other_settings(write: Write) -> None:
         Postgres(host="db2", port=5433, user="polls"),
     ]
     assert Postgres().hosts == [Postgres()]
+
+
+def test_the_words_that_a_poll_may_not_contain_are_a_list(write: Write) -> None:
+    file = write("postgres: {}\ncreating: {who: password, password: tulip, refused_words: [spam, 垃圾]}")
+
+    assert load(file).creating == Creating(who="password", password="tulip", refused_words=("spam", "垃圾"))
 
 
 def test_the_password_is_not_in_the_repr_of_the_settings(write: Write) -> None:

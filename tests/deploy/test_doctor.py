@@ -25,6 +25,7 @@ from tests.support.servers import Server, running
 
 SUBJECTS = [
     "configuration",
+    "who may make polls",
     "open files",
     "database",
     "version",

@@ -179,6 +179,13 @@ def describe_error(error: Exception, language: Language) -> Problem:
                 seconds,
             )
             return Problem(429, _("Vote not counted"), detail % {"seconds": language.number(seconds)}, seconds)
+        case errors.TooManyPolls(seconds=seconds):
+            detail = language.ngettext(
+                "Many questions have just been asked here. Yours was not saved. Try again in a minute.",
+                "Many questions have just been asked here. Yours was not saved. Try again in %(minutes)s minutes.",
+                minutes := -(-seconds // 60),
+            )
+            return Problem(429, _("Too many questions"), detail % {"minutes": language.number(minutes)}, seconds)
         case errors.TooManyAttempts(seconds=seconds):
             detail = language.ngettext(
                 "Too many attempts. Try again in a minute.",
