@@ -84,12 +84,54 @@ class PrivateView(View):
             response.headers["Retry-After"] = str(problem.retry_after)
         return response
 
+    def redirect(self, url: str) -> web.Response:
+        """Redirect with 303 to a page of ours."""
+        return web.Response(status=303, headers={"Location": url})
+
+
+class PersonalView(PrivateView):
+    """A page for a person with permissions. Its forms lead back to the page that they came from, by default `home`.
+
+    A message says once what the previous request did.
+    """
+
+    @property
+    def person(self) -> Person:
+        """The person whose permissions decide."""
+        raise NotImplementedError
+
+    @property
+    def home(self) -> str:
+        """The path of the first of these pages."""
+        raise NotImplementedError
+
+    @property
+    def flash_path(self) -> str:
+        """The path below which a message can be shown."""
+        return self.home
+
+    def show(self, template: str, /, *, status: int = 200, **context: object) -> web.Response:
+        flash = read_flash(self.request)
+        response = super().show(template, status=status, **{"flash": flash, **context})
+        if flash is not None:
+            delete_flash(self.request, response, path=self.flash_path)
+        return response
+
     def redirect(self, url: str, flash: Flash | None = None) -> web.Response:
         """Redirect with 303 to a page of ours, which shows `flash`."""
-        response = web.Response(status=303, headers={"Location": url})
+        response = super().redirect(url)
         if flash is not None:
-            set_flash(self.request, response, flash, path=self.url("admin"))
+            set_flash(self.request, response, flash, path=self.flash_path)
         return response
+
+    def back_url(self, back: str) -> str:
+        """Return `back`, the page that a form came from and leads back to, or `home` if it isn't one of ours."""
+        return local_path(back, self.home)
+
+    def with_back(self, url: str, back: str, **parameters: str) -> str:
+        """Return the URL of a form that leads back to `back`, with other `parameters`."""
+        query = parameters if back == self.home else {**parameters, "back": back}
+        return str(URL(url).with_query(query)) if query else url
 
 
 def missing_credentials(username: str, password: str, language: Language) -> dict[str, str]:
@@ -99,7 +141,7 @@ def missing_credentials(username: str, password: str, language: Language) -> dic
     return errors if password else {**errors, "password": _("Enter your password.")}
 
 
-class SignedInView(PrivateView):
+class SignedInView(PersonalView):
     """A page that needs a session, the one of `account`. Raises 401 before any method is called.
 
     A form that is sent after the session has ended isn't lost: the page asks to sign in again, with its fields kept.
@@ -121,7 +163,7 @@ class SignedInView(PrivateView):
 
     async def resume(self, form: MultiMapping[str]) -> web.StreamResponse:
         """Show the page with the fields of `form`, which was sent after the session had ended, and save nothing."""
-        url = self.request.path if hasattr(self, "get") else self.url("admin")
+        url = self.request.path if hasattr(self, "get") else self.home
         return self.redirect(self.with_back(url, self.back_url(form.get("back", ""))))
 
     async def _sign_in_again(self) -> web.StreamResponse:
@@ -148,25 +190,15 @@ class SignedInView(PrivateView):
 
     @property
     def person(self) -> Person:
-        """The signed-in person, whose permissions decide."""
         return self.account.person
 
+    @property
+    def home(self) -> str:
+        return self.url("admin")
+
     def show(self, template: str, /, *, status: int = 200, **context: object) -> web.Response:
-        flash = read_flash(self.request)
         account = getattr(self, "account", None)  # none to sign in again
-        response = super().show(template, status=status, **{"account": account, "flash": flash, **context})
-        if flash is not None:
-            delete_flash(self.request, response, path=self.url("admin"))
-        return response
-
-    def back_url(self, back: str) -> str:
-        """Return `back`, the page that a form came from and leads back to, or the list if it isn't one of ours."""
-        return local_path(back, self.url("admin"))
-
-    def with_back(self, url: str, back: str, **parameters: str) -> str:
-        """Return the URL of a form that leads back to `back`, with other `parameters`."""
-        query = parameters if back == self.url("admin") else {**parameters, "back": back}
-        return str(URL(url).with_query(query)) if query else url
+        return super().show(template, status=status, **{"account": account, **context})
 
 
 class EditablePollView(SignedInView, BasePollView):
