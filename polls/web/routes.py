@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from aiohttp import HttpVersion11, web
 
 from polls.web.admin.account import AccountView
-from polls.web.admin.bulk_actions import ACTIONS, BulkActionView, PollActionView
+from polls.web.admin.bulk_actions import BulkActionView
 from polls.web.admin.history import HistoryView, PollHistoryView
 from polls.web.admin.poll_list import PollListView
 from polls.web.admin.sign_in import SignInView, SignOutView
@@ -13,9 +13,11 @@ from polls.web.admin.users import UsersView, UserView
 from polls.web.http.parameters import NUMBER
 from polls.web.http.static import serve_static
 from polls.web.keys import CONFIG
+from polls.web.manage.poll_action import AdminPollActionView
 from polls.web.manage.poll_editor import AddPollView, EditPollView
 from polls.web.ops.health import HealthView, ReadyView
 from polls.web.pages.base import View
+from polls.web.pages.confirmation import ACTIONS
 from polls.web.public.index import IndexView
 from polls.web.public.language import LanguageView
 from polls.web.public.poll import PollPageView
@@ -43,7 +45,7 @@ VIEWS: list[tuple[str, type[View], str]] = [
     ("/admin/polls/add", AddPollView, "poll_add"),
     ("/admin/polls/selected", BulkActionView, "admin_selected"),
     (f"/admin/polls/{{slug:{NUMBER}}}", EditPollView, "poll_edit"),
-    (f"/admin/polls/{{slug:{NUMBER}}}/{{action:{'|'.join(ACTIONS)}}}", PollActionView, "poll_action"),
+    (f"/admin/polls/{{slug:{NUMBER}}}/{{action:{'|'.join(ACTIONS)}}}", AdminPollActionView, "poll_action"),
     (f"/admin/polls/{{slug:{NUMBER}}}/history", PollHistoryView, "poll_history"),
     ("/admin/history", HistoryView, "admin_history"),
     ("/admin/users/", UsersView, "admin_users"),

@@ -9,7 +9,7 @@ import pytest
 from polls.config.settings import Postgres
 from polls.storage.postgres.connect import Connection, connect
 from polls.storage.recount import recount
-from polls.web.admin.bulk_actions import BulkActionView
+from polls.web.pages.confirmation import ConfirmView
 from tests.conftest import CaughtUp, CreatePoll
 from tests.support.pages import fields, find, parse, words
 from tests.web.conftest import Client
@@ -243,7 +243,7 @@ async def test_an_action_that_takes_too_long_asks_to_go_on(
     ada: Client, database: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two_pages(database)
-    monkeypatch.setattr(BulkActionView, "max_seconds", 0)
+    monkeypatch.setattr(ConfirmView, "max_seconds", 0)
     response = await select_matching(ada, "close", "/admin/")
 
     seen = []
