@@ -10,6 +10,7 @@ from polls.web.http.limits import check_header_size
 from polls.web.http.prebuilt import PrebuiltResponse
 from polls.web.http.request_ids import REQUEST_ID, assign_request_id
 from polls.web.http.same_origin import check_same_origin
+from polls.web.http.secret_paths import note_secret_path
 from polls.web.http.security_headers import set_security_headers
 from polls.web.http.slow_readers import SLOW_READERS
 from polls.web.keys import CONFIG
@@ -23,15 +24,16 @@ _SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 async def handle_errors_and_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give each request its id, its error page and its headers.
 
-    In this order: start the write time-out, assign the request id, note the client's network for the access log, reject
-    large headers and cross-site requests, redirect from http to https or call the view, turn exceptions into pages or
-    JSON, set the request id and the security headers.
+    In this order: start the write time-out, assign the request id, note a secret path and the client's network for the
+    access log, reject large headers and cross-site requests, redirect from http to https or call the view, turn
+    exceptions into pages or JSON, set the request id and the security headers.
     It is one middleware, because each one costs every vote some microseconds.
     """
     app = request.app
     config = app[CONFIG]
     app[SLOW_READERS].add(request.transport)
     request_id = assign_request_id(request, is_proxied=config.trusted_proxies > 0)
+    note_secret_path(request)
     if config.log.client_addresses:
         request[CLIENT_NETWORK] = client_network(request)
     try:

@@ -3,12 +3,14 @@
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
+from polls.web.http.secret_paths import path_for_logs
+
 # Set on requests only if `log.client_addresses` is on.
 CLIENT_NETWORK: web.RequestKey[str] = web.RequestKey("client_network", str)
 
 
 class AccessLogger(AbstractAccessLogger):
-    """A logger of method, path, status, bytes sent and seconds; never of the query string or cookies.
+    """A logger of method, path, status, bytes sent and seconds; never of the query string, cookies or access keys.
 
     The client's network is added if the request has a CLIENT_NETWORK. Each part is also an attribute of the log record,
     for logs in JSON.
@@ -17,7 +19,7 @@ class AccessLogger(AbstractAccessLogger):
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         fields = {
             "method": request.method,
-            "path": request.rel_url.raw_path,  # still percent-encoded, so that a line break can't forge a log line
+            "path": path_for_logs(request),
             "status": response.status,
             "bytes": response.body_length,
             "seconds": round(time, 4),

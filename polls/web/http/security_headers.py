@@ -6,6 +6,7 @@ from aiohttp import web
 from multidict import istr
 
 from polls.config.settings import Config
+from polls.web.http.secret_paths import has_secret_path
 
 RESPONSE_HEADERS: web.AppKey[Mapping[str, str]] = web.AppKey("response_headers")
 
@@ -33,7 +34,9 @@ def security_headers(config: Config) -> dict[str, str]:
 
 
 def set_security_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Set the security headers that `response` doesn't set itself."""
+    """Set the security headers that `response` doesn't set itself. No page with a secret path is told to others."""
     headers = response.headers
+    if has_secret_path(request):
+        headers["Referrer-Policy"] = "no-referrer"
     for name, value in request.app[RESPONSE_HEADERS].items():
         headers.setdefault(name, value)

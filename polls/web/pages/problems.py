@@ -14,6 +14,7 @@ from polls.web.http.limits import TooManyWebSockets
 from polls.web.http.negotiation import preferences
 from polls.web.http.request_ids import request_id
 from polls.web.http.same_origin import CrossSiteRequest
+from polls.web.http.secret_paths import has_secret_path, path_for_logs
 from polls.web.keys import CONFIG
 from polls.web.pages.ballot_faults import describe_fault
 from polls.web.pages.languages import Language
@@ -122,7 +123,7 @@ def error_response(request: web.Request, error: Exception, *, slug: str | None =
         reason = " ".join(str(error.__cause__).split()) or type(error.__cause__).__name__
         logger.warning("the database can't be used: %s", reason)
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and type(error) not in _PROBLEMS:
-        logger.error("%s %s failed", request.method, request.rel_url.raw_path, exc_info=error)
+        logger.error("%s %s failed", request.method, path_for_logs(request), exc_info=error)
     response = _json(request, problem) if wants_json(request) else _page(request, problem, error, slug)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Vary"] = f"{VARY}, Accept"
@@ -204,7 +205,8 @@ def _problem_by_status(error: Exception) -> Problem:
 
 
 def _redirect_to_sign_in(request: web.Request) -> web.Response:
-    query = {"next": str(request.rel_url)} if request.method in {"GET", "HEAD"} else {}
+    may_return = request.method in {"GET", "HEAD"} and not has_secret_path(request)
+    query = {"next": str(request.rel_url)} if may_return else {}
     url = str(request.app.router["sign_in"].url_for().with_query(query))
     return web.Response(status=303, headers={"Location": url, "Cache-Control": "no-store"})
 

@@ -12,6 +12,7 @@ from jinja2.runtime import Context
 from polls import paths
 from polls.web.http.cookies import cookie_pattern, read_cookie
 from polls.web.http.request_ids import request_id
+from polls.web.http.secret_paths import has_secret_path
 from polls.web.http.static import static_url
 from polls.web.keys import CONFIG, POLL_CACHE
 from polls.web.pages.languages import TRANSLATIONS, Language, negotiate
@@ -63,14 +64,14 @@ def markup(app: web.Application, template: str, language: Language, /, **context
 def render(request: web.Request, template: str, /, *, status: int, **context: object) -> web.Response:
     """Return a page in the visitor's language that bypasses the page cache, such as an error page.
 
-    The template gets `request_id`, and as `here` the path of the request unless `context` has another.
+    The template gets `request_id`, and as `here` the path of the request, or that of the list if it is secret, unless
+    `context` has another.
     """
     language = language_of(request)
+    here = request.app.router["index"].url_for() if has_secret_path(request) else request.rel_url
     return web.Response(
         status=status,
-        text=markup(
-            request.app, template, language, **{"here": str(request.rel_url), "request_id": request_id(), **context}
-        ),
+        text=markup(request.app, template, language, **{"here": str(here), "request_id": request_id(), **context}),
         content_type="text/html",
         headers={"Content-Language": language.tag, "Vary": VARY, "Cache-Control": "no-cache"},
     )
