@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -10,9 +9,10 @@ import aiopg.sa
 import sqlalchemy as sa
 
 from polls.domain.account import Account
+from polls.domain.methods import METHODS
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
-from polls.domain.settings import DEFAULT_SETTINGS
+from polls.domain.settings import DEFAULT_SETTINGS, PollSettings
 from polls.storage.postgres.pool import Database, acquired
 from polls.storage.tables import history
 
@@ -25,7 +25,10 @@ _RECORD_POLLS = """
 
 
 class Change(NamedTuple):
-    """A changed value: the name of `what` changed, and its values before and after (None: no value)."""
+    """A changed value: the name of `what` changed, and its values before and after (None: no value).
+
+    The name of a limit or label of a method is `multiple.most_marks`; its value is empty if there is no limit.
+    """
 
     what: str
     old: str | None
@@ -129,7 +132,12 @@ async def latest(  # noqa: PLR0913 - each is a filter or a page
 def changes_between(before: Poll | None, after: Poll | None) -> list[Change]:
     """Return the changes from one state to another; None is a poll that doesn't exist (yet, or any more)."""
     old, new = _values(before), _values(after)
-    changes = [Change(key[0], old.get(key), new.get(key)) for key in old | new if old.get(key) != new.get(key)]
+    # An empty text, which is no limit, comes and goes with its method: that isn't told.
+    changes = [
+        Change(key[0], old.get(key), new.get(key))
+        for key in old | new
+        if (old.get(key) or None) != (new.get(key) or None)
+    ]
     if before and after and [key for key in old if key in new] != [key for key in new if key in old]:
         changes.append(Change("order", _choice_texts(before), _choice_texts(after)))
     return changes
@@ -144,12 +152,20 @@ def _values(poll: Poll | None) -> dict[tuple[str, int], str | None]:
         ("published", 0): _iso(poll.question.pub_date),
         ("closes", 0): _iso(poll.question.closes_at),
         ("ballots", 0): str(poll.ballots) if poll.ballots else None,
-        **{
-            (name, 0): str(value)
-            for name, value in asdict(poll.settings).items()
-            if value != getattr(DEFAULT_SETTINGS, name) and value is not None
-        },
+        **{(name, 0): value for name, value in _settings(poll.settings).items()},
         **{("choice", choice.id): choice.text for choice in poll.choices},
+    }
+
+
+def _settings(settings: PollSettings) -> dict[str, str | None]:
+    """Return {name of a setting: value or None}; no limit is an empty text."""
+    method = METHODS[settings.method]
+    limits = {name: getattr(settings, name) for name in method.LIMITS}
+    return {
+        "description": settings.description or None,
+        "method": settings.method if settings.method != DEFAULT_SETTINGS.method else None,
+        **{f"{settings.method}.{name}": "" if limit is None else str(limit) for name, limit in limits.items()},
+        **{f"{settings.method}.{name}": getattr(settings, name) or None for name in method.LABELS},
     }
 
 

@@ -473,9 +473,12 @@ def test_how_to_vote_is_chosen_in_the_form(open_page: Open, signed_in: dict[str,
 
     expect(page.get_by_role("status").first).to_contain_text("Your poll is live.")
     expect(page.get_by_text("Points to spread · 7 for each voter · at most 3 on one choice")).to_be_visible()
+    page.get_by_role("link", name="History", exact=True).last.click()
+    assert page.locator(".changes .lines").inner_text() == "Two\nlines"
+    page.go_back()
     page.get_by_role("link", name="View on site").first.click()
     expect(page.get_by_text("At most 3 on one choice.")).to_be_visible()
-    expect(page.locator(".description")).to_have_text("Two\nlines")
+    assert page.locator(".description").inner_text() == "Two\nlines"
     expect(page.locator(".dot-choice label")).to_have_text(
         ["Speed", "Looks", "Price", "Name"] if scripts else ["Speed"]
     )

@@ -260,9 +260,9 @@ async def test_settings_are_saved_and_told_in_history(pool: Database, create_pol
     assert {(each.what, each.old, each.new) for each in change.changes} == {
         ("description", None, "With cake."),
         ("method", None, "score"),
-        ("most_points", None, "5"),
-        ("lowest_label", None, "bad"),
-        ("highest_label", None, "good"),
+        ("score.most_points", None, "5"),
+        ("score.lowest_label", None, "bad"),
+        ("score.highest_label", None, "good"),
     }
 
 

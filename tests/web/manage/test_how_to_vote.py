@@ -1,5 +1,6 @@
 """The settings of a poll in its form: description, method and limits, and that they can't change with ballots."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -201,6 +202,39 @@ async def test_a_conflict_and_the_history_show_settings_in_words(
         "Description: “Hot”",
     ):
         assert change in history
+
+
+async def test_the_history_tells_each_change_of_a_limit_by_its_old_and_new_value(
+    ada: Client, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes", "No", settings=replace(MULTIPLE, most_marks=1))
+    assert (await send(ada, FIRST, {**await form_of(ada, FIRST), "description": "One\r\n\r\ntwo"})).status == 303
+    for limit in ({"most": ""}, {"most": "2", "fewest": "2"}, {"most": "1", "fewest": "1"}, {"most": ""}):
+        changes = {f"multiple.{name}_marks": number for name, number in limit.items()}
+        assert (await send(ada, FIRST, {**await form_of(ada, FIRST), **changes})).status == 303
+    for changes in ({"method": "score"}, {"score.most_points": "10"}, {"method": "dots"}, {"method": "single"}):
+        assert (await send(ada, FIRST, {**await form_of(ada, FIRST), **changes})).status == 303
+
+    page = parse(await (await ada.get(f"{FIRST}/history")).text())
+
+    assert [words(changes) for changes in find(page, "ul", class_="changes")] == [
+        (
+            "How to vote: from Points to spread to One answer Points of each voter: 10 removed "
+            "Points at most on one choice: 10 removed"
+        ),
+        (
+            "How to vote: from Scores to Points to spread Highest score: 10 removed Points of each voter: 10 "
+            "Points at most on one choice: 10"
+        ),
+        "Highest score: from 5 to 10",
+        "How to vote: from Several answers to Scores Answers at least: 1 removed Highest score: 5",
+        "Answers at most: from 1 to no limit",
+        "Answers at least: from 2 to 1 Answers at most: from 2 to 1",
+        "Answers at least: from 1 to 2 Answers at most: from no limit to 2",
+        "Answers at most: from 1 to no limit",
+        "Description: One two",
+    ]
+    assert ["".join(text.itertext()) for text in find(page, "bdi", class_="lines")] == ["One\n\ntwo"]
 
 
 async def test_settings_that_a_form_lacks_are_kept(ada: Client, create_poll: CreatePoll, database: Connection) -> None:

@@ -88,6 +88,34 @@ async def test_a_valid_ballot_is_counted_and_shown(
     assert form == sent
 
 
+@pytest.mark.parametrize(
+    ("rules", "english", "chinese"),
+    [
+        (DEFAULT_SETTINGS, "Choose one answer.", "请选择一项。"),
+        (TWO_OR_THREE, "Choose 2 to 3 answers.", "请选择 2 至 3 项。"),
+        (ANY_NUMBER, "Choose all that you like.", "可以选择任意多项。"),
+        (
+            SCORE,
+            "Give each choice a score from 0 to 5. A choice without a score counts as no opinion.",
+            "请为每个选项打 0 至 5 分。不打分的选项视为不表态。",
+        ),
+        (
+            DOTS,
+            "Spread 5 points over the choices, or fewer. At most 3 on one choice.",
+            "请在各选项之间分配 5 分，可以不用完。每个选项最多 3 分。",
+        ),
+    ],
+)
+async def test_the_rule_stands_above_the_fields(
+    client: TestClient[Any, Any], create_poll: CreatePoll, rules: PollSettings, english: str, chinese: str
+) -> None:
+    create_poll("Tea?", *CHOICES, settings=rules)
+
+    for language, rule in (("en", english), ("zh-CN", chinese)):
+        page = parse(await (await client.get("/poll/1", headers={"Accept-Language": language})).text())
+        assert words(find(page, "span", id="rule")[0]) == rule
+
+
 async def test_a_ballot_that_is_changed_and_changed_back_leaves_all_counts(
     client: TestClient[Any, Any], create_poll: CreatePoll, counts: Counts
 ) -> None:
