@@ -9,7 +9,11 @@ from polls.domain.settings import DEFAULT_SETTINGS, PollSettings
 
 
 class PollNotFound(Exception):
-    """A poll, whose id is the argument, that doesn't exist or that the viewer may not see."""
+    """A poll, whose id or slug is the argument, that doesn't exist or that the viewer may not see."""
+
+
+class PollHidden(PollNotFound):
+    """A poll, whose id is the argument, that an admin has taken down."""
 
 
 @dataclass(eq=False)

@@ -25,7 +25,8 @@ class Question:
 
     `pub_date` and `closes_at` are aware datetimes: the public may see it from `pub_date` on, and it accepts no ballots
     from `closes_at` on (None: it has no end). `edited_at` is when its text or choices were last changed after there
-    were votes, None if they weren't.
+    were votes, None if they weren't. `word` is its part of URLs if it has one of its own. It is in the public list if
+    `is_listed`; from `hidden_at` on, if not None, the public may not see it.
     """
 
     id: int
@@ -33,11 +34,19 @@ class Question:
     pub_date: datetime
     closes_at: datetime | None = None
     edited_at: datetime | None = None
+    word: str | None = None
+    is_listed: bool = True
+    hidden_at: datetime | None = None
 
     @property
     def slug(self) -> str:
-        """Return the part of URLs that identifies this question."""
-        return str(self.id)
+        """Return the part of URLs that identifies this question: its word, else its number."""
+        return self.word or str(self.id)
+
+    @property
+    def is_hidden(self) -> bool:
+        """Return whether an admin has taken it down."""
+        return self.hidden_at is not None
 
     def was_published_recently(self, now: datetime) -> bool:
         """Return whether it was published within the day before `now`, and not after it."""
@@ -70,6 +79,7 @@ class Poll:
 
     `as_of` is an aware datetime by the database's clock, which opens and closes polls. `ballots` is the number of
     ballots. `revision` rises with every change, `edition` with changes of text, choices, dates and settings.
+    `is_asked_by_visitor`: it was made by someone without an account, who owns it by a key.
     """
 
     question: Question
@@ -79,14 +89,15 @@ class Poll:
     revision: int = 0
     edition: int = 0
     settings: PollSettings = DEFAULT_SETTINGS
+    is_asked_by_visitor: bool = False
 
     @property
     def is_published(self) -> bool:
-        """Return whether the public may see it: `pub_date` has come, and it has choices.
+        """Return whether the public may see it: `pub_date` has come, it has choices, and it isn't hidden.
 
         `storage.poll_list` has the same rule in SQL.
         """
-        return self.question.pub_date <= self.as_of and bool(self.choices)
+        return self.question.pub_date <= self.as_of and bool(self.choices) and not self.question.is_hidden
 
     @property
     def is_closed(self) -> bool:

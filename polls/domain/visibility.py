@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from polls.domain.errors import PollNotFound
+from polls.domain.errors import PollHidden, PollNotFound
 from polls.domain.methods import method_of
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
@@ -47,9 +47,9 @@ class VisiblePoll(NamedTuple):
 
 
 def visible_to(poll: Poll, viewer: Viewer) -> VisiblePoll:
-    """Return what `viewer` may see of `poll`. Raises PollNotFound if they may not see it at all."""
+    """Return what `viewer` may see of `poll`. Raises PollNotFound or PollHidden if they may not at all."""
     if not (poll.is_published or (viewer.person and viewer.person.may_see(poll))):
-        raise PollNotFound(poll.question.id)
+        raise (PollHidden if poll.question.is_hidden else PollNotFound)(poll.question.id)
     marks = viewer.marks and frozenset(mark for mark in viewer.marks if poll.offers(mark))
     points = viewer.points and frozenset(pair for pair in viewer.points if pair[0] in marks)
     return VisiblePoll(poll, marks, points, viewer.person)

@@ -68,7 +68,7 @@ async def add(database: Database, person: Person, draft: Draft, *, form_key: byt
         )
         if question_id is None:
             raise PollEdited(await connection.scalar(_ADDED_BY_FORM, {"form_key": form_key}))
-        await _write_settings(connection, question_id, DEFAULT_SETTINGS, draft.settings)
+        await _write_settings(connection, question_id, None, draft.settings)
         await _write_choices(connection, question_id, None, draft.choices)
         added = await _read_locked(connection, question_id)
         await record_polls(connection, person, "added", [(added, changes_between(None, added))])
@@ -109,7 +109,7 @@ async def change(
         if before.ballots and before.settings.rules != draft.settings.rules:
             raise RulesFixed(question_id)
         await _remove_choices(connection, before, draft.removed)
-        await _write_settings(connection, question_id, before.settings, draft.settings)
+        await _write_settings(connection, question_id, before, draft.settings)
         await _write_choices(connection, question_id, before, draft.choices)
         old = before.question
         if (old.text, old.pub_date, old.closes_at) != (draft.text, draft.pub_date, draft.closes_at):
@@ -185,12 +185,12 @@ async def _read_locked(connection: aiopg.sa.SAConnection, question_id: int) -> P
 
 
 async def _write_settings(
-    connection: aiopg.sa.SAConnection, question_id: int, before: PollSettings, settings: PollSettings
+    connection: aiopg.sa.SAConnection, question_id: int, before: Poll | None, settings: PollSettings
 ) -> None:
-    """Store the settings of a poll. The defaults are stored as no row."""
-    if settings == before:
+    """Store the settings of a poll. The defaults are stored as no row, unless the row says who owns the poll."""
+    if settings == (before.settings if before else DEFAULT_SETTINGS):
         return
-    if settings == DEFAULT_SETTINGS:
+    if settings == DEFAULT_SETTINGS and before and not before.is_asked_by_visitor:
         await connection.execute(poll_settings.delete().where(poll_settings.c.question_id == question_id))
         return
     values = asdict(settings)

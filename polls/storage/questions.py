@@ -21,6 +21,9 @@ QUESTION = (
     question.c.pub_date,
     question.c.closes_at,
     question.c.edited_at,
+    question.c.slug,
+    question.c.is_listed,
+    question.c.hidden_at,
 )
 POLL = (
     *QUESTION,
@@ -31,8 +34,9 @@ POLL = (
     choice.c.choice_text,
     choice.c.votes,
     choice.c.points,
-    *(column for column in poll_settings.c if column is not poll_settings.c.question_id),
+    *(poll_settings.c[field.name] for field in fields(PollSettings)),
     poll_settings.c.question_id.label("settings_id"),  # null: the poll has the defaults
+    poll_settings.c.asked_at.is_not(None).label("is_asked_by_visitor"),
     sa.func.now().label("as_of"),
 )
 POLL_TABLES = question.outerjoin(choice).outerjoin(poll_settings, poll_settings.c.question_id == question.c.id)
@@ -51,11 +55,20 @@ _FIND_ALL = compiled(
     .order_by(question.c.id, choice.c.position, choice.c.id)
 )
 
+_FIND_ID = "SELECT id FROM question WHERE slug = %(word)s"
+
 
 async def find(database: Database, question_id: int) -> Poll | None:
     """Return a poll, published or not, with its choices in their order, or None if it doesn't exist."""
     async with acquired(database) as connection:
         return await read(connection, question_id)
+
+
+async def find_id(database: Database, word: str) -> int | None:
+    """Return the id of the poll with this word, or None."""
+    async with acquired(database) as connection:
+        question_id: int | None = await connection.scalar(_FIND_ID, {"word": word})
+        return question_id
 
 
 async def read(connection: aiopg.sa.SAConnection, question_id: int) -> Poll | None:
@@ -79,7 +92,16 @@ async def read_all(connection: aiopg.sa.SAConnection, question_ids: Sequence[int
 
 def as_question(row: Any) -> Question:  # noqa: ANN401 - aiopg has no types
     """Return the question in a row with the columns QUESTION."""
-    return Question(row.id, row.question_text, row.pub_date, row.closes_at, row.edited_at)
+    return Question(
+        row.id,
+        row.question_text,
+        row.pub_date,
+        row.closes_at,
+        row.edited_at,
+        word=row.slug,
+        is_listed=row.is_listed,
+        hidden_at=row.hidden_at,
+    )
 
 
 def as_poll(rows: Sequence[Any]) -> Poll:
@@ -89,7 +111,16 @@ def as_poll(rows: Sequence[Any]) -> Poll:
         Choice(row.choice_id, row.choice_text, row.votes, row.points) for row in rows if row.choice_id is not None
     )
     settings = DEFAULT_SETTINGS if first.settings_id is None else _as_settings(first)
-    return Poll(as_question(first), choices, first.as_of, first.ballots, first.revision, first.edition, settings)
+    return Poll(
+        as_question(first),
+        choices,
+        first.as_of,
+        first.ballots,
+        first.revision,
+        first.edition,
+        settings,
+        is_asked_by_visitor=first.is_asked_by_visitor,
+    )
 
 
 def _as_settings(row: Any) -> PollSettings:  # noqa: ANN401

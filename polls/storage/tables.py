@@ -21,6 +21,9 @@ question = sa.Table(
     sa.Column("edited_at", _TIMESTAMP),
     sa.Column("magnitude", sa.SmallInteger),
     sa.Column("form_key", sa.LargeBinary),
+    sa.Column("slug", sa.String(40)),
+    sa.Column("is_listed", sa.Boolean),
+    sa.Column("hidden_at", _TIMESTAMP),
 )
 
 choice = sa.Table(
@@ -46,6 +49,8 @@ poll_settings = sa.Table(
     sa.Column("budget", sa.SmallInteger),
     sa.Column("lowest_label", sa.String(40)),
     sa.Column("highest_label", sa.String(40)),
+    sa.Column("owner_hash", sa.LargeBinary),
+    sa.Column("asked_at", _TIMESTAMP),
 )
 
 ballot = sa.Table(

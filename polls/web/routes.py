@@ -10,7 +10,7 @@ from polls.web.admin.history import HistoryView, PollHistoryView
 from polls.web.admin.poll_list import PollListView
 from polls.web.admin.sign_in import SignInView, SignOutView
 from polls.web.admin.users import UsersView, UserView
-from polls.web.http.parameters import NUMBER
+from polls.web.http.parameters import NUMBER, SLUG
 from polls.web.http.static import serve_static
 from polls.web.keys import CONFIG
 from polls.web.manage.poll_action import AdminPollActionView
@@ -29,7 +29,7 @@ from polls.web.public.vote import VoteView
 from polls.web.public.watch import WatchView
 
 # The URL of a poll, the same in all routes. Templates use `question.slug`.
-POLL = f"/poll/{{slug:{NUMBER}}}"
+POLL = f"/poll/{{slug:{SLUG}}}"
 
 VIEWS: list[tuple[str, type[View], str]] = [
     (POLL + "/vote", VoteView, "vote"),
@@ -44,9 +44,9 @@ VIEWS: list[tuple[str, type[View], str]] = [
     ("/admin/logout", SignOutView, "sign_out"),
     ("/admin/polls/add", AddPollView, "poll_add"),
     ("/admin/polls/selected", BulkActionView, "admin_selected"),
-    (f"/admin/polls/{{slug:{NUMBER}}}", EditPollView, "poll_edit"),
-    (f"/admin/polls/{{slug:{NUMBER}}}/{{action:{'|'.join(ACTIONS)}}}", AdminPollActionView, "poll_action"),
-    (f"/admin/polls/{{slug:{NUMBER}}}/history", PollHistoryView, "poll_history"),
+    (f"/admin/polls/{{id:{NUMBER}}}", EditPollView, "poll_edit"),
+    (f"/admin/polls/{{id:{NUMBER}}}/{{action:{'|'.join(ACTIONS)}}}", AdminPollActionView, "poll_action"),
+    (f"/admin/polls/{{id:{NUMBER}}}/history", PollHistoryView, "poll_history"),
     ("/admin/history", HistoryView, "admin_history"),
     ("/admin/users/", UsersView, "admin_users"),
     (f"/admin/users/{{id:{NUMBER}}}", UserView, "admin_user"),

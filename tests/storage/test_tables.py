@@ -86,6 +86,9 @@ def test_columns_are_those_of_the_original_application_and_later_ones(postgres: 
         ("question", "edited_at", "timestamp with time zone", None),
         ("question", "magnitude", "smallint", None),
         ("question", "form_key", "bytea", None),
+        ("question", "slug", "character varying", 40),
+        ("question", "is_listed", "boolean", None),
+        ("question", "hidden_at", "timestamp with time zone", None),
     ]
 
 

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from polls.domain.errors import PollNotFound
 from polls.storage import history, questions
-from polls.web.pages.base import BasePollView
+from polls.web.pages.base import NumberedPollView
 from polls.web.pages.private import SignedInView
 
 PAGE_SIZE = 100
@@ -31,7 +31,7 @@ class HistoryView(SignedInView):
         return {"entries": found[:PAGE_SIZE], "page": page, "has_older": len(found) > PAGE_SIZE}
 
 
-class PollHistoryView(HistoryView, BasePollView):
+class PollHistoryView(HistoryView, NumberedPollView):
     """The history of one poll, which may have been deleted."""
 
     async def get(self) -> web.StreamResponse:

@@ -2,7 +2,10 @@
 
 import re
 
+from polls.domain.addresses import WORD
+
 NUMBER = "[1-9][0-9]{0,9}"  # ASCII digits, no leading zeros: a page has one URL
+SLUG = f"(?:{NUMBER}|{WORD})"  # of a poll
 MAX_NUMBER = 2**31 - 1  # the largest id: PostgreSQL's integer
 
 _NUMBER = re.compile(NUMBER)

@@ -24,14 +24,14 @@ class _AdminFormView(PollFormView, SignedInView):
 
     def urls(self, form: PollForm, poll: Poll | None) -> Mapping[str, object]:
         if poll:
-            form_url, parameters = self.url("poll_edit", slug=poll.question.slug), {}
+            form_url, parameters = self.url("poll_edit", id=str(poll.question.id)), {}
         else:
             form_url, parameters = self.url("poll_add"), {"key": form.key, **self._copied_id()} if form.key else {}
         return {"form_url": form_url, "here": self.with_back(form_url, self.back_url(form.back), **parameters)}
 
     def next_url(self, action: str, question_id: int, back: str) -> str:
         if action == "continue":
-            return self.with_back(self.url("poll_edit", slug=str(question_id)), back)
+            return self.with_back(self.url("poll_edit", id=str(question_id)), back)
         return self.with_back(self.url("poll_add"), back) if action == "another" else back
 
     def _copied_id(self) -> dict[str, str]:
@@ -60,7 +60,7 @@ class AddPollView(_AdminFormView):
             url = self.with_back(self.request.path, self.back_url(back), key=secrets.token_hex(16), **copied)
             return self.redirect(url)
         if question_id := await editing.added_by_form(self.database, bytes.fromhex(key)):
-            return self.redirect(self.with_back(self.url("poll_edit", slug=str(question_id)), self.back_url(back)))
+            return self.redirect(self.with_back(self.url("poll_edit", id=str(question_id)), self.back_url(back)))
         form = await self._copy_form(int(copied["copy"])) if copied else new_poll_form()
         return self.show_form(replace(form, key=key, back=back), None)
 

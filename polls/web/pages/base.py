@@ -6,12 +6,13 @@ from typing import Any, ClassVar
 from aiohttp import hdrs, web
 
 from polls.domain.errors import PollNotFound
+from polls.domain.poll import Poll
 from polls.domain.visibility import VisiblePoll, visible_to
 from polls.web.http import compression
 from polls.web.http.page_cache import PRIVATE_NO_CACHE, PRIVATE_NO_STORE, RENDERED_PAGES, Page, RenderedPages
 from polls.web.http.parameters import MAX_NUMBER, parse_number
 from polls.web.http.security_headers import RESPONSE_HEADERS
-from polls.web.keys import POLL_CACHE
+from polls.web.keys import POLL_CACHE, POLL_WORDS
 from polls.web.pages.rendering import VARY, language_of, markup
 from polls.web.pages.session import person_for_links, signed_in_account
 from polls.web.pages.voter import viewer_of
@@ -98,25 +99,22 @@ class View(web.View):
         return page.answer(request)
 
 
-class BasePollView(View):
-    """Base of the views whose path contains a poll's slug."""
-
-    @property
-    def slug(self) -> str:
-        """The poll's slug, from the path."""
-        return self.request.match_info["slug"]
+class NumberedPollView(View):
+    """Base of the views whose path contains a poll's id."""
 
     @property
     def question_id(self) -> int:
         """The id of the poll's question. Raises PollNotFound for a number that is too great for an id."""
-        number = int(self.slug)
-        if number > MAX_NUMBER:
-            raise PollNotFound(number)
-        return number
+        return _id_of(self.request.match_info["id"])
 
 
-class PollView(BasePollView):
-    """Base of a poll's public pages, which read it from the poll cache."""
+class PollView(View):
+    """Base of a poll's public pages, which read it from the poll cache; their path contains the poll's slug."""
+
+    @property
+    def slug(self) -> str:
+        """The slug in the path: the poll's word, or its number if it has no word."""
+        return self.request.match_info["slug"]
 
     async def find(self, *, after: int = 0) -> VisiblePoll:
         """Return what the visitor may see of the poll, at revision `after` or later.
@@ -124,7 +122,7 @@ class PollView(BasePollView):
         Raises PollNotFound and PollsUnavailable.
         """
         request = self.request
-        poll = await request.app[POLL_CACHE].find(self.question_id, after=after)
+        poll = await find_poll(request.app, self.slug, after=after)
         viewer = viewer_of(request)
         if not poll.is_published:
             account = await signed_in_account(request)
@@ -137,9 +135,34 @@ class PollView(BasePollView):
         """Return the template variables that decide which links the header shows."""
         return {
             "person": visible.person,
-            "edit_url": self.url("poll_edit", slug=self.slug) if visible.may_edit else None,
+            "edit_url": self.url("poll_edit", id=str(visible.poll.question.id)) if visible.may_edit else None,
         }
 
     def cache_control(self, visible: VisiblePoll) -> str:
         """Return the Cache-Control of a page that shows `visible`: no cache may store it before it is published."""
         return PRIVATE_NO_CACHE if visible.poll.is_published else PRIVATE_NO_STORE
+
+
+async def locate(app: web.Application, slug: str) -> int:
+    """Return the id of the poll that may be at `slug`; it is if that is its own slug.
+
+    Raises PollNotFound, PollsUnavailable.
+    """
+    return _id_of(slug) if slug[0].isdigit() else await app[POLL_WORDS].find(slug)
+
+
+async def find_poll(app: web.Application, slug: str, *, after: int = 0) -> Poll:
+    """Return the poll at `slug`, at revision `after` or later. Raises PollNotFound, PollsUnavailable."""
+    for _ in range(2):
+        poll = await app[POLL_CACHE].find(await locate(app, slug), after=after)
+        if poll.question.slug == slug:
+            return poll
+        app[POLL_WORDS].forget(slug)  # it may be another poll's by now
+    raise PollNotFound(slug)
+
+
+def _id_of(number: str) -> int:
+    question_id = int(number)
+    if question_id > MAX_NUMBER:
+        raise PollNotFound(question_id)
+    return question_id

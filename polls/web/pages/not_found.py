@@ -1,14 +1,18 @@
 """Responses at addresses that no route has: a redirect to the one that is meant, or an error page that leads back."""
 
+import re
+
 from aiohttp import web
 from yarl import URL
 
 from polls.domain.errors import PollNotFound, PollsUnavailable
 from polls.domain.visibility import ANONYMOUS, visible_to
-from polls.web.http.parameters import local_path, parse_number
-from polls.web.keys import POLL_CACHE
+from polls.web.http.parameters import SLUG, local_path
+from polls.web.pages.base import find_poll
 from polls.web.pages.problems import error_response, is_in_admin
 from polls.web.pages.session import ACCOUNT, signed_in_account
+
+_SLUG = re.compile(SLUG)
 
 
 async def respond_not_found(request: web.Request, error: web.HTTPNotFound) -> web.Response:
@@ -46,11 +50,10 @@ async def _slug_of_poll_above(request: web.Request) -> str | None:
     above = request.app.router["poll"].canonical.removesuffix("{slug}")
     path = request.rel_url.raw_path
     slug = path.removeprefix(above).partition("/")[0]
-    question_id = parse_number(slug) if path.startswith(above) else None
-    if question_id is None:
+    if not (path.startswith(above) and _SLUG.fullmatch(slug)):
         return None
     try:
-        visible_to(await request.app[POLL_CACHE].find(question_id), ANONYMOUS)
+        visible_to(await find_poll(request.app, slug), ANONYMOUS)
     except PollNotFound:
         return None
     return slug

@@ -16,7 +16,7 @@ from polls.storage.postgres.pool import Database
 from polls.web.http.forms import MAX_BODY, read_form, text_field
 from polls.web.http.parameters import local_path
 from polls.web.keys import DATABASE
-from polls.web.pages.base import BasePollView, View
+from polls.web.pages.base import NumberedPollView, View
 from polls.web.pages.flash import Flash, delete_flash, read_flash, set_flash
 from polls.web.pages.languages import Language
 from polls.web.pages.problems import Problem, describe_error, wants_json
@@ -201,7 +201,7 @@ class SignedInView(PersonalView):
         return super().show(template, status=status, **{"account": account, **context})
 
 
-class EditablePollView(SignedInView, BasePollView):
+class EditablePollView(SignedInView, NumberedPollView):
     """A page about the poll in its URL, for those who may edit it."""
 
     async def find_poll(self) -> Poll:

@@ -25,7 +25,7 @@ class PresenterView(PollView):
         return self.cached_page(
             "public/presenter.html",
             visible.poll,
-            self.question_id,
+            visible.poll.question.id,
             site,
             cache_control=self.cache_control(visible),
             pages=VARIANT_PAGES,  # the site may be any Host

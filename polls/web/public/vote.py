@@ -6,15 +6,23 @@ import select
 from aiohttp import hdrs, web
 
 from polls.domain.ballot import Ballot, Counted
-from polls.domain.errors import InvalidBallot, PollClosed, PollsUnavailable, TooManyVoters, VoteNotStored, VotingBroken
+from polls.domain.errors import (
+    InvalidBallot,
+    PollClosed,
+    PollNotFound,
+    PollsUnavailable,
+    TooManyVoters,
+    VoteNotStored,
+    VotingBroken,
+)
 from polls.domain.methods import method_of
 from polls.domain.poll import Poll
 from polls.domain.visibility import Viewer, VisiblePoll, visible_to
 from polls.web.http.forms import read_form
 from polls.web.http.forwarded import client_network
 from polls.web.http.prebuilt import PrebuiltAnswer
-from polls.web.keys import BALLOT_BOX, POLL_CACHE, VOTE_RATE_LIMIT
-from polls.web.pages.base import PollView
+from polls.web.keys import BALLOT_BOX, POLL_CACHE, POLL_WORDS, VOTE_RATE_LIMIT
+from polls.web.pages.base import PollView, locate
 from polls.web.pages.flash import Flash, set_flash
 from polls.web.pages.problems import Problem, describe_error, error_response, wants_json
 from polls.web.pages.rendering import language_of, render
@@ -50,21 +58,29 @@ class VoteView(PollView):
         if _has_disconnected(self.request):
             # This process may have stalled, and the voter voted through another process since: this ballot is outdated.
             return web.Response(status=_CLIENT_CLOSED_REQUEST)
-        app, question_id = self.request.app, self.question_id
+        app = self.request.app
         known_id = read_voter_id(self.request)
         voter_id = known_id or new_voter_id()
+        question_id = None
         try:
+            question_id = await locate(app, self.slug)
             marks, points = parse_ballot(form, question_id)
             # Voters whose network is unknown aren't limited: all of them would share one limit.
             if (rate_limit := app[VOTE_RATE_LIMIT]) and (network := client_network(self.request)):
                 rate_limit.check(network, voter_id)
-            ballot = Ballot(question_id, voter_key(voter_id, question_id), marks, points)
+            word = None if self.slug[0].isdigit() else self.slug
+            ballot = Ballot(question_id, voter_key(voter_id, question_id), marks, points, word)
             counted = await app[BALLOT_BOX].cast(ballot)
             response = self._redirect_to_results(counted, ballot)
+        except PollNotFound:
+            app[POLL_WORDS].forget(self.slug)  # it may be another poll's by now
+            raise
         except (InvalidBallot, PollClosed) as error:
             response = await self._explain_refusal(error, form)
         except (VoteNotStored, VotingBroken, TooManyVoters) as error:
-            response = self._offer_retry(error, form)
+            response = self._offer_retry(error, form, question_id)
+        except PollsUnavailable:
+            response = self._offer_retry(VoteNotStored(), form, question_id)
         if known_id is None:
             set_voter_cookie(self.request, response, voter_id)
         return response
@@ -76,12 +92,12 @@ class VoteView(PollView):
         """
         request, slug = self.request, self.slug
         path = self.url("poll", slug=slug)
-        if poll := request.app[POLL_CACHE].last_known(self.question_id):
+        if poll := request.app[POLL_CACHE].last_known(ballot.question_id):
             ballot = method_of(poll).stored(ballot)
         response = request.app[VOTE_REDIRECT].answer(request)
         response.headers[hdrs.LOCATION] = f"{self.url('results', slug=slug)}?after={counted.revision}"
         set_ballot_cookie(request, response, ballot, path=path)
-        add_to_voted_cookie(request, response, self.question_id)
+        add_to_voted_cookie(request, response, ballot.question_id)
         kind = "changed" if _has_changed(ballot, viewer_of(request), poll) else "counted"
         set_flash(request, response, Flash(kind, counted.revision), path=path)
         return response
@@ -98,15 +114,17 @@ class VoteView(PollView):
         except (PollsUnavailable, TimeoutError):
             raise error from None
         if visible.poll.is_closed and visible.poll.question.closes_at:
-            error = PollClosed(self.question_id, visible.poll.question.closes_at, has_voted=bool(visible.marks))
+            error = PollClosed(error.question_id, visible.poll.question.closes_at, has_voted=bool(visible.marks))
         elif isinstance(error, InvalidBallot):
-            error = InvalidBallot(self.question_id, error.fault, visible.poll.settings)
+            error = InvalidBallot(error.question_id, error.fault, visible.poll.settings)
         if wants_json(self.request):
             raise error
         problem = describe_error(error, language_of(self.request))
         return self._form(visible, problem, form)
 
-    def _offer_retry(self, error: VoteNotStored | VotingBroken | TooManyVoters, form: BallotForm) -> web.Response:
+    def _offer_retry(
+        self, error: VoteNotStored | VotingBroken | TooManyVoters, form: BallotForm, question_id: int | None
+    ) -> web.Response:
         """Return a form filled in as it was sent, for another attempt by the same voter.
 
         It is the poll's page if the poll is in the cache, else a page with hidden fields.
@@ -114,7 +132,7 @@ class VoteView(PollView):
         if wants_json(self.request):
             return error_response(self.request, error)
         problem = describe_error(error, language_of(self.request))
-        poll = self.request.app[POLL_CACHE].last_known(self.question_id)
+        poll = self.request.app[POLL_CACHE].last_known(question_id) if question_id else None
         if poll and poll.is_published and not poll.is_closed and poll.offers(*form.marks):
             response = self._form(visible_to(poll, viewer_of(self.request)), problem, form)
         else:

@@ -29,7 +29,7 @@ class WatchView(PollView):
 
     async def get(self) -> web.StreamResponse:
         check_websocket_origin(self.request)
-        await self.find()
+        question_id = (await self.find()).poll.question.id
         socket = web.WebSocketResponse(
             heartbeat=HEARTBEAT, max_msg_size=_MAX_MESSAGE_SIZE, timeout=_CLOSE_TIMEOUT, compress=False, autoping=False
         )
@@ -47,7 +47,7 @@ class WatchView(PollView):
             return socket
         subscriber = _WebSocketSubscriber(self.request, socket)
         try:
-            await self.request.app[POLL_CACHE].subscribe(self.question_id, subscriber)
+            await self.request.app[POLL_CACHE].subscribe(question_id, subscriber)
             await _discard_messages(socket)
         except PollNotFound:
             await subscriber.close(WSCloseCode.OK, "there is no such poll")
@@ -56,7 +56,7 @@ class WatchView(PollView):
         except ConnectionError:
             pass  # the client has reset the connection
         finally:
-            broadcaster.unsubscribe(self.question_id, subscriber)
+            broadcaster.unsubscribe(question_id, subscriber)
             subscriber.abort_unread()
         return socket
 

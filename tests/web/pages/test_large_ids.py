@@ -6,7 +6,7 @@ import pytest
 
 from polls import paths
 from polls.storage.postgres.connect import Connection
-from polls.web.http.parameters import NUMBER
+from polls.web.http.parameters import SLUG
 from tests.conftest import CreatePoll
 from tests.web.conftest import Client
 
@@ -53,4 +53,4 @@ async def test_numbers_beyond_the_largest_id_are_not_found(ada: Client, create_p
 def test_nginx_knows_the_same_urls_of_polls() -> None:
     locations = re.findall(r"poll/(\S+?)/(?:results|vote|live)", (paths.CONFIG / "nginx.conf").read_text("utf-8"))
 
-    assert locations == [NUMBER] * 3
+    assert locations == [SLUG] * 3
