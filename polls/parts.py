@@ -11,11 +11,12 @@ from polls.live.ballot_box import BallotBox
 from polls.live.broadcast import GOING_AWAY
 from polls.live.poll_cache import PollCache
 from polls.live.poll_words import PollWords
-from polls.storage import poll_list, questions
+from polls.live.score_cache import ScoreCache
+from polls.storage import poll_list, questions, scores
 from polls.storage.ballots import open_recorder
 from polls.storage.listener import listen
 from polls.web.http.slow_readers import SLOW_READERS
-from polls.web.keys import BALLOT_BOX, BROADCASTER, CONFIG, DATABASE, POLL_CACHE, POLL_WORDS
+from polls.web.keys import BALLOT_BOX, BROADCASTER, CONFIG, DATABASE, POLL_CACHE, POLL_WORDS, SCORE_CACHE
 from polls.web.ops.meter import METER
 
 _SYNC_TIMEOUT = 2  # seconds that the start waits for the database's notifications
@@ -25,7 +26,7 @@ _OPEN_PARTS = web.AppKey("open_parts", AsyncExitStack)
 async def open_parts(app: web.Application) -> None:
     """Open the parts, one after the other. Raises UnusableDatabase."""
     app[_OPEN_PARTS] = AsyncExitStack()
-    for part in (ballot_box, poll_cache, slow_readers):
+    for part in (ballot_box, poll_cache, score_cache, slow_readers):
         await app[_OPEN_PARTS].enter_async_context(part(app))
 
 
@@ -77,6 +78,18 @@ async def poll_cache(app: web.Application) -> AsyncIterator[None]:
         yield
     finally:
         await app[POLL_CACHE].close()
+
+
+@asynccontextmanager
+async def score_cache(app: web.Application) -> AsyncIterator[None]:
+    """Count scores for the results that are looked at."""
+    app[SCORE_CACHE] = ScoreCache(
+        partial(scores.count, app[DATABASE]),
+        lambda: app[POLL_CACHE].generation,
+        max_polls=app[CONFIG].cache.polls,
+    )
+    yield
+    await app[SCORE_CACHE].close()
 
 
 @asynccontextmanager

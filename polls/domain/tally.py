@@ -82,6 +82,11 @@ def shares(counts: Sequence[int], total: int) -> list[Figure]:
     return fine if len(set(fine)) > len(set(whole)) else whole
 
 
+def bar_of(count: int, total: int) -> float:
+    """Return the length of a bar, in percent, for a share of `total`."""
+    return _bar(Fraction(count, total)) if total else 0
+
+
 def add_up(written: Sequence[Figure]) -> bool:
     """Return whether shares as they are written can add up to 100%: "<1%" may be any share between 0 and 1%."""
     total = round(sum(share.value for share in written), 1)

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from polls.domain.distribution import Distribution, ScoreCounts, distribution_of
 from polls.domain.errors import PollHidden, PollNotFound
 from polls.domain.methods import method_of
 from polls.domain.permissions import Person
@@ -44,6 +45,15 @@ class VisiblePoll(NamedTuple):
     @property
     def tally(self) -> Tally:
         return method_of(self.poll).tally(self.poll)
+
+    @property
+    def has_distribution(self) -> bool:
+        """Return whether the results that the viewer may see include the distribution of scores."""
+        return self.poll.ballots > 0 and method_of(self.poll).HAS_SCORES
+
+    def distribution(self, counts: ScoreCounts | None) -> Distribution | None:
+        """Return the distribution of scores for the viewer; None if there is none, or its `counts` aren't known."""
+        return distribution_of(self.poll, counts) if counts and self.has_distribution else None
 
 
 def visible_to(poll: Poll, viewer: Viewer) -> VisiblePoll:

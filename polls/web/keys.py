@@ -9,6 +9,7 @@ from polls.live.broadcast import Broadcaster
 from polls.live.poll_cache import PollCache
 from polls.live.poll_words import PollWords
 from polls.live.rate_limit import RateLimit
+from polls.live.score_cache import ScoreCache
 from polls.live.session_cache import SessionCache
 from polls.storage.passwords import Passwords
 from polls.storage.postgres.pool import Database
@@ -18,6 +19,7 @@ DATABASE = web.AppKey("database", Database)
 BALLOT_BOX: web.AppKey[BallotBox[Counted]] = web.AppKey("ballot_box")
 POLL_CACHE = web.AppKey("poll_cache", PollCache)
 POLL_WORDS = web.AppKey("poll_words", PollWords)
+SCORE_CACHE = web.AppKey("score_cache", ScoreCache)
 SESSION_CACHE = web.AppKey("session_cache", SessionCache)
 PASSWORDS = web.AppKey("passwords", Passwords)
 BROADCASTER = web.AppKey("broadcaster", Broadcaster)

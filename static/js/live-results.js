@@ -115,6 +115,8 @@ function createUpdater(section) {
   const plural = new Intl.PluralRules(language);
   const [votes, total] = [section.dataset.votes, section.dataset.total].map((forms) => JSON.parse(forms));
   const { votesOf, totalOf } = section.dataset; // the number that decides the plural form
+  const { joined } = section.dataset; // a total of two parts: the points, and the voters that gave them
+  const from = joined && JSON.parse(section.dataset.from);
   const count = (forms, of, numbers) =>
     fill(forms[plural.select(numbers[of])], Object.fromEntries(Object.entries(numbers).map(([name, n]) => [name, number.format(n)])));
   const announce = createAnnouncer(section);
@@ -147,11 +149,15 @@ function createUpdater(section) {
       row.querySelector(".fill").setAttribute("width", result.bar);
       markLeader(row, result.leads, leaders.length > 1 ? section.dataset.tied : section.dataset.leads);
     }
-    const totalText = count(total, totalOf, { votes: message.votes, points: message.points, voters });
+    const numbers = { votes: message.votes, points: message.points, voters };
+    const counted = count(total, totalOf, numbers);
+    const totalText = joined ? fill(joined, { points: counted, voters: count(from, "voters", numbers) }) : counted;
     section.querySelector(".total").textContent = totalText;
     section.querySelector(".rounding").hidden = message.adds_up;
     const names = leaders.map((row) => row.querySelector(".name").textContent);
-    announce(totalText, names, names.length ? figure(resultOf(leaders[0])) : "");
+    const share = names.length ? figure(resultOf(leaders[0])) : "";
+    announce(totalText, names, fill(section.dataset.figure ?? "%(figure)s", { figure: share }));
+    document.querySelector(".later-votes")?.removeAttribute("hidden"); // of the distribution of scores
     section.dispatchEvent(new CustomEvent("results", { detail: message.choices }));
   };
 }

@@ -1,12 +1,14 @@
 """Voting by each method in a browser: with and without JavaScript, with the keyboard, on a phone, in both languages."""
 
 import re
+from http.client import HTTPConnection
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.journeys.conftest import Open, violations, wait_until_live
 from tests.support.processes import Polls, command
+from tests.support.watchers import vote
 
 # In the order of their ids: several answers within limits, as many as one likes, scores to 5 and to 10, dots.
 METHOD_POLLS = """
@@ -112,6 +114,64 @@ def test_a_vote_by_each_method_is_counted_live_and_changed_on_a_phone(
     marked(page, name, *second)
     expected = before + (second[1] > 0)
     expect(watcher.locator(".result .votes").nth(1)).to_have_text(re.compile(rf"^{expected}\b"))
+
+
+# (name of a poll, locale, form of a vote for the first and the third choice, what is announced)
+ANNOUNCED = [
+    (
+        "any number",
+        "en-GB",
+        "choice={}&choice={}",
+        r"\d+ voters? in all\. Leading: Green tea and شاي بالنعناع with 100% of voters",
+    ),
+    ("scores to 10", "zh-CN", "points.{}=2&points.{}=7", r"共 \d+ 人投票\. 领先：.+，平均 \d\.\d+"),
+    (
+        "scores to 5",
+        "en-GB",
+        "points.{}=4&points.{}=5",
+        r"\d+ voters? in all\. Leading: .+ with \d\.\d+ on average",
+    ),
+    (
+        "dots",
+        "en-GB",
+        "points.{}=2&points.{}=3",
+        r"\d+ points in all, from \d+ voters?\. Leading: .+ with \d+(\.\d)?% of points",
+    ),
+]
+
+
+def test_live_results_of_each_method_are_announced_in_its_words(
+    open_page: Open, cast: HTTPConnection, paths: Paths
+) -> None:
+    pages = [open_page(f"{paths[name]}/results", width=360, locale=locale) for name, locale, *_ in ANNOUNCED]
+    for page, (name, _, form, _) in zip(pages, ANNOUNCED, strict=True):
+        expect(page.locator(".is-live")).to_be_visible()
+        first, _, third, _ = page.locator("[data-choice]").evaluate_all("rows => rows.map(row => row.dataset.choice)")
+        vote(cast, int(paths[name].rpartition("/")[2]), form=form.format(first, third))
+
+    for page, (*_, sentence) in zip(pages, ANNOUNCED, strict=True):
+        expect(page.locator("[data-announcer]")).to_have_text(re.compile(f"^{sentence}$"), timeout=10_000)
+
+
+def test_the_distribution_of_scores_is_accessible_fits_and_says_when_later_votes_come_in(
+    open_page: Open, cast: HTTPConnection, paths: Paths
+) -> None:
+    page = open_page(paths["scores to 10"], width=360, color_scheme="dark")
+    score(page, 0, 10).check()
+    score(page, 1, 0).check()
+    page.get_by_role("button", name="Vote").click()
+
+    page.get_by_text("How the scores are distributed").click()
+    table = page.get_by_role("table", name="Green tea")
+    expect(table.get_by_role("row", name=re.compile("^10 "))).to_have_accessible_name(re.compile("^10 [1-9]"))
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    later = page.get_by_text("The results above may include later votes.")
+    expect(later).to_be_hidden()
+    wait_until_live(page)
+    choice = page.locator("[data-choice]").first.get_attribute("data-choice")
+    vote(cast, int(page.url.split("/")[4]), form=f"points.{choice}=1")
+    expect(later).to_be_visible()
 
 
 def test_every_method_can_be_voted_with_the_keyboard(open_page: Open, polls: Polls, paths: Paths) -> None:

@@ -22,6 +22,10 @@ class Method(Protocol):
         """Return whether each ballot has exactly one mark: then a choice can be removed together with its ballots."""
 
     @property
+    def HAS_SCORES(self) -> bool:  # noqa: N802
+        """Return whether ballots give scores, whose distribution belongs to the results."""
+
+    @property
     def INITIAL(self) -> PollSettings:  # noqa: N802
         """The settings of a poll for which this method was just chosen."""
 

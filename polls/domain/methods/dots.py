@@ -10,6 +10,7 @@ from polls.domain.tally import Tally, tally_shares
 
 NAME = "dots"
 HAS_ONE_MARK = False
+HAS_SCORES = False
 INITIAL = PollSettings(method=NAME, most_marks=None, most_points=10, budget=10)
 LIMITS = {"budget": Limit(1, MAX_BUDGET), "most_points": Limit(1, MAX_BUDGET, at_most="budget")}
 LABELS = ()

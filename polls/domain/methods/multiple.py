@@ -9,6 +9,7 @@ from polls.domain.tally import Tally, tally_shares
 
 NAME = "multiple"
 HAS_ONE_MARK = False
+HAS_SCORES = False
 INITIAL = PollSettings(method=NAME, most_marks=None)
 LIMITS = {
     "fewest_marks": Limit(1, MAX_CHOICES),

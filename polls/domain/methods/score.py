@@ -8,6 +8,7 @@ from polls.domain.tally import Tally, tally_averages
 
 NAME = "score"
 HAS_ONE_MARK = False
+HAS_SCORES = True
 INITIAL = PollSettings(method=NAME, most_marks=None, most_points=5)
 LIMITS = {"most_points": Limit(1, MAX_SCORE)}
 LABELS = ("lowest_label", "highest_label")

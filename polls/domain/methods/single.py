@@ -8,6 +8,7 @@ from polls.domain.tally import Tally, tally_shares
 
 NAME = "single"
 HAS_ONE_MARK = True
+HAS_SCORES = False
 INITIAL = PollSettings()
 LIMITS: dict[str, Limit] = {}
 LABELS = ()

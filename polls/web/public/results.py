@@ -1,10 +1,14 @@
 """The results of a poll."""
 
 import re
+from collections.abc import Mapping
 
 from aiohttp import hdrs, web
 
+from polls.domain.visibility import VisiblePoll
+from polls.live.score_cache import ScoredPoll
 from polls.web.http.page_cache import PRIVATE_NO_STORE, RENDERED_PAGES, SHARED_ONE_SECOND, VARIANT_PAGES
+from polls.web.keys import SCORE_CACHE
 from polls.web.pages.base import PollView
 from polls.web.pages.flash import delete_flash, read_flash
 
@@ -22,13 +26,14 @@ class ResultsView(PollView):
         after = self._after() if self.request.rel_url.raw_query_string else 0
         voted = self._voted(after) if after else None
         visible = await self.find(after=after)
+        scored = await self.request.app[SCORE_CACHE].find(visible.poll) if visible.has_distribution else None
         is_same_for_all = visible.poll.is_published and not visible.is_personal
         cache_control = (
             PRIVATE_NO_STORE if after else SHARED_ONE_SECOND if is_same_for_all else self.cache_control(visible)
         )
         response = self.cached_page(
             "public/results.html",
-            visible.poll,
+            scored or visible.poll,
             visible.poll.question.id,
             visible.marks,
             visible.points,
@@ -37,19 +42,23 @@ class ResultsView(PollView):
             visible.may_edit,
             cache_control=cache_control,
             pages=VARIANT_PAGES if visible.is_personal or voted else RENDERED_PAGES,
-            context=lambda: {
-                **self.links(visible),
-                "poll": visible.poll,
-                "tally": visible.tally,
-                "marks": visible.marks,
-                "points": dict(visible.points),
-                "voted": voted,
-                "here": self.url("results", slug=self.slug),
-            },
+            context=lambda: self._context(visible, scored, voted),
         )
         if voted and self.request.method == hdrs.METH_GET:  # after HEAD it is still to be shown
             delete_flash(self.request, response, path=self.url("poll", slug=self.slug))
         return response
+
+    def _context(self, visible: VisiblePoll, scored: ScoredPoll | None, voted: str | None) -> Mapping[str, object]:
+        return {
+            **self.links(visible),
+            "poll": visible.poll,
+            "tally": visible.tally,
+            "distribution": visible.distribution(scored.counts) if scored else None,
+            "marks": visible.marks,
+            "points": dict(visible.points),
+            "voted": voted,
+            "here": self.url("results", slug=self.slug),
+        }
 
     def _voted(self, after: int) -> str | None:
         """Return "counted" or "changed" if the vote that led here is the one in the flash message, else None.

@@ -1,6 +1,7 @@
 """Each method's tally, compared with a few lines of Python that count the ballots themselves."""
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -8,6 +9,7 @@ from fractions import Fraction
 import pytest
 
 from polls.domain.ballot import Ballot
+from polls.domain.distribution import ScoreCounts, distribution_of
 from polls.domain.methods import method_of
 from polls.domain.poll import Choice, Poll, Question
 from polls.domain.settings import PollSettings
@@ -79,12 +81,17 @@ def assert_bars(tally: Tally, exact: Iterable[Fraction]) -> None:
         assert result.bar == pytest.approx(max(float(100 * part), 0.9) if part else 0, abs=0.001)
 
 
+def assert_sum_of_shares(tally: Tally) -> None:
+    """Assert that shares add up to 100% before rounding; here none is so small that its bar is lengthened."""
+    assert sum(result.bar for result in tally.results) == pytest.approx(100 if tally.voters else 0, abs=0.01)
+
+
 def test_single() -> None:
     for cast in profiles([0], most=1):
         tally = tally_of(SINGLE, cast)
 
         shares = {choice: Fraction(sum(choice in ballot for ballot in cast), len(cast) or 1) for choice in CHOICES}
-        assert sum(shares.values()) == (1 if cast else 0)
+        assert_sum_of_shares(tally)
         assert leaders(tally) == best(shares)
         assert all(is_rounded(result.figure, 100 * shares[result.choice.id]) for result in tally.results)
         assert_bars(tally, shares.values())
@@ -124,10 +131,44 @@ def test_dots_are_shares_of_all_points() -> None:
 
         points = {choice: sum(ballot.get(choice, 0) for ballot in cast) for choice in CHOICES}
         shares = {choice: Fraction(count, sum(points.values()) or 1) for choice, count in points.items()}
-        assert sum(shares.values()) == (1 if cast else 0)
+        assert_sum_of_shares(tally)
         assert leaders(tally) == best(shares)
         assert all(is_rounded(result.figure, 100 * shares[result.choice.id]) for result in tally.results)
         assert_bars(tally, shares.values())
+        assert (tally.voters, tally.points) == (len(cast), sum(points.values()))
+
+
+def test_the_distribution_of_scores_adds_up_to_the_averages() -> None:
+    for cast in profiles(range(6)):
+        counts = ScoreCounts(1, 1, len(cast), NOW, Counter(pair for ballot in cast for pair in ballot.items()))
+        distribution = distribution_of(poll_with(SCORE, cast), counts)
+
+        assert distribution.is_current
+        for row, result in zip(distribution.choices, tally_of(SCORE, cast).results, strict=True):
+            given = [ballot[result.choice.id] for ballot in cast if result.choice.id in ballot]
+            assert [(level.score, level.voters) for level in row.scores] == [
+                (score, given.count(score)) for score in (5, 4, 3, 2, 1, 0)
+            ]
+            assert sum(level.voters for level in row.scores) == result.choice.votes
+            assert sum(level.score * level.voters for level in row.scores) == result.choice.points
+            assert sum(level.bar for level in row.scores) == pytest.approx(100 if given else 0, abs=0.01)
+            assert row.average == result.figure
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        ScoreCounts(2, 1, 2, NOW, {(1, 5): 2}),  # another vote
+        ScoreCounts(2, 1, 1, NOW, {(1, 4): 1}),  # a changed vote
+        ScoreCounts(2, 1, 1, NOW, {(1, 5): 1, (2, 0): 1}),
+        ScoreCounts(1, 1, 1, NOW, {(1, 9): 1}),  # a ballot against the rules
+    ],
+)
+def test_a_distribution_of_other_votes_than_the_results_is_not_current(counts: ScoreCounts) -> None:
+    poll = poll_with(SCORE, [{1: 5}])
+
+    assert not distribution_of(poll, counts).is_current
+    assert distribution_of(poll, ScoreCounts(9, 1, 1, NOW, {(1, 5): 1})).is_current
 
 
 def test_a_choice_without_scores_has_no_average_and_one_of_zeros_has() -> None:

@@ -197,7 +197,7 @@ async def test_an_invalid_ballot_is_explained_and_stays_as_it_was_sent(
             DOTS,
             [("points.1", "3"), ("points.2", "1")],
             ["your vote: 3", "your vote: 1"],
-            "4 points in all",
+            "4 points in all, from 1 voter",
             ["Percentages are of all points that voters gave."],
             "One leads your vote: 3 3 points 75%",
         ),
