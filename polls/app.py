@@ -38,6 +38,7 @@ from polls.web.ops.health import READINESS
 from polls.web.ops.meter import METER, Meter
 from polls.web.pages.languages import TRANSLATIONS, load_languages
 from polls.web.pages.rendering import setup_templates
+from polls.web.public.site_texts import SITE_TEXTS, read_site_texts
 from polls.web.public.vote import VOTE_REDIRECT
 from polls.web.public.watch import encode_results
 from polls.web.routes import setup_routes
@@ -59,6 +60,7 @@ def create_app(config: Config) -> web.Application:
     app[TRANSLATIONS] = load_languages(config.site.zone)
     app[RESPONSE_HEADERS] = security_headers(config)
     app[STATIC_FILES] = compressed(read_static_files())
+    app[SITE_TEXTS] = read_site_texts(config.site)
     app[RENDERED_PAGES] = RenderedPages(0 if config.development else MAX_BYTES)
     app[VARIANT_PAGES] = RenderedPages(0 if config.development else MAX_VARIANT_BYTES)
     app[VOTE_REDIRECT] = PrebuiltAnswer(HTTPStatus.SEE_OTHER, app[RESPONSE_HEADERS])

@@ -84,6 +84,17 @@ def _folder(value: str) -> object:
     return Path(value) if exists else t.DataError(f"folder {value[:100]} does not exist", value=value)
 
 
+def _text_file(value: str) -> object:
+    """Check that the file can be read, so that the start doesn't fail for it later."""
+    try:
+        Path(value).read_text("utf-8")
+    except OSError as error:
+        return t.DataError(f"can't read file {value[:100]}: {error.strerror}", value=value)
+    except UnicodeDecodeError:
+        return t.DataError(f"file {value[:100]} is not UTF-8 text", value=value)
+    return Path(value)
+
+
 def _valid_text(value: str) -> object:
     """Reject NUL and lone surrogates: neither can be in a path, a URL or a page."""
     if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
@@ -156,6 +167,8 @@ _SITE = _mapping(
     admin_title=_OPTIONAL_TEXT,
     url=_optional(_TEXT & t.Call(_public_url)),
     time_zone=_TEXT & t.Call(_time_zone),
+    privacy=_optional(_TEXT & t.Call(_text_file)),
+    imprint=_optional(_TEXT & t.Call(_text_file)),
 )
 _CREATING = _mapping(
     _check_creating,

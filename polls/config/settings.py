@@ -47,16 +47,19 @@ class Postgres:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The site's name, public URL and time zone.
+    """The site's name, public URL and time zone, and the operator's texts.
 
     `admin_title` is the title of the admin pages (None: the site's name and "administration"). `url` is the public URL
     (None: taken from each request). `time_zone` is the IANA name of the zone in which dates are shown and entered.
+    `privacy` and `imprint` are files with the texts of these pages (None: there is no such page).
     """
 
     name: str = "Polls"
     admin_title: str | None = None
     url: str | None = None
     time_zone: str = "UTC"
+    privacy: Path | None = None
+    imprint: Path | None = None
 
     @property
     def zone(self) -> ZoneInfo:

@@ -22,9 +22,11 @@ from polls.web.public.index import IndexView
 from polls.web.public.language import LanguageView
 from polls.web.public.poll import PollPageView
 from polls.web.public.presenter import PresenterView
-from polls.web.public.qr_code import QRCodeView
+from polls.web.public.qr_code import QRCodePNGView, QRCodeView
 from polls.web.public.results import ResultsView
+from polls.web.public.share import ShareView
 from polls.web.public.site_files import FaviconView, ManifestView, RobotsView
+from polls.web.public.site_texts import ImprintView, PrivacyView
 from polls.web.public.vote import VoteView
 from polls.web.public.watch import WatchView
 
@@ -38,7 +40,9 @@ VIEWS: list[tuple[str, type[View], str]] = [
     ("/", IndexView, "index"),
     (POLL + "/live", WatchView, "live"),
     (POLL + "/present", PresenterView, "presenter"),
+    (POLL + "/share", ShareView, "share"),
     (POLL + "/qr.svg", QRCodeView, "qr_code"),
+    (POLL + "/qr.png", QRCodePNGView, "qr_code_png"),
     ("/admin/", PollListView, "admin"),
     ("/admin/login", SignInView, "sign_in"),
     ("/admin/logout", SignOutView, "sign_out"),
@@ -54,6 +58,8 @@ VIEWS: list[tuple[str, type[View], str]] = [
     ("/healthz", HealthView, "health"),
     ("/readyz", ReadyView, "ready"),
     ("/language/{tag}", LanguageView, "language"),
+    ("/privacy", PrivacyView, "privacy"),
+    ("/imprint", ImprintView, "imprint"),
     ("/favicon.ico", FaviconView, "favicon"),
     ("/robots.txt", RobotsView, "robots"),
     ("/manifest.webmanifest", ManifestView, "manifest"),

@@ -1,25 +1,32 @@
-/* Sharing a poll: completes its URL, copies it, and opens the device's share sheet where there is one. */
+/* Sharing a poll: completes its URL, copies it or a text, and opens the device's share sheet where there is one. */
 
 const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/;
 const STATUS_MS = 4000;
 
-for (const element of document.querySelectorAll("[data-share]")) {
-  const text = element.querySelector(".share-url");
-  const url = new URL(element.dataset.share, location.href);
-  const [copy, share] = element.querySelectorAll("button");
+for (const element of document.querySelectorAll("[data-copied]")) {
+  const text = element.querySelector("[data-copyable]");
   const status = element.querySelector("[role=status]");
-  const hint = element.querySelector("[data-local]");
+  const copy = element.querySelector("[data-action=copy]");
 
-  text.textContent = url.href;
-  element.querySelector("[data-buttons]").hidden = false;
-  share.hidden = !navigator.share;
-  if (hint) hint.hidden = !LOOPBACK.test(url.hostname);
+  copy.hidden = false;
+  if (element.dataset.share) completeAddress(element, text);
 
   copy.addEventListener("click", async () => {
     if (!(await copyText(text))) return;
     status.textContent = element.dataset.copied;
     setTimeout(() => (status.textContent = ""), STATUS_MS);
   });
+}
+
+/* Show the whole URL in the text, and the button for the share sheet. */
+function completeAddress(element, text) {
+  const url = new URL(element.dataset.share, location.href);
+  const hint = element.querySelector("[data-local]");
+  const share = element.querySelector("[data-action=share]");
+
+  text.textContent = url.href;
+  if (hint) hint.hidden = !LOOPBACK.test(url.hostname);
+  share.hidden = !navigator.share;
   share.addEventListener("click", () => {
     navigator.share({title: element.dataset.title || document.title, url: url.href}).catch(() => {}); // closed again
   });

@@ -79,6 +79,17 @@ def test_the_opened_block_is_accessible_and_fits(open_page: Open, width: int, co
         assert round(box["height"], 1) >= 44
 
 
+def test_the_message_is_copied_with_its_line_break(open_page: Open, polls: Polls) -> None:
+    page = open_page("/poll/1/share")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    question = page.locator(".subheading").inner_text()
+
+    page.get_by_role("region", name="Message").get_by_role("button", name="Copy").click()
+
+    expect(page.get_by_role("region", name="Message").get_by_role("status")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == f"{question}\nVote: {polls.url}/poll/1"
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_the_browsers_own_colour_is_that_of_the_page(open_page: Open, colours: str) -> None:
     page = open_page("/", color_scheme=colours)

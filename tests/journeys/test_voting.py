@@ -10,7 +10,16 @@ from tests.journeys.conftest import NAME, Open, shifts, violations
 from tests.support.long_texts import ARABIC, HEBREW, LONG_POLLS, WORD, layout_faults
 from tests.support.processes import Polls, command
 
-PAGES = ["/", "/poll/1", "/poll/1/results", "/poll/1/present", "/poll/7", "/poll/7/results", "/poll/1/nowhere"]
+PAGES = [
+    "/",
+    "/poll/1",
+    "/poll/1/results",
+    "/poll/1/present",
+    "/poll/1/share",
+    "/poll/7",
+    "/poll/7/results",
+    "/poll/1/nowhere",
+]
 
 
 RESULTS = re.compile(r"/poll/\d+/results(\?after=\d+)?$")

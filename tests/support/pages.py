@@ -1,5 +1,6 @@
-"""Strict parsing of HTML pages, and look-ups in them."""
+"""Strict parsing of HTML pages and images, and look-ups in them."""
 
+import struct
 from xml.etree.ElementTree import Element
 
 import html5lib
@@ -78,3 +79,10 @@ def field_errors(document: Element) -> dict[str, str]:
 def links(document: Element) -> dict[str, str]:
     """Return {text of a link: its URL}."""
     return {words(link): link.get("href", "") for link in document.iter("a")}
+
+
+def png_size(png: bytes) -> tuple[int, int]:
+    """Return width and height of a PNG image."""
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height

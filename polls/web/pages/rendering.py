@@ -16,6 +16,7 @@ from polls.web.http.secret_paths import has_secret_path
 from polls.web.http.static import static_url
 from polls.web.keys import CONFIG, POLL_CACHE
 from polls.web.pages.languages import TRANSLATIONS, Language, negotiate
+from polls.web.pages.linked import linked
 
 LANGUAGE_COOKIE = "polls_language"
 _LANGUAGE = cookie_pattern(LANGUAGE_COOKIE, "[A-Za-z-]{2,20}")
@@ -37,7 +38,7 @@ def setup_templates(app: web.Application) -> None:
     )
     formats = (Language.date, Language.time, Language.period, Language.number, Language.percent, Language.average)
     environment.filters.update({method.__name__: _localized(method) for method in formats})
-    environment.filters.update(moment=datetime.fromisoformat, iso=iso, relative=_relative(app))
+    environment.filters.update(moment=datetime.fromisoformat, iso=iso, linked=linked, relative=_relative(app))
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         _localized(Language.gettext), _localized(Language.ngettext), newstyle=True
     )

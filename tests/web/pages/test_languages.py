@@ -3,6 +3,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 from zoneinfo import ZoneInfo
@@ -222,6 +223,9 @@ PAGES = {
     "/poll/1": ("GET", 200),
     "/poll/1/results": ("GET", 200),
     "/poll/1/present": ("GET", 200),
+    "/poll/1/share": ("GET", 200),
+    "/privacy": ("GET", 200),
+    "/imprint": ("GET", 200),
     "/poll/1/vote": ("POST", 400),
     "/poll/1/live": ("GET", 426),
     "/poll/999": ("GET", 404),
@@ -252,9 +256,11 @@ def check_text(text: str, address: str) -> None:
 
 
 @pytest.fixture
-async def pseudo(config: Config, aiohttp_client: Any) -> TestClient[Any, Any]:
+async def pseudo(config: Config, aiohttp_client: Any, tmp_path: Path) -> TestClient[Any, Any]:
     """A client of polls in the pseudo-language. The data of the tests has no letters."""
-    app = create_app(replace(config, site=Site(name="4711")))
+    text = tmp_path / "text"
+    text.write_text("4711", "utf-8")
+    app = create_app(replace(config, site=Site(name="4711", privacy=text, imprint=text)))
     app[PASSWORDS] = Passwords(CHEAP)
     app[TRANSLATIONS] = {"x-marked": Language("x-marked", "×", Locale.parse("en"), Marked())}
     return await aiohttp_client(app)

@@ -30,6 +30,10 @@ PUBLIC_PAGES = {
     "public/poll.html closed": "/poll/8",
     "public/results.html edited": "/poll/2/results",
     "public/presenter.html": "/poll/2/present",
+    "public/share.html": "/poll/2/share",
+    "public/share.html closed": "/poll/8/share",
+    "public/site_text.html": "/privacy",
+    "public/site_text.html of HTML": "/imprint",
     "public/presenter.html closed": "/poll/8/present",
     "error.html": "/poll/99",
     "error.html below a poll": "/poll/2/nowhere",
@@ -38,9 +42,13 @@ PUBLIC_PAGES = {
 
 
 @pytest.fixture
-async def browser(serve: Serve) -> Client:
-    """A browser at a site in a time zone whose offset had seconds once."""
-    return await serve(site=Site(name="Village & hall", time_zone="Europe/Berlin"), votes=Votes(rate_limit=1))
+async def browser(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    """A browser at a site with texts of its own, in a time zone whose offset had seconds once."""
+    privacy, imprint = (tmp_path_factory.mktemp("texts") / name for name in ("privacy.txt", "imprint.html"))
+    privacy.write_text("Nothing is stored.\n\nSee https://example.org/?a&b.", "utf-8")
+    imprint.write_text("<p>Village &amp; hall</p><h2>Address</h2>", "utf-8")
+    site = Site(name="Village & hall", time_zone="Europe/Berlin", privacy=privacy, imprint=imprint)
+    return await serve(site=site, votes=Votes(rate_limit=1))
 
 
 async def form_of(browser: Client, url: str) -> MultiDict[str]:

@@ -1,5 +1,6 @@
 """The QR code of a poll's URL, as an image."""
 
+import io
 from datetime import timedelta
 from xml.etree.ElementTree import fromstring
 
@@ -9,6 +10,7 @@ from aiohttp import ClientResponse
 
 from polls.config.settings import Site
 from tests.conftest import CreatePoll
+from tests.support.pages import png_size
 from tests.web.conftest import Client, Serve
 
 QR_CODE = "/poll/1/qr.svg"
@@ -42,6 +44,19 @@ async def test_it_leads_to_the_configured_url(serve: Serve, create_poll: CreateP
     response = await client.get(f"/polls{QR_CODE}", headers={"Host": "a b"})
 
     assert await drawn(response) == qr_code("https://polls.example.org/polls/poll/1")
+
+
+async def test_it_is_also_a_png_that_is_large_enough_for_print(client: Client, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes")
+
+    response = await client.get("/poll/1/qr.png", headers={"Host": "polls.example:8080"})
+
+    png = await response.read()
+    assert (response.status, response.content_type) == (200, "image/png")
+    assert png_size(png) >= (1000, 1000)
+    expected = io.BytesIO()
+    segno.make_qr("http://polls.example:8080/poll/1").save(expected, "png", border=4, scale=png_size(png)[0] // 33)
+    assert png == expected.getvalue()
 
 
 @pytest.mark.parametrize("host", ["", "a b", "<b>", "[::1", "a:99999"])

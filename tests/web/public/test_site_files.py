@@ -7,17 +7,8 @@ import pytest
 
 from polls import paths
 from polls.config.settings import Site
-from tests.support.pages import find, parse
+from tests.support.pages import find, parse, png_size
 from tests.web.conftest import Client, Serve
-
-PNG = b"\x89PNG\r\n\x1a\n"
-
-
-def size(png: bytes) -> tuple[int, int]:
-    """Return width and height of a PNG image."""
-    assert png.startswith(PNG)
-    width, height = struct.unpack(">II", png[16:24])
-    return width, height
 
 
 @pytest.mark.parametrize("prefix", ["", "/polls"])
@@ -41,7 +32,11 @@ async def test_the_favicon_has_three_sizes_and_is_cached_for_a_day(client: Clien
     images = [struct.unpack_from("<BB6xII", icon, 6 + 16 * number) for number in range(3)]
     assert (response.status, response.headers["Cache-Control"]) == (200, "public, max-age=86400")
     assert icon[:6] == struct.pack("<HHH", 0, 1, 3)
-    assert [size(icon[offset : offset + length]) for _, _, length, offset in images] == [(16, 16), (32, 32), (48, 48)]
+    assert [png_size(icon[offset : offset + length]) for _, _, length, offset in images] == [
+        (16, 16),
+        (32, 32),
+        (48, 48),
+    ]
     assert (await client.get("/favicon.ico", headers={"If-None-Match": response.headers["ETag"]})).status == 304
 
 
@@ -59,6 +54,6 @@ async def test_the_manifest_has_the_sites_name_and_icons_that_exist(serve: Serve
 
 
 def test_the_images_have_the_sizes_that_pages_and_the_manifest_state() -> None:
-    images = {file.name: size(file.read_bytes()) for file in (paths.STATIC / "img").glob("*.png")}
+    images = {file.name: png_size(file.read_bytes()) for file in (paths.STATIC / "img").glob("*.png")}
 
     assert images == {"link-preview.png": (1200, 630), "touch-icon.png": (180, 180)}
