@@ -81,12 +81,14 @@ def count_of(page: Page, choice: int) -> int:
     return int(found[0])
 
 
-@pytest.mark.parametrize(("locale", "has_javascript"), [("en-GB", True), ("zh-CN", False)])
+@pytest.mark.parametrize(
+    ("locale", "has_javascript", "watched"), [("en-GB", True, "results"), ("zh-CN", False, "present")]
+)
 @pytest.mark.parametrize(
     ("name", "first", "second"),
     [("several", (1, 1, 0), (0, 1, 1)), ("scores to 5", (5, 0), (1, 4)), ("dots", (3, 2, 0), (1, 0, 3))],
 )
-def test_a_vote_by_each_method_is_counted_live_and_changed_on_a_phone(
+def test_a_vote_by_each_method_is_changed_on_a_phone_and_counted_live_also_on_the_big_screen(
     open_page: Open,
     paths: Paths,
     name: str,
@@ -94,9 +96,12 @@ def test_a_vote_by_each_method_is_counted_live_and_changed_on_a_phone(
     second: tuple[int, ...],
     locale: str,
     has_javascript: bool,
+    watched: str,
 ) -> None:
-    watcher = open_page(f"{paths[name]}/results")
+    watcher = open_page(f"{paths[name]}/{watched}")
     wait_until_live(watcher)
+    if watched == "present":
+        assert violations(watcher) == []
     before = count_of(watcher, 1)
     page = open_page(paths[name], width=360, locale=locale, java_script_enabled=has_javascript)
 
@@ -110,10 +115,11 @@ def test_a_vote_by_each_method_is_counted_live_and_changed_on_a_phone(
     mark(page, name, *second)
     page.get_by_role("button", name=CHANGE).click()
     expect(page.get_by_role("status")).to_be_visible()
-    page.get_by_role("link", name=CHANGE).click()
-    marked(page, name, *second)
     expected = before + (second[1] > 0)
     expect(watcher.locator(".result .votes").nth(1)).to_have_text(re.compile(rf"^{expected}\b"))
+    expect(watcher.locator(".share")).to_have_text(page.locator(".share").all_inner_texts())
+    page.get_by_role("link", name=CHANGE).click()
+    marked(page, name, *second)
 
 
 # (name of a poll, locale, form of a vote for the first and the third choice, what is announced)

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.journeys.conftest import Open, psql, violations, wait_until_live
+from tests.support.big_screen import screen_faults
 from tests.support.processes import Polls
 from tests.support.watchers import vote
 
@@ -34,46 +35,20 @@ POLLS_TO_PRESENT = f"""
         END,
         nr * 37 % 41
     FROM shown, generate_series(1, count) AS nr;
-"""
 
-# Return what isn't as it should be: rows that overlap, are too small, or leave the window.
-FAULTS = """rows => {
-    const faults = [];
-    const {clientWidth: width, clientHeight: height, scrollWidth, scrollHeight} = document.documentElement;
-    if (scrollWidth > innerWidth || scrollHeight > innerHeight) faults.push(`scrolls: ${scrollWidth}x${scrollHeight}`);
-    const box = selector => [...document.querySelectorAll(selector)].map(element => element.getBoundingClientRect())
-        .filter(box => box.width);
-    const contains = (outer, inner) => outer.left <= inner.left + 1 && outer.right >= inner.right - 1
-        && outer.top <= inner.top + 1 && outer.bottom >= inner.bottom - 1;
-    const overlap = (one, other) => one.left < other.right - 1 && other.left < one.right - 1
-        && one.top < other.bottom - 1 && other.top < one.bottom - 1;
-    const parts = ["h1", ".total", ".result", ".below", ".qr", ".poll-url", ".controls > *"];
-    const boxes = parts.flatMap(part => box(part).map(box => ({part, box})));
-    const missing = parts.filter(part => !boxes.some(box => box.part === part));
-    if (missing.length) faults.push(`missing: ${missing}`);
-    boxes.forEach(({part, box}, index) => {
-        if (!contains(new DOMRect(0, 0, width, height), box)) faults.push(`outside: ${part} ${JSON.stringify(box)}`);
-        for (const other of boxes.slice(index + 1)) {
-            if (overlap(box, other.box)) faults.push(`overlap: ${part} and ${other.part}`);
-        }
-    });
-    const heading = document.querySelector("h1");
-    const lines = Math.round(heading.clientHeight / parseFloat(getComputedStyle(heading).lineHeight));
-    if (lines > 2) faults.push(`the question has ${lines} lines`);
-    const shown = [...document.querySelectorAll(".result")].filter(row => row.checkVisibility());
-    if (shown.length !== rows) faults.push(`${shown.length} rows`);
-    for (const row of shown) {
-        for (const part of row.querySelectorAll(".name, .votes, .share, svg")) {
-            if (!contains(row.getBoundingClientRect(), part.getBoundingClientRect())) {
-                faults.push(`outside of its row: ${part.textContent || part.tagName}`);
-            }
-        }
-        const letters = parseFloat(getComputedStyle(row.querySelector(".name")).fontSize);
-        if (letters < Math.max(16, 0.018 * innerHeight)) faults.push(`too small: ${letters}px`);
-        if (row.querySelector("svg").clientHeight < 4) faults.push("the bar is too thin");
-    }
-    return faults;
-}"""
+    INSERT INTO poll_settings (question_id, method, most_marks, most_points, budget, lowest_label, highest_label)
+    SELECT poll, method, NULL, most_points, budget, lowest_label, highest_label
+    FROM shown JOIN (VALUES
+        (4, 'score', 10, NULL, 'no, never, not at all', 'yes, as soon as we can'),
+        (8, 'dots', 10, 10, '', ''),
+        (9, 'multiple', NULL, NULL, '', ''),
+        (20, 'score', 10, NULL, 'no', 'yes')
+    ) AS methods (count, method, most_points, budget, lowest_label, highest_label) USING (count);
+    UPDATE choice SET points = 3 * votes
+    FROM poll_settings JOIN shown ON poll = question_id
+    WHERE choice.question_id = poll AND most_points IS NOT NULL;
+    UPDATE question SET ballots = 50 FROM shown WHERE id = poll;
+"""
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +63,6 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     context.close()
 
 
-def faults(page: Page, width: int, height: int, count: int) -> list[str]:
-    page.set_viewport_size({"width": width, "height": height})
-    found: list[str] = page.evaluate(FAULTS, min(count, 20))
-    return [f"{count} choices at {width}x{height}: {fault}" for fault in found]
-
-
 def names(page: Page) -> list[str]:
     return page.locator(".result:visible .name").all_inner_texts()
 
@@ -105,12 +74,18 @@ def test_every_poll_fits_on_every_screen_also_when_votes_arrive(context: Browser
     for poll, (count, page) in enumerate(pages.items(), FIRST):
         page.goto(f"{polls.url}/poll/{poll}/present")
         wait_until_live(page)
-        found += [fault for size in SIZES for fault in faults(page, *size, count)]
+        found += [fault for size in SIZES for fault in screen_faults(page, *size, count)]
 
-    psql(polls, f"UPDATE choice SET votes = 1234567 * (votes + 1) WHERE question_id >= {FIRST}")
+    psql(
+        polls,
+        f"""
+        UPDATE choice SET votes = 1234567 * (votes + 1), points = 1234567 * points WHERE question_id >= {FIRST};
+        UPDATE question SET ballots = 62345678 WHERE id >= {FIRST}
+        """,
+    )
     for count, page in pages.items():
         expect(page.locator(".total")).to_have_text(re.compile(r",\d{3},"))  # millions
-        found += [fault for size in (SIZES[0], SIZES[-1]) for fault in faults(page, *size, count)]
+        found += [fault for size in (SIZES[0], SIZES[-1]) for fault in screen_faults(page, *size, count)]
 
     assert found == []
 
@@ -121,7 +96,7 @@ def test_every_poll_fits_on_every_screen_without_javascript(browser: Browser, po
     found = []
     for poll, count in enumerate(ROWS, FIRST):
         page.goto(f"{polls.url}/poll/{poll}/present")
-        found += [fault for size in (SIZES[0], SIZES[3]) for fault in faults(page, *size, count)]
+        found += [fault for size in (SIZES[0], SIZES[3]) for fault in screen_faults(page, *size, count)]
     page.close()
 
     assert found == []
