@@ -38,9 +38,11 @@ class VisiblePoll(NamedTuple):
         return self.person is not None and self.person.may_edit(self.poll)
 
     @property
-    def is_personal(self) -> bool:
-        """Return whether other viewers see the poll differently."""
-        return bool(self.marks) or self.person is not None
+    def variant(self) -> tuple[object, ...]:
+        """Return what this viewer's pages depend on beside the poll; empty if anonymous visitors see the same."""
+        if not self.marks and self.person is None:
+            return ()
+        return self.marks, self.points, self.person is not None, self.may_edit
 
     @property
     def tally(self) -> Tally:

@@ -7,7 +7,7 @@ from yarl import URL
 
 from polls.domain.errors import SignInFailed, TooManyAttempts
 from polls.storage import accounts, sessions
-from polls.web.http.cookies import delete_cookie, port_suffix
+from polls.web.http.cookies import CookieSetter
 from polls.web.http.forms import read_form, text_field
 from polls.web.http.parameters import local_path
 from polls.web.keys import CONFIG
@@ -71,5 +71,6 @@ class SignOutView(SignedInView):
         elif token := session_token(self.request):
             await sessions.end(self.database, token)
         response = self.redirect(self.url("index"))
-        delete_cookie(self.request, response, SESSION_COOKIE + port_suffix(self.request))
+        cookies = CookieSetter(self.request, response)
+        cookies.delete(SESSION_COOKIE + cookies.suffix)
         return response

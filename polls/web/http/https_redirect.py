@@ -2,7 +2,7 @@
 
 from aiohttp import hdrs, web
 
-from polls.web.http.cookies import cookie_pattern, read_cookie, set_cookie
+from polls.web.http.cookies import CookieSetter, cookie_pattern, read_cookie
 from polls.web.http.forwarded import came_by_http
 from polls.web.keys import CONFIG
 
@@ -30,5 +30,5 @@ def redirect_to_https(request: web.Request) -> web.Response:
     location = f"{request.app[CONFIG].site.url}{request.rel_url.raw_path_qs}"
     headers = {"Location": location, "Cache-Control": "no-store", hdrs.VARY: "Upgrade-Insecure-Requests"}
     response = web.Response(status=307, headers=headers)
-    set_cookie(request, response, _COOKIE, "1", seconds=_SECONDS)
+    CookieSetter(request, response).set(_COOKIE, "1", seconds=_SECONDS)
     return response

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from polls.web.http.cookies import cookie_pattern, delete_cookie, port_suffix, read_cookie, set_cookie
+from polls.web.http.cookies import CookieSetter, cookie_pattern, port_suffix, read_cookie
 
 _COOKIE = "polls_flash"
 _SECONDS = 60
@@ -22,10 +22,10 @@ class Flash(NamedTuple):
     others: int = 0
 
 
-def set_flash(request: web.Request, response: web.StreamResponse, flash: Flash, *, path: str) -> None:
+def set_flash(cookies: CookieSetter, flash: Flash, *, path: str) -> None:
     """Set the cookie with `flash` for the pages below `path`, for a minute."""
     value = f"{flash.kind}.{flash.number}" + (f".{flash.others}" if flash.others else "")
-    set_cookie(request, response, _COOKIE + port_suffix(request), value, path=path, seconds=_SECONDS)
+    cookies.set(_COOKIE + cookies.suffix, value, path=path, seconds=_SECONDS)
 
 
 def read_flash(request: web.Request) -> Flash | None:
@@ -39,4 +39,5 @@ def read_flash(request: web.Request) -> Flash | None:
 
 def delete_flash(request: web.Request, response: web.StreamResponse, *, path: str) -> None:
     """Delete the cookie that was set for `path`; the response that shows the message does this."""
-    delete_cookie(request, response, _COOKIE + port_suffix(request), path=path)
+    cookies = CookieSetter(request, response)
+    cookies.delete(_COOKIE + cookies.suffix, path=path)

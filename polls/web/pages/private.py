@@ -13,6 +13,7 @@ from polls.domain.permissions import Person
 from polls.domain.poll import Poll
 from polls.storage import accounts, questions
 from polls.storage.postgres.pool import Database
+from polls.web.http.cookies import CookieSetter
 from polls.web.http.forms import MAX_BODY, read_form, text_field
 from polls.web.http.parameters import local_path
 from polls.web.keys import DATABASE
@@ -121,7 +122,7 @@ class PersonalView(PrivateView):
         """Redirect with 303 to a page of ours, which shows `flash`."""
         response = super().redirect(url)
         if flash is not None:
-            set_flash(self.request, response, flash, path=self.flash_path)
+            set_flash(CookieSetter(self.request, response), flash, path=self.flash_path)
         return response
 
     def back_url(self, back: str) -> str:

@@ -5,7 +5,7 @@ from aiohttp import web
 from polls.domain.account import Account
 from polls.domain.permissions import Person
 from polls.storage import sessions
-from polls.web.http.cookies import cookie_pattern, port_suffix, read_cookie, set_cookie
+from polls.web.http.cookies import CookieSetter, cookie_pattern, port_suffix, read_cookie
 from polls.web.http.forwarded import client_network
 from polls.web.keys import DATABASE, PASSWORDS, SESSION_CACHE
 
@@ -48,4 +48,5 @@ async def sign_in(request: web.Request, username: str, password: str) -> tuple[A
 def set_session_cookie(request: web.Request, response: web.StreamResponse, token: str) -> None:
     """Set the session cookie, for as long as a session can last."""
     seconds = round(sessions.MAX_AGE.total_seconds())
-    set_cookie(request, response, SESSION_COOKIE + port_suffix(request), token, seconds=seconds)
+    cookies = CookieSetter(request, response)
+    cookies.set(SESSION_COOKIE + cookies.suffix, token, seconds=seconds)

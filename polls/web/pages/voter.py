@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 
 from polls.domain.ballot import Ballot
 from polls.domain.visibility import ANONYMOUS, Viewer
-from polls.web.http.cookies import cookie_pattern, port_suffix, read_cookie, set_cookie
+from polls.web.http.cookies import CookieSetter, cookie_pattern, port_suffix, read_cookie
 from polls.web.http.parameters import NUMBER
 
 VOTER_COOKIE = "polls_voter"  # the voter's id: 128 random bits
@@ -44,9 +44,9 @@ def voter_key(voter_id: str, question_id: int) -> bytes:
     return b"browser:" + hashlib.blake2b(b"poll:%d" % question_id, key=bytes.fromhex(voter_id), digest_size=16).digest()
 
 
-def set_voter_cookie(request: web.Request, response: web.StreamResponse, voter_id: str) -> None:
+def set_voter_cookie(cookies: CookieSetter, voter_id: str) -> None:
     """Set the voter cookie."""
-    set_cookie(request, response, VOTER_COOKIE, voter_id)
+    cookies.set(VOTER_COOKIE, voter_id)
 
 
 def ensure_voter_cookie(request: web.Request, response: web.StreamResponse) -> None:
@@ -55,27 +55,28 @@ def ensure_voter_cookie(request: web.Request, response: web.StreamResponse) -> N
     If the response to its vote is lost and it votes again, both ballots are the same voter's.
     """
     if read_voter_id(request) is None:
-        set_voter_cookie(request, response, new_voter_id())
+        set_voter_cookie(CookieSetter(request, response), new_voter_id())
 
 
-def set_ballot_cookie(request: web.Request, response: web.StreamResponse, ballot: Ballot, *, path: str) -> None:
+def set_ballot_cookie(cookies: CookieSetter, ballot: Ballot, *, path: str) -> None:
     """Set the cookie with the marks and points of `ballot`, for the pages of the poll at `path`."""
     marks = [str(mark) for mark in ballot.marks]
     if ballot.points is not None:
         marks = [f"{mark}-{points}" for mark, points in zip(marks, ballot.points, strict=True)]
-    set_cookie(request, response, BALLOT_COOKIE + port_suffix(request), ".".join(marks), path=path)
+    cookies.set(BALLOT_COOKIE + cookies.suffix, ".".join(marks), path=path)
 
 
-def add_to_voted_cookie(request: web.Request, response: web.StreamResponse, question_id: int) -> None:
-    """Add a poll to those in which this browser voted; the ones of longest ago are forgotten."""
-    voted = voted_polls(request)
+def add_to_voted_cookie(cookies: CookieSetter, voted: tuple[int, ...], question_id: int) -> None:
+    """Add a poll to those in which this browser `voted`; the ones of longest ago are forgotten."""
     if question_id not in voted:
         value = ".".join(map(str, (question_id, *voted[: _MAX_VOTED - 1])))
-        set_cookie(request, response, VOTED_COOKIE + port_suffix(request), value)
+        cookies.set(VOTED_COOKIE + cookies.suffix, value)
 
 
 def voted_polls(request: web.Request) -> tuple[int, ...]:
     """Return the ids of the polls in which this browser voted, as its cookie says, the latest first."""
+    if hdrs.COOKIE not in request.headers:
+        return ()
     voted = read_cookie(request, _VOTED, port_suffix(request))
     return tuple(map(int, voted.split("."))) if voted else ()
 

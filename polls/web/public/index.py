@@ -33,16 +33,14 @@ class IndexView(View):
             voted = voted.union(voted_polls(request)).intersection(poll.question.id for poll in page.polls)
             person = await person_for_links(request)
         may_create_polls = person is not None and person.may_create_polls
-        is_personal = bool(voted) or person is not None
+        variant = (voted, person is not None, may_create_polls) if voted or person else ()
         return self.cached_page(
             "public/index.html",
             page,
             query,
-            voted,
-            person is not None,
-            may_create_polls,
-            cache_control=PRIVATE_NO_CACHE if is_personal else SHARED_ONE_SECOND,
-            pages=VARIANT_PAGES if is_personal or query.words else RENDERED_PAGES,
+            variant,
+            cache_control=PRIVATE_NO_CACHE if variant else SHARED_ONE_SECOND,
+            pages=VARIANT_PAGES if variant or query.words else RENDERED_PAGES,
             context=lambda: {
                 "query": query,
                 "page": page,

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from polls.web.http.cookies import set_cookie
+from polls.web.http.cookies import CookieSetter
 from polls.web.http.parameters import local_path
 from polls.web.pages.languages import TRANSLATIONS
 from polls.web.pages.private import PrivateView
@@ -17,5 +17,5 @@ class LanguageView(PrivateView):
         if tag not in self.request.app[TRANSLATIONS]:
             raise web.HTTPNotFound
         response = self.redirect(local_path(self.request.query.get("next", ""), self.url("index")))
-        set_cookie(self.request, response, LANGUAGE_COOKIE, tag)
+        CookieSetter(self.request, response).set(LANGUAGE_COOKIE, tag)
         return response

@@ -27,7 +27,7 @@ class ResultsView(PollView):
         voted = self._voted(after) if after else None
         visible = await self.find(after=after)
         scored = await self.request.app[SCORE_CACHE].find(visible.poll) if visible.has_distribution else None
-        is_same_for_all = visible.poll.is_published and not visible.is_personal
+        is_same_for_all = visible.poll.is_published and not visible.variant
         cache_control = (
             PRIVATE_NO_STORE if after else SHARED_ONE_SECOND if is_same_for_all else self.cache_control(visible)
         )
@@ -35,13 +35,10 @@ class ResultsView(PollView):
             "public/results.html",
             scored or visible.poll,
             visible.poll.question.id,
-            visible.marks,
-            visible.points,
+            visible.variant,
             voted,
-            visible.person is not None,
-            visible.may_edit,
             cache_control=cache_control,
-            pages=VARIANT_PAGES if visible.is_personal or voted else RENDERED_PAGES,
+            pages=VARIANT_PAGES if visible.variant or voted else RENDERED_PAGES,
             context=lambda: self._context(visible, scored, voted),
         )
         if voted and self.request.method == hdrs.METH_GET:  # after HEAD it is still to be shown

@@ -18,6 +18,7 @@ from polls.domain.errors import (
 from polls.domain.methods import method_of
 from polls.domain.poll import Poll
 from polls.domain.visibility import Viewer, VisiblePoll, visible_to
+from polls.web.http.cookies import CookieSetter
 from polls.web.http.forms import read_form
 from polls.web.http.forwarded import client_network
 from polls.web.http.prebuilt import PrebuiltAnswer
@@ -33,6 +34,7 @@ from polls.web.pages.voter import (
     set_ballot_cookie,
     set_voter_cookie,
     viewer_of,
+    voted_polls,
     voter_key,
 )
 from polls.web.public.ballot_form import BallotForm, parse_ballot, read_ballot_form
@@ -61,7 +63,7 @@ class VoteView(PollView):
         app = self.request.app
         known_id = read_voter_id(self.request)
         voter_id = known_id or new_voter_id()
-        question_id = None
+        question_id = counted = None
         try:
             question_id = await locate(app, self.slug)
             marks, points = parse_ballot(form, question_id)
@@ -71,7 +73,7 @@ class VoteView(PollView):
             word = None if self.slug[0].isdigit() else self.slug
             ballot = Ballot(question_id, voter_key(voter_id, question_id), marks, points, word)
             counted = await app[BALLOT_BOX].cast(ballot)
-            response = self._redirect_to_results(counted, ballot)
+            response = self._redirect_to_results(counted)
         except PollNotFound:
             app[POLL_WORDS].forget(self.slug)  # it may be another poll's by now
             raise
@@ -81,26 +83,31 @@ class VoteView(PollView):
             response = self._offer_retry(error, form, question_id)
         except PollsUnavailable:
             response = self._offer_retry(VoteNotStored(), form, question_id)
+        cookies = CookieSetter(self.request, response)
         if known_id is None:
-            set_voter_cookie(self.request, response, voter_id)
+            set_voter_cookie(cookies, voter_id)
+        if counted:
+            self._remember(ballot, counted, cookies)
         return response
 
-    def _redirect_to_results(self, counted: Counted, ballot: Ballot) -> web.StreamResponse:
-        """Redirect to the results at the ballot's revision or later, so that voters see their vote counted.
+    def _redirect_to_results(self, counted: Counted) -> web.StreamResponse:
+        """Redirect to the results at the ballot's revision or later, so that voters see their vote counted."""
+        response = self.request.app[VOTE_REDIRECT].answer(self.request)
+        response.headers[hdrs.LOCATION] = f"{self.url('results', slug=self.slug)}?after={counted.revision}"
+        return response
 
-        They are told so there, or that their vote has changed if the ballot cookie had other marks or points.
+    def _remember(self, ballot: Ballot, counted: Counted, cookies: CookieSetter) -> None:
+        """Set the cookies that show the ballot on pages, and tell that it was counted, on the page that comes next.
+
+        They tell that the vote has changed if the browser's ballot cookie has other marks or points.
         """
-        request, slug = self.request, self.slug
-        path = self.url("poll", slug=slug)
+        request, path = self.request, self.url("poll", slug=self.slug)
         if poll := request.app[POLL_CACHE].last_known(ballot.question_id):
             ballot = method_of(poll).stored(ballot)
-        response = request.app[VOTE_REDIRECT].answer(request)
-        response.headers[hdrs.LOCATION] = f"{self.url('results', slug=slug)}?after={counted.revision}"
-        set_ballot_cookie(request, response, ballot, path=path)
-        add_to_voted_cookie(request, response, ballot.question_id)
+        set_ballot_cookie(cookies, ballot, path=path)
+        add_to_voted_cookie(cookies, voted_polls(request), ballot.question_id)
         kind = "changed" if _has_changed(ballot, viewer_of(request), poll) else "counted"
-        set_flash(request, response, Flash(kind, counted.revision), path=path)
-        return response
+        set_flash(cookies, Flash(kind, counted.revision), path=path)
 
     async def _explain_refusal(self, error: InvalidBallot | PollClosed, form: BallotForm) -> web.Response:
         """Return the form as it was sent, with the reason why the ballot was refused.
