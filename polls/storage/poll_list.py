@@ -14,8 +14,11 @@ from polls.storage.postgres.statements import compiled
 from polls.storage.questions import POLL, as_poll
 from polls.storage.tables import choice, poll_settings, question, question_words
 
-# Questions that the public may see: `domain.poll.Poll.is_published` in SQL, by the database's clock.
-_PUBLISHED = sa.and_(
+# Questions that the list shows: they are listed, and the public may see them (`domain.poll.Poll.is_published`), by the
+# database's clock. The first two conditions are those of the index question_listed_idx.
+_LISTED = sa.and_(
+    question.c.is_listed,
+    question.c.hidden_at.is_(None),
     question.c.pub_date <= sa.func.now(),
     sa.exists().where(choice.c.question_id == question.c.id).correlate(question),
 )
@@ -40,7 +43,7 @@ _NEXT_TRANSITION = compiled(
 
 async def read(database: Database, query: ListQuery) -> ListPage:
     """Return a page of the list."""
-    count_matching, read_page = _statements(query.state, has_words=bool(query.words))
+    count_matching, read_page = statements(query.state, has_words=bool(query.words))
     values: dict[str, object] = {"max_count": MAX_COUNT + 1}
     if query.words:
         values["words"] = query.words
@@ -61,10 +64,10 @@ async def next_transition(database: Database) -> datetime | None:
 
 
 @cache
-def _statements(state: State | None, *, has_words: bool) -> tuple[str, str]:
+def statements(state: State | None, *, has_words: bool) -> tuple[str, str]:
     """Return the statements that count the polls in `state`, and that read some of them with their choices."""
     newest_first = question.c.pub_date.desc(), question.c.id.desc()
-    matching = sa.select(question.c.id).where(_PUBLISHED, _STATES[state]).order_by(*newest_first)
+    matching = sa.select(question.c.id).where(_LISTED, _STATES[state]).order_by(*newest_first)
     if has_words:
         contains_all = question_words.c.words.op("@@")(sa.func.beginnings_of(sa.bindparam("words", type_=sa.Text)))
         matching = matching.join(question_words, question_words.c.question_id == question.c.id).where(contains_all)

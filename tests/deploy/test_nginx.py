@@ -131,6 +131,21 @@ def test_websockets_are_proxied(site: Site, poll: int) -> None:
         assert watchers.open == 8
 
 
+def test_a_poll_with_a_word_is_proxied_like_one_with_a_number(site: Site, poll: int) -> None:
+    site.server.execute(f"UPDATE question SET slug = 'k7m2q9xd-{poll}', is_listed = false WHERE id = {poll}")
+    path, handshake = f"/poll/k7m2q9xd-{poll}", {"connection": "Upgrade", "upgrade": "websocket"}
+    handshake |= {"sec_websocket_version": "13", "sec_websocket_key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+
+    answer = site.request("POST", f"{path}/vote", f"choice={site.choices(poll)[0]}", cookie=f"{VOTER}1")
+
+    assert (answer.status, answer.headers["Location"].partition("?")[0]) == (303, f"{path}/results")
+    assert eventually(lambda: "1 vote in all" in site.get(f"{path}/results").text)
+    assert site.get(f"{path}/live", **handshake).status == 101
+    assert any(line["cache"] == "MISS" for line in logged(site, f"{path}/results"))
+    for _ in range(8):  # all processes
+        assert vote(site, poll).status == site.get(f"/poll/{poll}/results").status == 404
+
+
 def test_a_websocket_from_another_site_is_refused(site: Site, poll: int) -> None:
     handshake = {
         "connection": "Upgrade",

@@ -65,6 +65,7 @@ class View(web.View):
         cache_control: str,
         pages: web.AppKey[RenderedPages] = RENDERED_PAGES,
         compress: bool = False,
+        robots: str | None = None,
         context: Callable[[], Mapping[str, object]],
     ) -> web.StreamResponse:
         """Return the page that `template` renders, from the page cache if it was rendered from this `source`.
@@ -74,7 +75,7 @@ class View(web.View):
         variables; it is called only if the page isn't cached.
 
         Those in VARIANT_PAGES are compressed only if `compress`: never with a voter's choice, on which their compressed
-        length would depend.
+        length would depend. `robots` is for search engines: "noindex".
         """
         request = self.request
         app, language = request.app, language_of(request)
@@ -89,6 +90,7 @@ class View(web.View):
                 "Vary": f"Accept-Encoding, {VARY}",
                 "Cache-Control": cache_control,
                 **security_headers,
+                **({"X-Robots-Tag": robots} if robots else {}),
             }
             content = markup(app, template, language, **context()).encode()
             if is_compressed and len(content) >= compression.MIN_SIZE:
@@ -137,6 +139,10 @@ class PollView(View):
             "person": visible.person,
             "edit_url": self.url("poll_edit", id=str(visible.poll.question.id)) if visible.may_edit else None,
         }
+
+    def robots(self, visible: VisiblePoll) -> str | None:
+        """Return what search engines are told about a page that shows `visible`: to leave it out if it isn't listed."""
+        return None if visible.poll.question.is_listed else "noindex"
 
     def cache_control(self, visible: VisiblePoll) -> str:
         """Return the Cache-Control of a page that shows `visible`: no cache may store it before it is published."""

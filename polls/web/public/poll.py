@@ -20,6 +20,7 @@ class PollPageView(PollView):
             visible.poll.is_published,
             visible.variant,
             cache_control=self.cache_control(visible),
+            robots=self.robots(visible),
             pages=VARIANT_PAGES if visible.variant else RENDERED_PAGES,
             context=lambda: {
                 **self.links(visible),

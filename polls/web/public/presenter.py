@@ -28,6 +28,7 @@ class PresenterView(PollView):
             visible.poll.question.id,
             site,
             cache_control=self.cache_control(visible),
+            robots=self.robots(visible),
             pages=VARIANT_PAGES,  # the site may be any Host
             compress=True,
             context=lambda: {

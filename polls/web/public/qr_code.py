@@ -30,7 +30,10 @@ class QRCodeView(PollView):
         visible = await self.find()
         image = await qr_code(site_origin(self.request) + self.url("poll", slug=self.slug), self.kind)
         cache_control = _FOR_A_DAY if visible.poll.is_published else PRIVATE_NO_STORE
-        return web.Response(body=image, content_type=self.content_type, headers={"Cache-Control": cache_control})
+        headers = {"Cache-Control": cache_control}
+        if robots := self.robots(visible):
+            headers["X-Robots-Tag"] = robots
+        return web.Response(body=image, content_type=self.content_type, headers=headers)
 
 
 class QRCodePNGView(QRCodeView):

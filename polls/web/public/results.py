@@ -38,6 +38,7 @@ class ResultsView(PollView):
             visible.variant,
             voted,
             cache_control=cache_control,
+            robots=self.robots(visible),
             pages=VARIANT_PAGES if visible.variant or voted else RENDERED_PAGES,
             context=lambda: self._context(visible, scored, voted),
         )

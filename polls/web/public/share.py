@@ -23,6 +23,7 @@ class ShareView(PollView):
             visible.may_edit,
             site,
             cache_control=self.cache_control(visible),
+            robots=self.robots(visible),
             pages=VARIANT_PAGES,  # the site may be any Host
             compress=visible.person is None,
             context=lambda: {

@@ -4,13 +4,15 @@ import re
 from typing import Any
 
 import pytest
+from aiohttp import WSMsgType
 from aiohttp.test_utils import TestClient
 
 from polls.domain.addresses import WORD, new_slug
 from polls.storage.postgres.connect import Connection
 from polls.web.routes import POLL, VIEWS
 from tests.conftest import CaughtUp, CreatePoll
-from tests.web.conftest import Serve
+from tests.support.pages import find, parse, words
+from tests.web.conftest import Client, Serve
 
 SLUG = "k7m2q9xdtb"
 PAGES = [path.removeprefix(POLL) for path, _, _ in VIEWS if path.startswith(POLL)]
@@ -124,3 +126,76 @@ def test_the_database_has_the_same_words(database: Connection) -> None:
         ((definition,),) = cursor.fetchall()
 
     assert f"'^{WORD}$'" in definition
+
+
+async def test_an_unlisted_poll_is_in_no_list_no_search_and_no_file_for_robots(
+    client: Client, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes", word=SLUG)
+    create_poll("Cake?", "Yes")
+
+    for path in ("/", "/?state=open", "/?q=tea", f"/?q={SLUG}", "/?page=2", "/robots.txt", "/manifest.webmanifest"):
+        text = await (await client.get(path)).text()
+        assert "Tea?" not in text
+        assert f"/poll/{SLUG}" not in text
+
+
+async def test_search_engines_are_told_to_leave_an_unlisted_poll_out(client: Client, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes", word=SLUG)
+    create_poll("Cake?", "Yes")
+    pages = ("", "/results", "/present", "/share", "/qr.svg", "/qr.png")
+
+    unlisted = [await client.get(f"/poll/{SLUG}{page}") for page in pages]
+    listed = [await client.get(f"/poll/2{page}") for page in pages]
+
+    assert [response.headers.get("X-Robots-Tag") for response in unlisted] == ["noindex"] * len(pages)
+    assert [response.headers.get("X-Robots-Tag") for response in listed] == [None] * len(pages)
+    page = parse(await unlisted[0].text())
+    assert [tag.get("content") for tag in find(page, "meta", name="robots")] == ["noindex"]
+    assert [tag.get("content") for tag in find(page, "meta", property="og:title")] == ["Tea?"]  # for link previews
+
+
+async def test_a_hidden_poll_is_gone_on_every_route_and_takes_no_votes(
+    serve: Serve, create_poll: CreatePoll, database: Connection, votes: Any
+) -> None:
+    create_poll("Tea?", "Yes")
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE question SET hidden_at = now()")
+    client = await serve()
+
+    assert (await client.post("/poll/1/vote", data={"choice": "1"})).status == 410  # nothing has read the poll
+    found = await statuses(client, "1")
+    assert set(found.values()) <= {404, 405, 410}
+    public = ("GET ", "GET /results", "GET /present", "GET /qr.svg", "GET /live", "GET /vote", "POST /vote")
+    assert {page: found[page] for page in public} == dict.fromkeys(public, 410)
+    page = parse(await (await client.get("/poll/1")).text())
+    assert "Poll taken down" in words(next(page.iter("main")))
+    assert "Tea?" not in await (await client.get("/")).text()
+    assert votes() == [0]
+
+
+async def test_an_admin_sees_a_hidden_poll_marked_as_hidden(
+    ada: Client, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("Tea?", "Yes")
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE question SET hidden_at = now()")
+
+    response = await ada.get("/poll/1")
+
+    assert response.status == 200
+    assert "no-store" in response.headers["Cache-Control"]
+    assert "taken down" in words(find(parse(await response.text()), "p", class_="note")[0])
+
+
+async def test_the_sockets_of_a_poll_are_closed_when_it_is_hidden(
+    client: Client, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("Tea?", "Yes")
+    async with client.ws_connect("/poll/1/live") as socket:
+        await socket.receive_json(timeout=5)
+
+        with database.cursor() as cursor:
+            cursor.execute("UPDATE question SET hidden_at = now()")
+
+        assert (await socket.receive(timeout=5)).type is WSMsgType.CLOSE
