@@ -4,89 +4,32 @@ import re
 from http.client import HTTPConnection
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import expect
 
 from tests.journeys.conftest import Open, violations, wait_until_live
-from tests.support.processes import Polls, command
+from tests.journeys.methods import CHANGE, VOTE, Paths, count_of, create_polls, mark, marked, score
+from tests.support.processes import Polls
 from tests.support.watchers import vote
 
 # In the order of their ids: several answers within limits, as many as one likes, scores to 5 and to 10, dots.
-METHOD_POLLS = """
-CREATE FUNCTION pg_temp.add(question text, settings text[]) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO question (question_text, pub_date) VALUES (question, now() - interval '80 days');
-    INSERT INTO choice (question_id, choice_text, position)
-    SELECT currval('question_id_seq'), texts.choice, texts.number FROM unnest(array[
-        'Green tea', 'Coffee from the machine on the second floor, with oat milk', 'شاي بالنعناع', '乌龙茶'
-    ]) WITH ORDINALITY AS texts(choice, number);
-    INSERT INTO poll_settings (
-        question_id, description, method, fewest_marks, most_marks, most_points, budget, lowest_label, highest_label
-    ) VALUES (
-        currval('question_id_seq'), E'For the meeting on Friday.\\nBring a cup.', settings[1], settings[2]::int,
-        settings[3]::int, settings[4]::int, settings[5]::int, settings[6], settings[7]
-    )
-$$;
-SELECT pg_temp.add('Which drinks do you like?', '{multiple, 2, 3, NULL, NULL, "", ""}');
-SELECT pg_temp.add('Which drinks are fine?', '{multiple, 1, NULL, NULL, NULL, "", ""}');
-SELECT pg_temp.add('How good are these drinks?', '{score, 1, NULL, 5, NULL, "not for me", "wonderful"}');
-SELECT pg_temp.add('How strong are these drinks?', '{score, 1, NULL, 10, NULL, weak, ""}');
-SELECT pg_temp.add('How much of each drink?', '{dots, 1, NULL, 3, 5, "", ""}');
-SELECT max(id) - 4 FROM question;
-"""
-NAMES = ("several", "any number", "scores to 5", "scores to 10", "dots")
-VOTE = re.compile("^(Vote|投票)$")
-CHANGE = re.compile("^(Change your vote|修改我的投票)$")
-
-Paths = dict[str, str]
 
 
 @pytest.fixture(scope="module")
 def paths(polls: Polls) -> Paths:
     """Return {name: path of a poll}."""
-    done = command(polls.log.parent, "psql", "--", "-qAt", "-c", METHOD_POLLS)
-    assert done.returncode == 0, done.stderr
-    first = int(done.stdout.split()[-1])
-    return {name: f"/poll/{first + offset}" for offset, name in enumerate(NAMES)}
-
-
-def score(page: Page, choice: int, level: int) -> Locator:
-    return page.locator("fieldset.score").nth(choice).get_by_role("radio").nth(level)
-
-
-def mark(page: Page, name: str, *points: int) -> None:
-    """Fill in a ballot that gives the choices, in their order, `points`; where there are none, 1 marks a choice."""
-    for choice, number in enumerate(points):
-        if name == "several":
-            page.get_by_role("checkbox").nth(choice).set_checked(bool(number))
-        elif name == "dots":
-            page.get_by_role("spinbutton").nth(choice).fill(str(number))
-        else:
-            score(page, choice, number).check()
-
-
-def marked(page: Page, name: str, *points: int) -> None:
-    """Expect that the ballot on the page gives the choices, in their order, `points`."""
-    for choice, number in enumerate(points):
-        if name == "several":
-            expect(page.get_by_role("checkbox").nth(choice)).to_be_checked(checked=bool(number))
-        elif name == "dots":
-            expect(page.get_by_role("spinbutton").nth(choice)).to_have_value(str(number or ""))
-        else:
-            expect(score(page, choice, number)).to_be_checked()
-
-
-def count_of(page: Page, choice: int) -> int:
-    """Return the number in the results that counts a choice's marks or points."""
-    found = re.search("[0-9]+", page.locator(".result .votes").nth(choice).inner_text())
-    assert found is not None
-    return int(found[0])
+    return create_polls(polls)
 
 
 @pytest.mark.parametrize(
-    ("locale", "has_javascript", "watched"), [("en-GB", True, "results"), ("zh-CN", False, "present")]
-)
-@pytest.mark.parametrize(
-    ("name", "first", "second"),
-    [("several", (1, 1, 0), (0, 1, 1)), ("scores to 5", (5, 0), (1, 4)), ("dots", (3, 2, 0), (1, 0, 3))],
+    ("name", "first", "second", "locale", "has_javascript", "watched"),
+    [
+        ("several", (1, 1, 0), (0, 1, 1), "en-GB", True, "results"),
+        ("several", (1, 1, 0), (0, 1, 1), "zh-CN", False, "present"),
+        ("scores to 5", (5, 0), (1, 4), "en-GB", True, "results"),
+        ("scores to 5", (5, 0), (1, 4), "zh-CN", False, "present"),
+        ("dots", (3, 2, 0), (1, 0, 3), "zh-CN", True, "present"),
+        ("dots", (3, 2, 0), (1, 0, 3), "en-GB", False, "results"),
+    ],
 )
 def test_a_vote_by_each_method_is_changed_on_a_phone_and_counted_live_also_on_the_big_screen(
     open_page: Open,
@@ -180,35 +123,50 @@ def test_the_distribution_of_scores_is_accessible_fits_and_says_when_later_votes
     expect(later).to_be_visible()
 
 
-def test_every_method_can_be_voted_with_the_keyboard(open_page: Open, polls: Polls, paths: Paths) -> None:
+def test_every_method_can_be_voted_and_changed_with_the_keyboard(open_page: Open, polls: Polls, paths: Paths) -> None:
     page = open_page(paths["several"])
+
+    def press(*keys: str) -> None:
+        for key in keys:
+            page.keyboard.press(key)
+
+    def change() -> None:
+        expect(page.get_by_role("status").first).to_have_text("Your vote has been counted.")
+        page.get_by_role("link", name="Change your vote").press("Enter")
+
     page.get_by_role("checkbox").first.focus()
-    for key in ("Space", "Tab", "Space", "Enter"):
-        page.keyboard.press(key)
-    expect(page.get_by_role("status")).to_have_text("Your vote has been counted.")
+    press("Space", "Tab", "Space", "Enter")
+    change()
+    page.get_by_role("checkbox").first.focus()
+    press("Space", "Tab", "Tab", "Space", "Enter")
+    expect(page.get_by_role("status").first).to_have_text("Your vote has been changed.")
+    expect(page.locator(".own-vote")).to_have_count(2)
 
     page.goto(polls.url + paths["scores to 5"])
     score(page, 0, 6).focus()  # no opinion, which is selected
-    page.keyboard.press("ArrowLeft")
-    expect(score(page, 0, 5)).to_be_checked()
-    page.keyboard.press("Tab")
+    press("ArrowLeft")
+    press("Tab")
     expect(score(page, 1, 6)).to_be_focused()
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("status")).to_have_text("Your vote has been counted.")
+    press("Enter")
+    change()
+    expect(score(page, 0, 5)).to_be_checked()
+    score(page, 0, 5).focus()
+    press("ArrowLeft", "Enter")
+    expect(page.locator(".own-vote")).to_have_text(["your vote: 4"])
 
     page.goto(polls.url + paths["dots"])
     page.get_by_role("spinbutton").first.focus()
-    for key in ("ArrowUp", "ArrowUp", "Tab", "1", "Enter"):
-        page.keyboard.press(key)
-    expect(page.get_by_role("status")).to_have_text("Your vote has been counted.")
-    page.get_by_role("link", name="Change your vote").click()
+    press("ArrowUp", "ArrowUp", "Tab", "1", "Enter")
+    change()
     marked(page, "dots", 2, 1)
+    page.get_by_role("spinbutton").first.focus()
+    press("ArrowUp", "Tab", "Delete", "Enter")
+    expect(page.locator(".own-vote")).to_have_text(["your vote: 3"])
 
 
 def test_the_form_says_how_many_choices_are_chosen(open_page: Open, polls: Polls, paths: Paths) -> None:
     page = open_page(paths["several"])
     status, boxes = page.get_by_role("status"), page.get_by_role("checkbox")
-
     expect(status).to_have_text("0 of 3 chosen")
     mark(page, "several", 1, 1)
     expect(status).to_have_text("2 of 3 chosen")
@@ -256,9 +214,12 @@ def test_the_forms_of_all_methods_are_accessible_and_fit(
     open_page: Open, polls: Polls, paths: Paths, width: int, color_scheme: str, locale: str
 ) -> None:
     page = open_page("/", width=width, color_scheme=color_scheme, locale=locale)
+    counted = {"several": ("0 of 3 chosen", "已选 0 项（最多 3 项）"), "dots": ("5 points left", "还剩 5 分")}
     for name, path in paths.items():
         page.goto(polls.url + path)
-        if name not in ("any number", "scores to 10"):  # of the same kind
+        if name in counted:
+            expect(page.get_by_role("status")).to_have_text(counted[name][locale == "zh-CN"])
+        if name not in ("one", "any number", "scores to 10"):  # of the same kind
             assert violations(page) == []
         targets = page.locator("form :is(label:not([for]), label + .stepper > *, button)").all()
         assert all((box := target.bounding_box()) and box["height"] >= 44 and box["width"] >= 44 for target in targets)

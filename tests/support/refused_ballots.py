@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from polls.storage.postgres.connect import Connection
 
-_REFUSE = """
+REFUSE = """
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         RAISE disk_full USING MESSAGE = 'no space left';
@@ -13,14 +13,15 @@ _REFUSE = """
     $$;
     CREATE TRIGGER refuse BEFORE INSERT ON ballot FOR EACH ROW EXECUTE FUNCTION refuse()
 """
+ACCEPT = "DROP FUNCTION refuse CASCADE"
 
 
 @contextmanager
 def refusing_ballots(connection: Connection) -> Iterator[None]:
     """Refuse ballots until the end of the `with`; `connection` is in autocommit."""
     with connection.cursor() as cursor:
-        cursor.execute(_REFUSE)
+        cursor.execute(REFUSE)
         try:
             yield
         finally:
-            cursor.execute("DROP FUNCTION refuse CASCADE")
+            cursor.execute(ACCEPT)
