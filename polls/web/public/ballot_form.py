@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from multidict import MultiMapping
 
 from polls.domain.ballot import Fault
+from polls.domain.draft import replace_unprintable
 from polls.domain.errors import InvalidBallot
 from polls.web.http.parameters import parse_number
 
@@ -32,9 +33,10 @@ class BallotForm:
 
     @property
     def fields(self) -> list[tuple[str, str]]:
-        """Return the names and values of its fields."""
+        """Return the names and values of its fields, as a page can contain them."""
         points = [(f"points.{choice_id}", value) for choice_id, value in (self.typed or {}).items()]
-        return [*(("choice", value) for value in self.chosen), *points]
+        fields = [*(("choice", value) for value in self.chosen), *points]
+        return [(name, replace_unprintable(value)) for name, value in fields]
 
     @property
     def marks(self) -> frozenset[int]:
@@ -44,8 +46,10 @@ class BallotForm:
 
     @property
     def points(self) -> dict[int, str]:
-        """Return {choice id: points as they were typed}."""
-        return {mark: value for key, value in (self.typed or {}).items() if (mark := parse_number(key))}
+        """Return {choice id: points as they were typed}, as a page can contain them."""
+        return {
+            mark: replace_unprintable(value) for key, value in (self.typed or {}).items() if (mark := parse_number(key))
+        }
 
 
 def read_ballot_form(form: MultiMapping[str]) -> BallotForm:

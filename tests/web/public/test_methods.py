@@ -1,5 +1,6 @@
 """Voting by each method: valid forms are counted, others are explained and shown again as they were sent."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -116,19 +117,49 @@ async def test_the_rule_stands_above_the_fields(
         assert words(find(page, "span", id="rule")[0]) == rule
 
 
+@pytest.mark.parametrize(
+    ("rules", "first", "second", "changed"),
+    [
+        (DEFAULT_SETTINGS, [("choice", "1")], [("choice", "4")], [(0, 0), (0, 0), (0, 0), (1, 0)]),
+        (
+            TWO_OR_THREE,
+            [("choice", "1"), ("choice", "2")],
+            [("choice", "2"), ("choice", "3"), ("choice", "4")],
+            [(0, 0), (1, 0), (1, 0), (1, 0)],
+        ),
+        (
+            SCORE,
+            [("points.1", "4"), ("points.2", "1")],
+            [("points.2", "5"), ("points.4", "0")],
+            [(0, 0), (1, 5), (0, 0), (1, 0)],
+        ),
+        (
+            DOTS,
+            [("points.1", "3"), ("points.2", "1")],
+            [("points.2", "2"), ("points.3", "3")],
+            [(0, 0), (1, 2), (1, 3), (0, 0)],
+        ),
+    ],
+)
 async def test_a_ballot_that_is_changed_and_changed_back_leaves_all_counts(
-    client: TestClient[Any, Any], create_poll: CreatePoll, counts: Counts
+    client: TestClient[Any, Any],
+    create_poll: CreatePoll,
+    counts: Counts,
+    rules: PollSettings,
+    first: list[tuple[str, str]],
+    second: list[tuple[str, str]],
+    changed: list[tuple[int, int]],
 ) -> None:
-    create_poll("Tea?", *CHOICES, settings=SCORE)
+    create_poll("Tea?", *CHOICES, settings=rules)
     await client.get("/poll/1")
-    await vote(client, ("points.1", "4"), ("points.2", "1"))
+    await vote(client, *first)
     before = counts()
 
-    await vote(client, ("points.2", "5"), ("points.4", "0"))
-    assert counts() == [(0, 0), (1, 5), (0, 0), (1, 0)]
-    await vote(client, ("points.1", "4"), ("points.2", "1"))
+    await vote(client, *second)
+    assert counts() == changed
+    await vote(client, *first)
 
-    assert counts() == before == [(1, 4), (1, 1), (0, 0), (0, 0)]
+    assert counts() == before != changed
 
 
 @pytest.mark.parametrize(
@@ -225,9 +256,20 @@ async def test_results_explain_their_figures_and_show_the_own_vote(
 
 
 NAMES = st.sampled_from(["choice", "points.1", "points.2", "points.4", "points.9", "points.", "points.x", "points.01"])
+POINTS = {"points.1", "points.2", "points.4"}
 VALUES = st.sampled_from(
     ["", "0", "1", "2", "3", "5", "6", "-1", "99", "999", "1000", "1e3", "٣", " 1", "on", "\0", "9" * 40]
 )
+
+
+def shown_again(rules: PollSettings, sent: list[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return those of the fields that a page with the same method could have sent, as its form can show them."""
+    points = {name: value for name, value in sent if re.fullmatch(r"points\.\d+", name)}
+    if rules.most_points is not None:
+        valid = {"0", "1", "2", "3", "5", *(["6", "-1", "99", "999", "1000", "1e3"] if rules is DOTS else [])}
+        return {(name, value) for name, value in points.items() if name in POINTS and value in valid}
+    chosen = {("choice", value) for name, value in sent if name == "choice" and value in {"1", "2", "3"}}
+    return chosen if not points and (rules is not DEFAULT_SETTINGS or len(chosen) == 1) else set()
 
 
 @pytest.mark.parametrize("rules", [DEFAULT_SETTINGS, TWO_OR_THREE, ANY_NUMBER, SCORE, DOTS])
@@ -246,5 +288,8 @@ async def test_no_form_breaks_a_method(
     for fields in forms:
         response = await vote(client, *fields)
         assert response.status in {303, 400}, fields
+        if response.status == 400:
+            form = filled_in(parse(await response.text()))
+            assert {(name, value) for name, value in shown_again(rules, fields) if value not in form[name]} == set()
     with connect(postgres) as connection:
         assert [(poll.is_exact, poll.invalid) for poll in recount(connection)] == [(True, 0)]
