@@ -1,11 +1,12 @@
 """Voting and editing in random order, compared with a model of plain Python objects (Hypothesis)."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import psycopg2
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -19,7 +20,18 @@ from hypothesis.stateful import (
 
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot, Counted
-from polls.domain.errors import InvalidBallot, PollClosed, PollNotFound
+from polls.domain.draft import Draft, DraftChoice
+from polls.domain.errors import (
+    ChoicesHaveVotes,
+    ChoicesMarkedBesideOthers,
+    InvalidBallot,
+    PollClosed,
+    PollNotFound,
+    RulesFixed,
+)
+from polls.domain.permissions import COMMAND_LINE
+from polls.domain.settings import DEFAULT_SETTINGS, PollSettings
+from polls.storage import bulk_editing, editing, questions
 from polls.storage.ballots import Recorder
 from polls.storage.postgres.connect import Connection, connect
 from polls.storage.postgres.pool import Database
@@ -38,6 +50,12 @@ METHODS: dict[str, tuple[str, range, range | None, int]] = {
     "multiple": ("'multiple', 1, 2, NULL, NULL", range(1, 3), None, 0),
     "score": ("'score', 1, NULL, 3, NULL", range(1, 100), range(4), 300),
     "dots": ("'dots', 1, NULL, 2, 3", range(1, 100), range(1, 3), 3),
+}
+SETTINGS = {  # the same for the editor
+    "single": DEFAULT_SETTINGS,
+    "multiple": PollSettings(method="multiple", most_marks=2),
+    "score": PollSettings(method="score", most_marks=None, most_points=3),
+    "dots": PollSettings(method="dots", most_marks=None, most_points=2, budget=3),
 }
 
 
@@ -70,6 +88,16 @@ class Model:
             len(ballot.points) == len(ballot.marks) and {*ballot.points} <= {*points} and sum(ballot.points) <= budget
         )
 
+    def refusal_of_edit(
+        self, method: str, removed: frozenset[int], confirmed: frozenset[int]
+    ) -> type[Exception] | None:
+        marked = {choice for choice in removed if self.counts(choice)[0]}
+        if marked and self.method != "single":
+            return ChoicesMarkedBesideOthers
+        if marked - confirmed:
+            return ChoicesHaveVotes
+        return RulesFixed if self.ballots and self.method != method else None
+
     def counts(self, choice: int) -> tuple[int, int]:
         """Return the votes and the points of a choice."""
         points = [ballot[choice] for ballot in self.ballots.values() if choice in ballot]
@@ -77,11 +105,12 @@ class Model:
 
 
 class Voting(RuleBasedStateMachine):
-    """Two processes, three voters, and an operator with a shell."""
+    """Two processes, three voters, an editor, and an operator with a shell."""
 
-    def __init__(self, postgres: Postgres, database: Connection) -> None:
+    def __init__(self, postgres: Postgres, database: Connection, auditor: Connection) -> None:
         super().__init__()
         self.postgres = postgres
+        self.auditor = auditor
         self.shell = database.cursor()
 
     @initialize()
@@ -90,6 +119,7 @@ class Voting(RuleBasedStateMachine):
         self.polls: dict[int, Model] = {}
         self.loop = asyncio.new_event_loop()
         self.recorders = [Recorder(Database(self.postgres)), Recorder(Database(self.postgres))]
+        self.pool = Database(self.postgres)
         self.create_poll("single", 2)
 
     def run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
@@ -98,6 +128,7 @@ class Voting(RuleBasedStateMachine):
     def teardown(self) -> None:
         for recorder in self.recorders:
             recorder.close()
+        self.run(self.pool.close())
         self.run(self.loop.shutdown_default_executor())
         self.loop.close()
         self.shell.close()
@@ -175,9 +206,43 @@ class Voting(RuleBasedStateMachine):
             self.polls[poll].method = method
 
     @precondition(lambda self: self.polls)
-    @rule(data=st.data())
-    def clear(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), added=st.integers(0, 1), is_confirmed=st.booleans(), keeps_method=st.booleans())
+    def edit(self, data: st.DataObject, added: int, is_confirmed: bool, keeps_method: bool) -> None:
+        with_ballots = [poll for poll, model in self.polls.items() if model.ballots]
+        poll = data.draw(st.sampled_from(with_ballots or list(self.polls)))
+        model = self.polls[poll]
+        method = model.method if keeps_method else data.draw(st.sampled_from(list(METHODS)))
+        removed = frozenset(data.draw(st.sets(st.sampled_from(model.choices), max_size=2)) if model.choices else ())
+        confirmed = removed if is_confirmed else frozenset[int]()
+        before = self.run(questions.find(self.pool, poll))
+        assert before
+        kept = [DraftChoice(choice.text, choice.id) for choice in before.choices if choice.id not in removed]
+        choices = (*kept, *[DraftChoice("another")] * added)
+        old = before.question
+        draft = Draft(
+            old.text, old.pub_date, old.closes_at, choices, removed, before.edition, settings=SETTINGS[method]
+        )
+
+        change = editing.change(self.pool, COMMAND_LINE, poll, draft, confirmed=confirmed)
+        if refusal := model.refusal_of_edit(method, removed, confirmed):
+            with pytest.raises(refusal):
+                self.run(change)
+            return
+        self.run(change)
+        model.method = method
+        model.ballots = {voter: ballot for voter, ballot in model.ballots.items() if not ballot.keys() <= removed}
+        after = self.run(questions.find(self.pool, poll))
+        assert after
+        model.choices = [choice.id for choice in after.choices]
+
+    @precondition(lambda self: self.polls)
+    @rule(data=st.data(), by_editor=st.booleans())
+    def clear(self, data: st.DataObject, by_editor: bool) -> None:
         poll = data.draw(st.sampled_from(list(self.polls)))
+        if by_editor:
+            assert self.run(bulk_editing.clear(self.pool, COMMAND_LINE, [poll])) == bool(self.polls[poll].ballots)
+            self.polls[poll].ballots.clear()
+            return
         self.shell.execute(
             """
             WITH cleared AS (DELETE FROM ballot WHERE question_id = %(poll)s),
@@ -238,13 +303,18 @@ class Voting(RuleBasedStateMachine):
 
     @invariant()
     def the_recount_agrees(self) -> None:
-        with connect(self.postgres) as connection:
-            assert [poll for poll in recount(connection) if not poll.is_exact or poll.invalid] == []
+        assert [poll for poll in recount(self.auditor) if not poll.is_exact or poll.invalid] == []
 
 
-def test_counts_equal_those_of_a_plain_model(postgres: Postgres, database: Connection) -> None:
+@pytest.fixture
+def auditor(postgres: Postgres) -> Iterator[Connection]:
+    with connect(postgres) as connection:
+        yield connection
+
+
+def test_counts_equal_those_of_a_plain_model(postgres: Postgres, database: Connection, auditor: Connection) -> None:
     run_state_machine_as_test(
-        lambda: Voting(postgres, database),
+        lambda: Voting(postgres, database, auditor),
         settings=settings(
             max_examples=50,
             stateful_step_count=20,
