@@ -14,6 +14,7 @@ from multidict import MultiDict
 
 from polls import paths
 from polls.config.settings import Site, Votes
+from polls.domain.settings import PollSettings
 from polls.storage.postgres.connect import Connection
 from tests.conftest import CreatePoll
 from tests.support.pages import fields, parse
@@ -39,6 +40,11 @@ PUBLIC_PAGES = {
     "error.html below a poll": "/poll/2/nowhere",
     "error.html in the admin": "/admin/nowhere",
 }
+METHODS = {  # {id of a poll: its settings, and the fields of a ballot}
+    10: (PollSettings(method="multiple", most_marks=None), {"choice": "17"}),
+    11: (PollSettings(method="score", most_marks=None, most_points=2, lowest_label="Never"), {"points.19": "2"}),
+    12: (PollSettings(method="dots", most_marks=None, most_points=2, budget=2), {"points.21": "2"}),
+}
 
 
 @pytest.fixture
@@ -55,6 +61,19 @@ async def form_of(browser: Client, url: str) -> MultiDict[str]:
     return fields(parse(await (await browser.get(url)).text()), url)
 
 
+def create_polls(database: Connection, create_poll: CreatePoll) -> None:
+    for number in range(7):
+        create_poll(f'Tea & "co" {number}?', "Yes <b>", "No", votes=(2, 1))
+    create_poll("Old?", "Yes", closed=timedelta(0))
+    create_poll("Later?", "Yes", ago=timedelta(days=-3))
+    for settings, _ in METHODS.values():
+        create_poll("Sure?", "Yes <b>", "No", settings=settings)
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE question SET pub_date = '1492-05-03 18:00:00.123456+00' WHERE id = 1")
+        cursor.execute("UPDATE question SET closes_at = '2099-05-03 18:00:00.123456+00' WHERE id = 2")
+        cursor.execute("UPDATE choice SET choice_text = 'Sure' WHERE id = 3")
+
+
 async def pages_of_the_site(browser: Client, database: Connection, create_poll: CreatePoll) -> dict[str, str]:
     """Return {template and what it shows: page}."""
     pages = {}
@@ -68,18 +87,14 @@ async def pages_of_the_site(browser: Client, database: Connection, create_poll: 
     await keep("public/index.html without polls", "/")
     await add_account(browser, "ada")
     await add_account(browser, "bob")
-    for number in range(7):
-        create_poll(f'Tea & "co" {number}?', "Yes <b>", "No", votes=(2, 1))
-    create_poll("Old?", "Yes", closed=timedelta(0))
-    create_poll("Later?", "Yes", ago=timedelta(days=-3))
-    with database.cursor() as cursor:
-        cursor.execute("UPDATE question SET pub_date = '1492-05-03 18:00:00.123456+00' WHERE id = 1")
-        cursor.execute("UPDATE question SET closes_at = '2099-05-03 18:00:00.123456+00' WHERE id = 2")
-        cursor.execute("UPDATE choice SET choice_text = 'Sure' WHERE id = 3")
+    create_polls(database, create_poll)
     for name, url in PUBLIC_PAGES.items():
         await keep(name, url)
     await keep("public/poll.html refused", "/poll/2/vote", {})
     await keep("public/results.html voted", "/poll/2/vote", {"choice": "3"})
+    for poll_id, (settings, ballot) in METHODS.items():
+        await keep(f"public/poll.html by {settings.method} refused", f"/poll/{poll_id}/vote", {})
+        await keep(f"public/results.html by {settings.method}", f"/poll/{poll_id}/vote", ballot)
     browser.session.cookie_jar.clear()  # another voter, beyond the rate limit
     await keep("public/not_counted.html", "/poll/99/vote", {"choice": "1"})
     await keep("admin/sign_in.html refused", "/admin/login?next=/admin/", {"username": "ada", "password": "x"})
