@@ -16,6 +16,14 @@ class PollHidden(PollNotFound):
     """A poll, whose id is the argument, that an admin has taken down."""
 
 
+class AccessKeyRequired(Exception):
+    """A page or action for the owner of a poll, whose id is the argument, without the poll's present access key."""
+
+
+class InvalidAccessKey(Exception):
+    """An access key that no poll has (any more)."""
+
+
 @dataclass(eq=False)
 class InvalidBallot(Exception):
     """A ballot that isn't valid in its poll; nothing was counted. `settings` has its rules, if they are known."""

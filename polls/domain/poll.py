@@ -79,7 +79,8 @@ class Poll:
 
     `as_of` is an aware datetime by the database's clock, which opens and closes polls. `ballots` is the number of
     ballots. `revision` rises with every change, `edition` with changes of text, choices, dates and settings.
-    `is_asked_by_visitor`: it was made by someone without an account, who owns it by a key.
+    `is_asked_by_visitor`: it was made by someone without an account. `owner_hash` is the hash of its owner's access
+    key, if it has an owner.
     """
 
     question: Question
@@ -90,6 +91,7 @@ class Poll:
     edition: int = 0
     settings: PollSettings = DEFAULT_SETTINGS
     is_asked_by_visitor: bool = False
+    owner_hash: bytes | None = field(default=None, repr=False)
 
     @property
     def is_published(self) -> bool:

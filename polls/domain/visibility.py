@@ -33,6 +33,11 @@ class VisiblePoll(NamedTuple):
     person: Person | None = None
 
     @property
+    def is_admin(self) -> bool:
+        """Return whether the viewer is signed in as an admin."""
+        return self.person is not None and self.person.is_admin
+
+    @property
     def may_edit(self) -> bool:
         """Return whether the viewer may edit the poll."""
         return self.person is not None and self.person.may_edit(self.poll)
@@ -42,7 +47,7 @@ class VisiblePoll(NamedTuple):
         """Return what this viewer's pages depend on beside the poll; empty if anonymous visitors see the same."""
         if not self.marks and self.person is None:
             return ()
-        return self.marks, self.points, self.person is not None, self.may_edit
+        return self.marks, self.points, self.is_admin, self.may_edit
 
     @property
     def tally(self) -> Tally:

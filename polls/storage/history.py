@@ -51,9 +51,14 @@ class HistoryEvent(NamedTuple):
 
     @property
     def username(self) -> str | None:
-        """Return the user name of the actor, or None for the command line."""
+        """Return the user name of the actor, or None for the command line and the owner of a poll."""
         kind, _, name = self.actor.partition(":")
         return name if kind == "admin" else None
+
+    @property
+    def is_by_owner(self) -> bool:
+        """Return whether the owner of the poll did this."""
+        return self.actor == "owner"
 
     @property
     def question_id(self) -> int | None:

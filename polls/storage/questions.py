@@ -36,6 +36,7 @@ POLL = (
     choice.c.points,
     *(poll_settings.c[field.name] for field in fields(PollSettings)),
     poll_settings.c.question_id.label("settings_id"),  # null: the poll has the defaults
+    poll_settings.c.owner_hash,
     poll_settings.c.asked_at.is_not(None).label("is_asked_by_visitor"),
     sa.func.now().label("as_of"),
 )
@@ -120,6 +121,7 @@ def as_poll(rows: Sequence[Any]) -> Poll:
         first.edition,
         settings,
         is_asked_by_visitor=first.is_asked_by_visitor,
+        owner_hash=first.owner_hash and bytes(first.owner_hash),
     )
 
 

@@ -13,8 +13,9 @@ from polls.web.admin.users import UsersView, UserView
 from polls.web.http.parameters import NUMBER, SLUG
 from polls.web.http.static import serve_static
 from polls.web.keys import CONFIG
-from polls.web.manage.poll_action import AdminPollActionView
-from polls.web.manage.poll_editor import AddPollView, EditPollView
+from polls.web.manage.overview import AccessLinkView, NewLinkView, OverviewView
+from polls.web.manage.poll_action import AdminPollActionView, OwnPollActionView
+from polls.web.manage.poll_editor import AddPollView, EditOwnPollView, EditPollView
 from polls.web.ops.health import HealthView, ReadyView
 from polls.web.pages.base import View
 from polls.web.pages.confirmation import ACTIONS
@@ -43,6 +44,11 @@ VIEWS: list[tuple[str, type[View], str]] = [
     (POLL + "/share", ShareView, "share"),
     (POLL + "/qr.svg", QRCodeView, "qr_code"),
     (POLL + "/qr.png", QRCodePNGView, "qr_code_png"),
+    (POLL + "/manage", OverviewView, "manage"),
+    (POLL + "/edit", EditOwnPollView, "own_poll_edit"),
+    (POLL + "/new-link", NewLinkView, "new_link"),
+    (f"{POLL}/{{action:{'|'.join(ACTIONS)}}}", OwnPollActionView, "own_poll_action"),
+    (POLL + "/as/{key}", AccessLinkView, "access_link"),
     ("/admin/", PollListView, "admin"),
     ("/admin/login", SignInView, "sign_in"),
     ("/admin/logout", SignOutView, "sign_out"),
@@ -86,7 +92,7 @@ class _PollPages(web.DynamicResource):
     """
 
     def __init__(self, prefix: str, pages: Mapping[str, web.AbstractRoute]) -> None:
-        super().__init__(prefix + POLL + "{page:(?:/[a-z.]+)?}")
+        super().__init__(prefix + POLL + "{page:(?:/[a-z.-]+)?}")
         self._pages = pages
 
     async def resolve(self, request: web.Request) -> tuple[web.UrlMappingMatchInfo | None, set[str]]:

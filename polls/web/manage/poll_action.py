@@ -4,7 +4,10 @@ from aiohttp import web
 
 from polls.domain.poll import Poll
 from polls.web.http.forms import read_form
+from polls.web.manage.own_poll import OwnPollView
 from polls.web.pages.confirmation import ConfirmView
+from polls.web.pages.flash import Flash
+from polls.web.pages.owner import delete_owner_cookie
 from polls.web.pages.private import EditablePollView
 
 
@@ -34,3 +37,14 @@ class PollActionView(ConfirmView):
 
 class AdminPollActionView(EditablePollView, PollActionView):
     """The same for those who are signed in."""
+
+
+class OwnPollActionView(OwnPollView, PollActionView):
+    """The same for the owner of the poll."""
+
+    def show_result(self, back: str, flash: Flash) -> web.Response:
+        if flash.kind != "deleted":
+            return super().show_result(back, flash)
+        response = self.show("manage/deleted.html", here=self.url("index"))
+        delete_owner_cookie(self.request, response, self.slug)
+        return response

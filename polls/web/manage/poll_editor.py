@@ -1,4 +1,4 @@
-"""The admin's form that adds and edits polls."""
+"""The form that adds a poll, and those that edit one: for admins and for its owner."""
 
 import secrets
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from polls.domain.poll import Poll
 from polls.storage import editing, questions
 from polls.web.http.parameters import parse_number
 from polls.web.manage.form_view import ChangePollView, PollFormView
+from polls.web.manage.own_poll import OwnPollView
 from polls.web.manage.poll_form import FORM_KEY, PollForm, copy_form, new_poll_form, parse_form
 from polls.web.pages.flash import Flash
 from polls.web.pages.private import EditablePollView, SignedInView
@@ -74,3 +75,13 @@ class AddPollView(_AdminFormView):
 
 class EditPollView(EditablePollView, ChangePollView, _AdminFormView):
     """The same form, to edit a poll."""
+
+
+class EditOwnPollView(OwnPollView, ChangePollView):
+    """The same form, for the owner of a poll."""
+
+    template = "manage/edit.html"
+
+    def urls(self, form: PollForm, poll: Poll | None) -> Mapping[str, object]:  # noqa: ARG002 - the poll is in the URL
+        form_url = self.url("own_poll_edit", slug=self.slug)
+        return {"form_url": form_url, "here": form_url}

@@ -13,6 +13,7 @@ from polls.web.http.page_cache import PRIVATE_NO_CACHE, PRIVATE_NO_STORE, RENDER
 from polls.web.http.parameters import MAX_NUMBER, parse_number
 from polls.web.http.security_headers import RESPONSE_HEADERS
 from polls.web.keys import POLL_CACHE, POLL_WORDS
+from polls.web.pages.owner import owner_of
 from polls.web.pages.rendering import VARY, language_of, markup
 from polls.web.pages.session import person_for_links, signed_in_account
 from polls.web.pages.voter import viewer_of
@@ -128,17 +129,19 @@ class PollView(View):
         viewer = viewer_of(request)
         if not poll.is_published:
             account = await signed_in_account(request)
-            viewer = viewer._replace(person=account.person if account else None)
-        elif hdrs.COOKIE in request.headers and (person := await person_for_links(request)):
+            viewer = viewer._replace(person=account.person if account else owner_of(request, poll))
+        elif hdrs.COOKIE in request.headers and (person := await person_for_links(request) or owner_of(request, poll)):
             viewer = viewer._replace(person=person)
         return visible_to(poll, viewer)
 
     def links(self, visible: VisiblePoll) -> dict[str, object]:
         """Return the template variables that decide which links the header shows."""
-        return {
-            "person": visible.person,
-            "edit_url": self.url("poll_edit", id=str(visible.poll.question.id)) if visible.may_edit else None,
-        }
+        question = visible.poll.question
+        if visible.is_admin:
+            edit_url = self.url("poll_edit", id=str(question.id))
+        else:
+            edit_url = self.url("manage", slug=question.slug)
+        return {"person": visible.person, "edit_url": edit_url if visible.may_edit else None}
 
     def robots(self, visible: VisiblePoll) -> str | None:
         """Return what search engines are told about a page that shows `visible`: to leave it out if it isn't listed."""

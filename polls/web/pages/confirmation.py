@@ -65,4 +65,8 @@ class ConfirmView(PersonalView):
         others += len(question_ids) - len(progress.rest) - progress.changed
         if progress.rest:
             return await self.show_confirmation(action, progress.rest, back=back, here=back, done=done, others=others)
-        return self.redirect(back, Flash(kind, done, others) if done else Flash(f"not-{kind}", others))
+        return self.show_result(back, Flash(kind, done, others) if done else Flash(f"not-{kind}", others))
+
+    def show_result(self, back: str, flash: Flash) -> web.Response:
+        """Redirect to `back`, which shows what was done."""
+        return self.redirect(back, flash)

@@ -55,6 +55,16 @@ _PROBLEMS: dict[type[Exception], Problem] = {
     errors.PollHidden: Problem(
         410, N_("Poll taken down"), N_("The people who run this site have taken this poll down.")
     ),
+    errors.AccessKeyRequired: Problem(
+        403,
+        N_("Access link needed"),
+        N_("Only the poll's owner can do this. Open the access link that you kept when you made the poll."),
+    ),
+    errors.InvalidAccessKey: Problem(
+        404,
+        N_("This link doesn't work"),
+        N_("It may be incomplete, the poll may have been deleted, or a newer link may have replaced it."),
+    ),
     errors.VoteNotStored: Problem(
         503, N_("Vote not counted"), N_("Your vote was not counted. Try again in a few seconds."), _RETRY_AFTER
     ),

@@ -10,8 +10,8 @@ from polls.domain.visibility import ANONYMOUS
 from polls.web.http.origin import site_origin
 from polls.web.http.page_cache import VARIANT_PAGES
 from polls.web.pages.base import PollView
+from polls.web.pages.qr_code import qr_code
 from polls.web.public.big_screen import MAX_ROWS, leading_first, text_sizes
-from polls.web.public.qr_code import qr_code
 
 
 class PresenterView(PollView):

@@ -19,7 +19,7 @@ class ShareView(PollView):
             visible.poll.question.id,
             visible.poll.is_closed,
             visible.poll.is_published,
-            visible.person is not None,
+            visible.is_admin,
             visible.may_edit,
             site,
             cache_control=self.cache_control(visible),

@@ -25,11 +25,11 @@ ERRORS: dict[str, type[Exception]] = {
 }
 PATHS = {
     **{f"/{name}/as/{KEY}": "/{fault}/as/{key}" for name in ERRORS},
-    f"/poll/1/as/{KEY}?x={KEY}": "/poll/1/as/{key}",
+    f"/poll/1/as/{KEY}?x={KEY}": "/poll/{slug}/as/{key}",
     f"/poll/1/as/{KEY}/": "/poll/1/as/{key}",
     f"/poll/1/as/{KEY}/manage": "/poll/1/as/{key}",
-    f"/poll/1/as/{KEY[:25]}": "/poll/1/as/{key}",
-    f"/poll/1/as/x{KEY}": "/poll/1/as/{key}",
+    f"/poll/1/as/{KEY[:25]}": "/poll/{slug}/as/{key}",
+    f"/poll/1/as/x{KEY}": "/poll/{slug}/as/{key}",
     f"/poll/1/AS%2F{KEY}": "/poll/1/AS/{key}",
     f"/x/poll//as/{KEY}": "/x/poll//as/{key}",
 }

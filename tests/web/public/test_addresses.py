@@ -16,7 +16,7 @@ from tests.web.conftest import Client, Serve
 
 SLUG = "k7m2q9xdtb"
 PAGES = [path.removeprefix(POLL) for path, _, _ in VIEWS if path.startswith(POLL)]
-MADE_UP = {"key": "a" * 26}  # parts of a route after the slug
+MADE_UP = {"action": "close", "key": "a" * 26}  # parts of a route after the slug
 
 
 async def statuses(client: TestClient[Any, Any], slug: str) -> dict[str, int]:
