@@ -3,7 +3,7 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -108,12 +108,20 @@ def assert_exact(folder: Path, server: Server, crowd: Crowd, *, at_most: int | N
     assert done.returncode == 0, done.stdout + done.stderr
     ballots = dict(server.execute("SELECT marks[1], count(*) FROM ballot GROUP BY 1"))
     assert crowd.total() > 0
+    whole = server.execute("SELECT DISTINCT marks, points FROM ballot")
+    assert all((marks, points) == stored_as(crowd.fields(marks[0])) for marks, points in whole)  # type: ignore[index]
     if at_most is None:
         assert ballots == dict(crowd.counted), crowd.answers
     else:
         assert all(ballots[choice] >= crowd.counted[choice] for choice in crowd.counted), crowd.answers  # type: ignore[operator]
         assert sum(ballots.values()) <= at_most  # type: ignore[arg-type]
     assert crowd.slowest < RESPONSE_TIMEOUT
+
+
+def stored_as(fields: Sequence[tuple[str, str]]) -> tuple[list[int], list[int] | None]:
+    """Return the marks and points of a ballot with these fields."""
+    points = {int(name.removeprefix("points.")): int(value) for name, value in fields if name != "choice"}
+    return (list(points), list(points.values())) if points else ([int(value) for _, value in fields], None)
 
 
 def readiness(url: str) -> tuple[int, str]:

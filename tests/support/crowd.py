@@ -69,6 +69,10 @@ class Crowd:
     def total(self) -> int:
         return self.counted.total()
 
+    def fields(self, choice: int) -> Sequence[tuple[str, str]]:
+        """Return the fields that a voter of `choice` sends."""
+        return self.forms.get(choice, [("choice", str(choice))])
+
     def _run(self) -> None:
         if self.machine:
             self.machine.enter()
@@ -125,8 +129,9 @@ class Crowd:
         started = monotonic()
         try:
             async with asyncio.timeout(HANG_UP_AFTER if hangs_up else None):
-                form = self.forms.get(choice, [("choice", str(choice))])
-                async with session.post(url, data=form, headers=cookie, allow_redirects=False) as response:
+                async with session.post(
+                    url, data=self.fields(choice), headers=cookie, allow_redirects=False
+                ) as response:
                     return response.status
         except (aiohttp.ClientError, ConnectionError) as error:
             return type(error).__name__
