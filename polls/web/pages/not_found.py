@@ -8,6 +8,7 @@ from yarl import URL
 from polls.domain.errors import PollNotFound, PollsUnavailable
 from polls.domain.visibility import ANONYMOUS, visible_to
 from polls.web.http.parameters import SLUG, local_path
+from polls.web.http.secret_paths import has_secret_path
 from polls.web.pages.base import find_poll
 from polls.web.pages.problems import error_response, is_in_admin
 from polls.web.pages.session import ACCOUNT, signed_in_account
@@ -21,8 +22,9 @@ async def respond_not_found(request: web.Request, error: web.HTTPNotFound) -> we
     Redirects a page with a slash at its end too many or too few, keeping the query. Otherwise it is the error page,
     which offers the poll if the path is below a poll's, and has the admin's navigation if it is below the admin's.
     """
-    # Only these: the view of another method may not exist at the other address.
-    if request.method in {"GET", "HEAD"} and (url := await _url_with_other_slash(request)):
+    # Only these: the view of another method may not exist at the other address. No header may have an access key.
+    may_redirect = request.method in {"GET", "HEAD"} and not has_secret_path(request)
+    if may_redirect and (url := await _url_with_other_slash(request)):
         return web.Response(status=308, headers={"Location": url})
     try:
         if is_in_admin(request) and (account := await signed_in_account(request)):
