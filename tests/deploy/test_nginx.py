@@ -463,6 +463,7 @@ def test_personal_pages_are_not_cached(site: Site, poll: int) -> None:
     anonymous = site.get(results)
     other = site.get(results, cookie=f"{VOTER}2")
     flash = site.get(results, cookie=f"{VOTER}2; polls_flash_{PORT}=counted.1")
+    owner = site.get(results, cookie=f"{VOTER}2; polls_owner_{PORT}={'0' * 26}")
     admin = site.get("/", cookie=session)
     own_list = site.get("/", cookie=f"{VOTER}1; {voted}")
     other_list = site.get("/", cookie=f"{VOTER}2")
@@ -471,12 +472,12 @@ def test_personal_pages_are_not_cached(site: Site, poll: int) -> None:
     assert "Change your vote" in own.text
     assert own.headers["Cache-Control"].startswith("private")
     assert "Change your vote" not in anonymous.text
-    assert other.text == flash.text == anonymous.text
+    assert other.text == flash.text == owner.text == anonymous.text
     assert (admin.status, after.status) == (200, 200)
     assert "You voted" in own_list.text
     assert "You voted" not in other_list.text
     assert "no-store" in after.headers["Cache-Control"]
-    assert sorted(line["cache"] for line in logged(site, results)) == ["", "", "", "HIT", "MISS"]
+    assert sorted(line["cache"] for line in logged(site, results)) == ["", "", "", "", "HIT", "MISS"]
     private = {answer.headers["X-Request-ID"] for answer in (admin, own_list)}
     assert [line["cache"] for line in logged(site, "/") if line["request_id"] in private] == ["", ""]
 
