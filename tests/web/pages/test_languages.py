@@ -20,9 +20,11 @@ from yarl import URL
 from polls import paths
 from polls.app import create_app
 from polls.config.settings import Config, Site
+from polls.domain.access_keys import hash_of
 from polls.domain.errors import PollsUnavailable
 from polls.live.poll_cache import PollCache
 from polls.storage.passwords import Passwords
+from polls.storage.postgres.connect import Connection
 from polls.web.keys import PASSWORDS
 from polls.web.pages.languages import LANGUAGES, TRANSLATIONS, Language, load_languages, negotiate
 from tests.conftest import CreatePoll
@@ -336,6 +338,25 @@ async def test_no_admin_page_has_an_untranslatable_text(pseudo_admin: TestClient
         page = await pseudo_admin.post(address, data=sent)
         assert page.status == status, address
         check_text("\n".join(shown(parse(await page.text()))), address)
+
+
+async def test_no_page_of_an_owner_has_an_untranslatable_text(
+    pseudo: TestClient, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("1?", "1", "2", votes=(1, 2))
+    with database.cursor() as cursor:
+        cursor.execute("INSERT INTO poll_settings (question_id, owner_hash) VALUES (1, %s)", (hash_of("1" * 26),))
+    await check_pseudo(pseudo, "GET", "/poll/1/manage", 403)
+    await check_pseudo(pseudo, "GET", "/poll/1/as/2", 404)
+
+    for page in (f"as/{'1' * 26}", "edit", "new-link", "close", "reopen", "clear", "delete"):
+        await check_pseudo(pseudo, "GET", f"/poll/1/{page}", 200)
+    for page in ("close", "close", "reopen", "reopen", "clear", "clear", "new-link"):
+        await check_pseudo(pseudo, "POST", f"/poll/1/{page}", 200)
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE question SET hidden_at = now()")
+    await check_pseudo(pseudo, "GET", "/poll/1/manage", 200)
+    await check_pseudo(pseudo, "POST", "/poll/1/delete", 200)
 
 
 async def test_an_empty_site_has_no_untranslatable_text(pseudo: TestClient) -> None:

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from multidict import MultiDict
 
 from polls import paths
 from polls.config.settings import Site, Votes
+from polls.domain.access_keys import hash_of
 from polls.domain.settings import PollSettings
 from polls.storage.postgres.connect import Connection
 from tests.conftest import CreatePoll
@@ -21,7 +23,12 @@ from tests.support.pages import fields, parse
 from tests.web.conftest import PASSWORD, Client, Serve, add_account
 
 VNU = Path(sys.prefix, "node_modules/vnu-jar/build/dist/vnu.jar")  # `make programs` installs it
-BASES = {"base.html", "admin/base.html", "unavailable.html"}  # the last is rendered into static/unavailable/
+BASES = {
+    "base.html",
+    "admin/base.html",
+    "manage/base.html",
+    "unavailable.html",
+}  # the last is rendered into static/unavailable/
 TEXTS_OF_USERS = re.compile(r'"co"|Yes <b>|Sure|Later\?|Coffee\?|Juice\?|Never|\b(?:ada|bob)\b')
 ADD, FIRST = "/admin/polls/add", "/admin/polls/1"
 PUBLIC_PAGES = {
@@ -40,6 +47,7 @@ PUBLIC_PAGES = {
     "error.html below a poll": "/poll/2/nowhere",
     "error.html in the admin": "/admin/nowhere",
 }
+OWN, KEY = "k7m2q9xdtb", "0123456789abcdefghjkmnpqrs"
 METHODS = {  # {id of a poll: its settings, and the fields of a ballot}
     10: (PollSettings(method="multiple", most_marks=None), {"choice": "17"}),
     11: (PollSettings(method="score", most_marks=None, most_points=2, lowest_label="Never"), {"points.19": "2"}),
@@ -68,7 +76,9 @@ def create_polls(database: Connection, create_poll: CreatePoll) -> None:
     create_poll("Later?", "Yes", ago=timedelta(days=-3))
     for settings, _ in METHODS.values():
         create_poll("Sure?", "Yes <b>", "No", settings=settings)
+    create_poll("Juice?", "Yes <b>", "No", votes=(2, 1), word=OWN)
     with database.cursor() as cursor:
+        cursor.execute("INSERT INTO poll_settings (question_id, owner_hash) VALUES (13, %s)", (hash_of(KEY),))
         cursor.execute("UPDATE question SET pub_date = '1492-05-03 18:00:00.123456+00' WHERE id = 1")
         cursor.execute("UPDATE question SET closes_at = '2099-05-03 18:00:00.123456+00' WHERE id = 2")
         cursor.execute("UPDATE choice SET choice_text = 'Sure' WHERE id = 3")
@@ -95,6 +105,7 @@ async def pages_of_the_site(browser: Client, database: Connection, create_poll: 
     for poll_id, (settings, ballot) in METHODS.items():
         await keep(f"public/poll.html by {settings.method} refused", f"/poll/{poll_id}/vote", {})
         await keep(f"public/results.html by {settings.method}", f"/poll/{poll_id}/vote", ballot)
+    await keep_pages_of_the_owner(browser, keep)
     browser.session.cookie_jar.clear()  # another voter, beyond the rate limit
     await keep("public/not_counted.html", "/poll/99/vote", {"choice": "1"})
     await keep("admin/sign_in.html refused", "/admin/login?next=/admin/", {"username": "ada", "password": "x"})
@@ -131,6 +142,20 @@ async def pages_of_the_site(browser: Client, database: Connection, create_poll: 
     browser.session.cookie_jar.clear()
     await keep("admin/sign_in.html again", ADD, {"text": '"Tea"?', "do": "save"})
     return pages
+
+
+async def keep_pages_of_the_owner(browser: Client, keep: Callable[..., Awaitable[None]]) -> None:
+    await keep("manage/overview.html", f"/poll/{OWN}/as/{KEY}")
+    edit = f"/poll/{OWN}/edit"
+    form = await form_of(browser, edit)
+    await keep("manage/edit.html", edit)
+    await keep("manage/overview.html saved", edit, {**form, "text": "Coffee?"})
+    await keep("manage/edit.html in conflict", edit, {**form, "text": "Sure?"})
+    await keep("admin/confirm.html of the owner", f"/poll/{OWN}/clear")
+    await keep("manage/new_link.html", f"/poll/{OWN}/new-link")
+    await keep("manage/overview.html with a new link", f"/poll/{OWN}/new-link", {})
+    await keep("manage/deleted.html", f"/poll/{OWN}/delete", {})
+    await keep("error.html after the poll was deleted", f"/poll/{OWN}/manage")
 
 
 def not_isolated(element: Element) -> list[str]:
