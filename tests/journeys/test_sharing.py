@@ -3,7 +3,8 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.journeys.conftest import NAME, Open, violations
+from polls.domain.access_keys import hash_of, new_key
+from tests.journeys.conftest import NAME, Open, psql, violations
 from tests.support.processes import Polls
 
 RESULTS = "/poll/1/results"
@@ -88,6 +89,33 @@ def test_the_message_is_copied_with_its_line_break(open_page: Open, polls: Polls
 
     expect(page.get_by_role("region", name="Message").get_by_role("status")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == f"{question}\nVote: {polls.url}/poll/1"
+
+
+OWN_POLL = """
+    INSERT INTO question (question_text, pub_date, slug, is_listed) VALUES ('Tea?', now(), 'tea-time', false);
+    INSERT INTO choice (question_id, choice_text) SELECT max(id), 'Yes' FROM question;
+    INSERT INTO poll_settings (question_id, asked_at, owner_hash) SELECT max(id), now(), '\\x{hash}' FROM question;
+"""
+
+
+def test_a_new_access_link_is_copied_and_opens_the_poll_in_another_browser(open_page: Open, polls: Polls) -> None:
+    key = new_key()
+    psql(polls, OWN_POLL.format(hash=hash_of(key).hex()))
+    page = open_page(f"/poll/tea-time/as/{key}", width=360)
+    expect(page).to_have_url(f"{polls.url}/poll/tea-time/manage")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+
+    page.get_by_role("link", name="New link").click()
+    page.get_by_role("button", name="Yes, make a new link").click()
+    link = page.get_by_role("region", name="Keep this link")
+    link.get_by_role("button", name="Copy").click()
+    expect(link.get_by_role("status")).to_have_text("Copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    other = open_page(copied.removeprefix(polls.url))
+    expect(other).to_have_url(f"{polls.url}/poll/tea-time/manage")
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
