@@ -34,6 +34,11 @@ class Person:
         return self.is_admin
 
     @property
+    def may_moderate(self) -> bool:
+        """Return whether they may list polls, take them down, and give them a word of their own."""
+        return self.is_admin
+
+    @property
     def may_see_all(self) -> bool:
         """Return whether they may list all polls and read the whole history."""
         return self.is_admin

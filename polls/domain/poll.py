@@ -19,6 +19,14 @@ class State(StrEnum):
     CLOSED = "closed"
 
 
+class Visibility(StrEnum):
+    """Where the public finds a question: in the list, only at its address, or nowhere."""
+
+    LISTED = "listed"
+    UNLISTED = "unlisted"
+    HIDDEN = "hidden"
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """A question put to voters.
@@ -47,6 +55,13 @@ class Question:
     def is_hidden(self) -> bool:
         """Return whether an admin has taken it down."""
         return self.hidden_at is not None
+
+    @property
+    def visibility(self) -> Visibility:
+        """Return where the public finds it. `storage.listing` has the same rule in SQL."""
+        if self.is_hidden:
+            return Visibility.HIDDEN
+        return Visibility.LISTED if self.is_listed else Visibility.UNLISTED
 
     def was_published_recently(self, now: datetime) -> bool:
         """Return whether it was published within the day before `now`, and not after it."""

@@ -14,12 +14,18 @@ from typing import Any
 import aiopg.sa
 import sqlalchemy as sa
 
-from polls.domain.poll import RECENTLY, Question, State
+from polls.domain.poll import RECENTLY, Question, State, Visibility
 from polls.storage.postgres.pool import Database, acquired
 from polls.storage.questions import QUESTION, as_question
 from polls.storage.tables import choice, question, question_words
 
 MAX_COUNT = 10_000  # matching polls are counted up to this number
+
+_VISIBLE = {
+    Visibility.LISTED: sa.and_(question.c.is_listed, question.c.hidden_at.is_(None)),
+    Visibility.UNLISTED: sa.and_(sa.not_(question.c.is_listed), question.c.hidden_at.is_(None)),
+    Visibility.HIDDEN: question.c.hidden_at.is_not(None),
+}
 
 _FIRST_ROUNDED = 16  # smaller magnitudes are exact numbers of ballots: see question.magnitude in sql/README.md
 
@@ -54,8 +60,8 @@ class Period:
 class PollFilter:
     """Criteria and order of the list: published in all of `periods`, in `state` as of `now`, matching all `words`.
 
-    A poll matches a word if one of its own words contains it. `ids` is None, or the text of a PostgreSQL array: the
-    ids of the polls that match already (see `prefetch_matches`).
+    `visibility` is where the public finds them. A poll matches a word if one of its own words contains it. `ids` is the
+    text of a PostgreSQL array, the ids of the polls that match already (see `prefetch_matches`), or None.
     """
 
     now: datetime
@@ -64,6 +70,7 @@ class PollFilter:
     words: str = ""
     order: tuple[SortKey, ...] = (SortKey(Column.PUBLISHED, descending=True),)
     ids: str | None = None
+    visibility: Visibility | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +168,8 @@ def matching(poll_filter: PollFilter) -> sa.sql.Select:
         query = query.where(question.c.pub_date >= period.start, question.c.pub_date < period.end)
     if poll_filter.state is not None:
         query = query.where(_is_in(poll_filter.state, poll_filter.now))
+    if poll_filter.visibility is not None:
+        query = query.where(_VISIBLE[poll_filter.visibility])
     if poll_filter.words or any(key.column is Column.TEXT for key in poll_filter.order):
         query = query.join(question_words, question_words.c.question_id == question.c.id)
     if poll_filter.words:

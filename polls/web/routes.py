@@ -18,7 +18,7 @@ from polls.web.manage.poll_action import AdminPollActionView, OwnPollActionView
 from polls.web.manage.poll_editor import AddPollView, EditOwnPollView, EditPollView
 from polls.web.ops.health import HealthView, ReadyView
 from polls.web.pages.base import View
-from polls.web.pages.confirmation import ACTIONS
+from polls.web.pages.confirmation import ACTIONS, ADMIN_ACTIONS
 from polls.web.public.index import IndexView
 from polls.web.public.language import LanguageView
 from polls.web.public.poll import PollPageView
@@ -55,7 +55,7 @@ VIEWS: list[tuple[str, type[View], str]] = [
     ("/admin/polls/add", AddPollView, "poll_add"),
     ("/admin/polls/selected", BulkActionView, "admin_selected"),
     (f"/admin/polls/{{id:{NUMBER}}}", EditPollView, "poll_edit"),
-    (f"/admin/polls/{{id:{NUMBER}}}/{{action:{'|'.join(ACTIONS)}}}", AdminPollActionView, "poll_action"),
+    (f"/admin/polls/{{id:{NUMBER}}}/{{action:{'|'.join(ADMIN_ACTIONS)}}}", AdminPollActionView, "poll_action"),
     (f"/admin/polls/{{id:{NUMBER}}}/history", PollHistoryView, "poll_history"),
     ("/admin/history", HistoryView, "admin_history"),
     ("/admin/users/", UsersView, "admin_users"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from polls.config.settings import Postgres
-from polls.domain.poll import State
+from polls.domain.poll import State, Visibility
 from polls.storage import calendar, listing
 from polls.storage.clock import now
 from polls.storage.listing import Column, Period, PollFilter, PollRow, SortKey
@@ -34,14 +34,16 @@ def polls(database: Connection) -> None:
         for _ in range(300):
             words = " ".join(dice.sample(WORDS, 2))
             cursor.execute(
-                "INSERT INTO question (question_text, pub_date, closes_at, ballots) SELECT "
-                "%s, hour - %s * interval '1 hour', hour - %s * interval '1 hour', %s "
+                "INSERT INTO question (question_text, pub_date, closes_at, ballots, is_listed, hidden_at) SELECT "
+                "%s, hour - %s * interval '1 hour', hour - %s * interval '1 hour', %s, %s, %s "
                 "FROM date_trunc('hour', now()) AS hour RETURNING id",
                 (
                     words,
                     dice.choice([-50, -1, 0, 1, 5, 23, 24, 25, 24 * 40, 24 * 400]),
                     dice.choice([None, None, -100, -60, 0, 1]),
                     dice.choice([0, 0, 1, 15, 16, 17, 18, 19, 20, 200, 201, 210]),
+                    dice.random() < 0.8,
+                    dice.choice([None, None, None, datetime(2026, 5, 3, tzinfo=UTC)]),
                 ),
             )
             if dice.random() < 0.8:
@@ -70,6 +72,7 @@ def random_filter(now: datetime, seed: int) -> PollFilter:
             word[dice.choice([0, 2]) : dice.choice([3, 9])] for word in dice.sample(WORDS, dice.choice([0, 0, 1, 2]))
         ),
         tuple(SortKey(column, dice.random() < 0.5) for column in dice.sample(list(Column), dice.choice([1, 1, 2, 3]))),
+        visibility=dice.choice([None, None, *Visibility]),
     )
 
 
@@ -93,6 +96,7 @@ def matching(polls: list[PollRow], poll_filter: PollFilter, texts: dict[int, str
         return (
             all(period.start <= poll.question.pub_date < period.end for period in poll_filter.periods)
             and poll_filter.state in {None, poll.question.state(poll_filter.now)}
+            and poll_filter.visibility in {None, poll.question.visibility}
             and all(any(part in word for word in words) for part in poll_filter.words.split())
         )
 

@@ -15,7 +15,7 @@ from polls.web.admin.list_query import Query
 from polls.web.http.forms import read_form
 from polls.web.http.parameters import parse_number
 from polls.web.keys import CONFIG
-from polls.web.pages.confirmation import ACTIONS, ConfirmView
+from polls.web.pages.confirmation import ADMIN_ACTIONS, ConfirmView
 from polls.web.pages.flash import Flash
 from polls.web.pages.private import SignedInView
 
@@ -51,7 +51,7 @@ class BulkActionView(SignedInView, ConfirmView):
         A field may have several ids, as that of the confirmation has.
         """
         action, back = form.get("do", ""), self.back_url(form.get("back", ""))
-        if action not in ACTIONS:
+        if action not in ADMIN_ACTIONS:
             return "", [], back
         numbers = (parse_number(text) for value in form.getall("poll", []) for text in value.split())
         ids = list(dict.fromkeys(number for number in numbers if number))

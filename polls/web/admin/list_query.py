@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from polls.domain.draft import replace_unprintable
-from polls.domain.poll import FIRST_DAY, LAST_DAY, State
+from polls.domain.poll import FIRST_DAY, LAST_DAY, State, Visibility
 from polls.storage.listing import Column, Period, PollFilter, SortKey
 from polls.web.http.parameters import parse_number
 
@@ -34,6 +34,7 @@ class Query:
     words: str = ""
     dates: DateFilter | None = None
     state: State | None = None
+    visibility: Visibility | None = None
     within: tuple[int, ...] = ()
     order: tuple[SortKey, ...] = _DEFAULT_ORDER
     page: int = 1
@@ -45,6 +46,7 @@ class Query:
             words=replace_unprintable(parameters.get("q", "")[:_MAX_LENGTH]).strip(),
             dates=_parse_member(DateFilter, parameters.get("date")),
             state=_parse_member(State, parameters.get("state")),
+            visibility=_parse_member(Visibility, parameters.get("visibility")),
             within=_parse_within(parameters.get("in", "")),
             order=_parse_order(parameters.get("sort", "")) or _DEFAULT_ORDER,
             page=parse_number(parameters.get("page", "1")) or 1,
@@ -57,6 +59,7 @@ class Query:
             "q": self.words,
             "date": self.dates,
             "state": self.state,
+            "visibility": self.visibility,
             "in": "-".join(map(str, self.within)),
             "sort": ",".join(f"{'-' if key.descending else ''}{key.column}" for key in self.order)
             if self.order != _DEFAULT_ORDER
@@ -68,7 +71,7 @@ class Query:
     @property
     def is_filtered(self) -> bool:
         """Return whether it has words or filters."""
-        return bool(self.words or self.dates or self.state or self.within)
+        return bool(self.words or self.dates or self.state or self.visibility or self.within)
 
     def replace(self, **changes: object) -> "Query":
         """Return a copy with `changes`, on the first page unless they name one."""
@@ -100,7 +103,7 @@ class Query:
             periods.append(_period_of_filter(self.dates, now.astimezone(zone).date(), zone))
         if self.within:
             periods.append(period_of(self.within, zone))
-        return PollFilter(now, tuple(periods), self.state, self.words, self.order)
+        return PollFilter(now, tuple(periods), self.state, self.words, self.order, visibility=self.visibility)
 
 
 def _parse_member(members: type[_Member], text: str | None) -> _Member | None:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from aiohttp import web
 from yarl import URL
 
-from polls.domain.poll import State
+from polls.domain.poll import State, Visibility
 from polls.storage import calendar, clock, listing
 from polls.storage.listing import MAX_COUNT, Column, PollFilter, PollRow
 from polls.web.admin.list_query import DateFilter, Query, period_of, subperiods
@@ -53,6 +53,7 @@ class PollListView(SignedInView):
             calendar=calendar,
             columns=list(Column),
             states=list(State),
+            visibilities=list(Visibility),
             dates=list(DateFilter),
             matching=URL().with_query(query.replace().parameters).raw_query_string,
             list_url=self._list_url,
@@ -92,6 +93,8 @@ def _list_row(row: PollRow, now: datetime, language: Language) -> SimpleNamespac
         % {"date": language.date(question.pub_date), "time": language.time(question.pub_date)},
         is_recent=question.was_published_recently(now),
         state=question.state(now),
+        visibility=question.visibility,
+        slug=question.slug,
         has_choices=row.has_choices,
         ballots=language.number(row.ballots),
     )

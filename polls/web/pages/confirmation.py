@@ -1,10 +1,10 @@
-"""Actions on polls: close, reopen, clear the ballots, delete. Each is confirmed on a page of its own."""
+"""Actions on polls, each confirmed on a page of its own: close, reopen, clear the ballots, delete; and for admins."""
 
 from collections.abc import Sequence
 
 from aiohttp import web
 
-from polls.storage import bulk_editing, questions
+from polls.storage import bulk_editing, moderation, questions
 from polls.web.pages.flash import Flash
 from polls.web.pages.private import PersonalView
 
@@ -14,6 +14,13 @@ ACTIONS = {
     "reopen": (bulk_editing.reopen, "reopened"),
     "clear": (bulk_editing.clear, "cleared"),
     "delete": (bulk_editing.delete, "deleted"),
+}
+ADMIN_ACTIONS = {
+    **ACTIONS,
+    "list": (moderation.make_listed, "listed"),
+    "unlist": (moderation.unlist, "unlisted"),
+    "hide": (moderation.hide, "hidden"),
+    "show": (moderation.show, "shown"),
 }
 
 _SHOWN = 12  # polls that a confirmation names
@@ -36,7 +43,7 @@ class ConfirmView(PersonalView):
         polls = {poll.question.id: poll for poll in found if self.person.may_edit(poll)}
         return self.show(
             "admin/confirm.html",
-            flash=Flash(ACTIONS[action][1], done, others) if done else None,
+            flash=Flash(ADMIN_ACTIONS[action][1], done, others) if done else None,
             action=action,
             question_ids=question_ids,
             count=count.polls,
@@ -57,7 +64,7 @@ class ConfirmView(PersonalView):
         The message says how many polls it changed, and how many others it was nothing to do for; `done` and `others`
         are those of earlier requests.
         """
-        change, kind = ACTIONS[action]
+        change, kind = ADMIN_ACTIONS[action]
         progress = await bulk_editing.in_batches(
             change, self.database, self.person, question_ids, seconds=self.max_seconds
         )
