@@ -9,9 +9,9 @@ from aiohttp import web
 
 from polls.aio import SingleFlight
 from polls.config.settings import Config, Postgres
-from polls.domain.errors import TooManyVoters
+from polls.domain.errors import TooManyAttempts, TooManyVoters
 from polls.live.broadcast import Broadcaster
-from polls.live.rate_limit import RateLimit
+from polls.live.rate_limit import HOUR, RateLimit
 from polls.live.session_cache import SessionCache
 from polls.parts import close_parts, close_websockets, open_parts
 from polls.server.gunicorn import Worker, load_config
@@ -33,6 +33,7 @@ from polls.web.http.security_headers import RESPONSE_HEADERS, security_headers
 from polls.web.http.slow_readers import SLOW_READERS, SlowReaders
 from polls.web.http.static import STATIC_FILES, compressed, read_static_files
 from polls.web.keys import BROADCASTER, CONFIG, DATABASE, PASSWORDS, SESSION_CACHE, VOTE_RATE_LIMIT
+from polls.web.manage.own_poll import MAX_CHANGES, OWNER_RATE_LIMIT
 from polls.web.middlewares import handle_errors_and_headers
 from polls.web.ops.health import READINESS
 from polls.web.ops.meter import METER, Meter
@@ -71,6 +72,7 @@ def create_app(config: Config) -> web.Application:
     app[BROADCASTER] = Broadcaster(encode_results)
     app[SLOW_READERS] = SlowReaders(config.limits.write_timeout)
     app[VOTE_RATE_LIMIT] = RateLimit(config.votes.rate_limit, TooManyVoters) if config.votes.rate_limit else None
+    app[OWNER_RATE_LIMIT] = RateLimit(MAX_CHANGES, TooManyAttempts, seconds=HOUR)
     setup_templates(app)
     setup_routes(app)
     app.on_startup.append(always_run_cleanup)

@@ -64,6 +64,7 @@ class NewLinkView(OwnPollView):
         return self.show("manage/new_link.html", poll=await self.find_poll())
 
     async def post(self) -> web.StreamResponse:
+        self.check_rate()
         poll, key = await self.find_poll(), new_key()
         await owners.replace_key(self.database, self.person, poll.question.id, hash_of(key))
         response = self.redirect(self.home, Flash("new-link"))

@@ -1,14 +1,21 @@
 """Base view of the pages for the owner of a poll."""
 
+import secrets
+
 from aiohttp import web
 
 from polls.domain.errors import AccessKeyRequired, PollNotFound
 from polls.domain.permissions import Person, owner
 from polls.domain.poll import Poll
+from polls.live.rate_limit import RateLimit
 from polls.storage import questions
 from polls.web.pages.base import locate
 from polls.web.pages.owner import read_owner_key
 from polls.web.pages.private import PersonalView
+
+# Each change adds an entry to the history, so that an owner without an account could fill the disk.
+OWNER_RATE_LIMIT = web.AppKey("owner_rate_limit", RateLimit)
+MAX_CHANGES = 100  # of a poll, in an hour
 
 _STRANGER = Person("stranger")
 
@@ -50,3 +57,8 @@ class OwnPollView(PersonalView):
         if not self.person.may_edit(poll):
             raise AccessKeyRequired(poll.question.id)
         return poll
+
+    def check_rate(self) -> None:
+        """Count a change. Raises TooManyAttempts if the owner has made too many in the last hour."""
+        key = read_owner_key(self.request) or ""
+        self.request.app[OWNER_RATE_LIMIT].check(key, secrets.token_hex(8))

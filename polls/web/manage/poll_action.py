@@ -42,6 +42,10 @@ class AdminPollActionView(EditablePollView, PollActionView):
 class OwnPollActionView(OwnPollView, PollActionView):
     """The same for the owner of the poll."""
 
+    async def post(self) -> web.StreamResponse:
+        self.check_rate()
+        return await super().post()
+
     def show_result(self, back: str, flash: Flash) -> web.Response:
         if flash.kind != "deleted":
             return super().show_result(back, flash)

@@ -85,3 +85,7 @@ class EditOwnPollView(OwnPollView, ChangePollView):
     def urls(self, form: PollForm, poll: Poll | None) -> Mapping[str, object]:  # noqa: ARG002 - the poll is in the URL
         form_url = self.url("own_poll_edit", slug=self.slug)
         return {"form_url": form_url, "here": form_url}
+
+    async def save(self, form: PollForm, draft: Draft, poll: Poll | None) -> int:
+        self.check_rate()
+        return await super().save(form, draft, poll)

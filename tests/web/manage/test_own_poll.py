@@ -13,6 +13,7 @@ from polls.domain.permissions import owner
 from polls.storage import editing, owners
 from polls.storage.postgres.connect import Connection
 from polls.web.keys import DATABASE
+from polls.web.manage.own_poll import MAX_CHANGES, OWNER_RATE_LIMIT
 from tests.conftest import CreatePoll
 from tests.support.pages import fields, find, links, parse, words
 from tests.web.conftest import Client
@@ -351,3 +352,25 @@ async def test_of_many_new_links_at_once_one_is_made(owners_browser: Client, dat
 
     assert sorted(answer.status for answer in answers[:8]) == [303] + [403] * 7
     assert sorted(deed for _, deed in actors(database)) in (["key replaced"], ["closed", "key replaced"])
+
+
+@pytest.mark.parametrize("page", ["close", "new-link", "edit"])
+async def test_changes_of_a_poll_by_its_owner_are_limited(
+    owners_browser: Client, ada: Client, database: Connection, page: str
+) -> None:
+    form = await page_of(owners_browser, EDIT)
+    for change in range(MAX_CHANGES):
+        assert owners_browser.app
+        owners_browser.app[OWNER_RATE_LIMIT].check(KEY, str(change))
+
+    response = (
+        await send(owners_browser, f"{POLL}/{page}", form)
+        if page == "edit"
+        else (await owners_browser.post(f"{POLL}/{page}"))
+    )
+
+    assert response.status == 429
+    assert 0 < int(response.headers["Retry-After"]) <= 3600
+    assert [deed for actor, deed in actors(database) if actor == "owner"] == []
+    assert (await owners_browser.get(MANAGE)).status == 200
+    assert (await ada.post("/admin/polls/1/close")).status == 200, "admins have no limit"
