@@ -79,6 +79,10 @@ class PollEdited(Exception):
     question_id: int
 
 
+class AddressTaken(Exception):
+    """A word that another poll has; nothing was saved."""
+
+
 @dataclass(eq=False)
 class ChoicesHaveVotes(Exception):
     """Choices to be removed that have votes, without confirmation that these are removed too; nothing was saved.

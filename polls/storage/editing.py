@@ -3,15 +3,23 @@
 They lock as `storage.ballots` does: the question's row first, polls by id, then the choices by id.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 
 import aiopg.sa
+import psycopg2
 from sqlalchemy.dialects import postgresql
 
 from polls.domain.draft import Draft, DraftChoice
-from polls.domain.errors import ChoicesHaveVotes, ChoicesMarkedBesideOthers, PollEdited, PollNotFound, RulesFixed
+from polls.domain.errors import (
+    AddressTaken,
+    ChoicesHaveVotes,
+    ChoicesMarkedBesideOthers,
+    PollEdited,
+    PollNotFound,
+    RulesFixed,
+)
 from polls.domain.methods import method_of
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
@@ -57,15 +65,16 @@ _DELETE_BALLOTS = f"""
 
 
 async def add(database: Database, person: Person, draft: Draft, *, form_key: bytes | None = None) -> int:
-    """Add a poll, and return its id. Raises PollEdited if a form with the same key has added one."""
+    """Add a poll, and return its id. Raises AddressTaken, and PollEdited if a form with the same key has added one."""
     async with transaction(database) as connection:
-        values = {"question_text": draft.text, "pub_date": draft.pub_date, "closes_at": draft.closes_at}
-        question_id: int | None = await connection.scalar(
+        insert = (
             postgresql.insert(question)
-            .values(**values, form_key=form_key)
+            .values(**_question_values(person, draft), form_key=form_key)
             .on_conflict_do_nothing(index_elements=[question.c.form_key])
             .returning(question.c.id)
         )
+        with _address_is_free():
+            question_id: int | None = await connection.scalar(insert)
         if question_id is None:
             raise PollEdited(await connection.scalar(_ADDED_BY_FORM, {"form_key": form_key}))
         await _write_settings(connection, question_id, None, draft.settings)
@@ -93,7 +102,7 @@ async def change(
     """Change a poll to `draft`.
 
     Choices are removed together with their ballots; those that have any must be `confirmed`, by their ids. Raises
-    PollNotFound, PollEdited, ChoicesHaveVotes, ChoicesMarkedBesideOthers, RulesFixed.
+    PollNotFound, PollEdited, AddressTaken, ChoicesHaveVotes, ChoicesMarkedBesideOthers, RulesFixed.
     """
     async with locked(database, person, [question_id]) as (connection, polls):
         if not polls:
@@ -111,13 +120,28 @@ async def change(
         await _remove_choices(connection, before, draft.removed)
         await _write_settings(connection, question_id, before, draft.settings)
         await _write_choices(connection, question_id, before, draft.choices)
-        old = before.question
-        if (old.text, old.pub_date, old.closes_at) != (draft.text, draft.pub_date, draft.closes_at):
-            values = {"question_text": draft.text, "pub_date": draft.pub_date, "closes_at": draft.closes_at}
-            await connection.execute(question.update().where(question.c.id == question_id).values(**values))
+        values, old = _question_values(person, draft), before.question
+        saved = {"question_text": old.text, "pub_date": old.pub_date, "closes_at": old.closes_at, "slug": old.word}
+        if values != {name: saved[name] for name in values}:
+            with _address_is_free():
+                await connection.execute(question.update().where(question.c.id == question_id).values(**values))
         after = await _read_locked(connection, question_id)
         if changes := changes_between(before, after):
             await record_polls(connection, person, "changed", [(after, changes)])
+
+
+def _question_values(person: Person, draft: Draft) -> dict[str, object]:
+    """Return the columns of the question. Only those who moderate give a poll a word of its own."""
+    values = {"question_text": draft.text, "pub_date": draft.pub_date, "closes_at": draft.closes_at}
+    return {**values, "slug": draft.word or None} if draft.word is not None and person.may_moderate else values
+
+
+@contextmanager
+def _address_is_free() -> Iterator[None]:
+    try:
+        yield
+    except psycopg2.errors.UniqueViolation:
+        raise AddressTaken from None
 
 
 @asynccontextmanager

@@ -318,3 +318,14 @@ async def test_a_choice_that_is_marked_beside_others_is_kept(
     await bulk_editing.clear(pool, ADA, [1])
     assert [(choice.votes, choice.points) for choice in (await find(pool)).choices] == [(0, 0), (0, 0)]
     assert is_exact(postgres)
+
+
+@pytest.mark.usefixtures("database")
+async def test_only_those_who_moderate_give_a_poll_a_word(pool: Database) -> None:
+    draft = Draft("Tea?", datetime.now(UTC), None, (DraftChoice("Yes"),), word="team-lunch")
+
+    by_others = await editing.add(pool, Person("visitor"), draft)
+    by_admin = await editing.add(pool, COMMAND_LINE, draft)
+
+    found = [await questions.find(pool, question_id) for question_id in (by_others, by_admin)]
+    assert [poll and poll.question.word for poll in found] == [None, "team-lunch"]

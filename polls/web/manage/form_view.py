@@ -7,7 +7,14 @@ from datetime import datetime, tzinfo
 from aiohttp import web
 
 from polls.domain.draft import Draft
-from polls.domain.errors import ChoicesHaveVotes, ChoicesMarkedBesideOthers, PollEdited, PollNotFound, RulesFixed
+from polls.domain.errors import (
+    AddressTaken,
+    ChoicesHaveVotes,
+    ChoicesMarkedBesideOthers,
+    PollEdited,
+    PollNotFound,
+    RulesFixed,
+)
 from polls.domain.methods import METHODS
 from polls.domain.poll import FIRST_DAY, LAST_DAY, Poll
 from polls.domain.settings import DEFAULT_SETTINGS
@@ -28,7 +35,6 @@ from polls.web.manage.poll_form import (
     parse_form,
     poll_form,
     rebase,
-    votes_by_row,
 )
 from polls.web.pages.flash import Flash
 from polls.web.pages.private import PersonalView
@@ -83,6 +89,9 @@ class PollFormView(PersonalView):
         except (ChoicesMarkedBesideOthers, RulesFixed) as error:
             errors = self._errors_of_ballots(form, error)
             return self.show_form(form, await self.find_poll(), status=409, errors=errors)
+        except AddressTaken:
+            errors = {"word": self.language.gettext("Another poll has this address. Choose another one.")}
+            return self.show_form(form, poll, status=409, errors=errors)
         except PollEdited as error:
             question_id, saved = error.question_id, await questions.find(self.database, error.question_id)
             if saved is None or not self.person.may_edit(saved):
@@ -90,7 +99,9 @@ class PollFormView(PersonalView):
             if not draft.is_saved_in(saved):
                 return await self._show_conflict(form, saved)
         kind = "saved" if poll else "published" if draft.is_open(moment) else "added"
-        return self.redirect(self.next_url(action, question_id, self.back_url(form.back)), Flash(kind, question_id))
+        word = (poll.question.word if poll else None) if draft.word is None else draft.word
+        flash = Flash(kind, question_id, word=word or "")
+        return self.redirect(self.next_url(action, question_id, self.back_url(form.back)), flash)
 
     def _errors_of_ballots(self, form: PollForm, error: Exception) -> dict[str, str]:
         """Return the error messages, by field, of changes that can't be made while there are ballots."""
@@ -118,7 +129,7 @@ class PollFormView(PersonalView):
                 "poll": poll,
                 "settings": form.settings.completed(settings),
                 "methods": METHODS,
-                "votes": votes_by_row(form, poll),
+                "votes": _votes_by_row(form, poll),
                 "first_day": FIRST_DAY,
                 "last_day": LAST_DAY,
                 "zone": self.request.app[CONFIG].site.time_zone,
@@ -128,6 +139,7 @@ class PollFormView(PersonalView):
                 "errors": {},
                 "removed_votes": {},
                 "conflict": None,
+                "may_set_word": self.person.may_moderate,
                 "back": self.back_url(form.back),
                 **self.urls(form, poll),
                 **context,
@@ -186,3 +198,9 @@ class ChangePollView(PollFormView):
         question_id = poll.question.id
         await editing.change(self.database, self.person, question_id, draft, confirmed=form.confirmed)
         return question_id
+
+
+def _votes_by_row(form: PollForm, poll: Poll | None) -> dict[int, int]:
+    """Return {row number: votes} of the rows of saved choices."""
+    votes = {str(choice.id): choice.votes for choice in poll.choices} if poll else {}
+    return {row.number: votes[row.id] for row in form.rows if row.id in votes}

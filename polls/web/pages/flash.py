@@ -4,27 +4,35 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from polls.domain.addresses import WORD
 from polls.web.http.cookies import CookieSetter, cookie_pattern, port_suffix, read_cookie
 
 _COOKIE = "polls_flash"
 _SECONDS = 60
-_FLASH = cookie_pattern(_COOKIE, r"[a-z-]{1,30}(?:\.[0-9]{1,18}){1,2}")
+_FLASH = cookie_pattern(_COOKIE, rf"[a-z-]{{1,30}}(?:\.[0-9]{{1,18}}){{1,2}}(?:\.{WORD})?")
 
 
 class Flash(NamedTuple):
     """A message: its `kind`, and how many polls it is about, the id of one, or its revision, depending on the kind.
 
-    `others` is how many selected polls an action had nothing to do for.
+    `others` is how many selected polls an action had nothing to do for, `word` that of the poll, empty if it has none.
     """
 
     kind: str
     number: int = 0
     others: int = 0
+    word: str = ""
+
+    @property
+    def slug(self) -> str:
+        """Return the slug of the poll whose id is `number`."""
+        return self.word or str(self.number)
 
 
 def set_flash(cookies: CookieSetter, flash: Flash, *, path: str) -> None:
     """Set the cookie with `flash` for the pages below `path`, for a minute."""
-    value = f"{flash.kind}.{flash.number}" + (f".{flash.others}" if flash.others else "")
+    parts = [flash.kind, flash.number, *([flash.others] if flash.others else []), *([flash.word] if flash.word else [])]
+    value = ".".join(map(str, parts))
     cookies.set(_COOKIE + cookies.suffix, value, path=path, seconds=_SECONDS)
 
 
@@ -33,8 +41,10 @@ def read_flash(request: web.Request) -> Flash | None:
     value = read_cookie(request, _FLASH, port_suffix(request))
     if value is None:
         return None
-    kind, *numbers = value.split(".")
-    return Flash(kind, *map(int, numbers))
+    kind, *parts = value.split(".")
+    word = "" if parts[-1].isdecimal() else parts.pop()
+    number, others = (*map(int, parts), 0)[:2]
+    return Flash(kind, number, others, word)
 
 
 def delete_flash(request: web.Request, response: web.StreamResponse, *, path: str) -> None:
