@@ -212,7 +212,7 @@ def test_a_poll_is_closed_and_reopened_from_its_page_with_the_keyboard(
         page.keyboard.press("Enter")
         page.get_by_role("button", name=confirmation).focus()
         page.keyboard.press("Enter")
-        expect(page.get_by_role("status")).to_have_text(done)
+        expect(page.get_by_role("status").first).to_have_text(done)
         expect(heading).to_contain_text(state)
         expect(page).to_have_title(re.compile(f"^{state}: "))
 
