@@ -9,6 +9,7 @@ from aiohttp import web
 
 from polls.aio import SingleFlight
 from polls.config.settings import Config, Postgres
+from polls.domain.creating import RefusedWords
 from polls.domain.errors import TooManyAttempts, TooManyVoters
 from polls.live.broadcast import Broadcaster
 from polls.live.rate_limit import HOUR, RateLimit
@@ -34,6 +35,7 @@ from polls.web.http.slow_readers import SLOW_READERS, SlowReaders
 from polls.web.http.static import STATIC_FILES, compressed, read_static_files
 from polls.web.keys import BROADCASTER, CONFIG, DATABASE, PASSWORDS, SESSION_CACHE, VOTE_RATE_LIMIT
 from polls.web.manage.own_poll import MAX_CHANGES, OWNER_RATE_LIMIT
+from polls.web.manage.refused_words import REFUSED_WORDS
 from polls.web.middlewares import handle_errors_and_headers
 from polls.web.ops.health import READINESS
 from polls.web.ops.meter import METER, Meter
@@ -72,6 +74,7 @@ def create_app(config: Config) -> web.Application:
     app[BROADCASTER] = Broadcaster(encode_results)
     app[SLOW_READERS] = SlowReaders(config.limits.write_timeout)
     app[VOTE_RATE_LIMIT] = RateLimit(config.votes.rate_limit, TooManyVoters) if config.votes.rate_limit else None
+    app[REFUSED_WORDS] = RefusedWords(config.creating.refused_words)
     app[OWNER_RATE_LIMIT] = RateLimit(MAX_CHANGES, TooManyAttempts, seconds=HOUR)
     setup_templates(app)
     setup_routes(app)

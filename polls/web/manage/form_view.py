@@ -61,6 +61,9 @@ class PollFormView(PersonalView):
         """Save the draft of `poll` or of a new one, and return its id. Raises as `editing.change` does."""
         raise NotImplementedError
 
+    def check_draft(self, draft: Draft, validation: Validation) -> None:
+        """Add errors to `validation` if the person's polls may not be like `draft`, which is valid."""
+
     def next_url(self, action: str, question_id: int, back: str) -> str:  # noqa: ARG002 - for those with more buttons
         """Return where the button `action` leads after saving."""
         return back
@@ -80,7 +83,9 @@ class PollFormView(PersonalView):
         moment = await now(self.database)
         validation = Validation(form, poll, self.zone, moment, self.language)
         draft = validation.draft()
-        if draft is None:
+        if draft is not None:
+            self.check_draft(draft, validation)
+        if draft is None or validation.errors:
             return self.show_form(validation.form, poll, status=400, errors=validation.errors)
         try:
             question_id = await self.save(form, draft, poll)

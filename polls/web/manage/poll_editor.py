@@ -12,9 +12,11 @@ from polls.domain.errors import PollNotFound
 from polls.domain.poll import Poll
 from polls.storage import editing, questions
 from polls.web.http.parameters import parse_number
+from polls.web.manage.form_validation import Validation
 from polls.web.manage.form_view import ChangePollView, PollFormView
 from polls.web.manage.own_poll import OwnPollView
 from polls.web.manage.poll_form import FORM_KEY, PollForm, copy_form, new_poll_form, parse_form
+from polls.web.manage.refused_words import check_words
 from polls.web.pages.flash import Flash
 from polls.web.pages.private import EditablePollView, SignedInView
 
@@ -85,6 +87,9 @@ class EditOwnPollView(OwnPollView, ChangePollView):
     def urls(self, form: PollForm, poll: Poll | None) -> Mapping[str, object]:  # noqa: ARG002 - the poll is in the URL
         form_url = self.url("own_poll_edit", slug=self.slug)
         return {"form_url": form_url, "here": form_url}
+
+    def check_draft(self, draft: Draft, validation: Validation) -> None:
+        check_words(self.request, draft, validation)
 
     async def save(self, form: PollForm, draft: Draft, poll: Poll | None) -> int:
         self.check_rate()

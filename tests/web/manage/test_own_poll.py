@@ -9,13 +9,15 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from polls.domain.access_keys import hash_of, new_key
+from polls.domain.creating import RefusedWords
 from polls.domain.permissions import owner
 from polls.storage import editing, owners
 from polls.storage.postgres.connect import Connection
 from polls.web.keys import DATABASE
 from polls.web.manage.own_poll import MAX_CHANGES, OWNER_RATE_LIMIT
+from polls.web.manage.refused_words import REFUSED_WORDS
 from tests.conftest import CreatePoll
-from tests.support.pages import fields, find, links, parse, words
+from tests.support.pages import field_errors, fields, find, links, parse, words
 from tests.web.conftest import Client
 
 KEY = "0123456789abcdefghjkmnpqrs"
@@ -374,3 +376,20 @@ async def test_changes_of_a_poll_by_its_owner_are_limited(
     assert [deed for actor, deed in actors(database) if actor == "owner"] == []
     assert (await owners_browser.get(MANAGE)).status == 200
     assert (await ada.post("/admin/polls/1/close")).status == 200, "admins have no limit"
+
+
+async def test_the_owner_cannot_write_refused_words_into_the_poll(
+    owners_browser: Client, ada: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert owners_browser.app
+    monkeypatch.setattr(owners_browser.app[REFUSED_WORDS], "find_in", RefusedWords(["casino"]).find_in)
+
+    form = await page_of(owners_browser, EDIT)
+    response = await send(owners_browser, EDIT, form, text="CASINO?", choice__0__text="Yes, ｃａｓｉｎｏ")
+
+    page = parse(await response.text())
+    assert response.status == 400
+    assert field_errors(page).keys() == {"text", "choice.0"}
+    assert fields(page, EDIT)["text"] == "CASINO?"
+    saved = await send(ada, ADMINS, await page_of(ada, ADMINS), text="Casino?")
+    assert saved.status == 200, "admins may"
