@@ -82,10 +82,8 @@ class PollFormView(PersonalView):
             return self.show_form(changed, poll)
         moment = await now(self.database)
         validation = Validation(form, poll, self.zone, moment, self.language)
-        draft = validation.draft()
-        if draft is not None:
-            self.check_draft(draft, validation)
-        if draft is None or validation.errors:
+        draft = self._checked(validation)
+        if draft is None:
             return self.show_form(validation.form, poll, status=400, errors=validation.errors)
         try:
             question_id = await self.save(form, draft, poll)
@@ -107,6 +105,13 @@ class PollFormView(PersonalView):
         word = (poll.question.word if poll else None) if draft.word is None else draft.word
         flash = Flash(kind, question_id, word=word or "")
         return self.redirect(self.next_url(action, question_id, self.back_url(form.back)), flash)
+
+    def _checked(self, validation: Validation) -> Draft | None:
+        """Return the draft, or None if `validation` has errors."""
+        draft = validation.draft()
+        if draft is not None:
+            self.check_draft(draft, validation)
+        return None if validation.errors else draft
 
     def _errors_of_ballots(self, form: PollForm, error: Exception) -> dict[str, str]:
         """Return the error messages, by field, of changes that can't be made while there are ballots."""
