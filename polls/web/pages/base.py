@@ -162,9 +162,14 @@ async def locate(app: web.Application, slug: str) -> int:
 
 async def find_poll(app: web.Application, slug: str, *, after: int = 0) -> Poll:
     """Return the poll at `slug`, at revision `after` or later. Raises PollNotFound, PollsUnavailable."""
+    if slug[0].isdigit():
+        poll = await app[POLL_CACHE].find(_id_of(slug), after=after)
+        if poll.question.word is None:
+            return poll
+        raise PollNotFound(slug)
     for _ in range(2):
-        poll = await app[POLL_CACHE].find(await locate(app, slug), after=after)
-        if poll.question.slug == slug:
+        poll = await app[POLL_CACHE].find(await app[POLL_WORDS].find(slug), after=after)
+        if poll.question.word == slug:
             return poll
         app[POLL_WORDS].forget(slug)  # it may be another poll's by now
     raise PollNotFound(slug)
