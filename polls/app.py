@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from polls.aio import SingleFlight
+from polls.aio import CountedSemaphore, SingleFlight
 from polls.config.settings import Config, Postgres
 from polls.domain.creating import RefusedWords
 from polls.domain.errors import TooManyAttempts, TooManyVoters
@@ -41,6 +41,7 @@ from polls.web.ops.health import READINESS
 from polls.web.ops.meter import METER, Meter
 from polls.web.pages.languages import TRANSLATIONS, load_languages
 from polls.web.pages.rendering import setup_templates
+from polls.web.public.ballot_exports import EXPORT_TURN
 from polls.web.public.site_texts import SITE_TEXTS, read_site_texts
 from polls.web.public.vote import VOTE_REDIRECT
 from polls.web.public.watch import encode_results
@@ -69,6 +70,7 @@ def create_app(config: Config) -> web.Application:
     app[VOTE_REDIRECT] = PrebuiltAnswer(HTTPStatus.SEE_OTHER, app[RESPONSE_HEADERS])
     app[CROSS_SITE_LOG] = CrossSiteLog()
     app[READINESS] = SingleFlight()
+    app[EXPORT_TURN] = CountedSemaphore(1)
     app[PASSWORDS] = Passwords()
     app[SESSION_CACHE] = SessionCache(lambda token: sessions.find(app[DATABASE], token))
     app[BROADCASTER] = Broadcaster(encode_results)

@@ -72,6 +72,14 @@ class TooManySearches(Exception):
     """A search while too many others are waiting for the database; the same one may work in a few seconds."""
 
 
+class TooManyExports(Exception):
+    """A request for ballots as a file while too many others are waiting; the same one may work in a few seconds."""
+
+
+class ExportTooLarge(Exception):
+    """A poll with too many different ballots for a file."""
+
+
 @dataclass(eq=False)
 class PollEdited(Exception):
     """A poll that was added or changed by another request since its form was shown; nothing was saved."""

@@ -19,6 +19,8 @@ from polls.web.manage.poll_editor import AddPollView, EditOwnPollView, EditPollV
 from polls.web.ops.health import HealthView, ReadyView
 from polls.web.pages.base import View
 from polls.web.pages.confirmation import ACTIONS, ADMIN_ACTIONS
+from polls.web.public.ballot_exports import BallotsCSVView, BallotsJSONView
+from polls.web.public.exports import ResultsCSVView, ResultsJSONView, ResultsXLSXView
 from polls.web.public.index import IndexView
 from polls.web.public.language import LanguageView
 from polls.web.public.poll import PollPageView
@@ -49,6 +51,11 @@ VIEWS: list[tuple[str, type[View], str]] = [
     (POLL + "/new-link", NewLinkView, "new_link"),
     (f"{POLL}/{{action:{'|'.join(ACTIONS)}}}", OwnPollActionView, "own_poll_action"),
     (POLL + "/as/{key}", AccessLinkView, "access_link"),
+    (POLL + "/results.csv", ResultsCSVView, "results_csv"),
+    (POLL + "/results.json", ResultsJSONView, "results_json"),
+    (POLL + "/results.xlsx", ResultsXLSXView, "results_xlsx"),
+    (POLL + "/ballots.csv", BallotsCSVView, "ballots_csv"),
+    (POLL + "/ballots.json", BallotsJSONView, "ballots_json"),
     ("/admin/", PollListView, "admin"),
     ("/admin/login", SignInView, "sign_in"),
     ("/admin/logout", SignOutView, "sign_out"),

@@ -79,6 +79,17 @@ _PROBLEMS: dict[type[Exception], Problem] = {
         N_("Too many people are searching. Try again in a few seconds."),
         _RETRY_AFTER,
     ),
+    errors.TooManyExports: Problem(
+        503,
+        N_("Temporarily unavailable"),
+        N_("Too many people are downloading ballots. Try again in a few seconds."),
+        _RETRY_AFTER,
+    ),
+    errors.ExportTooLarge: Problem(
+        403,
+        N_("Too many ballots"),
+        N_("This poll has too many different ballots to download. You can download its results."),
+    ),
     TooManyWebSockets: Problem(
         503,
         N_("Live updates unavailable"),

@@ -62,6 +62,12 @@ def markup(app: web.Application, template: str, language: Language, /, **context
     return environment.get_template(template).render(context, language=language, languages=app[TRANSLATIONS].values())
 
 
+def template_text(app: web.Application, template: str, name: str, language: Language) -> str:
+    """Return the text that `template` sets as `name`, in `language`."""
+    module = aiohttp_jinja2.get_env(app).get_template(template).make_module({"language": language})
+    return str(getattr(module, name))
+
+
 def render(request: web.Request, template: str, /, *, status: int, **context: object) -> web.Response:
     """Return a page in the visitor's language that bypasses the page cache, such as an error page.
 

@@ -1,0 +1,89 @@
+"""A poll's different ballots as files, each with how often it was cast: never who cast it, or when."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+
+from aiohttp import hdrs, web
+
+from polls.aio import CountedSemaphore
+from polls.domain.errors import ExportTooLarge, PollNotFound, TooManyExports
+from polls.domain.poll import Poll
+from polls.domain.visibility import Viewer, VisiblePoll, visible_to
+from polls.storage.profiles import ProfileRow, open_profile
+from polls.web.keys import DATABASE
+from polls.web.public.exports import CSV, JSON, ExportView, shown
+from polls.web.public.result_sheet import about, document_head
+from polls.web.public.spreadsheets import Cell, Sheet, csv_head, csv_lines
+
+EXPORT_TURN = web.AppKey("export_turn", CountedSemaphore)  # one at a time for each process
+MAX_WAITING = 5
+MAX_BYTES = 16 * 1024 * 1024  # of a file: hundreds of thousands of different ballots
+
+
+class BallotsView(ExportView):
+    """Base of the files of ballots, which are read from the database."""
+
+    async def content(self, visible: VisiblePoll) -> bytes:
+        """Return the file, or nothing for HEAD. Raises TooManyExports, ExportTooLarge, PollsUnavailable."""
+        if self.request.method == hdrs.METH_HEAD:
+            return b""
+        turn = self.request.app[EXPORT_TURN]
+        if turn.waiting >= MAX_WAITING:
+            raise TooManyExports
+        async with turn, open_profile(self.request.app[DATABASE], visible.poll.question.id) as (found, batches):
+            if found is None:
+                raise PollNotFound(self.slug)
+            # Decided again for the state that is exported: the poll may have been edited meanwhile.
+            exported = visible_to(found, Viewer(person=visible.person))
+            shown(exported)
+            content = bytearray()
+            async for part in self.parts(exported.poll, batches):
+                content += part
+                if len(content) > MAX_BYTES:
+                    raise ExportTooLarge
+        return bytes(content)
+
+    def parts(self, poll: Poll, batches: AsyncIterator[Sequence[ProfileRow]]) -> AsyncIterator[bytes]:
+        """Yield the parts of the file."""
+        raise NotImplementedError
+
+
+class BallotsCSVView(BallotsView):
+    """The ballots as CSV: a row for each, with a column for each choice."""
+
+    name, content_type = "ballots.csv", CSV
+
+    async def parts(self, poll: Poll, batches: AsyncIterator[Sequence[ProfileRow]]) -> AsyncIterator[bytes]:
+        header = (self.language.gettext("Ballots"), *(choice.text for choice in poll.choices))
+        rows = about(self.request.app, poll, poll.as_of, self.language)
+        yield csv_head(Sheet("", poll.as_of, rows, header, ()))
+        async for batch in batches:
+            yield csv_lines((_row(poll, ballot) for ballot in batch), len(header))
+
+
+class BallotsJSONView(BallotsView):
+    """The ballots as JSON."""
+
+    name, content_type = "ballots.json", JSON
+
+    async def parts(self, poll: Poll, batches: AsyncIterator[Sequence[ProfileRow]]) -> AsyncIterator[bytes]:
+        choices = [{"id": choice.id, "text": choice.text} for choice in poll.choices]
+        head = json.dumps({**document_head(poll, poll.as_of), "choices": choices}, ensure_ascii=False, indent=1)
+        yield f'{head.removesuffix("}").rstrip()},\n "different_ballots": ['.encode()
+        separator = "\n"
+        async for batch in batches:
+            lines = [json.dumps(_document(ballot)) for ballot in batch]
+            yield (separator + ",\n".join(lines) if lines else "").encode()
+            separator = ",\n"
+        yield b"\n ]\n}"
+
+
+def _row(poll: Poll, ballot: ProfileRow) -> list[Cell]:
+    """Return how often a ballot was cast, and for each choice its points, 1 for a mark without, or nothing."""
+    given = dict(zip(ballot.marks, ballot.points or [1] * len(ballot.marks), strict=True))
+    return [ballot.ballots, *(given.get(choice.id, "") for choice in poll.choices)]
+
+
+def _document(ballot: ProfileRow) -> dict[str, object]:
+    points = {} if ballot.points is None else {"points": ballot.points}
+    return {"ballots": ballot.ballots, "choices": ballot.marks, **points}
