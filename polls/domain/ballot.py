@@ -34,6 +34,10 @@ class Fault(StrEnum):
 
 
 class Counted(NamedTuple):
-    """The answer to a ballot that is stored and counted: the poll counts it from this `revision` on."""
+    """The answer to a ballot that is stored and counted: the poll counts it from this `revision` on.
+
+    `seal` is that of the poll (see `Poll`), empty if its results are never hidden.
+    """
 
     revision: int
+    seal: bytes = b""

@@ -118,6 +118,14 @@ class RulesFixed(Exception):
     question_id: int
 
 
+@dataclass(eq=False)
+class PollSealed(Exception):
+    """A change of who sees the results of a sealed poll that has ballots, or its reopening; nothing was saved."""
+
+    question_id: int
+    is_reopened: bool
+
+
 class InvalidUsername(Exception):
     """An invalid user name."""
 

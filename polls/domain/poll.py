@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 
 from polls.domain.settings import DEFAULT_SETTINGS, PollSettings
 
@@ -88,7 +89,7 @@ class Choice:
     points: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: cached_property needs __dict__
 class Poll:
     """A question with its choices, in the order that voters see, as it was at `as_of`.
 
@@ -96,6 +97,7 @@ class Poll:
     ballots. `revision` rises with every change, `edition` with changes of text, choices, dates and settings.
     `is_asked_by_visitor`: it was made by someone without an account. `owner_hash` is the hash of its owner's access
     key, if it has an owner.
+    `seal` is the key of the signatures by which browsers prove that they have voted.
     """
 
     question: Question
@@ -107,6 +109,7 @@ class Poll:
     settings: PollSettings = DEFAULT_SETTINGS
     is_asked_by_visitor: bool = False
     owner_hash: bytes | None = field(default=None, repr=False)
+    seal: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def is_published(self) -> bool:
@@ -139,6 +142,11 @@ class Poll:
             replace(choice, votes=votes[choice.id], points=points.get(choice.id, 0)) for choice in self.choices
         )
         return replace(self, choices=choices, ballots=ballots, revision=revision)
+
+    @cached_property
+    def without_counts(self) -> "Poll":
+        """Return the same poll without what its ballots say: only their number, `ballots`, is left."""
+        return replace(self, choices=tuple(replace(choice, votes=0, points=0) for choice in self.choices))
 
     def offers(self, *choice_ids: int) -> bool:
         """Return whether all `choice_ids` are ids of its choices."""

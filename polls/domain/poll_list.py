@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from polls.domain.methods import method_of
 from polls.domain.poll import Poll, Question, State
+from polls.domain.visibility import Role, hidden_from
 
 PAGE_SIZE = 5
 MAX_COUNT = 1000  # matching polls are counted up to this number
@@ -55,6 +56,6 @@ class ListPage:
 
 def listed(poll: Poll) -> ListedPoll:
     """Return `poll` as the list shows it."""
-    results = method_of(poll).tally(poll).results if poll.is_closed else ()
+    results = method_of(poll).tally(poll).results if poll.is_closed and not hidden_from(poll, Role.STRANGER) else ()
     leaders = tuple(result.choice.text for result in results if result.leads)
     return ListedPoll(poll.question, poll.ballots, poll.is_closed, leaders)

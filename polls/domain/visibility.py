@@ -1,36 +1,85 @@
 """The part of a poll that a viewer may see; every page and message about a poll is rendered from a VisiblePoll."""
 
-from typing import NamedTuple
+from enum import StrEnum
+from typing import Literal, NamedTuple
 
 from polls.domain.distribution import Distribution, ScoreCounts, distribution_of
 from polls.domain.errors import PollHidden, PollNotFound
 from polls.domain.methods import method_of
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
+from polls.domain.settings import Results
 from polls.domain.tally import Tally
+
+
+class Role(StrEnum):
+    """What a viewer is to a poll."""
+
+    STRANGER = "stranger"
+    VOTER = "voter"  # has proved it; not asked for where it doesn't matter
+    OWNER = "owner"  # may edit the poll
+
+
+class Hidden(NamedTuple):
+    """Why results are hidden from a viewer: `until` they vote, the poll has closed, or there are enough ballots.
+
+    `missing` is the number of ballots without which the results stay hidden from all in any case.
+    """
+
+    until: Literal["vote", "close", "enough", "never"]
+    missing: int = 0
+
+
+def hidden_from(poll: Poll, role: Role) -> Hidden | None:
+    """Return why the results of `poll` are hidden from viewers with `role`, or None if they may see them.
+
+    After the end, those who haven't voted can't any more: they see what voters see.
+    """
+    settings = poll.settings
+    if not settings.hides_results:
+        return None
+    missing = max(0, settings.results_from - poll.ballots)
+    match settings.results:
+        case Results.AFTER_VOTE if role is Role.STRANGER and not poll.is_closed:
+            return Hidden("vote", missing)
+        case Results.AFTER_CLOSE if not poll.is_closed and (role is not Role.OWNER or settings.is_sealed):
+            return Hidden("close", missing)
+        case Results.OWNER if role is not Role.OWNER:
+            return Hidden("never", missing)
+        case Results.OWNER if settings.is_sealed and not poll.is_closed:
+            return Hidden("close", missing)
+    return Hidden("enough", missing) if missing else None
 
 
 class Viewer(NamedTuple):
     """A viewer of a poll. `person` is None if not signed in.
 
-    `marks` are the ids of the choices on their ballot, `points` the pairs of such an id and its points, if it has any.
+    `marks` are the ids of the choices on their ballot, `points` the pairs of such an id and its points, if it has any:
+    for showing, as the browser says. `has_voted` if it has proved that; it isn't asked where it doesn't matter.
     """
 
     marks: frozenset[int] = frozenset()
     points: frozenset[tuple[int, int]] = frozenset()
     person: Person | None = None
+    has_voted: bool = False
 
 
 ANONYMOUS = Viewer()
 
 
 class VisiblePoll(NamedTuple):
-    """A poll as a viewer may see it, with the viewer's own `marks` and `points`, and the `person` signed in."""
+    """A poll as a viewer may see it, with the viewer's own `marks` and `points`, and the `person` signed in.
+
+    `hidden` says why the results are hidden, None if they aren't. If they are, `poll` has no counts but `ballots`, and
+    there is no `tally`.
+    """
 
     poll: Poll
     marks: frozenset[int]
     points: frozenset[tuple[int, int]] = frozenset()
     person: Person | None = None
+    role: Role = Role.STRANGER
+    hidden: Hidden | None = None
 
     @property
     def is_admin(self) -> bool:
@@ -40,23 +89,30 @@ class VisiblePoll(NamedTuple):
     @property
     def may_edit(self) -> bool:
         """Return whether the viewer may edit the poll."""
-        return self.person is not None and self.person.may_edit(self.poll)
+        return self.role is Role.OWNER
 
     @property
     def variant(self) -> tuple[object, ...]:
         """Return what this viewer's pages depend on beside the poll; empty if anonymous visitors see the same."""
         if not self.marks and self.person is None:
             return ()
-        return self.marks, self.points, self.is_admin, self.may_edit
+        return self.marks, self.points, self.is_admin, self.role
 
     @property
-    def tally(self) -> Tally:
-        return method_of(self.poll).tally(self.poll)
+    def tally(self) -> Tally | None:
+        """Return the results, or None if they are hidden."""
+        return None if self.hidden else method_of(self.poll).tally(self.poll)
+
+    @property
+    def as_public(self) -> "VisiblePoll":
+        """Return what visitors who haven't voted may see of it, for a screen that everybody sees."""
+        hidden = hidden_from(self.poll, Role.STRANGER)
+        return VisiblePoll(self.poll.without_counts if hidden else self.poll, frozenset(), hidden=hidden)
 
     @property
     def has_distribution(self) -> bool:
         """Return whether the results that the viewer may see include the distribution of scores."""
-        return self.poll.ballots > 0 and method_of(self.poll).HAS_SCORES
+        return not self.hidden and self.poll.ballots > 0 and method_of(self.poll).HAS_SCORES
 
     def distribution(self, counts: ScoreCounts | None) -> Distribution | None:
         """Return the distribution of scores for the viewer; None if there is none, or its `counts` aren't known."""
@@ -69,4 +125,10 @@ def visible_to(poll: Poll, viewer: Viewer) -> VisiblePoll:
         raise (PollHidden if poll.question.is_hidden else PollNotFound)(poll.question.id)
     marks = viewer.marks and frozenset(mark for mark in viewer.marks if poll.offers(mark))
     points = viewer.points and frozenset(pair for pair in viewer.points if pair[0] in marks)
-    return VisiblePoll(poll, marks, points, viewer.person)
+    if viewer.person and viewer.person.may_edit(poll):
+        role = Role.OWNER
+    else:
+        # A ballot whose only choice was removed doesn't count any more.
+        role = Role.VOTER if viewer.has_voted and marks else Role.STRANGER
+    hidden = hidden_from(poll, role)
+    return VisiblePoll(poll.without_counts if hidden else poll, marks, points, viewer.person, role, hidden)

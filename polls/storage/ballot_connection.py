@@ -30,6 +30,11 @@ class PollRules:
     poll: Poll
     salt: bytes
 
+    @property
+    def seal(self) -> bytes:
+        """Return the poll's seal, or nothing if its results are never hidden."""
+        return self.poll.seal if self.poll.settings.hides_results else b""
+
     def fault_of(self, ballot: Ballot) -> Fault | None:
         """Return why `ballot` isn't valid in the poll, or None if it is."""
         return method_of(self.poll).fault_of(self.poll, ballot)

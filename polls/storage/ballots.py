@@ -178,7 +178,7 @@ class Recorder:
     def _outcome(self, question_id: int, answer: int | str) -> Outcome:
         match answer:
             case int(revision):
-                return Counted(revision)
+                return Counted(revision, self._rules[question_id].seal)
             case "absent":
                 return PollNotFound(question_id)
             case "closed":

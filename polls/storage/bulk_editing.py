@@ -77,7 +77,10 @@ async def close(database: Database, person: Person, question_ids: Sequence[int])
 
 
 async def reopen(database: Database, person: Person, question_ids: Sequence[int]) -> int:
-    """Reopen those of the polls that are closed, without an end, and return how many."""
+    """Reopen those of the polls that are closed, without an end, and return how many.
+
+    Sealed ones stay closed while they have ballots: their results have been seen.
+    """
     return await _set_end(database, person, "reopened", question_ids, None)
 
 
@@ -94,7 +97,9 @@ async def clear(database: Database, person: Person, question_ids: Sequence[int])
         # Turns off the trigger choice_recounted: the update of the questions below raises each revision once.
         await connection.execute("SET LOCAL polls.recorder = 'on'")
         await connection.execute(choice.update().where(choice.c.question_id.in_(ids)).values(votes=0, points=0))
-        await connection.execute(question.update().where(question.c.id.in_(ids)).values(ballots=0, edited_at=None))
+        # A new salt: no cookie proves any more that its browser has voted.
+        values = {"ballots": 0, "edited_at": None, "voter_salt": sa.text("DEFAULT")}
+        await connection.execute(question.update().where(question.c.id.in_(ids)).values(**values))
         after = await read_all(connection, ids)
         pairs = zip(with_ballots, after, strict=True)
         changes = [(poll, [Change("ballots", str(before.ballots), "0")]) for before, poll in pairs]
@@ -117,9 +122,7 @@ async def delete(database: Database, person: Person, question_ids: Sequence[int]
 
 async def _set_end(database: Database, person: Person, verb: str, question_ids: Sequence[int], end: object) -> int:
     async with locked(database, person, question_ids) as (connection, polls):
-        affected = [
-            poll for poll in polls if (poll.is_closed if end is None else poll.question.state(poll.as_of) is State.OPEN)
-        ]
+        affected = [poll for poll in polls if (_may_reopen(poll) if end is None else _is_open(poll))]
         if not affected:
             return 0
         ids = _ids(affected)
@@ -128,6 +131,14 @@ async def _set_end(database: Database, person: Person, verb: str, question_ids: 
         changes = [(poll, changes_between(before, poll)) for before, poll in zip(affected, after, strict=True)]
         await record_polls(connection, person, verb, changes)
     return len(affected)
+
+
+def _is_open(poll: Poll) -> bool:
+    return poll.question.state(poll.as_of) is State.OPEN
+
+
+def _may_reopen(poll: Poll) -> bool:
+    return poll.is_closed and not (poll.settings.is_sealed and poll.ballots)
 
 
 def _ids(polls: Sequence[Poll]) -> list[int]:

@@ -18,6 +18,7 @@ from polls.domain.errors import (
     ChoicesMarkedBesideOthers,
     PollEdited,
     PollNotFound,
+    PollSealed,
     RulesFixed,
 )
 from polls.domain.methods import method_of
@@ -102,7 +103,8 @@ async def change(
     """Change a poll to `draft`.
 
     Choices are removed together with their ballots; those that have any must be `confirmed`, by their ids. Raises
-    PollNotFound, PollEdited, AddressTaken, ChoicesHaveVotes, ChoicesMarkedBesideOthers, RulesFixed.
+    PollNotFound, PollEdited, AddressTaken, ChoicesHaveVotes, ChoicesMarkedBesideOthers, RulesFixed,
+    PollSealed.
     """
     async with locked(database, person, [question_id]) as (connection, polls):
         if not polls:
@@ -117,6 +119,8 @@ async def change(
             raise ChoicesHaveVotes(votes)
         if before.ballots and before.settings.rules != draft.settings.rules:
             raise RulesFixed(question_id)
+        if before.ballots and before.settings.is_sealed:
+            _check_sealed(before, draft)
         await _remove_choices(connection, before, draft.removed)
         await _write_settings(connection, question_id, before, draft.settings)
         await _write_choices(connection, question_id, before, draft.choices)
@@ -142,6 +146,13 @@ def _address_is_free() -> Iterator[None]:
         yield
     except psycopg2.errors.UniqueViolation:
         raise AddressTaken from None
+
+
+def _check_sealed(before: Poll, draft: Draft) -> None:
+    """Raise PollSealed if `draft` changes who sees the results of a sealed poll, or reopens it."""
+    is_reopened = before.is_closed and (draft.closes_at is None or draft.closes_at > before.as_of)
+    if is_reopened or before.settings.visibility != draft.settings.visibility:
+        raise PollSealed(before.question.id, is_reopened=is_reopened)
 
 
 @asynccontextmanager

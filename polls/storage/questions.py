@@ -9,7 +9,7 @@ import aiopg.sa
 import sqlalchemy as sa
 
 from polls.domain.poll import Choice, Poll, Question
-from polls.domain.settings import DEFAULT_SETTINGS, PollSettings
+from polls.domain.settings import DEFAULT_SETTINGS, PollSettings, Results
 from polls.storage.postgres.pool import Database, acquired
 from polls.storage.postgres.statements import compiled
 from polls.storage.tables import choice, poll_settings, question
@@ -38,6 +38,8 @@ POLL = (
     poll_settings.c.question_id.label("settings_id"),  # null: the poll has the defaults
     poll_settings.c.owner_hash,
     poll_settings.c.asked_at.is_not(None).label("is_asked_by_visitor"),
+    # A hash: the salt itself, which would tell whose a ballot is, stays where ballots are recorded.
+    sa.literal_column("substring(sha256(voter_salt || 'seal'), 1, 16)").label("seal"),
     sa.func.now().label("as_of"),
 )
 POLL_TABLES = question.outerjoin(choice).outerjoin(poll_settings, poll_settings.c.question_id == question.c.id)
@@ -122,8 +124,10 @@ def as_poll(rows: Sequence[Any]) -> Poll:
         settings,
         is_asked_by_visitor=first.is_asked_by_visitor,
         owner_hash=first.owner_hash and bytes(first.owner_hash),
+        seal=bytes(first.seal),
     )
 
 
 def _as_settings(row: Any) -> PollSettings:  # noqa: ANN401
-    return PollSettings(**{field.name: getattr(row, field.name) for field in fields(PollSettings)})
+    values = {field.name: getattr(row, field.name) for field in fields(PollSettings)}
+    return PollSettings(**{**values, "results": Results(row.results)})

@@ -51,6 +51,9 @@ poll_settings = sa.Table(
     sa.Column("highest_label", sa.String(40)),
     sa.Column("owner_hash", sa.LargeBinary),
     sa.Column("asked_at", _TIMESTAMP),
+    sa.Column("results", sa.Text),
+    sa.Column("results_from", sa.Integer),
+    sa.Column("is_sealed", sa.Boolean),
 )
 
 ballot = sa.Table(

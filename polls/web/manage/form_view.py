@@ -13,6 +13,7 @@ from polls.domain.errors import (
     ChoicesMarkedBesideOthers,
     PollEdited,
     PollNotFound,
+    PollSealed,
     RulesFixed,
 )
 from polls.domain.methods import METHODS
@@ -89,7 +90,7 @@ class PollFormView(PersonalView):
             question_id = await self.save(form, draft, poll)
         except ChoicesHaveVotes as error:
             return self.show_form(form, poll, status=409, removed_votes=error.votes)
-        except (ChoicesMarkedBesideOthers, RulesFixed) as error:
+        except (ChoicesMarkedBesideOthers, RulesFixed, PollSealed) as error:
             errors = self._errors_of_ballots(form, error)
             return self.show_form(form, await self.find_poll(), status=409, errors=errors)
         except AddressTaken:
@@ -119,6 +120,10 @@ class PollFormView(PersonalView):
         if isinstance(error, ChoicesMarkedBesideOthers):
             message = _("Voters have marked this choice beside others. Untick “Remove”, or clear the ballots first.")
             return {f"choice.{row.number}": message for row in form.rows if row.id and int(row.id) in error.votes}
+        if isinstance(error, PollSealed):
+            if error.is_reopened:
+                return {"closes": _("The results are sealed: the poll can't be reopened. Clear the ballots first.")}
+            return {"results": _("The results are sealed, and there are ballots: this can't change.")}
         return {
             "method": _("There are ballots: voting can't change. Enter what was saved, or clear the ballots first.")
         }

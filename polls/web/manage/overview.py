@@ -7,8 +7,7 @@ from markupsafe import Markup
 
 from polls.domain.access_keys import hash_of, new_key, parse_key
 from polls.domain.errors import InvalidAccessKey
-from polls.domain.methods import method_of
-from polls.domain.visibility import ANONYMOUS
+from polls.domain.visibility import Viewer, visible_to
 from polls.storage import owners
 from polls.web.http.origin import site_origin
 from polls.web.manage.own_poll import OwnPollView
@@ -39,13 +38,14 @@ class OverviewView(OwnPollView):
     """A poll's results, and what its owner can do with it; once after it was made, its access link."""
 
     async def get(self) -> web.StreamResponse:
-        poll = await self.find_poll()
+        visible = visible_to(await self.find_poll(), Viewer(person=self.person))
         flash = read_flash(self.request)
         return self.show(
             "manage/overview.html",
-            poll=poll,
-            tally=method_of(poll).tally(poll),
-            marks=ANONYMOUS.marks,
+            poll=visible.poll,
+            hidden=visible.hidden,
+            tally=visible.tally,
+            marks=visible.marks,
             points={},
             access_link=await self._access_link() if flash and flash.kind in _NEW_LINK else None,
         )

@@ -36,6 +36,9 @@ class SettingsValidation:
         method = METHODS[name]
         settings = replace(
             saved if name == saved.method else method.INITIAL,
+            results=saved.results,
+            results_from=saved.results_from,
+            is_sealed=saved.is_sealed,
             description=saved.description if form.description is None else self._text("description", form.description),
         )
         chosen: dict[str, Any] = {}

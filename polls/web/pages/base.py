@@ -126,7 +126,7 @@ class PollView(View):
         """
         request = self.request
         poll = await find_poll(request.app, self.slug, after=after)
-        viewer = viewer_of(request)
+        viewer = viewer_of(request, poll)
         if not poll.is_published:
             account = await signed_in_account(request)
             viewer = viewer._replace(person=account.person if account else owner_of(request, poll))

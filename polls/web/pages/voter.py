@@ -1,18 +1,20 @@
 """The cookies of voters: each browser is one voter, identified by a random id."""
 
 import hashlib
+import hmac
 import secrets
 
 from aiohttp import hdrs, web
 
 from polls.domain.ballot import Ballot
+from polls.domain.poll import Poll
 from polls.domain.visibility import ANONYMOUS, Viewer
 from polls.web.http.cookies import CookieSetter, cookie_pattern, port_suffix, read_cookie
 from polls.web.http.parameters import NUMBER
 
 VOTER_COOKIE = "polls_voter"  # the voter's id: 128 random bits
 # The ids of the choices that this browser voted for, each with its points after "-" if it has any, so that pages show
-# them without a query.
+# them without a query. In polls with results that can be hidden, "_" and a signature follow.
 BALLOT_COOKIE = "polls_ballot"
 # The ids of the polls in which this browser voted last: the list shows them, and has no ballot cookies.
 VOTED_COOKIE = "polls_voted"
@@ -22,7 +24,7 @@ _MAX_VOTED = 50  # polls in the cookie
 _VOTER_ID = cookie_pattern(VOTER_COOKIE, "[0-9a-f]{32}")
 _VOTED = cookie_pattern(VOTED_COOKIE, rf"{NUMBER}(?:\.{NUMBER}){{0,{_MAX_VOTED - 1}}}")
 _MARK = rf"{NUMBER}(?:-[0-9]{{1,3}})?"
-_BALLOT = cookie_pattern(BALLOT_COOKIE, rf"{_MARK}(?:\.{_MARK}){{0,99}}")
+_BALLOT = cookie_pattern(BALLOT_COOKIE, rf"{_MARK}(?:\.{_MARK}){{0,99}}(?:_[0-9a-f]{{20}})?")
 
 
 def read_voter_id(request: web.Request) -> str | None:
@@ -58,12 +60,22 @@ def ensure_voter_cookie(request: web.Request, response: web.StreamResponse) -> N
         set_voter_cookie(CookieSetter(request, response), new_voter_id())
 
 
-def set_ballot_cookie(cookies: CookieSetter, ballot: Ballot, *, path: str) -> None:
-    """Set the cookie with the marks and points of `ballot`, for the pages of the poll at `path`."""
+def set_ballot_cookie(
+    cookies: CookieSetter, ballot: Ballot, voter_id: str = "", seal: bytes = b"", *, path: str
+) -> None:
+    """Set the cookie with the marks and points of `ballot`, for the pages of the poll at `path`.
+
+    With the poll's `seal` it is signed, and proves that the voter has voted.
+    """
     marks = [str(mark) for mark in ballot.marks]
     if ballot.points is not None:
         marks = [f"{mark}-{points}" for mark, points in zip(marks, ballot.points, strict=True)]
-    cookies.set(BALLOT_COOKIE + cookies.suffix, ".".join(marks), path=path)
+    value = ".".join(marks)
+    cookies.set(BALLOT_COOKIE + cookies.suffix, f"{value}_{_sign(value, voter_id, seal)}" if seal else value, path=path)
+
+
+def _sign(marks: str, voter_id: str, seal: bytes) -> str:
+    return hashlib.blake2b(f"{voter_id}:{marks}".encode(), key=seal, digest_size=10).hexdigest()
 
 
 def add_to_voted_cookie(cookies: CookieSetter, voted: tuple[int, ...], question_id: int) -> None:
@@ -81,13 +93,20 @@ def voted_polls(request: web.Request) -> tuple[int, ...]:
     return tuple(map(int, voted.split("."))) if voted else ()
 
 
-def viewer_of(request: web.Request) -> Viewer:
-    """Return the viewer of a poll's page, with the marks and points in the ballot cookie."""
+def viewer_of(request: web.Request, poll: Poll | None) -> Viewer:
+    """Return the viewer of a poll's page, with the marks and points in the ballot cookie.
+
+    In a poll with results that can be hidden, the cookie's signature is checked: marks alone can be made up.
+    """
     if hdrs.COOKIE not in request.headers:
         return ANONYMOUS
     ballot = read_cookie(request, _BALLOT, port_suffix(request))
-    if ballot is None or read_voter_id(request) is None:
+    if ballot is None or (voter_id := read_voter_id(request)) is None:
         return ANONYMOUS
+    ballot, _, signature = ballot.partition("_")
+    has_voted = False
+    if signature and poll and poll.settings.hides_results:
+        has_voted = hmac.compare_digest(signature, _sign(ballot, voter_id, poll.seal))
     marks = [mark.partition("-") for mark in ballot.split(".")]
     points = frozenset((int(choice_id), int(number)) for choice_id, _, number in marks if number)
-    return Viewer(frozenset(int(choice_id) for choice_id, *_ in marks), points)
+    return Viewer(frozenset(int(choice_id) for choice_id, *_ in marks), points, has_voted=has_voted)

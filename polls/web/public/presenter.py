@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from markupsafe import Markup
 
-from polls.domain.visibility import ANONYMOUS
 from polls.web.http.origin import site_origin
 from polls.web.http.page_cache import VARIANT_PAGES
 from polls.web.pages.base import PollView
@@ -18,7 +17,7 @@ class PresenterView(PollView):
     """The results of a poll in large type, with its URL and QR code."""
 
     async def get(self) -> web.StreamResponse:
-        visible = await self.find()
+        visible = (await self.find()).as_public  # everybody in the room sees it
         site = site_origin(self.request)
         path = self.url("poll", slug=self.slug)
         qr = Markup((await qr_code(site + path)).decode())  # nosec B704 # drawn by segno, and contains no text
@@ -33,8 +32,9 @@ class PresenterView(PollView):
             compress=True,
             context=lambda: {
                 "poll": visible.poll,
-                "tally": leading_first(visible.tally),
-                "marks": ANONYMOUS.marks,
+                "tally": visible.tally and leading_first(visible.tally),
+                "hidden": visible.hidden,
+                "marks": visible.marks,
                 "points": {},
                 "here": self.url("presenter", slug=self.slug),
                 "poll_url": site + path,

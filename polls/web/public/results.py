@@ -26,6 +26,8 @@ class ResultsView(PollView):
         after = self._after() if self.request.rel_url.raw_query_string else 0
         voted = self._voted(after) if after else None
         visible = await self.find(after=after)
+        if visible.hidden:
+            after, voted = 0, None
         scored = await self.request.app[SCORE_CACHE].find(visible.poll) if visible.has_distribution else None
         is_same_for_all = visible.poll.is_published and not visible.variant
         cache_control = (
@@ -50,6 +52,7 @@ class ResultsView(PollView):
         return {
             **self.links(visible),
             "poll": visible.poll,
+            "hidden": visible.hidden,
             "tally": visible.tally,
             "distribution": visible.distribution(scored.counts) if scored else None,
             "marks": visible.marks,

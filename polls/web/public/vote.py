@@ -87,7 +87,7 @@ class VoteView(PollView):
         if known_id is None:
             set_voter_cookie(cookies, voter_id)
         if counted:
-            self._remember(ballot, counted, cookies)
+            self._remember(ballot, counted, voter_id, cookies)
         return response
 
     def _redirect_to_results(self, counted: Counted) -> web.StreamResponse:
@@ -96,7 +96,7 @@ class VoteView(PollView):
         response.headers[hdrs.LOCATION] = f"{self.url('results', slug=self.slug)}?after={counted.revision}"
         return response
 
-    def _remember(self, ballot: Ballot, counted: Counted, cookies: CookieSetter) -> None:
+    def _remember(self, ballot: Ballot, counted: Counted, voter_id: str, cookies: CookieSetter) -> None:
         """Set the cookies that show the ballot on pages, and tell that it was counted, on the page that comes next.
 
         They tell that the vote has changed if the browser's ballot cookie has other marks or points.
@@ -104,9 +104,9 @@ class VoteView(PollView):
         request, path = self.request, self.url("poll", slug=self.slug)
         if poll := request.app[POLL_CACHE].last_known(ballot.question_id):
             ballot = method_of(poll).stored(ballot)
-        set_ballot_cookie(cookies, ballot, path=path)
+        set_ballot_cookie(cookies, ballot, voter_id, counted.seal, path=path)
         add_to_voted_cookie(cookies, voted_polls(request), ballot.question_id)
-        kind = "changed" if _has_changed(ballot, viewer_of(request), poll) else "counted"
+        kind = "changed" if _has_changed(ballot, viewer_of(request, poll), poll) else "counted"
         set_flash(cookies, Flash(kind, counted.revision), path=path)
 
     async def _explain_refusal(self, error: InvalidBallot | PollClosed, form: BallotForm) -> web.Response:
@@ -141,7 +141,7 @@ class VoteView(PollView):
         problem = describe_error(error, language_of(self.request))
         poll = self.request.app[POLL_CACHE].last_known(question_id) if question_id else None
         if poll and poll.is_published and not poll.is_closed and poll.offers(*form.marks):
-            response = self._form(visible_to(poll, viewer_of(self.request)), problem, form)
+            response = self._form(visible_to(poll, viewer_of(self.request, poll)), problem, form)
         else:
             response = render(
                 self.request,

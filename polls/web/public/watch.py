@@ -81,7 +81,8 @@ def encode_results(poll: Poll, *, is_live: bool) -> bytes | None:
             "ballots": visible.poll.ballots,
             "closed": visible.poll.is_closed,
             "live": is_live,
-            **_encodable(visible.tally),
+            "hidden": visible.hidden and visible.hidden.until,
+            **(_encodable(visible.tally) if visible.tally else {"choices": None}),
         },
         separators=(",", ":"),
     ).encode()

@@ -50,6 +50,7 @@ async def test_a_new_watcher_gets_the_results(client: TestClient, create_poll: C
         "ballots": 3,
         "closed": False,
         "live": True,
+        "hidden": None,
         "decimals": 0,
         "adds_up": True,
         "votes": 3,
