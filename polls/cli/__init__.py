@@ -28,7 +28,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     # Not at the top of the file: these imports take half a second, and Ctrl-C may come meanwhile.
     from polls.cli import output  # noqa: PLC0415
     from polls.cli.parser import parse  # noqa: PLC0415
-    from polls.config.loader import ConfigError  # noqa: PLC0415
+    from polls.config.yaml_file import InvalidFile  # noqa: PLC0415
     from polls.server.sockets import CannotListen  # noqa: PLC0415
     from polls.storage.backup import BackupFailed  # noqa: PLC0415
     from polls.storage.postgres.connect import UnusableDatabase  # noqa: PLC0415
@@ -37,7 +37,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         status: int | None = options.run(options)
         output.finish()
-    except ConfigError as error:
+    except InvalidFile as error:
         print(error, file=sys.stderr)
         return 2
     except (BackupFailed, CannotListen, CommandFailed, UnusableDatabase) as error:

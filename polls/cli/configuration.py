@@ -12,7 +12,7 @@ DEVELOPMENT_HOST = "127.0.0.1"
 
 
 def load(options: Namespace) -> Config:
-    """Return the configuration with the settings of the command line. Raises ConfigError."""
+    """Return the configuration with the settings of the command line. Raises InvalidFile."""
     config = loader.load(file_of(options))
     given = {name: getattr(options, name) for name in ("host", "port", "path") if getattr(options, name) is not None}
     if options.development:
@@ -28,7 +28,7 @@ def file_of(options: Namespace) -> Path:
 
 
 def check(options: Namespace) -> None:
-    """Check the configuration file. Raises ConfigError with every error in it."""
+    """Check the configuration file. Raises InvalidFile with every error in it."""
     load(options)
     print(f"{file_of(options)}: no errors")
 

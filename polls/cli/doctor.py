@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from polls.cli.configuration import file_of, load
-from polls.config.loader import ConfigError
 from polls.config.settings import Config, Creating
+from polls.config.yaml_file import InvalidFile
 from polls.storage.checks.findings import Finding, Verdict
 from polls.storage.checks.runner import run_checks
 from polls.storage.postgres import embedded
@@ -25,7 +25,7 @@ def doctor(options: Namespace) -> int:
     """
     try:
         config = load(options)
-    except ConfigError as error:
+    except InvalidFile as error:
         for problem in error.problems:
             print(Finding(Verdict.FAULT, "configuration", problem))
         return 2

@@ -5,8 +5,9 @@ import logging
 import sys
 from typing import NoReturn
 
-from polls.config.loader import ConfigError, find_file, load
+from polls.config.loader import find_file, load
 from polls.config.settings import Config
+from polls.config.yaml_file import InvalidFile
 from polls.server.logs import configure_logging
 from polls.server.process import DRAIN_SECONDS
 from polls.server.runner import LimitedRunner
@@ -22,7 +23,7 @@ def load_config() -> Config:
     """Load the configuration and configure logging. Exit, and stop gunicorn, if the configuration can't be used."""
     try:
         config = load(find_file(None))
-    except ConfigError as error:
+    except InvalidFile as error:
         _exit(str(error))
     if config.postgres.embedded is not None:
         _exit("polls: gunicorn can't run a private PostgreSQL. Name a server in the file that $POLLS_CONFIG names")

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from polls.config.loader import ConfigError, find_file, load
+from polls.config.loader import find_file, load
 from polls.config.settings import Config, Creating, Postgres
+from polls.config.yaml_file import InvalidFile
 
 Write = Callable[[str], Path]
 
@@ -20,7 +21,7 @@ def write(folder: Path) -> Write:
 
 
 def errors(file: Path) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(InvalidFile) as caught:
         load(file)
     return str(caught.value).splitlines()
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from polls.config.loader import ConfigError, load
+from polls.config.loader import load
 from polls.config.settings import Site
+from polls.config.yaml_file import InvalidFile
 from tests.support.pages import find, links, parse, words
 from tests.web.conftest import Client, Serve
 
@@ -55,7 +56,7 @@ def test_a_file_that_cannot_be_read_is_an_error_of_the_configuration(tmp_path: P
     text.write_bytes(b"\xff")
     file.write_text(f"postgres: {{}}\nsite:\n  privacy: {tmp_path}/missing\n  imprint: {text}", "utf-8")
 
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(InvalidFile) as error:
         load(file)
 
     assert error.value.problems == [
