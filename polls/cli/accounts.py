@@ -1,23 +1,19 @@
 """The commands `createadmin`, `changepassword` and `admins`."""
 
-import asyncio
 import getpass
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import TypeVar
 
 from polls.cli import CommandFailed
-from polls.config.settings import Config, Postgres
+from polls.cli.pooled import with_database
+from polls.config.settings import Config
 from polls.domain.account import MAX_PASSWORD_LENGTH, MAX_USERNAME_LENGTH, MIN_PASSWORD_LENGTH, validate_username
-from polls.domain.errors import AccountNotFound, InvalidPassword, InvalidUsername, PollsUnavailable, UsernameTaken
+from polls.domain.errors import AccountNotFound, InvalidPassword, InvalidUsername, UsernameTaken
 from polls.domain.permissions import COMMAND_LINE
 from polls.storage import accounts
-from polls.storage.checks.start import prepare
 from polls.storage.passwords import Passwords, validate_password
-from polls.storage.postgres import embedded
-from polls.storage.postgres.connect import connect
-from polls.storage.postgres.pool import Database, open_database
+from polls.storage.postgres.pool import Database
 
 _Result = TypeVar("_Result")
 
@@ -66,33 +62,17 @@ def admins(config: Config) -> None:
 
 
 def _with_database(config: Config, work: Callable[[Database], Awaitable[_Result]]) -> _Result:
-    """Return the result of `work` on the configured database, after migrating it if the configuration says so.
-
-    Raises CommandFailed.
-    """
-
-    async def run(postgres: Postgres) -> _Result:
-        database = await open_database(replace(postgres, minsize=1))
-        try:
-            return await work(database)
-        finally:
-            await database.close()
-
-    with embedded.running(config.postgres) as postgres:
-        with connect(postgres) as connection:
-            prepare(postgres, connection)
-        try:
-            return asyncio.run(run(postgres))
-        except UsernameTaken:
-            raise CommandFailed(
-                "an account with that name exists; change its password with `polls changepassword`"
-            ) from None
-        except AccountNotFound:
-            raise CommandFailed("no such account; `polls admins` lists all accounts") from None
-        except InvalidPassword as error:
-            raise CommandFailed(_INVALID_PASSWORD[error.reason]) from None
-        except PollsUnavailable as error:
-            raise CommandFailed(f"the database is unavailable: {error.__cause__}") from None
+    """Return the result of `work` on the configured database. Raises CommandFailed."""
+    try:
+        return with_database(config, work)
+    except UsernameTaken:
+        raise CommandFailed(
+            "an account with that name exists; change its password with `polls changepassword`"
+        ) from None
+    except AccountNotFound:
+        raise CommandFailed("no such account; `polls admins` lists all accounts") from None
+    except InvalidPassword as error:
+        raise CommandFailed(_INVALID_PASSWORD[error.reason]) from None
 
 
 def _ask_username() -> str:

@@ -15,6 +15,7 @@ from polls.cli.backup import backup, restore
 from polls.cli.configuration import DEVELOPMENT_HOST, load
 from polls.cli.doctor import doctor
 from polls.cli.serve import serve
+from polls.cli.transfer import export_polls, import_polls
 from polls.paths import FOLDERS
 
 _AddCommand = Callable[[str, str, Callable[[argparse.Namespace], int | None]], argparse.ArgumentParser]
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     add("check", "Check the configuration file: exit status 0, or 2 with every error in it.", configuration.check)
     add("doctor", "Check the configuration, this machine and the database.", doctor)
     _add_database_commands(add)
+    _add_transfer_commands(add)
     _add_account_commands(add)
     folders = add(
         "paths", "Print the folders of this installation, for the configuration of nginx.", configuration.print_paths
@@ -139,6 +141,22 @@ def _add_database_commands(add: _AddCommand) -> None:
         lambda options: database.psql(load(options), options.arguments),
     )
     psql.add_argument("arguments", nargs="*", metavar="-- ARGUMENT", help="arguments of psql, such as -- -c 'SELECT 1'")
+
+
+def _add_transfer_commands(add: _AddCommand) -> None:
+    write = add(
+        "export",
+        "Write all polls with their settings, without votes, to a YAML file.",
+        lambda options: export_polls(load(options), options.file, overwrite=options.force),
+    )
+    write.add_argument("file", metavar="FILE", type=_file, help="file to write; - is standard output")
+    write.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
+    read = add(
+        "import",
+        "Add the polls in a file that `polls export` wrote, or none of them if one is invalid.",
+        lambda options: import_polls(load(options), options.file),
+    )
+    read.add_argument("file", metavar="FILE", type=Path, help="YAML file")
 
 
 def _add_account_commands(add: _AddCommand) -> None:

@@ -68,21 +68,32 @@ _DELETE_BALLOTS = f"""
 async def add(database: Database, person: Person, draft: Draft, *, form_key: bytes | None = None) -> int:
     """Add a poll, and return its id. Raises AddressTaken, and PollEdited if a form with the same key has added one."""
     async with transaction(database) as connection:
-        insert = (
-            postgresql.insert(question)
-            .values(**_question_values(person, draft), form_key=form_key)
-            .on_conflict_do_nothing(index_elements=[question.c.form_key])
-            .returning(question.c.id)
-        )
-        with _address_is_free():
-            question_id: int | None = await connection.scalar(insert)
-        if question_id is None:
+        added = await insert(connection, person, draft, form_key=form_key)
+        if added is None:
             raise PollEdited(await connection.scalar(_ADDED_BY_FORM, {"form_key": form_key}))
-        await _write_settings(connection, question_id, None, draft.settings)
-        await _write_choices(connection, question_id, None, draft.choices)
-        added = await _read_locked(connection, question_id)
-        await record_polls(connection, person, "added", [(added, changes_between(None, added))])
-    return question_id
+    return added.question.id
+
+
+async def insert(connection: aiopg.sa.SAConnection, person: Person, draft: Draft, **others: object) -> Poll | None:
+    """Add a poll in the transaction of `connection`, with `others`, columns of its question, and return it.
+
+    Return None if there is one with the same `form_key`. Raises AddressTaken.
+    """
+    statement = (
+        postgresql.insert(question)
+        .values(**_question_values(person, draft), **others)
+        .on_conflict_do_nothing(index_elements=[question.c.form_key])
+        .returning(question.c.id)
+    )
+    with _address_is_free():
+        question_id: int | None = await connection.scalar(statement)
+    if question_id is None:
+        return None
+    await _write_settings(connection, question_id, None, draft.settings)
+    await _write_choices(connection, question_id, None, draft.choices)
+    added = await _read_locked(connection, question_id)
+    await record_polls(connection, person, "added", [(added, changes_between(None, added))])
+    return added
 
 
 async def added_by_form(database: Database, form_key: bytes) -> int | None:

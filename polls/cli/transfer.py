@@ -1,0 +1,56 @@
+"""The commands `export` and `import`: polls with their settings, without votes, as a YAML file."""
+
+import sys
+from pathlib import Path
+
+from polls.cli import CommandFailed
+from polls.cli.poll_file import as_yaml, load
+from polls.cli.pooled import with_database
+from polls.config.settings import Config
+from polls.config.yaml_file import InvalidFile
+from polls.domain.errors import AddressTaken
+from polls.domain.permissions import COMMAND_LINE
+from polls.domain.poll import Poll
+from polls.domain.poll_copy import copy_of
+from polls.storage.postgres.pool import Database
+from polls.storage.recount import count_of
+from polls.storage.transfer import add_every, read_every, taken_words
+
+_STANDARD_OUTPUT = Path("-")
+
+
+def export_polls(config: Config, file: Path, *, overwrite: bool = False) -> None:
+    """Write all polls to `file`, or to standard output if it is `-`. Raises CommandFailed."""
+    polls = with_database(config, read_every)
+    text = as_yaml([copy_of(poll) for poll in polls])
+    if file == _STANDARD_OUTPUT:
+        sys.stdout.write(text)
+        return
+    try:
+        with file.open("w" if overwrite else "x", encoding="utf-8") as output:
+            output.write(text)
+    except FileExistsError:
+        raise CommandFailed(f"{file} exists; overwrite it with --force") from None
+    except OSError as error:
+        raise CommandFailed(f"can't write {file}: {error.strerror}") from None
+    print(f"wrote {count_of(len(polls), 'poll')}, without votes, to {file}")
+
+
+def import_polls(config: Config, file: Path) -> None:
+    """Add the polls in `file`, or none of them. Raises InvalidFile, CommandFailed."""
+    copies, found = load(file)
+    words = {copy.word: number for number, copy in enumerate(copies, start=1) if copy.word}
+
+    async def add(database: Database) -> list[Poll]:
+        if taken := await taken_words(database, list(words)):
+            keys = [("polls", str(words[word]), "slug") for word in taken]
+            raise InvalidFile(file, *((found.line(key), f"{'.'.join(key)}: another poll has it") for key in keys))
+        return await add_every(database, COMMAND_LINE, copies)
+
+    try:
+        added = with_database(config, add)
+    except AddressTaken:
+        raise CommandFailed("a poll with one of the slugs was added meanwhile; nothing was imported") from None
+    for poll in added:
+        print(f"added /poll/{poll.question.slug}: {poll.question.text}")
+    print(f"added {count_of(len(added), 'poll')}")
