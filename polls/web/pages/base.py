@@ -124,9 +124,11 @@ class PollView(View):
 
         Raises PollNotFound and PollsUnavailable.
         """
-        request = self.request
-        poll = await find_poll(request.app, self.slug, after=after)
-        viewer = viewer_of(request, poll)
+        return await self.visible(await find_poll(self.request.app, self.slug, after=after))
+
+    async def visible(self, poll: Poll) -> VisiblePoll:
+        """Return what the visitor may see of `poll`. Raises PollNotFound and PollsUnavailable."""
+        request, viewer = self.request, viewer_of(self.request, poll)
         if not poll.is_published:
             account = await signed_in_account(request)
             viewer = viewer._replace(person=account.person if account else owner_of(request, poll))

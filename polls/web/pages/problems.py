@@ -35,6 +35,15 @@ class CookieNotKept(Exception):
         self.url = url
 
 
+class ResultsHidden(Exception):
+    """Results of the poll `slug` that are hidden from the viewer; `reason` says why, in the viewer's language."""
+
+    def __init__(self, slug: str, reason: str) -> None:
+        super().__init__()
+        self.slug = slug
+        self.reason = reason
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """An error as visitors see it: an HTTP status, a headline, and a sentence that says what to do next.
@@ -148,6 +157,8 @@ def error_response(request: web.Request, error: Exception, *, slug: str | None =
         logger.warning("the database can't be used: %s", reason)
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and type(error) not in _PROBLEMS:
         logger.error("%s %s failed", request.method, path_for_logs(request), exc_info=error)
+    if isinstance(error, ResultsHidden):
+        slug = error.slug
     response = _json(request, problem) if wants_json(request) else _page(request, problem, error, slug)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Vary"] = f"{VARY}, Accept"
@@ -188,6 +199,8 @@ def describe_error(error: Exception, language: Language) -> Problem:
             else:
                 closed = _("Your vote was not counted: this poll closed on %(date)s at %(time)s.")
             return Problem(403, _("Poll closed"), closed % {"date": language.date(at), "time": language.time(at)})
+        case ResultsHidden(reason=reason):
+            return Problem(403, _("Results hidden"), reason)
         case CookieNotKept(url=None):
             detail = _(
                 "Your browser didn't keep the cookie that signs you in. Allow cookies for this site and try again."

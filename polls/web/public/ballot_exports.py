@@ -8,10 +8,10 @@ from aiohttp import hdrs, web
 from polls.aio import CountedSemaphore
 from polls.domain.errors import ExportTooLarge, PollNotFound, TooManyExports
 from polls.domain.poll import Poll
-from polls.domain.visibility import Viewer, VisiblePoll, visible_to
+from polls.domain.visibility import VisiblePoll
 from polls.storage.profiles import ProfileRow, open_profile
 from polls.web.keys import DATABASE
-from polls.web.public.exports import CSV, JSON, ExportView, shown
+from polls.web.public.exports import CSV, JSON, ExportView
 from polls.web.public.result_sheet import about, document_head
 from polls.web.public.spreadsheets import Cell, Sheet, csv_head, csv_lines
 
@@ -34,8 +34,8 @@ class BallotsView(ExportView):
             if found is None:
                 raise PollNotFound(self.slug)
             # Decided again for the state that is exported: the poll may have been edited meanwhile.
-            exported = visible_to(found, Viewer(person=visible.person))
-            shown(exported)
+            exported = await self.visible(found)
+            self.tally(exported)
             content = bytearray()
             async for part in self.parts(exported.poll, batches):
                 content += part

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 from aiohttp import web
+from markupsafe import Markup
 
 from polls.domain.tally import Tally
 from polls.domain.visibility import VisiblePoll
@@ -13,7 +14,8 @@ from polls.web.http.page_cache import PRIVATE_NO_STORE
 from polls.web.keys import POLL_CACHE
 from polls.web.pages.base import PollView
 from polls.web.pages.languages import Language
-from polls.web.pages.rendering import VARY, language_of
+from polls.web.pages.problems import ResultsHidden
+from polls.web.pages.rendering import VARY, language_of, markup
 from polls.web.public.result_sheet import result_document, result_sheet
 from polls.web.public.spreadsheets import Sheet, as_csv, as_xlsx
 
@@ -33,7 +35,7 @@ class ExportView(PollView):
 
     async def get(self) -> web.StreamResponse:
         visible = await self.find()
-        shown(visible)
+        self.tally(visible)
         return self.file(await self.content(visible))
 
     async def content(self, visible: VisiblePoll) -> bytes:
@@ -60,14 +62,16 @@ class ExportView(PollView):
     def sheet(self, visible: VisiblePoll) -> Sheet:
         """Return the results as a sheet in the reader's language."""
         app = self.request.app
-        return result_sheet(app, visible.poll, shown(visible), app[POLL_CACHE].clock.now(), self.language)
+        return result_sheet(app, visible.poll, self.tally(visible), app[POLL_CACHE].clock.now(), self.language)
 
-
-def shown(visible: VisiblePoll) -> Tally:
-    """Return the results of a poll. Raises 403 if they are hidden from the viewer."""
-    if visible.tally is None:
-        raise web.HTTPForbidden
-    return visible.tally
+    def tally(self, visible: VisiblePoll) -> Tally:
+        """Return the results. Raises ResultsHidden with the words of the results page if the reader can't see them."""
+        if visible.tally is None:
+            page = markup(
+                self.request.app, "public/_hidden.html", self.language, poll=visible.poll, hidden=visible.hidden
+            )
+            raise ResultsHidden(self.slug, Markup(page).striptags())  # nosec B704 # a page of ours, and only its text
+        return visible.tally
 
 
 class ResultsCSVView(ExportView):
@@ -94,5 +98,5 @@ class ResultsJSONView(ExportView):
     name, content_type = "results.json", JSON
 
     async def content(self, visible: VisiblePoll) -> bytes:
-        document = result_document(visible.poll, shown(visible), self.request.app[POLL_CACHE].clock.now())
+        document = result_document(visible.poll, self.tally(visible), self.request.app[POLL_CACHE].clock.now())
         return json.dumps(document, ensure_ascii=False, indent=1).encode()

@@ -12,12 +12,12 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from polls.aio import CountedSemaphore
-from polls.domain.settings import PollSettings
+from polls.domain.settings import PollSettings, Results
 from polls.storage.postgres.connect import Connection
 from polls.web.public import ballot_exports
 from polls.web.public.ballot_exports import EXPORT_TURN, MAX_WAITING
 from tests.conftest import CreatePoll
-from tests.support.pages import find, links, parse
+from tests.support.pages import find, links, parse, words
 
 Client = TestClient[Any, Any]
 
@@ -354,3 +354,58 @@ async def test_results_link_to_the_files(client: Client, create_poll: CreatePoll
         "CSV": "/poll/1/results.csv",
         "JSON": "/poll/1/results.json",
     } | {"Ballots (CSV)": "/poll/1/ballots.csv", "Ballots (JSON)": "/poll/1/ballots.json"}
+
+
+FILES = ("results.csv", "results.json", "results.xlsx", "ballots.csv", "ballots.json")
+
+
+async def test_those_who_may_not_see_the_results_get_the_reason_and_no_file(
+    client: Client, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes", "No", votes=(2, 1), settings=PollSettings(results=Results.AFTER_CLOSE, results_from=5))
+    sentences = []
+
+    for name in FILES:
+        response = await client.get(f"/poll/1/{name}", headers={"Accept": "application/json"})
+        page = await client.get(f"/poll/1/{name}", headers={"Accept": "text/html"})
+        assert response.status == page.status == 403
+        assert "Content-Disposition" not in response.headers
+        assert response.headers["Cache-Control"] == page.headers["Cache-Control"] == "no-store"
+        sentences.append((await response.json())["detail"])
+        assert "Back to the poll" in await page.text()
+
+    hidden = find(parse(await (await client.get("/poll/1/results")).text()), "section", class_="hidden-results")
+    assert set(sentences) == {words(hidden[0])}
+    assert sentences[0].startswith("The results will be shown when the poll has closed.")
+    assert "/poll/1/results.csv" not in await (await client.get("/poll/1/results")).text()
+
+
+async def test_a_voter_gets_the_files_where_voters_see_the_results(client: Client, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes", "No", settings=PollSettings(results=Results.AFTER_VOTE))
+    await client.get("/poll/1")
+    before = [(await client.get(f"/poll/1/{name}")).status for name in FILES]
+    await client.post("/poll/1/vote", data={"choice": "2"})
+
+    assert before == [403] * len(FILES)
+    assert [(await client.get(f"/poll/1/{name}")).status for name in FILES] == [200] * len(FILES)
+    assert (await rows_of(client, "/poll/1/ballots.csv"))[-1] == ["1", "", "1"]
+    client.session.cookie_jar.clear()
+    assert [(await client.get(f"/poll/1/{name}")).status for name in FILES] == [403] * len(FILES)
+
+
+async def test_ballots_are_hidden_by_the_state_that_is_exported(
+    client: Client, create_poll: CreatePoll, database: Connection
+) -> None:
+    create_poll("Tea?", "Yes", votes=(1,))
+    assert client.app
+    turn = client.app[EXPORT_TURN]
+    await turn.acquire()
+    waiting = asyncio.create_task(client.get("/poll/1/ballots.csv"))
+    async with asyncio.timeout(10):
+        while not turn.waiting:
+            await asyncio.sleep(0.01)
+    with database.cursor() as cursor:
+        cursor.execute("INSERT INTO poll_settings (question_id, results) VALUES (1, 'owner')")
+    turn.release()
+
+    assert (await waiting).status == 403
