@@ -15,7 +15,7 @@ BATCH_SIZE = 500  # rows, each with up to a hundred marks: encoding more would d
 # One snapshot for the poll and its ballots. They are counted without parallel workers: votes need processors, too.
 _BEGIN = """
     SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
-    SET LOCAL statement_timeout = '10s';
+    SET LOCAL statement_timeout = '5s';
     SET LOCAL max_parallel_workers_per_gather = 0
 """
 

@@ -1,7 +1,9 @@
 """A poll's different ballots as files, each with how often it was cast: never who cast it, or when."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from aiohttp import hdrs, web
 
@@ -17,6 +19,9 @@ from polls.web.public.spreadsheets import Cell, Sheet, csv_head, csv_lines
 
 EXPORT_TURN = web.AppKey("export_turn", CountedSemaphore)  # one at a time for each process
 MAX_WAITING = 5
+# Together less than nginx waits for a response (proxy_read_timeout).
+MAX_WAIT = 2  # seconds, for the turn
+MAX_SECONDS = 6  # for reading, of which the database may take 5 to group the ballots
 MAX_BYTES = 16 * 1024 * 1024  # of a file: hundreds of thousands of different ballots
 
 
@@ -27,19 +32,18 @@ class BallotsView(ExportView):
         """Return the file, or nothing for HEAD. Raises TooManyExports, ExportTooLarge, PollsUnavailable."""
         if self.request.method == hdrs.METH_HEAD:
             return b""
-        turn = self.request.app[EXPORT_TURN]
-        if turn.waiting >= MAX_WAITING:
-            raise TooManyExports
-        async with turn, open_profile(self.request.app[DATABASE], visible.poll.question.id) as (found, batches):
+        app = self.request.app
+        async with _turn(app[EXPORT_TURN]), open_profile(app[DATABASE], visible.poll.question.id) as (found, batches):
             if found is None:
                 raise PollNotFound(self.slug)
             # Decided again for the state that is exported: the poll may have been edited meanwhile.
             exported = await self.visible(found)
             self.tally(exported)
-            content = bytearray()
+            content, clock = bytearray(), asyncio.get_running_loop().time
+            deadline = clock() + MAX_SECONDS
             async for part in self.parts(exported.poll, batches):
                 content += part
-                if len(content) > MAX_BYTES:
+                if len(content) > MAX_BYTES or clock() > deadline:
                     raise ExportTooLarge
         return bytes(content)
 
@@ -76,6 +80,22 @@ class BallotsJSONView(BallotsView):
             yield (separator + ",\n".join(lines) if lines else "").encode()
             separator = ",\n"
         yield b"\n ]\n}"
+
+
+@asynccontextmanager
+async def _turn(turn: CountedSemaphore) -> AsyncIterator[None]:
+    """Wait for the turn, and hold it. Raises TooManyExports."""
+    if turn.waiting >= MAX_WAITING:
+        raise TooManyExports
+    try:
+        async with asyncio.timeout(MAX_WAIT):
+            await turn.acquire()
+    except TimeoutError:
+        raise TooManyExports from None
+    try:
+        yield
+    finally:
+        turn.release()
 
 
 def _row(poll: Poll, ballot: ProfileRow) -> list[Cell]:

@@ -289,14 +289,17 @@ async def test_more_ballots_than_a_batch_are_all_there(
 
     assert len({tuple(row) for row in rows[8:]}) == len(rows[8:]) == 1770
     assert len(document["different_ballots"]) == 1770
-    monkeypatch.setattr(ballot_exports, "MAX_BYTES", 10_000)
-    refused = await client.get("/poll/1/ballots.csv")
-    assert refused.status == 403
-    assert "too many different ballots" in await refused.text()
+    for limit, value in (("MAX_SECONDS", 0), ("MAX_BYTES", 10_000)):
+        monkeypatch.setattr(ballot_exports, limit, value)
+        refused = await client.get("/poll/1/ballots.csv")
+        monkeypatch.undo()
+        assert refused.status == 403
+        assert "too many different ballots" in await refused.text()
+    assert (await client.get("/poll/1/ballots.csv")).status == 200
 
 
 async def test_ballots_are_read_one_at_a_time_and_others_are_refused(
-    client: Client, create_poll: CreatePoll, database: Connection
+    client: Client, create_poll: CreatePoll, database: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_poll("Tea?", "Yes", votes=(1,))
     assert client.app
@@ -310,8 +313,13 @@ async def test_ballots_are_read_one_at_a_time_and_others_are_refused(
     refused = await client.get("/poll/1/ballots.json")
     await client.get("/poll/1")
     voted = await client.post("/poll/1/vote", data={"choice": "1"}, allow_redirects=False)
+    monkeypatch.setattr(ballot_exports, "MAX_WAIT", 0.01)
+    turn.waiting = 0
+    too_late = await client.get("/poll/1/ballots.json")
+    turn.waiting = MAX_WAITING
     turn.release()
 
+    assert too_late.status == 503
     assert (refused.status, refused.headers["Retry-After"]) == (503, "3")
     assert voted.status == 303
     assert [(await task).status for task in waiting] == [200] * MAX_WAITING
