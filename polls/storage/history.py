@@ -172,6 +172,9 @@ def _settings(settings: PollSettings) -> dict[str, str | None]:
         "method": settings.method if settings.method != DEFAULT_SETTINGS.method else None,
         **{f"{settings.method}.{name}": "" if limit is None else str(limit) for name, limit in limits.items()},
         **{f"{settings.method}.{name}": getattr(settings, name) or None for name in method.LABELS},
+        "results": settings.results.value if settings.results is not DEFAULT_SETTINGS.results else None,
+        "results_from": str(settings.results_from) if settings.results_from else None,
+        "is_sealed": "yes" if settings.is_sealed else None,
     }
 
 

@@ -25,6 +25,7 @@ for (const form of document.querySelectorAll("[data-poll-form]")) {
   form.addEventListener("change", (event) => {
     if (event.target.closest(".when")) summarizeDates(form);
     if (event.target.closest(".how-to-vote")) summarizeMethod(form);
+    if (event.target.closest(".who-sees")) summarizeVisibility(form);
   });
 }
 
@@ -81,6 +82,18 @@ function summarizeMethod(form) {
   const numbers = [...method.querySelectorAll("[data-summary]")].filter((field) => field.value.trim());
   const limits = numbers.map((field) => field.dataset.summary.replace("%(number)s", field.value.trim()));
   form.querySelector(".how-to-vote .folded-summary").textContent = [method.querySelector("b").textContent, ...limits].join(" · ");
+}
+
+function summarizeVisibility(form) {
+  const box = form.querySelector(".who-sees");
+  const chosen = box.querySelector(".method:has([name=results]:checked)");
+  if (!chosen) return;
+  const number = box.querySelector("[name=results_from]");
+  const sealed = chosen.querySelector("[name=sealed]:checked");
+  const parts = [chosen.querySelector("b").textContent];
+  if (number.value.trim()) parts.push(number.dataset.summary.replace("%(number)s", number.value.trim()));
+  if (sealed) parts.push(sealed.dataset.summary);
+  box.querySelector(".folded-summary").textContent = parts.join(" · ");
 }
 
 // Return a date and time as text in the language of the page, or as far as they are entered.

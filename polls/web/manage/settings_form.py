@@ -1,4 +1,4 @@
-"""The fields of a poll's settings in its form: description, method, and the settings of each method.
+"""The fields of a poll's settings in its form: description, method and its settings, and who sees the results.
 
 The fields of a method's settings are named after both: `multiple.most_marks`. Those of other methods than the chosen
 one are ignored, but shown again.
@@ -16,7 +16,9 @@ from polls.web.http.forms import multiline_field, text_field
 
 @dataclass(frozen=True, slots=True)
 class SettingsForm:
-    """The fields; `method` and `description` are None, and `values` {"multiple.most_marks": "3"} lack those not sent.
+    """The fields; those not sent are None, and `values` {"multiple.most_marks": "3"} lack them.
+
+    `sealed` are the values of `results` with which the results are sealed: each of these choices has its own box.
 
     What isn't sent stays as it is saved: browsers don't send disabled fields, and the form of another version may lack
     some.
@@ -25,6 +27,9 @@ class SettingsForm:
     method: str | None = None
     description: str | None = None
     values: Mapping[str, str] | None = None
+    results: str | None = None
+    results_from: str | None = None
+    sealed: frozenset[str] | None = None
 
     def value(self, name: str) -> str | None:
         """Return the value of a method's setting, None if it wasn't sent."""
@@ -38,6 +43,9 @@ class SettingsForm:
             method=saved.method if self.method is None else self.method,
             description=saved.description if self.description is None else self.description,
             values={**(saved.values or {}), **(self.values or {})},
+            results=saved.results if self.results is None else self.results,
+            results_from=saved.results_from if self.results_from is None else self.results_from,
+            sealed=saved.sealed if self.sealed is None else self.sealed,
         )
 
 
@@ -51,7 +59,14 @@ def settings_form(settings: PollSettings) -> SettingsForm:
             is_left_out = number is None or (limit.at_most and number == getattr(shown, limit.at_most))
             values[f"{name}.{setting}"] = "" if is_left_out else str(number)
         values |= {f"{name}.{setting}": getattr(shown, setting) for setting in method.LABELS}
-    return SettingsForm(settings.method, settings.description, values)
+    return SettingsForm(
+        settings.method,
+        settings.description,
+        values,
+        settings.results.value,
+        str(settings.results_from or ""),
+        frozenset([settings.results.value] if settings.is_sealed else []),
+    )
 
 
 def parse_settings(fields: MultiMapping[str]) -> SettingsForm:
@@ -61,4 +76,7 @@ def parse_settings(fields: MultiMapping[str]) -> SettingsForm:
         text_field(fields, "method") if "method" in fields else None,
         multiline_field(fields, "description") if "description" in fields else None,
         {name: text_field(fields, name) for name in names if name in fields},
+        text_field(fields, "results") if "results" in fields else None,
+        text_field(fields, "results_from") if "results_from" in fields else None,
+        frozenset(fields.getall("sealed", [])) if "results" in fields else None,
     )

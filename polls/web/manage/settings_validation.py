@@ -6,18 +6,29 @@ from typing import Any
 
 from polls.domain.draft import is_blank
 from polls.domain.methods import METHODS
-from polls.domain.settings import MAX_DESCRIPTION_LENGTH, MAX_LABEL_LENGTH, Limit, PollSettings
+from polls.domain.settings import (
+    MAX_DESCRIPTION_LENGTH,
+    MAX_LABEL_LENGTH,
+    MAX_RESULTS_FROM,
+    Limit,
+    PollSettings,
+    Results,
+)
 from polls.web.http.parameters import parse_number
 from polls.web.manage.settings_form import SettingsForm
 from polls.web.pages.languages import Language
+
+_SEALABLE = {Results.AFTER_CLOSE, Results.OWNER}
+# A threshold of one vote would hide nothing: there is nothing to see without a vote.
+_RESULTS_FROM = Limit(2, MAX_RESULTS_FROM, is_optional=True)
 
 
 @dataclass(slots=True)
 class SettingsValidation:
     """The validation of the fields of settings that are `saved` now.
 
-    It adds messages to `errors`: for "method", "description", and settings such as "multiple.most_marks". `check_text`
-    does so for the characters and the length of a text.
+    It adds messages to `errors`: for "method", "description", "results", and settings such as "multiple.most_marks".
+    `check_text` does so for the characters and the length of a text.
     """
 
     form: SettingsForm
@@ -36,9 +47,7 @@ class SettingsValidation:
         method = METHODS[name]
         settings = replace(
             saved if name == saved.method else method.INITIAL,
-            results=saved.results,
-            results_from=saved.results_from,
-            is_sealed=saved.is_sealed,
+            **self._visibility(),
             description=saved.description if form.description is None else self._text("description", form.description),
         )
         chosen: dict[str, Any] = {}
@@ -51,6 +60,22 @@ class SettingsValidation:
             if label is not None:
                 chosen[setting] = self._text(f"{name}.{setting}", label, MAX_LABEL_LENGTH)
         return replace(settings, **chosen)
+
+    def _visibility(self) -> dict[str, Any]:
+        """Return the settings that decide who sees the results."""
+        form, saved = self.form, self.saved
+        if form.results is None:
+            results, is_sealed = saved.results, saved.is_sealed
+        elif form.results in list(Results):
+            results = Results(form.results)
+            is_sealed = results in _SEALABLE and results in (form.sealed or ())
+        else:
+            self.errors["results"] = self.language.gettext("Choose who sees the results.")
+            results, is_sealed = saved.results, saved.is_sealed
+        results_from = saved.results_from
+        if form.results_from is not None:
+            results_from = self._number("results_from", form.results_from, _RESULTS_FROM, saved) or 0
+        return {"results": results, "results_from": results_from, "is_sealed": is_sealed}
 
     def check_choices(self, settings: PollSettings, count: int) -> None:
         """Check that a poll with `count` choices has enough of them for a ballot; one without isn't public."""
