@@ -417,3 +417,15 @@ async def test_ballots_are_hidden_by_the_state_that_is_exported(
     turn.release()
 
     assert (await waiting).status == 403
+
+
+async def test_the_owner_gets_the_files_before_others_but_not_those_of_a_sealed_poll(
+    ada: Client, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes", votes=(1,), settings=PollSettings(results=Results.OWNER))
+    create_poll("Sealed?", "Yes", votes=(1,), settings=PollSettings(results=Results.AFTER_CLOSE, is_sealed=True))
+
+    assert [(await ada.get(f"/poll/1/{name}")).status for name in FILES] == [200] * len(FILES)
+    assert [(await ada.get(f"/poll/2/{name}")).status for name in FILES] == [403] * len(FILES)
+    page = parse(await (await ada.get("/admin/polls/1")).text())
+    assert "/poll/1/results.xlsx" in links(find(page, "details", class_="download")[0]).values()
