@@ -1,5 +1,6 @@
 """Polls as YAML files: what is exported is imported again, and bad files change nothing."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.conftest import CreatePoll
 
 FIRST, LAST = (datetime(day.year, day.month, day.day) for day in (FIRST_DAY, LAST_DAY))  # noqa: DTZ001 - with a zone below
 
+OPERATORS = Path(__file__).parents[2] / "config/README.md"
 HOSTILE = ("=1+1", "yes", "null", "~", "2026-05-03", "1e3", "- a", "a: b", "# c", "'", '"', " x ", "שלום", "🍵")
 
 
@@ -127,6 +129,18 @@ def test_what_is_exported_is_imported_again(
     with database.cursor() as cursor:
         cursor.execute("SELECT (SELECT count(*) FROM ballot), sum(votes), (SELECT count(*) FROM history) FROM choice")
         assert cursor.fetchone() == (0, 0, 3)
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_example_in_the_readme_is_valid() -> None:
+    (example,) = re.findall(
+        r"^```yaml\n(polls:\n- question.*?)^```", OPERATORS.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    Path("polls.yaml").write_text(example)
+
+    (copy,), _ = load(Path("polls.yaml"))
+
+    assert (copy.word, copy.choices, copy.settings.most_marks) == ("tea-time", ("Green", "Black"), 2)
 
 
 def test_a_file_is_overwritten_only_with_force(
