@@ -19,6 +19,7 @@ from polls.web.manage.poll_editor import AddPollView, EditOwnPollView, EditPollV
 from polls.web.ops.health import HealthView, ReadyView
 from polls.web.pages.base import View
 from polls.web.pages.confirmation import ACTIONS, ADMIN_ACTIONS
+from polls.web.public.ballot import BallotView
 from polls.web.public.ballot_exports import BallotsCSVView, BallotsJSONView
 from polls.web.public.exports import ResultsCSVView, ResultsJSONView, ResultsXLSXView
 from polls.web.public.index import IndexView
@@ -40,6 +41,7 @@ VIEWS: list[tuple[str, type[View], str]] = [
     (POLL + "/vote", VoteView, "vote"),
     (POLL + "/results", ResultsView, "results"),
     (POLL, PollPageView, "poll"),
+    (POLL + "/ballot", BallotView, "ballot"),
     ("/", IndexView, "index"),
     (POLL + "/live", WatchView, "live"),
     (POLL + "/present", PresenterView, "presenter"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import select
+from contextlib import suppress
 
 from aiohttp import hdrs, web
 
@@ -17,13 +18,13 @@ from polls.domain.errors import (
 )
 from polls.domain.methods import method_of
 from polls.domain.poll import Poll
-from polls.domain.visibility import Viewer, VisiblePoll, visible_to
+from polls.domain.visibility import Role, Viewer, VisiblePoll, hidden_from, visible_to
 from polls.web.http.cookies import CookieSetter
 from polls.web.http.forms import read_form
 from polls.web.http.forwarded import client_network
 from polls.web.http.prebuilt import PrebuiltAnswer
 from polls.web.keys import BALLOT_BOX, POLL_CACHE, POLL_WORDS, VOTE_RATE_LIMIT
-from polls.web.pages.base import PollView, locate
+from polls.web.pages.base import PollView, find_poll, locate
 from polls.web.pages.flash import Flash, set_flash
 from polls.web.pages.problems import Problem, describe_error, error_response, wants_json
 from polls.web.pages.rendering import language_of, render
@@ -42,7 +43,7 @@ from polls.web.public.ballot_form import BallotForm, parse_ballot, read_ballot_f
 VOTE_REDIRECT = web.AppKey("vote_redirect", PrebuiltAnswer)  # what the responses to all counted votes have in common
 
 _CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that has disconnected; it is only logged
-_FORM_TIMEOUT = 0.9  # seconds to read the poll before the form is shown again
+_FORM_TIMEOUT = 0.9  # seconds to read the poll before the form is shown again, or after the ballot is counted
 
 # Linux reports a client that only closed its sending side, too; other systems report POLLHUP alone, unrequested.
 _DISCONNECTED = getattr(select, "POLLRDHUP", select.POLLHUP)
@@ -73,7 +74,9 @@ class VoteView(PollView):
             word = None if self.slug[0].isdigit() else self.slug
             ballot = Ballot(question_id, voter_key(voter_id, question_id), marks, points, word)
             counted = await app[BALLOT_BOX].cast(ballot)
-            response = self._redirect_to_results(counted)
+            url = await self._url_after(counted) if counted.seal else self._results_url(counted)
+            response = app[VOTE_REDIRECT].answer(self.request)
+            response.headers[hdrs.LOCATION] = url
         except PollNotFound:
             app[POLL_WORDS].forget(self.slug)  # it may be another poll's by now
             raise
@@ -90,11 +93,21 @@ class VoteView(PollView):
             self._remember(ballot, counted, voter_id, cookies)
         return response
 
-    def _redirect_to_results(self, counted: Counted) -> web.StreamResponse:
-        """Redirect to the results at the ballot's revision or later, so that voters see their vote counted."""
-        response = self.request.app[VOTE_REDIRECT].answer(self.request)
-        response.headers[hdrs.LOCATION] = f"{self.url('results', slug=self.slug)}?after={counted.revision}"
-        return response
+    def _results_url(self, counted: Counted) -> str:
+        """Return the URL of the results at the ballot's revision or later, so that voters see their vote counted."""
+        return f"{self.url('results', slug=self.slug)}?after={counted.revision}"
+
+    async def _url_after(self, counted: Counted) -> str:
+        """Return the URL of the results, or that of the voter's ballot if they are hidden from voters.
+
+        It is decided with this ballot counted, which may be the last one that the results needed.
+        """
+        with suppress(PollNotFound, PollsUnavailable, TimeoutError):
+            async with asyncio.timeout(_FORM_TIMEOUT):
+                poll = await find_poll(self.request.app, self.slug, after=counted.revision)
+                if not hidden_from(poll, Role.VOTER):
+                    return self._results_url(counted)
+        return self.url("ballot", slug=self.slug)
 
     def _remember(self, ballot: Ballot, counted: Counted, voter_id: str, cookies: CookieSetter) -> None:
         """Set the cookies that show the ballot on pages, and tell that it was counted, on the page that comes next.

@@ -158,3 +158,44 @@ async def test_plain_polls_have_no_signature(client: TestClient, create_poll: Cr
     await vote(client)
 
     assert "1" in cookies(client).values()
+
+
+@pytest.mark.parametrize(
+    ("settings", "votes", "leads_to"),
+    [
+        (AFTER_CLOSE, (0, 0), "/poll/1/ballot"),
+        (PollSettings(results=Results.OWNER), (0, 0), "/poll/1/ballot"),
+        (PollSettings(results_from=3), (1, 0), "/poll/1/ballot"),
+        (PollSettings(results_from=3), (1, 1), "/poll/1/results?after="),  # this one is the third
+        (AFTER_VOTE, (0, 0), "/poll/1/results?after="),
+    ],
+)
+async def test_a_vote_leads_to_the_results_or_to_the_ballot(
+    client: TestClient, create_poll: CreatePoll, settings: PollSettings, votes: tuple[int, ...], leads_to: str
+) -> None:
+    create_poll("Tea?", "Yes", "No", votes=votes, settings=settings)
+    await client.get("/poll/1")
+
+    response = await client.post("/poll/1/vote", data={"choice": "2"}, allow_redirects=False)
+
+    assert response.headers["Location"].startswith(leads_to)
+    assert (await said(client) == []) is leads_to.startswith("/poll/1/results")
+
+
+async def test_the_ballot_says_what_one_voted_for(client: TestClient, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes", "No", settings=AFTER_CLOSE)
+    create_poll("Coffee?", "Yes", "No", settings=PollSettings(method="score", most_marks=None, most_points=5))
+    assert "This browser hasn't voted in this poll." in await (await client.get("/poll/1/ballot")).text()
+    await vote(client)
+    await client.post("/poll/2/vote", data={"points.3": "5"}, allow_redirects=False)
+
+    first, again, scores = [
+        parse(await (await client.get(path)).text()) for path in ("/poll/1/ballot", "/poll/1/ballot", "/poll/2/ballot")
+    ]
+
+    told = [[words(notice) for notice in find(page, "p", role="status")] for page in (first, again)]
+    assert told == [["Your vote has been counted."], []]
+    assert words(find(again, "section", class_="own-ballot")[0]) == "You voted for: Yes"
+    assert words(find(again, "section", class_="hidden-results")[0]).startswith("The results will be shown when")
+    assert words(find(scores, "section", class_="own-ballot")[0]) == "You voted for: Yes 5"
+    assert find(scores, "section", class_="hidden-results") == []
