@@ -144,6 +144,11 @@ class Poll:
         return replace(self, choices=choices, ballots=ballots, revision=revision)
 
     @cached_property
+    def hides_results(self) -> bool:
+        """Return `settings.hides_results`, which is asked at every request for a page of the poll."""
+        return self.settings.hides_results
+
+    @cached_property
     def without_counts(self) -> "Poll":
         """Return the same poll without what its ballots say: only their number, `ballots`, is left."""
         return replace(self, choices=tuple(replace(choice, votes=0, points=0) for choice in self.choices))

@@ -35,9 +35,9 @@ def hidden_from(poll: Poll, role: Role) -> Hidden | None:
 
     After the end, those who haven't voted can't any more: they see what voters see.
     """
-    settings = poll.settings
-    if not settings.hides_results:
+    if not poll.hides_results:
         return None
+    settings = poll.settings
     missing = max(0, settings.results_from - poll.ballots)
     match settings.results:
         case Results.AFTER_VOTE if role is Role.STRANGER and not poll.is_closed:

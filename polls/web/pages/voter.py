@@ -105,7 +105,7 @@ def viewer_of(request: web.Request, poll: Poll | None) -> Viewer:
         return ANONYMOUS
     ballot, _, signature = ballot.partition("_")
     has_voted = False
-    if signature and poll and poll.settings.hides_results:
+    if signature and poll and poll.hides_results:
         has_voted = hmac.compare_digest(signature, _sign(ballot, voter_id, poll.seal))
     marks = [mark.partition("-") for mark in ballot.split(".")]
     points = frozenset((int(choice_id), int(number)) for choice_id, _, number in marks if number)

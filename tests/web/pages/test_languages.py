@@ -22,6 +22,7 @@ from polls.app import create_app
 from polls.config.settings import Config, Site
 from polls.domain.access_keys import hash_of
 from polls.domain.errors import PollsUnavailable
+from polls.domain.settings import PollSettings, Results
 from polls.live.poll_cache import PollCache
 from polls.storage.passwords import Passwords
 from polls.storage.postgres.connect import Connection
@@ -226,6 +227,9 @@ PAGES = {
     "/poll/1/results": ("GET", 200),
     "/poll/1/present": ("GET", 200),
     "/poll/1/share": ("GET", 200),
+    "/poll/8": ("GET", 200),
+    "/poll/8/results": ("GET", 200),
+    "/poll/8/ballot": ("GET", 200),
     "/privacy": ("GET", 200),
     "/imprint": ("GET", 200),
     "/poll/1/vote": ("POST", 400),
@@ -274,6 +278,7 @@ async def test_no_public_page_has_an_untranslatable_text(
 ) -> None:
     for number in range(7):
         create_poll(f"{number}?", "1", "2", votes=(1, 2), ago=timedelta(hours=number))
+    create_poll("7?", "1", "2", settings=PollSettings(results=Results.AFTER_CLOSE, results_from=5, is_sealed=True))
 
     await check_pseudo(pseudo, expected[0], address, expected[1])
 

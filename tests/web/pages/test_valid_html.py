@@ -16,7 +16,7 @@ from multidict import MultiDict
 from polls import paths
 from polls.config.settings import Site, Votes
 from polls.domain.access_keys import hash_of
-from polls.domain.settings import PollSettings
+from polls.domain.settings import PollSettings, Results
 from polls.storage.postgres.connect import Connection
 from tests.conftest import CreatePoll
 from tests.support.pages import fields, parse
@@ -43,10 +43,14 @@ PUBLIC_PAGES = {
     "public/site_text.html": "/privacy",
     "public/site_text.html of HTML": "/imprint",
     "public/presenter.html closed": "/poll/8/present",
+    "public/poll.html with hidden results": "/poll/14",
+    "public/results.html hidden": "/poll/14/results",
+    "public/presenter.html hidden": "/poll/14/present",
     "error.html": "/poll/99",
     "error.html below a poll": "/poll/2/nowhere",
     "error.html in the admin": "/admin/nowhere",
 }
+HIDDEN = PollSettings(results=Results.AFTER_CLOSE, results_from=5, is_sealed=True)
 OWN, KEY = "k7m2q9xdtb", "0123456789abcdefghjkmnpqrs"
 METHODS = {  # {id of a poll: its settings, and the fields of a ballot}
     10: (PollSettings(method="multiple", most_marks=None), {"choice": "17"}),
@@ -77,6 +81,7 @@ def create_polls(database: Connection, create_poll: CreatePoll) -> None:
     for settings, _ in METHODS.values():
         create_poll("Sure?", "Yes <b>", "No", settings=settings)
     create_poll("Juice?", "Yes <b>", "No", votes=(2, 1), word=OWN)
+    create_poll("Sure?", "Yes <b>", "No", settings=HIDDEN)
     with database.cursor() as cursor:
         cursor.execute("INSERT INTO poll_settings (question_id, owner_hash) VALUES (13, %s)", (hash_of(KEY),))
         cursor.execute("UPDATE question SET pub_date = '1492-05-03 18:00:00.123456+00' WHERE id = 1")
@@ -105,6 +110,7 @@ async def pages_of_the_site(browser: Client, database: Connection, create_poll: 
     for poll_id, (settings, ballot) in METHODS.items():
         await keep(f"public/poll.html by {settings.method} refused", f"/poll/{poll_id}/vote", {})
         await keep(f"public/results.html by {settings.method}", f"/poll/{poll_id}/vote", ballot)
+    await keep("public/ballot.html", "/poll/14/vote", {"choice": "25"})
     await keep_pages_of_the_owner(browser, keep)
     browser.session.cookie_jar.clear()  # another voter, beyond the rate limit
     await keep("public/not_counted.html", "/poll/99/vote", {"choice": "1"})
@@ -137,6 +143,7 @@ async def pages_of_the_site(browser: Client, database: Connection, create_poll: 
     await keep("manage/poll_form.html in conflict", FIRST, {**form, "text": "Juice?", "choice.0.text": "Never"})
     again = {"text": "Which?", "published_date": "2025-10-26", "published_time": "02:30", "closes_date": "2025-10-27"}
     await keep("manage/poll_form.html with a time that comes twice", ADD, {**await form_of(browser, ADD), **again})
+    await keep("manage/poll_form.html sealed", "/admin/polls/14")
     await keep("admin/history.html", "/admin/history?mine=yes")
     await keep("admin/history.html of a poll", f"{FIRST}/history")
     browser.session.cookie_jar.clear()
