@@ -12,7 +12,7 @@ from polls.config.settings import Config, Postgres
 from polls.domain.creating import RefusedWords
 from polls.domain.errors import TooManyAttempts, TooManyVoters
 from polls.live.broadcast import Broadcaster
-from polls.live.rate_limit import HOUR, RateLimit
+from polls.live.rate_limit import HOUR, PollRateLimit, RateLimit
 from polls.live.session_cache import SessionCache
 from polls.parts import close_parts, close_websockets, open_parts
 from polls.server.gunicorn import Worker, load_config
@@ -34,6 +34,12 @@ from polls.web.http.security_headers import RESPONSE_HEADERS, security_headers
 from polls.web.http.slow_readers import SLOW_READERS, SlowReaders
 from polls.web.http.static import STATIC_FILES, compressed, read_static_files
 from polls.web.keys import BROADCASTER, CONFIG, DATABASE, PASSWORDS, SESSION_CACHE, VOTE_RATE_LIMIT
+from polls.web.manage.ask import (
+    EMPTY_FORMS,
+    MAX_PASSWORDS,
+    PASSWORD_RATE_LIMIT,
+    POLL_RATE_LIMIT,
+)
 from polls.web.manage.own_poll import MAX_CHANGES, OWNER_RATE_LIMIT
 from polls.web.manage.refused_words import REFUSED_WORDS
 from polls.web.middlewares import handle_errors_and_headers
@@ -77,6 +83,9 @@ def create_app(config: Config) -> web.Application:
     app[SLOW_READERS] = SlowReaders(config.limits.write_timeout)
     app[VOTE_RATE_LIMIT] = RateLimit(config.votes.rate_limit, TooManyVoters) if config.votes.rate_limit else None
     app[REFUSED_WORDS] = RefusedWords(config.creating.refused_words)
+    app[EMPTY_FORMS] = {}
+    app[POLL_RATE_LIMIT] = PollRateLimit(config.creating.per_hour, config.creating.per_hour_in_all)
+    app[PASSWORD_RATE_LIMIT] = RateLimit(MAX_PASSWORDS, TooManyAttempts)
     app[OWNER_RATE_LIMIT] = RateLimit(MAX_CHANGES, TooManyAttempts, seconds=HOUR)
     setup_templates(app)
     setup_routes(app)

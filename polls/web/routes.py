@@ -13,6 +13,7 @@ from polls.web.admin.users import UsersView, UserView
 from polls.web.http.parameters import NUMBER, SLUG
 from polls.web.http.static import serve_static
 from polls.web.keys import CONFIG
+from polls.web.manage.ask import AskView
 from polls.web.manage.overview import AccessLinkView, NewLinkView, OverviewView
 from polls.web.manage.poll_action import AdminPollActionView, OwnPollActionView
 from polls.web.manage.poll_editor import AddPollView, EditOwnPollView, EditPollView
@@ -43,6 +44,7 @@ VIEWS: list[tuple[str, type[View], str]] = [
     (POLL, PollPageView, "poll"),
     (POLL + "/ballot", BallotView, "ballot"),
     ("/", IndexView, "index"),
+    ("/ask", AskView, "ask"),
     (POLL + "/live", WatchView, "live"),
     (POLL + "/present", PresenterView, "presenter"),
     (POLL + "/share", ShareView, "share"),

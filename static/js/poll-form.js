@@ -53,7 +53,7 @@ function pasteLines(form, field, [first, ...others]) {
 // Add and return an empty row: a copy of the last one, with the next number in the names of its fields.
 function addRow(form) {
   const rows = [...form.querySelectorAll(".choice-row")];
-  const positions = rows.map((row) => Number(row.querySelector(".position").value) || 0);
+  const positions = rows.map((row) => Number(row.querySelector(".position")?.value) || 0);
   const row = rows.at(-1).cloneNode(true);
   row.querySelectorAll("input[type=hidden], .message, .hint").forEach((element) => element.remove());
   row.querySelector(".extras").replaceChildren();
@@ -63,7 +63,8 @@ function addRow(form) {
     for (const name of ["aria-invalid", "aria-describedby"]) input.removeAttribute(name);
     input.value = "";
   }
-  row.querySelector(".position").value = Math.max(...positions) + 1;
+  const position = row.querySelector(".position");
+  if (position) position.value = Math.max(...positions) + 1;
   rows.at(-1).after(row);
   row.querySelector(".text").focus();
   return row;
@@ -71,7 +72,7 @@ function addRow(form) {
 
 function summarizeDates(form) {
   const summary = form.querySelector(".when-summary");
-  const [start, end] = ["published", "closes"].map((field) => enteredMoment(form, field));
+  const [start, end] = ["published", "closes"].map((field) => form.elements[field] ? enteredMoment(form, field) : "");
   const sentence = start ? (end ? "between" : "from") : end ? "until" : "now";
   summary.textContent = summary.dataset[sentence].replace("%(start)s", start).replace("%(end)s", end);
 }

@@ -32,7 +32,7 @@ from tests.support.site import nginx_in_front_of
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
-PAGES = ("/", "/poll/1", "/poll/1/results")
+PAGES = ("/", "/poll/1", "/poll/1/results", "/ask")
 RESULTS, VOTE = "/poll/1/results", "/poll/1/vote"
 VOTES = {  # {path: form}: one answer, and five scores
     VOTE: "choice=1",
@@ -49,7 +49,11 @@ READERS = 9  # for each voter
 NGINX_THREADS = 2  # of wrk: one saturates an aiohttp server, but not nginx
 WATCHERS = ((1000, 20, 0), (3000, 20, 100), (5000, 60, 100))  # watchers, seconds, votes a second
 READ_PAUSE = 0.05  # seconds between two page reads while clients watch
-CONFIG = {"postgres": {"embedded": "var/postgres"}, "log": {"access": False, "level": "warning"}}
+CONFIG = {
+    "postgres": {"embedded": "var/postgres"},
+    "creating": {"who": "anyone"},
+    "log": {"access": False, "level": "warning"},
+}
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 TICK = 1_000_000 / os.sysconf("SC_CLK_TCK")  # microseconds
 

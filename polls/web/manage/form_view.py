@@ -77,10 +77,8 @@ class PollFormView(PersonalView):
         poll = await self.find_poll()
         fields = await read_form(self.request, max_size=self.max_form_size)
         form, action = parse_form(fields), fields.get("do", "")
-        if action in {"add_choice", "next_choice"}:
-            return self._show_next_row(form, poll, is_new=action == "add_choice")
-        if changed := await self._apply_button(form, action):
-            return self.show_form(changed, poll)
+        if changed := await self.show_changed(form, poll, action):
+            return changed
         moment = await now(self.database)
         validation = Validation(form, poll, self.zone, moment, self.language)
         draft = self._checked(validation)
@@ -160,6 +158,13 @@ class PollFormView(PersonalView):
                 **context,
             },
         )
+
+    async def show_changed(self, form: PollForm, poll: Poll | None, action: str) -> web.Response | None:
+        """Show the form changed by the button `action`, which saves nothing; return None for one that saves."""
+        if action in {"add_choice", "next_choice"}:
+            return self._show_next_row(form, poll, is_new=action == "add_choice")
+        changed = await self._apply_button(form, action)
+        return self.show_form(changed, poll) if changed else None
 
     def _show_next_row(self, form: PollForm, poll: Poll | None, *, is_new: bool) -> web.Response:
         """Show the form with the first empty row focused; a row is added if there is none or it must be a new one."""

@@ -43,7 +43,10 @@ def setup_templates(app: web.Application) -> None:
         _localized(Language.gettext), _localized(Language.ngettext), newstyle=True
     )
     environment.globals.update(
-        site=config.site, static=partial(static_url, app), plural_forms=_localized(Language.plural_forms)
+        site=config.site,
+        may_ask=config.creating.is_open,
+        static=partial(static_url, app),
+        plural_forms=_localized(Language.plural_forms),
     )
 
 

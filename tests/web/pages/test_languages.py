@@ -19,7 +19,7 @@ from yarl import URL
 
 from polls import paths
 from polls.app import create_app
-from polls.config.settings import Config, Site
+from polls.config.settings import Config, Creating, Site
 from polls.domain.access_keys import hash_of
 from polls.domain.errors import PollsUnavailable
 from polls.domain.settings import PollSettings, Results
@@ -261,12 +261,15 @@ def check_text(text: str, address: str) -> None:
     assert not re.search(r"[^\W\d_]", bare), f"untranslatable text at {address}: {bare!r}"
 
 
+CREATING = Creating(who="password", password="4711", per_hour=1, refused_words=("12",))
+
+
 @pytest.fixture
 async def pseudo(config: Config, aiohttp_client: Any, tmp_path: Path) -> TestClient[Any, Any]:
     """A client of polls in the pseudo-language. The data of the tests has no letters."""
     text = tmp_path / "text"
     text.write_text("4711", "utf-8")
-    app = create_app(replace(config, site=Site(name="4711", privacy=text, imprint=text)))
+    app = create_app(replace(config, site=Site(name="4711", privacy=text, imprint=text), creating=CREATING))
     app[PASSWORDS] = Passwords(CHEAP)
     app[TRANSLATIONS] = {"x-marked": Language("x-marked", "×", Locale.parse("en"), Marked())}
     return await aiohttp_client(app)
@@ -366,6 +369,26 @@ async def test_no_page_of_an_owner_has_an_untranslatable_text(
 
 async def test_an_empty_site_has_no_untranslatable_text(pseudo: TestClient) -> None:
     await check_pseudo(pseudo, "GET", "/", 200)
+
+
+async def test_the_page_where_visitors_ask_has_no_untranslatable_text(pseudo: TestClient) -> None:
+    await check_pseudo(pseudo, "GET", "/ask", 200)
+    poll = {"text": "1?", "choice.0.text": "1", "choice.1.text": "2", "site_password": "4711"}
+    forms: list[tuple[dict[str, str], int]] = [
+        ({}, 400),
+        ({**poll, "text": "12", "site_password": "1"}, 400),
+        ({"do": "ready-made.lunch"}, 200),
+        ({**poll, "access_key": "0" * 26}, 303),
+        (poll, 429),
+        *(({"site_password": str(number)}, 400) for number in range(2, 4)),
+        ({"site_password": "5"}, 429),
+    ]
+    for sent, status in forms:
+        page = await pseudo.post("/ask", data=sent, allow_redirects=False)
+        assert page.status == status
+        if status != 303:
+            check_text("\n".join(shown(parse(await page.text()))), "/ask")
+    await check_pseudo(pseudo, "GET", "/ask", 200)  # with the poll
 
 
 async def test_no_client_error_has_an_untranslatable_text(pseudo: TestClient) -> None:

@@ -14,7 +14,7 @@ import pytest
 from multidict import MultiDict
 
 from polls import paths
-from polls.config.settings import Site, Votes
+from polls.config.settings import Creating, Site, Votes
 from polls.domain.access_keys import hash_of
 from polls.domain.settings import PollSettings, Results
 from polls.storage.postgres.connect import Connection
@@ -31,6 +31,16 @@ BASES = {
 }  # the last is rendered into static/unavailable/
 TEXTS_OF_USERS = re.compile(r'"co"|Yes <b>|Sure|Later\?|Coffee\?|Juice\?|Never|\b(?:ada|bob)\b')
 ADD, FIRST = "/admin/polls/add", "/admin/polls/1"
+FORMS = {  # of PUBLIC_PAGES
+    "manage/ask.html ready-made": {"do": "ready-made.agree", "text": 'Tea & "co"?'},
+    "manage/ask.html refused": {"choice.0.text": "x" * 201, "site_password": '"rose"'},
+    "manage/overview.html asked": {
+        "text": 'Tea & "co"?',
+        "choice.0.text": "Yes <b>",
+        "choice.1.text": "No",
+        "site_password": '"tulip"',
+    },
+}
 PUBLIC_PAGES = {
     "public/index.html": "/",
     "public/index.html second page": "/?page=2",
@@ -49,6 +59,11 @@ PUBLIC_PAGES = {
     "error.html": "/poll/99",
     "error.html below a poll": "/poll/2/nowhere",
     "error.html in the admin": "/admin/nowhere",
+    "manage/ask.html": "/ask",
+    "manage/ask.html ready-made": "/ask",
+    "manage/ask.html refused": "/ask",
+    "manage/overview.html asked": "/ask",
+    "manage/ask.html with polls": "/ask",
 }
 HIDDEN = PollSettings(results=Results.AFTER_CLOSE, results_from=5, is_sealed=True)
 OWN, KEY = "k7m2q9xdtb", "0123456789abcdefghjkmnpqrs"
@@ -66,7 +81,8 @@ async def browser(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Cli
     privacy.write_text("Nothing is stored.\n\nSee https://example.org/?a&b.", "utf-8")
     imprint.write_text("<p>Village &amp; hall</p><h2>Address</h2>", "utf-8")
     site = Site(name="Village & hall", time_zone="Europe/Berlin", privacy=privacy, imprint=imprint)
-    return await serve(site=site, votes=Votes(rate_limit=1))
+    creating = Creating(who="password", password='"tulip"')
+    return await serve(site=site, votes=Votes(rate_limit=1), creating=creating)
 
 
 async def form_of(browser: Client, url: str) -> MultiDict[str]:
@@ -104,7 +120,7 @@ async def pages_of_the_site(browser: Client, database: Connection, create_poll: 
     await add_account(browser, "bob")
     create_polls(database, create_poll)
     for name, url in PUBLIC_PAGES.items():
-        await keep(name, url)
+        await keep(name, url, FORMS.get(name))
     await keep("public/poll.html refused", "/poll/2/vote", {})
     await keep("public/results.html voted", "/poll/2/vote", {"choice": "3"})
     for poll_id, (settings, ballot) in METHODS.items():
