@@ -17,6 +17,7 @@ from polls.storage.backup import find_program
 from polls.storage.postgres.connect import connect
 from tests.conftest import empty_database
 from tests.support.admin import PASSWORD, USERNAME, add_account
+from tests.support.pages import find, parse
 from tests.support.processes import command, free_port, serving
 from tests.support.site import nginx_in_front_of
 
@@ -40,13 +41,6 @@ def test_nginx_logs_no_access_link_not_even_if_polls_is_down(tmp_path: Path) -> 
     assert key not in "".join(logs)
 
 
-OWN_POLL = """
-    INSERT INTO question (question_text, pub_date, slug, is_listed) VALUES ('Tea?', now(), 'k7m2q9xdtb', false);
-    INSERT INTO choice (question_id, choice_text) VALUES (1, 'Yes');
-    INSERT INTO poll_settings (question_id, asked_at, owner_hash) VALUES (1, now(), %(hash)s);
-"""
-
-
 class Browser:
     """A browser that remembers all headers and pages it got, and the names of those that failed."""
 
@@ -68,22 +62,33 @@ class Browser:
         return response
 
 
-async def manage(browser: Browser, own: Postgres, key: str) -> None:
-    """Open access links in all ways that fail and the one that succeeds, manage the poll, vote and sign in."""
-    slug, link = "k7m2q9xdtb", f"/poll/k7m2q9xdtb/as/{key}"
-    await browser.open("unknown", f"/poll/k7m2q9xdtb/as/{key[:-1]}")
+async def ask_and_manage(browser: Browser, own: Postgres) -> str:
+    """Ask in all ways that fail and the one that succeeds, manage the poll, vote and sign in; return the access key."""
+    await browser.open("form", "/ask")
+    form = {"access_key": access_key(browser.pages["form"]), "do": "save"}
+    form |= {"text": "Tea?", "choice.0.text": "Yes", "choice.1.text": "No"}
+    link = f"/poll/k7m2q9xdtb/as/{form['access_key']}"
+    await browser.open("refused", "/ask", {**form, "text": ""})
+    await browser.open("unknown", link)
     with broken(own):
+        await browser.open("broken", "/ask", form)
         await browser.open("broken link", link)
-    for end in ("", "?x=1", "/", "/manage"):
-        await browser.open(f"link{end}", link + end)
+
+    asked = await browser.open("asked", "/ask", form)
+    slug = asked.url.parts[2]
+    await browser.open("again", "/ask", form)
+    await browser.open("reloaded", asked.url.path)
     for name in ("edit", "share", "results", "present", "qr.svg", "close", "delete", "new-link"):
         await browser.open(name, f"/poll/{slug}/{name}")
     await browser.open("voted", f"/poll/{slug}/vote", {"choice": "1"})
     await browser.open("language", f"/language/zh-Hans?next=/poll/{slug}/manage")
+    for end in ("", "?x=1", "/", "/manage"):
+        await browser.open(f"link{end}", f"/poll/{slug}/as/{form['access_key']}{end}")
     await browser.open("closed", f"/poll/{slug}/close", {"confirmed": "yes"})
     await browser.open("sign in", "/admin/login?next=/admin/", {"username": USERNAME, "password": PASSWORD})
     for name in ("/admin/", "/admin/history", "/admin/polls/1", "/admin/polls/1/history", "/", "/poll/1"):
         await browser.open(name, name)
+    return form["access_key"]
 
 
 @contextmanager
@@ -96,9 +101,9 @@ def broken(own: Postgres) -> Iterator[None]:
         cursor.execute("ALTER TABLE poll_settings RENAME COLUMN something_else TO owner_hash")
 
 
-def add_poll(own: Postgres, key: str) -> None:
-    with connect(own) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(OWN_POLL, {"hash": hash_of(key)})
+def access_key(page: str) -> str:
+    (field,) = find(parse(page), "input", name="access_key")
+    return field.get("value", "")
 
 
 async def test_a_key_is_in_no_log_no_header_no_metric_no_history_and_no_backup(
@@ -106,15 +111,14 @@ async def test_a_key_is_in_no_log_no_header_no_metric_no_history_and_no_backup(
 ) -> None:
     with empty_database(postgres, "keys") as own:
         address = {name: value for name, value in asdict(own).items() if value is not None}
-        settings = {"postgres": address, "log": {"level": "debug"}}
-        port, key = free_port(), new_key()
+        settings = {"postgres": address, "creating": {"who": "anyone"}, "log": {"level": "debug"}}
+        port = free_port()
         with serving(tmp_path, f"--metrics={port}", config=settings) as polls:
             add_account(tmp_path)
-            add_poll(own, key)
             jar = aiohttp.CookieJar(unsafe=True)
             async with aiohttp.ClientSession(polls.url, cookie_jar=jar) as session:
                 browser = Browser(session)
-                await manage(browser, own, key)
+                key = await ask_and_manage(browser, own)
             async with aiohttp.request("GET", f"http://127.0.0.1:{port}/metrics") as response:
                 metrics = await response.text()
             assert polls.end() == 0
@@ -123,9 +127,8 @@ async def test_a_key_is_in_no_log_no_header_no_metric_no_history_and_no_backup(
     log = polls.log.read_text()
     owner_cookies = [value for _, value in browser.headers if re.match(rf"polls_owner_\d+={key}; ", value)]
     other_headers = [header for header in browser.headers if header[1] not in owner_cookies]
-    assert browser.failed == ["unknown", "broken link", "link/", "link/manage", "/poll/1"]
-    assert owner_cookies
-    assert [name for name, page in browser.pages.items() if key in page] == []
+    assert browser.failed == ["refused", "unknown", "broken", "broken link", "link/", "link/manage", "/poll/1"]
+    assert [name for name, page in browser.pages.items() if key in page] == ["form", "refused", "asked", "again"]
     assert [header for header in other_headers if key in header[1]] == []
     assert [text for text in (log, server_log, metrics, dumped) if key in text] == []
     # What was searched has what stands for the key.
