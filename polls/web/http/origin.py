@@ -1,5 +1,6 @@
 """The origin of the site: scheme, host and port of the URLs that we show."""
 
+import ipaddress
 import re
 from urllib.parse import urlsplit
 
@@ -14,6 +15,15 @@ _HOST = re.compile(r"([A-Za-z0-9._-]{1,100}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5}
 def site_origin(request: web.Request) -> str:
     """Return `site.url`; if it isn't set, what the request says. Raises 400 if its Host header is invalid."""
     return request.app[CONFIG].site.url or _requested_origin(request)
+
+
+def is_local(url: str) -> bool:
+    """Return whether `url` is a loopback address, which other computers and phones can't open."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _requested_origin(request: web.Request) -> str:

@@ -1,12 +1,9 @@
 """The presenter's page: results on a big screen, with a QR code for voters."""
 
-import ipaddress
-from urllib.parse import urlsplit
-
 from aiohttp import web
 from markupsafe import Markup
 
-from polls.web.http.origin import site_origin
+from polls.web.http.origin import is_local, site_origin
 from polls.web.http.page_cache import VARIANT_PAGES
 from polls.web.pages.base import PollView
 from polls.web.pages.qr_code import qr_code
@@ -40,18 +37,9 @@ class PresenterView(PollView):
                 "poll_url": site + path,
                 "site_without_scheme": site.partition("://")[2],
                 "path": path,
-                "is_local": _is_local(site),
+                "is_local": is_local(site),
                 "qr": qr,
                 "hidden_rows": max(0, len(visible.poll.choices) - MAX_ROWS),
                 **text_sizes(visible.poll),
             },
         )
-
-
-def _is_local(url: str) -> bool:
-    """Return whether `url` is a loopback address, which other computers and phones can't open."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

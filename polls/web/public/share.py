@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from polls.web.http.origin import site_origin
+from polls.web.http.origin import is_local, site_origin
 from polls.web.http.page_cache import VARIANT_PAGES
 from polls.web.pages.base import PollView
 
@@ -30,6 +30,7 @@ class ShareView(PollView):
                 **self.links(visible),
                 "poll": visible.poll,
                 "origin": site,
+                "is_local": is_local(site),
                 "here": self.url("share", slug=self.slug),
             },
         )
