@@ -192,7 +192,7 @@ def test_an_unreachable_database_is_one_line(
     done = command(tmp_path, "doctor", "--config=polls.yaml")
 
     assert (done.returncode, done.stderr) == (1, "")
-    assert list(verdicts(done.stdout)) == ["configuration", "open files", "database"]
+    assert list(verdicts(done.stdout)) == ["configuration", "who may make polls", "open files", "database"]
     (fault,) = faults(done.stdout)
     assert re.match(rf"database: {message}", fault), fault
 
