@@ -112,6 +112,17 @@ class ChoicesMarkedBesideOthers(Exception):
 
 
 @dataclass(eq=False)
+class RemovalTellsResults(Exception):
+    """Choices to be removed whose votes are hidden from the poll's owner, too; nothing was saved.
+
+    They are refused whether or not they have votes: the refusal must not tell that. They can be removed after the
+    poll's ballots were cleared.
+    """
+
+    choice_ids: frozenset[int]
+
+
+@dataclass(eq=False)
 class RulesFixed(Exception):
     """A change of the rules of ballots in a poll that has ballots; nothing was saved."""
 

@@ -19,12 +19,14 @@ from polls.domain.errors import (
     PollEdited,
     PollNotFound,
     PollSealed,
+    RemovalTellsResults,
     RulesFixed,
 )
 from polls.domain.methods import method_of
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
 from polls.domain.settings import DEFAULT_SETTINGS, PollSettings
+from polls.domain.visibility import Role, hidden_from
 from polls.storage.history import changes_between, record_polls
 from polls.storage.postgres.pool import Database, acquired, transaction
 from polls.storage.questions import read, read_all
@@ -114,8 +116,8 @@ async def change(
     """Change a poll to `draft`.
 
     Choices are removed together with their ballots; those that have any must be `confirmed`, by their ids. Raises
-    PollNotFound, PollEdited, AddressTaken, ChoicesHaveVotes, ChoicesMarkedBesideOthers, RulesFixed,
-    PollSealed.
+    PollNotFound, PollEdited, AddressTaken, RemovalTellsResults, ChoicesHaveVotes, ChoicesMarkedBesideOthers,
+    RulesFixed, PollSealed.
     """
     async with locked(database, person, [question_id]) as (connection, polls):
         if not polls:
@@ -123,11 +125,7 @@ async def change(
         (before,) = polls
         if before.edition != draft.edition:
             raise PollEdited(question_id)
-        votes = {choice.id: choice.votes for choice in before.choices if choice.id in draft.removed and choice.votes}
-        if votes and not method_of(before).HAS_ONE_MARK:
-            raise ChoicesMarkedBesideOthers(votes)
-        if votes.keys() - confirmed:
-            raise ChoicesHaveVotes(votes)
+        _check_removal(before, draft, confirmed)
         if before.ballots and before.settings.rules != draft.settings.rules:
             raise RulesFixed(question_id)
         if before.ballots and before.settings.is_sealed:
@@ -157,6 +155,18 @@ def _address_is_free() -> Iterator[None]:
         yield
     except psycopg2.errors.UniqueViolation:
         raise AddressTaken from None
+
+
+def _check_removal(before: Poll, draft: Draft, confirmed: frozenset[int]) -> None:
+    """Raise an error unless the choices that `draft` removes can be removed, with their ballots."""
+    removed = [choice for choice in before.choices if choice.id in draft.removed]
+    if removed and before.ballots and hidden_from(before, Role.OWNER):
+        raise RemovalTellsResults(frozenset(choice.id for choice in removed))
+    votes = {choice.id: choice.votes for choice in removed if choice.votes}
+    if votes and not method_of(before).HAS_ONE_MARK:
+        raise ChoicesMarkedBesideOthers(votes)
+    if votes.keys() - confirmed:
+        raise ChoicesHaveVotes(votes)
 
 
 def _check_sealed(before: Poll, draft: Draft) -> None:

@@ -14,11 +14,13 @@ from polls.domain.errors import (
     PollEdited,
     PollNotFound,
     PollSealed,
+    RemovalTellsResults,
     RulesFixed,
 )
 from polls.domain.methods import METHODS
 from polls.domain.poll import FIRST_DAY, LAST_DAY, Poll
 from polls.domain.settings import DEFAULT_SETTINGS
+from polls.domain.visibility import Viewer, visible_to
 from polls.storage import editing, history, questions
 from polls.storage.clock import now
 from polls.storage.history import HistoryEvent, poll_subject
@@ -88,7 +90,7 @@ class PollFormView(PersonalView):
             question_id = await self.save(form, draft, poll)
         except ChoicesHaveVotes as error:
             return self.show_form(form, poll, status=409, removed_votes=error.votes)
-        except (ChoicesMarkedBesideOthers, RulesFixed, PollSealed) as error:
+        except (ChoicesMarkedBesideOthers, RemovalTellsResults, RulesFixed, PollSealed) as error:
             errors = self._errors_of_ballots(form, error)
             return self.show_form(form, await self.find_poll(), status=409, errors=errors)
         except AddressTaken:
@@ -118,6 +120,12 @@ class PollFormView(PersonalView):
         if isinstance(error, ChoicesMarkedBesideOthers):
             message = _("Voters have marked this choice beside others. Untick “Remove”, or clear the ballots first.")
             return {f"choice.{row.number}": message for row in form.rows if row.id and int(row.id) in error.votes}
+        if isinstance(error, RemovalTellsResults):
+            message = _(
+                "The results are hidden, and removing this choice would tell some. Untick “Remove”, or clear the "
+                "ballots first."
+            )
+            return {f"choice.{row.number}": message for row in form.rows if row.id and int(row.id) in error.choice_ids}
         if isinstance(error, PollSealed):
             if error.is_reopened:
                 return {"closes": _("The results are sealed: the poll can't be reopened. Clear the ballots first.")}
@@ -142,7 +150,7 @@ class PollFormView(PersonalView):
                 "poll": poll,
                 "settings": form.settings.completed(settings),
                 "methods": METHODS,
-                "votes": _votes_by_row(form, poll),
+                "votes": self._votes_by_row(form, poll),
                 "first_day": FIRST_DAY,
                 "last_day": LAST_DAY,
                 "zone": self.request.app[CONFIG].site.time_zone,
@@ -158,6 +166,13 @@ class PollFormView(PersonalView):
                 **context,
             },
         )
+
+    def _votes_by_row(self, form: PollForm, poll: Poll | None) -> dict[int, int]:
+        """Return {row number: votes} of the rows of saved choices, empty if they are hidden from the owner, too."""
+        if poll is None or visible_to(poll, Viewer(person=self.person)).hidden:
+            return {}
+        votes = {str(choice.id): choice.votes for choice in poll.choices}
+        return {row.number: votes[row.id] for row in form.rows if row.id in votes}
 
     async def show_changed(self, form: PollForm, poll: Poll | None, action: str) -> web.Response | None:
         """Show the form changed by the button `action`, which saves nothing; return None for one that saves."""
@@ -218,9 +233,3 @@ class ChangePollView(PollFormView):
         question_id = poll.question.id
         await editing.change(self.database, self.person, question_id, draft, confirmed=form.confirmed)
         return question_id
-
-
-def _votes_by_row(form: PollForm, poll: Poll | None) -> dict[int, int]:
-    """Return {row number: votes} of the rows of saved choices."""
-    votes = {str(choice.id): choice.votes for choice in poll.choices} if poll else {}
-    return {row.number: votes[row.id] for row in form.rows if row.id in votes}

@@ -1,5 +1,6 @@
 """Who sees the results, in the form of a poll and in its history."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -102,3 +103,35 @@ async def test_the_history_says_who_saw_the_results(ada: Client, create_poll: Cr
         "Who sees the results: from Voters, after voting to Everyone, after the end",
         "Results sealed until the end: yes",
     ]
+
+
+@pytest.mark.parametrize(
+    "settings", [SEALED, PollSettings(results_from=20), replace(SEALED, method="multiple", most_marks=None)]
+)
+async def test_the_form_tells_no_votes_that_are_hidden_from_the_owner(
+    ada: Client, create_poll: CreatePoll, settings: PollSettings
+) -> None:
+    create_poll("Tea?", "Yes", "No", "Perhaps", votes=(3, 1, 0), settings=settings)
+    page = await (await ada.get(FIRST)).text()
+    assert not find(parse(page), "span", class_="votes")
+    form = dict(await form_of(ada, FIRST))
+
+    for number in ("0", "2"):  # with and without votes
+        response = await send(ada, FIRST, form | {f"choice.{number}.remove": "yes"})
+        assert response.status == 409
+        refused = parse(await response.text())
+        assert not find(refused, "span", class_="votes")
+        assert field_errors(refused) == {
+            f"choice.{number}": "The results are hidden, and removing this choice would tell some. "
+            "Untick “Remove”, or clear the ballots first."
+        }
+
+
+async def test_choices_without_ballots_are_removed_also_if_the_results_are_hidden(
+    ada: Client, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes", "No", "Perhaps", settings=SEALED)
+
+    form = dict(await form_of(ada, FIRST))
+    assert (await send(ada, FIRST, form | {"choice.2.remove": "yes"})).status == 303
+    assert "choice.2.id" not in await form_of(ada, FIRST)
