@@ -58,13 +58,12 @@ logger = logging.getLogger(__name__)
 
 def create_app(config: Config) -> web.Application:
     """Assemble the application. Connections are opened when it starts."""
-    meter = Meter() if config.metrics.is_enabled else None
     app = web.Application(
         middlewares=[handle_errors_and_headers], client_max_size=MAX_BODY, handler_args=handler_args(config.limits)
     )
     app[CONFIG] = config
-    if meter:
-        app[METER] = meter
+    if config.metrics.is_enabled:
+        app[METER] = meter = Meter()
         app.middlewares.insert(0, meter.count_requests)
         app.cleanup_ctx.append(serve_metrics)
     app[TRANSLATIONS] = load_languages(config.site.zone)

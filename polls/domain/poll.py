@@ -21,7 +21,7 @@ class State(StrEnum):
 
 
 class Visibility(StrEnum):
-    """Where the public finds a question: in the list, only at its address, or nowhere."""
+    """The place where the public finds a question: the list, its address alone, or none."""
 
     LISTED = "listed"
     UNLISTED = "unlisted"

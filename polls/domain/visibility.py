@@ -13,7 +13,7 @@ from polls.domain.tally import Tally
 
 
 class Role(StrEnum):
-    """What a viewer is to a poll."""
+    """The role of a viewer in a poll."""
 
     STRANGER = "stranger"
     VOTER = "voter"  # has proved it; not asked for where it doesn't matter

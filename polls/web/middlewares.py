@@ -14,8 +14,8 @@ from polls.web.http.secret_paths import note_secret_path
 from polls.web.http.security_headers import set_security_headers
 from polls.web.http.slow_readers import SLOW_READERS
 from polls.web.keys import CONFIG
+from polls.web.pages.error_responses import error_response
 from polls.web.pages.not_found import respond_not_found
-from polls.web.pages.problems import error_response
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 

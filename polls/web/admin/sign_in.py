@@ -11,8 +11,9 @@ from polls.web.http.cookies import CookieSetter
 from polls.web.http.forms import read_form, text_field
 from polls.web.http.parameters import local_path
 from polls.web.keys import CONFIG
+from polls.web.pages.error_responses import wants_json
 from polls.web.pages.private import PrivateView, SignedInView, missing_credentials
-from polls.web.pages.problems import CookieNotKept, Problem, describe_error, wants_json
+from polls.web.pages.problems import CookieNotKept, Problem, describe_error
 from polls.web.pages.session import SESSION_COOKIE, session_token, set_session_cookie, sign_in, signed_in_account
 
 _SIGNED_IN = "signed-in"  # parameter of the redirect after signing in

@@ -13,6 +13,7 @@ from polls.web.http.page_cache import PRIVATE_NO_CACHE, PRIVATE_NO_STORE, RENDER
 from polls.web.http.parameters import MAX_NUMBER, parse_number
 from polls.web.http.security_headers import RESPONSE_HEADERS
 from polls.web.keys import POLL_CACHE, POLL_WORDS
+from polls.web.pages.languages import Language
 from polls.web.pages.owner import owner_of
 from polls.web.pages.rendering import VARY, language_of, markup
 from polls.web.pages.session import person_for_links, signed_in_account
@@ -80,26 +81,30 @@ class View(web.View):
         """
         request = self.request
         app, language = request.app, language_of(request)
-        security_headers = app[RESPONSE_HEADERS]
         is_compressed = (compress or pages is RENDERED_PAGES) and compression.accepts_gzip(request)
         key = (template, language.tag, is_compressed, cache_control, *parts)
         page = app[pages].get(key, source)
         if page is None:
-            headers = {
-                "Content-Type": "text/html; charset=utf-8",
-                "Content-Language": language.tag,
-                "Vary": f"Accept-Encoding, {VARY}",
-                "Cache-Control": cache_control,
-                **security_headers,
-                **({"X-Robots-Tag": robots} if robots else {}),
-            }
+            headers = {"Cache-Control": cache_control, **({"X-Robots-Tag": robots} if robots else {})}
             content = markup(app, template, language, **context()).encode()
-            if is_compressed and len(content) >= compression.MIN_SIZE:
-                headers["Content-Encoding"] = "gzip"
-                content = compression.compress(content)
-            page = Page(content, headers)
+            page = self._page(content, headers, language, is_compressed=is_compressed)
             app[pages].put(key, source, page)
         return page.answer(request)
+
+    def _page(self, content: bytes, headers: dict[str, str], language: Language, *, is_compressed: bool) -> Page:
+        """Return a page of HTML in `language`, with `headers` and those that all pages have."""
+        security_headers = self.request.app[RESPONSE_HEADERS]
+        headers = {
+            "Content-Type": "text/html; charset=utf-8",
+            "Content-Language": language.tag,
+            "Vary": f"Accept-Encoding, {VARY}",
+            **headers,
+            **security_headers,
+        }
+        if is_compressed and len(content) >= compression.MIN_SIZE:
+            headers["Content-Encoding"] = "gzip"
+            content = compression.compress(content)
+        return Page(content, headers)
 
 
 class NumberedPollView(View):

@@ -47,6 +47,12 @@ def read_flash(request: web.Request) -> Flash | None:
     return Flash(kind, number, others, word)
 
 
+def read_vote_flash(request: web.Request) -> Flash | None:
+    """Return the message that a vote was counted or changed, or None."""
+    flash = read_flash(request)
+    return flash if flash and flash.kind in {"counted", "changed"} else None
+
+
 def delete_flash(request: web.Request, response: web.StreamResponse, *, path: str) -> None:
     """Delete the cookie that was set for `path`; the response that shows the message does this."""
     cookies = CookieSetter(request, response)

@@ -10,7 +10,7 @@ from polls.domain.visibility import ANONYMOUS, visible_to
 from polls.web.http.parameters import SLUG, local_path
 from polls.web.http.secret_paths import has_secret_path
 from polls.web.pages.base import find_poll
-from polls.web.pages.problems import error_response, is_in_admin
+from polls.web.pages.error_responses import error_response, is_in_admin
 from polls.web.pages.session import ACCOUNT, signed_in_account
 
 _SLUG = re.compile(SLUG)

@@ -18,9 +18,10 @@ from polls.web.http.forms import MAX_BODY, read_form, text_field
 from polls.web.http.parameters import local_path
 from polls.web.keys import DATABASE
 from polls.web.pages.base import NumberedPollView, View
+from polls.web.pages.error_responses import wants_json
 from polls.web.pages.flash import Flash, delete_flash, read_flash, set_flash
 from polls.web.pages.languages import Language
-from polls.web.pages.problems import Problem, describe_error, wants_json
+from polls.web.pages.problems import Problem, describe_error
 from polls.web.pages.rendering import language_of, render
 from polls.web.pages.session import ACCOUNT, set_session_cookie, sign_in, signed_in_account
 

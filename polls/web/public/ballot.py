@@ -4,21 +4,19 @@ from aiohttp import hdrs, web
 
 from polls.web.http.page_cache import PRIVATE_NO_STORE, VARIANT_PAGES
 from polls.web.pages.base import PollView
-from polls.web.pages.flash import delete_flash, read_flash
-
-_VOTED = {"counted", "changed"}
+from polls.web.pages.flash import delete_flash, read_vote_flash
 
 
 class BallotView(PollView):
-    """What this browser voted for, as its cookie says, and when the results will be shown.
+    """A page with this browser's vote, as its cookie says, and with when the results will be shown.
 
     A voter is redirected here if the results are hidden from voters, and is told once that the vote is counted.
     """
 
     async def get(self) -> web.StreamResponse:
         visible = await self.find()
-        flash = read_flash(self.request) if visible.marks else None
-        voted = flash.kind if flash and flash.kind in _VOTED else None
+        flash = read_vote_flash(self.request) if visible.marks else None
+        voted = flash.kind if flash else None
         response = self.cached_page(
             "public/ballot.html",
             visible.poll,

@@ -10,9 +10,8 @@ from polls.live.score_cache import ScoredPoll
 from polls.web.http.page_cache import PRIVATE_NO_STORE, RENDERED_PAGES, SHARED_ONE_SECOND, VARIANT_PAGES
 from polls.web.keys import SCORE_CACHE
 from polls.web.pages.base import PollView
-from polls.web.pages.flash import delete_flash, read_flash
+from polls.web.pages.flash import delete_flash, read_vote_flash
 
-_VOTED = {"counted", "changed"}
 _REVISION = re.compile("[0-9]{1,18}", re.ASCII)
 
 
@@ -66,8 +65,8 @@ class ResultsView(PollView):
 
         Not any vote: another tab, or a preloaded page, must not take the message from the page that it is for.
         """
-        flash = read_flash(self.request)
-        return flash.kind if flash and flash.kind in _VOTED and flash.number == after else None
+        flash = read_vote_flash(self.request)
+        return flash.kind if flash and flash.number == after else None
 
     def _after(self) -> int:
         revision = _REVISION.fullmatch(self.request.query.get("after", ""))

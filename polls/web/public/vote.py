@@ -25,8 +25,9 @@ from polls.web.http.forwarded import client_network
 from polls.web.http.prebuilt import PrebuiltAnswer
 from polls.web.keys import BALLOT_BOX, POLL_CACHE, POLL_WORDS, VOTE_RATE_LIMIT
 from polls.web.pages.base import PollView, find_poll, locate
+from polls.web.pages.error_responses import error_response, wants_json
 from polls.web.pages.flash import Flash, set_flash
-from polls.web.pages.problems import Problem, describe_error, error_response, wants_json
+from polls.web.pages.problems import Problem, describe_error
 from polls.web.pages.rendering import language_of, render
 from polls.web.pages.voter import (
     add_to_voted_cookie,
