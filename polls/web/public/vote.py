@@ -177,14 +177,15 @@ class VoteView(PollView):
         If that ballot can't be shown in this poll, the voter's earlier one is.
         """
         poll = visible.poll
-        is_shown = not method_of(poll).HAS_ONE_MARK or (len(form.marks) == 1 and poll.offers(*form.marks))
+        marks = form.marks & {choice.id for choice in poll.choices}
+        is_shown = len(marks) == 1 or not method_of(poll).HAS_ONE_MARK
         response = render(
             self.request,
             "public/poll.html",
             status=problem.status,
             poll=poll,
             error=problem.detail,
-            marks=form.marks if is_shown else visible.marks,
+            marks=marks if is_shown else visible.marks,
             points=form.points if is_shown else dict(visible.points),
             has_voted=bool(visible.marks),
             here=self.url("poll", slug=self.slug),

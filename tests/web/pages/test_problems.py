@@ -175,7 +175,7 @@ async def test_an_unexpected_error_is_logged_with_its_traceback_and_shows_none(
     assert "Something went wrong" in words(parse(page))
     assert "secret" not in page
     assert "Traceback" not in page
-    (record,) = [record for record in caplog.records if record.name == "polls.web.pages.problems"]
+    (record,) = [record for record in caplog.records if record.name == "polls.web.pages.error_responses"]
     assert record.exc_info is not None
     assert record.exc_info[0] is ZeroDivisionError
 
@@ -215,7 +215,7 @@ async def test_a_database_that_hangs_is_answered_with_503(
     assert response.headers["Retry-After"] == "3"
     assert "Try again in a few seconds" in words(page)
     assert links(page)["See the latest polls"] == "/"
-    assert [record.levelno for record in caplog.records if record.name == "polls.web.pages.problems"] == [
+    assert [record.levelno for record in caplog.records if record.name == "polls.web.pages.error_responses"] == [
         logging.WARNING
     ]
     assert (await client.get("/poll/1")).status == 200

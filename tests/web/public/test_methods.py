@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from polls.config.settings import Postgres
@@ -281,6 +281,7 @@ async def test_no_form_breaks_a_method(
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.tuples(NAMES, VALUES), max_size=8))
+    @example([("choice", "1"), ("choice", "99")])
     def collect(fields: list[tuple[str, str]]) -> None:
         forms.append(fields)
 
