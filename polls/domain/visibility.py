@@ -106,8 +106,7 @@ class VisiblePoll(NamedTuple):
     @property
     def as_public(self) -> "VisiblePoll":
         """Return what visitors who haven't voted may see of it, for a screen that everybody sees."""
-        hidden = hidden_from(self.poll, Role.STRANGER)
-        return VisiblePoll(self.poll.without_counts if hidden else self.poll, frozenset(), hidden=hidden)
+        return visible_to_role(self.poll, Role.STRANGER)
 
     @property
     def has_distribution(self) -> bool:
@@ -125,10 +124,20 @@ def visible_to(poll: Poll, viewer: Viewer) -> VisiblePoll:
         raise (PollHidden if poll.question.is_hidden else PollNotFound)(poll.question.id)
     marks = viewer.marks and frozenset(mark for mark in viewer.marks if poll.offers(mark))
     points = viewer.points and frozenset(pair for pair in viewer.points if pair[0] in marks)
-    if viewer.person and viewer.person.may_edit(poll):
-        role = Role.OWNER
-    else:
-        # A ballot whose only choice was removed doesn't count any more.
-        role = Role.VOTER if viewer.has_voted and marks else Role.STRANGER
+    role = role_of(poll, viewer)
     hidden = hidden_from(poll, role)
     return VisiblePoll(poll.without_counts if hidden else poll, marks, points, viewer.person, role, hidden)
+
+
+def visible_to_role(poll: Poll, role: Role) -> VisiblePoll:
+    """Return what all viewers with `role` may see of `poll`, which is published."""
+    hidden = hidden_from(poll, role)
+    return VisiblePoll(poll.without_counts if hidden else poll, frozenset(), role=role, hidden=hidden)
+
+
+def role_of(poll: Poll, viewer: Viewer) -> Role:
+    """Return the role of `viewer` in `poll`."""
+    if viewer.person and viewer.person.may_edit(poll):
+        return Role.OWNER
+    # A ballot whose only choice was removed doesn't count any more.
+    return Role.VOTER if viewer.has_voted and any(map(poll.offers, viewer.marks)) else Role.STRANGER

@@ -1,17 +1,15 @@
 """Broadcasts of each poll's newest state to its subscribers; a slow subscriber delays no other."""
 
 import asyncio
-from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Protocol
 
 from polls.domain.poll import Poll
+from polls.domain.visibility import Role
+from polls.live.channel import SENDS_PER_ITERATION, Channel, Group, Subscriber, send_version
 
 MIN_INTERVAL = 0.1  # seconds between two messages about a poll
 KEEPALIVE_INTERVAL = 5  # seconds between two keepalives; static/js/live-results.js waits 12 seconds for one
 KEEPALIVE = b"{}"  # what the subscriber has is still so
-_MAX_OVERTAKEN = timedelta(seconds=5)  # by which a read may be older than one that was published before it
-_SENDS_PER_ITERATION = 100  # of the event loop
 
 # Close codes of WebSockets (RFC 6455, section 7.4.1, and IANA's registry).
 NORMAL_CLOSURE = 1000
@@ -19,32 +17,22 @@ GOING_AWAY = 1001
 SERVICE_RESTART = 1012  # the client should reconnect and discard its state
 
 
-class Subscriber(Protocol):
-    """A connection that receives a poll's messages."""
-
-    @property
-    def keeps_up(self) -> bool:
-        """Return whether its write buffer is empty; nothing is sent while it isn't."""
-
-    async def send(self, message: bytes) -> None:
-        """Send a message. Doesn't wait while the subscriber keeps up, and doesn't fail if it is gone."""
-
-    async def close(self, code: int, reason: str) -> None:
-        """Close the connection with a WebSocket close code."""
-
-
 class Encode(Protocol):
     """A function that returns the message of a poll."""
 
-    def __call__(self, poll: Poll, *, is_live: bool) -> bytes | None:
-        """Return a poll's message, or None if it isn't public. `is_live`: whether its changes are known at once."""
+    def __call__(self, poll: Poll, role: Role, *, is_live: bool) -> bytes | None:
+        """Return a poll's message to subscribers with `role`, or None if the poll isn't public.
+
+        `is_live`: whether its changes are known at once.
+        """
 
 
 class Broadcaster:
     """The subscribers of each poll.
 
-    At most one message per poll is sent in `interval` seconds, and KEEPALIVE to all subscribers every `keepalive`
-    seconds. A subscriber that doesn't keep up gets no message until it does, and then the newest.
+    A message is encoded once for each role that subscribers of the poll have in it, and once for all if the poll never
+    hides its results. At most one message per poll is sent in `interval` seconds, and KEEPALIVE to all subscribers
+    every `keepalive` seconds. A subscriber that doesn't keep up gets no message until it does, and then the newest.
     """
 
     def __init__(
@@ -67,7 +55,7 @@ class Broadcaster:
 
     def __len__(self) -> int:
         """Return the number of subscribers of all polls."""
-        return sum(len(channel.subscribers) for channel in self._channels.values())
+        return sum(channel.size for channel in self._channels.values())
 
     @property
     def question_ids(self) -> list[int]:
@@ -81,14 +69,14 @@ class Broadcaster:
             return
         channel = self._channels.setdefault(poll.question.id, Channel(poll, is_live))
         self.publish(poll, is_live=is_live)
-        channel.subscribers[subscriber] = channel.version
-        if message := self._message(channel):
+        role = channel.add(subscriber)
+        if message := self._message(channel, role):
             await subscriber.send(message)
 
     def unsubscribe(self, question_id: int, subscriber: Subscriber) -> None:
         """Remove a subscriber, if it is one."""
         channel = self._channels.get(question_id)
-        if channel and channel.subscribers.pop(subscriber, None) is not None and not channel.subscribers:
+        if channel and channel.remove(subscriber) and not channel.size:
             self._remove_channel(question_id)
 
     def publish(self, poll: Poll, *, is_live: bool = True) -> None:
@@ -111,7 +99,7 @@ class Broadcaster:
             for position, subscriber in enumerate(subscribers, start=1):
                 if subscriber.keeps_up:
                     await subscriber.send(KEEPALIVE)
-                if position % _SENDS_PER_ITERATION == 0:
+                if position % SENDS_PER_ITERATION == 0:
                     await asyncio.sleep(0)
 
     def close_channel(self, question_id: int, code: int, reason: str) -> None:
@@ -131,81 +119,45 @@ class Broadcaster:
         if self._closing:
             await asyncio.wait(self._closing)
 
-    def _message(self, channel: "Channel") -> bytes | None:
-        """Return the newest message, encoded once for all; close the channel if the poll isn't public any more."""
-        if channel.message is None:
-            channel.message = self._encode(channel.latest, is_live=channel.is_live)
-            if channel.message is None:
+    def _message(self, channel: Channel, role: Role) -> bytes | None:
+        """Return the newest message, encoded once for a role; close the channel if the poll isn't public any more."""
+        message = channel.messages.get(role)
+        if message is None:
+            message = self._encode(channel.latest, role, is_live=channel.is_live)
+            if message is None:
                 self.close_channel(channel.latest.question.id, NORMAL_CLOSURE, "this poll isn't public any more")
-        return channel.message
+                return None
+            channel.messages[role] = message
+        return message
 
-    def _remove_channel(self, question_id: int) -> "Channel | None":
+    def _messages(self, channel: Channel) -> list[tuple[Group, bytes]]:
+        """Return the newest message for each group of subscribers; none if the poll isn't public any more."""
+        messages = []
+        for role, group in list(channel.groups.items()):
+            if group:
+                message = self._message(channel, role)
+                if message is None:
+                    return []
+                messages.append((group, message))
+        return messages
+
+    def _remove_channel(self, question_id: int) -> Channel | None:
         channel = self._channels.pop(question_id, None)
         if channel and channel.sender:
             channel.sender.cancel()
         return channel
 
-    async def _send_to_all(self, channel: "Channel") -> None:
+    async def _send_to_all(self, channel: Channel) -> None:
         """Send the newest message to all subscribers, again after the interval, until all have it."""
         loop = asyncio.get_running_loop()
         try:
-            while message := self._message(channel):
+            while messages := self._messages(channel):
                 version, started = channel.version, loop.time()
-                all_have_it = await _send_version(channel, message, version)
+                sent = [await send_version(group, message, version) for group, message in messages]
                 took = loop.time() - started
                 # Leave the loop to other tasks for at least half the time that sending to many subscribers takes.
                 await asyncio.sleep(max(self._interval - took, took / 2))
-                if all_have_it and version == channel.version:
+                if all(sent) and version == channel.version:
                     break
         finally:
             channel.sender = None
-
-
-@dataclass(slots=True, eq=False)
-class Channel:
-    """A poll's newest state and message, and its subscribers with the version of the last message sent to each."""
-
-    latest: Poll
-    is_live: bool
-    message: bytes | None = None
-    version: int = 0
-    subscribers: dict[Subscriber, int] = field(default_factory=dict)
-    sender: asyncio.Task[None] | None = None
-
-    def update(self, poll: Poll, *, is_live: bool) -> bool:
-        """Replace the newest state unless `poll` is older. Return whether there is a new message to send."""
-        before = self._contents
-        self.is_live = is_live
-        if self._is_newer(poll):
-            self.latest = poll
-        if before == self._contents:
-            return False
-        self.message = None
-        self.version += 1
-        return True
-
-    def _is_newer(self, poll: Poll) -> bool:
-        if poll.revision != self.latest.revision:
-            return poll.revision > self.latest.revision
-        # If it is older by more, the clock of the database has gone back.
-        return not timedelta() <= self.latest.as_of - poll.as_of < _MAX_OVERTAKEN
-
-    @property
-    def _contents(self) -> tuple[int, bool, bool, bool]:
-        """Return the values on which the message depends."""
-        return self.latest.revision, self.latest.is_published, self.latest.is_closed, self.is_live
-
-
-async def _send_version(channel: Channel, message: bytes, version: int) -> bool:
-    """Send a message to the subscribers that don't have it. Return whether all have it now."""
-    all_have_it = True
-    for position, subscriber in enumerate(list(channel.subscribers), start=1):
-        if channel.subscribers.get(subscriber, version) < version:
-            if subscriber.keeps_up:
-                channel.subscribers[subscriber] = version
-                await subscriber.send(message)
-            else:
-                all_have_it = False
-        if position % _SENDS_PER_ITERATION == 0:
-            await asyncio.sleep(0)
-    return all_have_it

@@ -12,8 +12,9 @@ from polls.domain.errors import PollNotFound, PollsUnavailable
 from polls.domain.events import CacheInvalidated, ClockSync, Event, ListenerLost, PollChanged
 from polls.domain.poll import Poll
 from polls.domain.poll_list import ListPage, ListQuery
-from polls.live.broadcast import NORMAL_CLOSURE, SERVICE_RESTART, Broadcaster, Subscriber
+from polls.live.broadcast import NORMAL_CLOSURE, SERVICE_RESTART, Broadcaster
 from polls.live.cache_entry import CacheEntry
+from polls.live.channel import Subscriber
 from polls.live.clock import DatabaseClock
 from polls.live.list_cache import NextTransition, PollListCache, ReadPage
 

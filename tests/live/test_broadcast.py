@@ -7,19 +7,24 @@ from datetime import datetime, timedelta
 import pytest
 
 from polls.domain.poll import Choice, Poll, Question
+from polls.domain.settings import DEFAULT_SETTINGS, PollSettings, Results
+from polls.domain.visibility import Role
 from polls.live.broadcast import GOING_AWAY, NORMAL_CLOSURE, Broadcaster
 from tests.live.fakes import FakeSubscriber
 
 INTERVAL = 0.05
+AFTER_VOTE = PollSettings(results=Results.AFTER_VOTE)
 
 
 class Encoder:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self, poll: Poll, *, is_live: bool) -> bytes | None:
+    def __call__(self, poll: Poll, role: Role, *, is_live: bool) -> bytes | None:
         self.calls += 1
         state = ("" if is_live else " stale") + (" closed" if poll.is_closed else "")
+        if poll.hides_results:
+            state += f" for {role}"
         return f"{poll.revision}{state}".encode() if poll.is_published else None
 
 
@@ -40,9 +45,15 @@ At = Callable[..., Poll]
 def at(now: datetime) -> At:
     """The poll at a revision: `at(3)`."""
 
-    def at(revision: int, poll_id: int = 1, later: timedelta = timedelta(0)) -> Poll:
+    def at(
+        revision: int,
+        poll_id: int = 1,
+        later: timedelta = timedelta(0),
+        edition: int = 0,
+        settings: PollSettings = DEFAULT_SETTINGS,
+    ) -> Poll:
         question = Question(poll_id, "Tea?", now, now + timedelta(hours=1))
-        return Poll(question, (Choice(1, "Yes", revision),), now + later, revision, revision)
+        return Poll(question, (Choice(1, "Yes", revision),), now + later, revision, revision, edition, settings)
 
     return at
 
@@ -111,6 +122,44 @@ async def test_a_message_is_encoded_once_for_all_subscribers(broadcaster: Broadc
 
     assert {tuple(subscriber.messages) for subscriber in subscribers} == {("1", "2")}
     assert encode.calls == 2
+
+
+async def test_a_message_is_encoded_once_for_each_role(broadcaster: Broadcaster, encode: Encoder, at: At) -> None:
+    subscribers = [FakeSubscriber(role) for role in Role for _ in range(100)]
+    for subscriber in subscribers:
+        await broadcaster.subscribe(at(1, settings=AFTER_VOTE), subscriber)
+
+    broadcaster.publish(at(2, settings=AFTER_VOTE))
+    await wait_interval()
+
+    for subscriber in subscribers:
+        assert subscriber.messages == [f"1 for {subscriber.role}", f"2 for {subscriber.role}"]
+    assert encode.calls == 2 * len(Role)
+
+
+async def test_roles_are_asked_for_again_when_the_poll_was_edited(
+    broadcaster: Broadcaster, encode: Encoder, at: At
+) -> None:
+    subscribers = [FakeSubscriber(Role.VOTER) for _ in range(1000)]
+    for subscriber in subscribers:
+        await broadcaster.subscribe(at(1), subscriber)  # a plain poll: all get the same
+    assert encode.calls == 1
+
+    broadcaster.publish(at(2))
+    await asyncio.sleep(0)  # it is being sent, and the last ones don't have it yet
+    broadcaster.publish(at(3, edition=1, settings=AFTER_VOTE))
+    await wait_interval()
+    for subscriber in subscribers:
+        subscriber.role = Role.STRANGER
+    broadcaster.publish(at(4, edition=1, settings=AFTER_VOTE))
+    await wait_interval()
+    broadcaster.publish(at(5, edition=2, settings=AFTER_VOTE))
+    await wait_interval()
+
+    later = ["3 for voter", "4 for voter", "5 for stranger"]
+    assert subscribers[0].messages == ["1", "2", *later]
+    assert subscribers[-1].messages == ["1", *later]  # no counts that were hidden before it was its turn
+    assert len(broadcaster) == 1000
 
 
 async def test_other_tasks_run_while_a_message_is_sent_to_many(broadcaster: Broadcaster, at: At) -> None:

@@ -12,6 +12,7 @@ from polls.domain.errors import PollNotFound, PollsUnavailable
 from polls.domain.events import CacheInvalidated, ClockSync, Event, ListenerLost, PollChanged
 from polls.domain.poll import Choice, Poll, Question
 from polls.domain.poll_list import ListPage, ListQuery, listed
+from polls.domain.visibility import Role
 from polls.live.broadcast import NORMAL_CLOSURE, SERVICE_RESTART, Broadcaster
 from polls.live.clock import DatabaseClock
 from polls.live.poll_cache import PollCache
@@ -109,7 +110,7 @@ def database(now: datetime) -> FakeDatabase:
 
 @pytest.fixture
 def broadcaster() -> Broadcaster:
-    def encode(poll: Poll, *, is_live: bool) -> bytes:
+    def encode(poll: Poll, role: Role, *, is_live: bool) -> bytes:  # noqa: ARG001 - all get the same
         return f"{poll.revision}{'' if is_live else ' stale'}".encode()
 
     return Broadcaster(encode, interval=0.01)

@@ -8,28 +8,38 @@ from dataclasses import dataclass
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
 from polls.domain.errors import PollNotFound, PollsUnavailable
+from polls.domain.permissions import Person
 from polls.domain.poll import Poll
 from polls.domain.tally import Tally
-from polls.domain.visibility import ANONYMOUS, visible_to
+from polls.domain.visibility import Hidden, Role, role_of, visible_to_role
 from polls.web.http.limits import TooManyWebSockets, max_websockets
 from polls.web.http.request_ids import REQUEST_ID, request_id
 from polls.web.http.same_origin import check_websocket_origin
 from polls.web.http.security_headers import set_security_headers
 from polls.web.keys import BROADCASTER, CONFIG, POLL_CACHE
 from polls.web.pages.base import PollView
+from polls.web.pages.owner import owner_of
+from polls.web.pages.session import person_for_links
+from polls.web.pages.voter import viewer_of
 
 HEARTBEAT = 20  # seconds between two pings; a client that doesn't answer within half of that is disconnected
+SESSION_INTERVAL = 10  # seconds between two looks at whether an account is still signed in
+_AS_PUBLIC = "as=public"  # the query of a screen that everybody sees
 _MAX_MESSAGES, _MESSAGES_PERIOD = 20, 10  # messages that a client may send in so many seconds; none is needed
 _MAX_MESSAGE_SIZE = 1024  # bytes
 _CLOSE_TIMEOUT = 1  # seconds to wait for a client's close frame
 
 
 class WatchView(PollView):
-    """A WebSocket that sends the poll's results at once and after each change, and keepalives between them."""
+    """A WebSocket that sends the poll's results at once and after each change, and keepalives between them.
+
+    The client gets what its cookies may see; with `?as=public`, what everybody may.
+    """
 
     async def get(self) -> web.StreamResponse:
         check_websocket_origin(self.request)
-        question_id = (await self.find()).poll.question.id
+        visible = await self.find()
+        question_id = visible.poll.question.id
         socket = web.WebSocketResponse(
             heartbeat=HEARTBEAT, max_msg_size=_MAX_MESSAGE_SIZE, timeout=_CLOSE_TIMEOUT, compress=False, autoping=False
         )
@@ -45,7 +55,10 @@ class WatchView(PollView):
             await socket.prepare(self.request)
         except ConnectionError:  # the client has disconnected
             return socket
-        subscriber = _WebSocketSubscriber(self.request, socket)
+        is_public = self.request.query_string == _AS_PUBLIC
+        account = visible.person if visible.is_admin and not is_public else None
+        subscriber = _WebSocketSubscriber(self.request, socket, account, is_public)
+        watching_session = asyncio.create_task(_close_when_signed_out(subscriber)) if account else None
         try:
             await self.request.app[POLL_CACHE].subscribe(question_id, subscriber)
             await _discard_messages(socket)
@@ -56,6 +69,8 @@ class WatchView(PollView):
         except ConnectionError:
             pass  # the client has reset the connection
         finally:
+            if watching_session:
+                watching_session.cancel()
             broadcaster.unsubscribe(question_id, subscriber)
             subscriber.abort_unread()
         return socket
@@ -68,24 +83,28 @@ def _is_handshake(socket: web.WebSocketResponse, request: web.Request) -> bool:
         return False
 
 
-def encode_results(poll: Poll, *, is_live: bool) -> bytes | None:
-    """Return the public results of a poll as JSON, or None if it isn't public."""
-    try:
-        visible = visible_to(poll, ANONYMOUS)
-    except PollNotFound:
+def encode_results(poll: Poll, role: Role, *, is_live: bool) -> bytes | None:
+    """Return what viewers with `role` may see of a poll's results, as JSON, or None if the poll isn't public."""
+    if not poll.is_published:
         return None
+    visible = visible_to_role(poll, role)
     return json.dumps(
         {
-            "revision": visible.poll.revision,
-            "edition": visible.poll.edition,
-            "ballots": visible.poll.ballots,
-            "closed": visible.poll.is_closed,
+            "revision": poll.revision,
+            "edition": poll.edition,
+            "ballots": poll.ballots,
+            "closed": poll.is_closed,
             "live": is_live,
-            "hidden": visible.hidden and visible.hidden.until,
+            **(_encodable_reason(visible.hidden) if visible.hidden else {"hidden": None}),
             **(_encodable(visible.tally) if visible.tally else {"choices": None}),
         },
         separators=(",", ":"),
     ).encode()
+
+
+def _encodable_reason(hidden: Hidden) -> dict[str, object]:
+    """Return what `templates/public/_hidden.html` says in place of the results."""
+    return {"hidden": hidden.until, "missing": hidden.missing}
 
 
 def _encodable(tally: Tally) -> dict[str, object]:
@@ -111,15 +130,27 @@ def _encodable(tally: Tally) -> dict[str, object]:
 
 @dataclass(eq=False, frozen=True, slots=True)
 class _WebSocketSubscriber:
-    """A WebSocket as a subscriber (`live.broadcast.Subscriber`)."""
+    """A WebSocket as a subscriber (`live.channel.Subscriber`).
+
+    `account` is the person signed in with the cookies of its handshake, None if nobody is. If it `is_public`, it gets
+    what strangers may see, whatever its cookies prove.
+    """
 
     request: web.Request
     socket: web.WebSocketResponse
+    account: Person | None
+    is_public: bool
 
     @property
     def keeps_up(self) -> bool:
         transport = self.request.transport
         return transport is not None and not transport.get_write_buffer_size()
+
+    def role_in(self, poll: Poll) -> Role:
+        if self.is_public:
+            return Role.STRANGER
+        person = self.account or owner_of(self.request, poll)
+        return role_of(poll, viewer_of(self.request, poll)._replace(person=person))
 
     async def send(self, message: bytes) -> None:
         with suppress(ConnectionError):
@@ -135,6 +166,15 @@ class _WebSocketSubscriber:
         """Abort the connection if the client hasn't read all messages: closing would wait for it without a limit."""
         if not self.keeps_up and (transport := self.request.transport):
             transport.abort()
+
+
+async def _close_when_signed_out(subscriber: _WebSocketSubscriber) -> None:
+    """Close the connection of an admin when the session of its cookie has ended: pages reconnect without it."""
+    while True:
+        await asyncio.sleep(SESSION_INTERVAL)
+        if not await person_for_links(subscriber.request):
+            break
+    await subscriber.close(WSCloseCode.POLICY_VIOLATION, "you have been signed out")
 
 
 async def _discard_messages(socket: web.WebSocketResponse) -> None:
