@@ -10,22 +10,25 @@ from aiohttp import hdrs, web
 from multidict import MultiMapping
 
 from polls.domain import access_keys
-from polls.domain.errors import PollsUnavailable, TooManyAttempts, TooManyPolls
+from polls.domain.errors import PollNotFound, PollsUnavailable, TooManyAttempts, TooManyPolls
 from polls.domain.permissions import Person, owner
 from polls.domain.poll import Poll
+from polls.domain.visibility import ANONYMOUS, visible_to
 from polls.live.rate_limit import PollRateLimit, RateLimit
 from polls.storage import asking, owners
 from polls.storage.clock import now
 from polls.web.http.cookies import CookieSetter
-from polls.web.http.forms import read_form, text_field
+from polls.web.http.forms import text_field
 from polls.web.http.forwarded import client_network
+from polls.web.http.parameters import SLUG
 from polls.web.keys import CONFIG
 from polls.web.manage.form_validation import Validation
 from polls.web.manage.form_view import PollFormView
-from polls.web.manage.poll_form import DateTimeFields, PollForm, new_poll_form, parse_form
+from polls.web.manage.poll_form import DateTimeFields, PollForm, copy_form, new_poll_form, parse_form
 from polls.web.manage.ready_made import ready_made_polls
 from polls.web.manage.refused_words import check_words
-from polls.web.pages.asked import add_to_asked_cookie, asked_slugs
+from polls.web.pages.asked import add_to_asked, asked_slugs, delete_oldest_asked
+from polls.web.pages.base import find_poll
 from polls.web.pages.flash import Flash, set_flash
 from polls.web.pages.owner import set_owner_cookie
 from polls.web.pages.problems import describe_error
@@ -41,6 +44,7 @@ MAX_PASSWORDS = 5  # different ones that a network may try in a minute
 _FEWEST_CHOICES = 2
 _NO_KEY = "0" * 26  # in EMPTY_FORMS
 _KEY = re.compile(access_keys.PATTERN)
+_SLUG = re.compile(SLUG)
 
 
 class AskView(PollFormView):
@@ -49,7 +53,7 @@ class AskView(PollFormView):
     template = "manage/ask.html"
     key: str  # the access key of the poll; it is made with the form, so that a form sent twice makes one poll
     site_password: str | None = None  # as it was typed
-    asked: Sequence[Poll] = ()
+    asked: Sequence[tuple[str, Poll | None]] = ()  # slugs of polls, None if there is none
 
     @property
     def person(self) -> Person:
@@ -60,18 +64,38 @@ class AskView(PollFormView):
         return self.url("ask")
 
     def urls(self, form: PollForm, poll: Poll | None) -> Mapping[str, object]:  # noqa: ARG002 - there is none
-        return {"form_url": self.home, "here": self.home}
+        return {"form_url": self.home, "here": f"{self.home}?copy={self.copied}" if self.copied else self.home}
+
+    @property
+    def copied(self) -> str:
+        """The slug of the poll to copy, from the query, or nothing. Raises PollNotFound if it isn't one."""
+        slug = self.request.query.get("copy", "")
+        if slug and not _SLUG.fullmatch(slug):
+            raise PollNotFound(slug)
+        return slug
 
     async def get(self) -> web.StreamResponse:
         config = self.request.app[CONFIG]
         if slugs := asked_slugs(self.request):
-            self.asked = await asking.find_all(self.database, slugs)
+            found = {poll.question.slug: poll for poll in await asking.find_all(self.database, slugs)}
+            self.asked = [(slug, found.get(slug)) for slug in slugs]
         if not (self.asked or config.creating.is_open):
             raise web.HTTPForbidden
-        if self.asked or config.development:
-            self.key = access_keys.new_key()
-            return self.show_form(new_poll_form(), None)
-        return self._show_empty_form()
+        if not (self.asked or self.copied or config.development):
+            return self._show_empty_form()
+        self.key = access_keys.new_key()
+        response = self.show_form(await self._copy_form() if self.copied else new_poll_form(), None)
+        delete_oldest_asked(self.request, response)
+        return response
+
+    async def _copy_form(self) -> PollForm:
+        """Return the form filled with the texts and settings of the poll to copy, which all visitors may see.
+
+        Raises PollNotFound, PollHidden and PollsUnavailable.
+        """
+        # Owners' cookies aren't sent here, so a poll that isn't public can't be copied.
+        visible = visible_to(await find_poll(self.request.app, self.copied), ANONYMOUS)
+        return copy_form(visible.poll, self.zone)
 
     def _show_empty_form(self) -> web.Response:
         """Show the page of a browser that hasn't asked yet. It is rendered once for each language."""
@@ -86,7 +110,7 @@ class AskView(PollFormView):
     async def post(self) -> web.StreamResponse:
         if not self.request.app[CONFIG].creating.is_open:
             raise web.HTTPForbidden
-        fields = await read_form(self.request, max_size=self.max_form_size)
+        fields = await self.read_fields()
         form, action = self._parse(fields), fields.get("do", "")
         if chosen := ready_made_polls(self.language).get(action.removeprefix("ready-made.")):
             return self.show_form(chosen.fill(form), None)
@@ -123,7 +147,7 @@ class AskView(PollFormView):
         response = self.redirect(self.url("manage", slug=slug))
         set_flash(CookieSetter(self.request, response), Flash("asked"), path=self.url("poll", slug=slug))
         set_owner_cookie(self.request, response, slug, self.key)
-        add_to_asked_cookie(self.request, response, slug, path=self.home)
+        add_to_asked(self.request, response, slug)
         return response
 
     def _check_password(self, errors: dict[str, str]) -> None:

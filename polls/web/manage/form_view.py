@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, tzinfo
 
 from aiohttp import web
+from multidict import MultiMapping
 
 from polls.domain.draft import Draft
 from polls.domain.errors import (
@@ -50,6 +51,7 @@ class PollFormView(PersonalView):
 
     template = "manage/poll_form.html"
     max_form_size = MAX_BYTES
+    _fields: MultiMapping[str] | None = None
 
     @property
     def zone(self) -> tzinfo:
@@ -75,9 +77,15 @@ class PollFormView(PersonalView):
         """Return the URLs in the page: `form_url` and `here`, by which other languages show it."""
         raise NotImplementedError
 
+    async def read_fields(self) -> MultiMapping[str]:
+        """Return the posted fields, which are read once. Raises as `read_form` does."""
+        if self._fields is None:
+            self._fields = await read_form(self.request, max_size=self.max_form_size)
+        return self._fields
+
     async def post(self) -> web.StreamResponse:
         poll = await self.find_poll()
-        fields = await read_form(self.request, max_size=self.max_form_size)
+        fields = await self.read_fields()
         form, action = parse_form(fields), fields.get("do", "")
         if changed := await self.show_changed(form, poll, action):
             return changed

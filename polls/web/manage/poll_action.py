@@ -5,6 +5,7 @@ from aiohttp import web
 from polls.domain.poll import Poll
 from polls.web.http.forms import read_form
 from polls.web.manage.own_poll import OwnPollView
+from polls.web.pages.asked import remove_from_asked
 from polls.web.pages.confirmation import ConfirmView
 from polls.web.pages.flash import Flash
 from polls.web.pages.owner import delete_owner_cookie
@@ -51,4 +52,5 @@ class OwnPollActionView(OwnPollView, PollActionView):
             return super().show_result(back, flash)
         response = self.show("manage/deleted.html", here=self.url("index"))
         delete_owner_cookie(self.request, response, self.slug)
+        remove_from_asked(self.request, response, self.slug)
         return response

@@ -4,11 +4,11 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from multidict import MultiMapping
 
 from polls.domain.draft import Draft
-from polls.domain.errors import PollNotFound
+from polls.domain.errors import AccessKeyRequired, PollNotFound, PollsUnavailable, TooManyAttempts
 from polls.domain.poll import Poll
 from polls.storage import editing, questions
 from polls.web.http.parameters import parse_number
@@ -17,8 +17,10 @@ from polls.web.manage.form_view import ChangePollView, PollFormView
 from polls.web.manage.own_poll import OwnPollView
 from polls.web.manage.poll_form import FORM_KEY, PollForm, copy_form, new_poll_form, parse_form
 from polls.web.manage.refused_words import check_words
+from polls.web.pages.error_responses import wants_json
 from polls.web.pages.flash import Flash
 from polls.web.pages.private import EditablePollView, SignedInView
+from polls.web.pages.problems import describe_error
 
 
 class _AdminFormView(PollFormView, SignedInView):
@@ -87,6 +89,33 @@ class EditOwnPollView(OwnPollView, ChangePollView):
     def urls(self, form: PollForm, poll: Poll | None) -> Mapping[str, object]:  # noqa: ARG002 - the poll is in the URL
         form_url = self.url("own_poll_edit", slug=self.slug)
         return {"form_url": form_url, "here": form_url}
+
+    async def respond(self) -> web.StreamResponse:
+        try:
+            return await super().respond()
+        except (AccessKeyRequired, PollNotFound, PollsUnavailable, TooManyAttempts) as error:
+            if self.request.method != hdrs.METH_POST or wants_json(self.request):
+                raise
+            return await self._show_unsaved(error)
+
+    async def _show_unsaved(self, error: Exception) -> web.Response:
+        """Show what was typed, from the request alone, with a button that sends it again."""
+        fields = await self.read_fields()
+        problem = describe_error(error, self.language)
+        response = self.show(
+            "manage/not_saved.html",
+            status=problem.status,
+            problem=problem,
+            needs_key=isinstance(error, AccessKeyRequired),
+            form=parse_form(fields),
+            fields=[(name, value) for name, value in fields.items() if name != "do"],
+            form_url=self.url("own_poll_edit", slug=self.slug),
+            here=self.home,
+        )
+        response.headers[hdrs.CACHE_CONTROL] = "no-store"
+        if problem.retry_after is not None:
+            response.headers[hdrs.RETRY_AFTER] = str(problem.retry_after)
+        return response
 
     def check_draft(self, draft: Draft, validation: Validation) -> None:
         check_words(self.request, draft, validation)

@@ -2,11 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
 
 from polls.domain.access_keys import hash_of, new_key
 from polls.domain.creating import RefusedWords
@@ -19,45 +18,9 @@ from polls.web.manage.refused_words import REFUSED_WORDS
 from tests.conftest import CreatePoll
 from tests.support.pages import field_errors, fields, find, links, parse, words
 from tests.web.conftest import Client
+from tests.web.manage.conftest import EDIT, KEY, LINK, MANAGE, POLL, actors, heading, page_of, send
 
-KEY = "0123456789abcdefghjkmnpqrs"
-POLL = "/poll/k7m2q9xdtb"
-MANAGE = f"{POLL}/manage"
-EDIT = f"{POLL}/edit"
 ADMINS = "/admin/polls/1"
-LINK = f"{POLL}/as/{KEY}"
-
-
-@pytest.fixture
-def poll(create_poll: CreatePoll, database: Connection) -> None:
-    """A poll with votes, whose owner has KEY."""
-    create_poll("Tea?", "Yes", "No", votes=(2, 1), word="k7m2q9xdtb")
-    with database.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO poll_settings (question_id, owner_hash, asked_at) VALUES (1, %s, now())", (hash_of(KEY),)
-        )
-
-
-@pytest.fixture
-async def browser(client: Client) -> AsyncIterator[Client]:
-    """Another browser than the client's."""
-    other: Client = TestClient(client.server)
-    yield other
-    await other.session.close()
-
-
-@pytest.fixture
-async def owners_browser(client: Client, poll: None) -> Client:  # noqa: ARG001 - the link is the poll's
-    """A browser in which the access link has been opened."""
-    response = await client.get(LINK)
-    assert response.url.path == MANAGE
-    return client
-
-
-async def page_of(browser: Client, url: str, *, status: int = 200) -> Any:
-    response = await browser.get(url)
-    assert response.status == status
-    return parse(await response.text())
 
 
 async def run(browser: Client, url: str) -> Any:
@@ -68,25 +31,8 @@ async def run(browser: Client, url: str) -> Any:
     return parse(await response.text())
 
 
-async def send(browser: Client, url: str, page: Any, **changes: str) -> Any:
-    """Send the poll's form on `page` with other values, and return the response."""
-    sent = fields(page, url)
-    sent.update({"do": "save", **{name.replace("__", "."): value for name, value in changes.items()}})
-    return await browser.post(url, data=sent)
-
-
-def heading(page: Any) -> str:
-    return words(next(page.iter("h1")))
-
-
 def message(page: Any) -> str:
     return " ".join(words(element) for element in find(page, "p", class_="flash"))
-
-
-def actors(database: Connection) -> list[tuple[str, str]]:
-    with database.cursor() as cursor:
-        cursor.execute("SELECT actor, deed FROM history ORDER BY id")
-        return [(str(actor), str(deed)) for actor, deed in cursor.fetchall()]
 
 
 @pytest.mark.usefixtures("poll")
@@ -97,7 +43,7 @@ async def test_the_access_link_becomes_a_cookie_for_that_poll_only(client: Clien
     assert response.headers["Location"] == MANAGE
     assert response.headers["Cache-Control"] == "no-store"
     assert KEY not in await response.text()
-    (cookie,) = response.headers.getall("Set-Cookie")
+    (cookie,) = [header for header in response.headers.getall("Set-Cookie") if KEY in header]
     assert cookie.startswith("polls_owner")
     assert f"={KEY}; HttpOnly; " in cookie
     assert f"Path={POLL}; SameSite=Lax" in cookie
@@ -152,7 +98,9 @@ async def test_the_key_of_one_poll_opens_no_other_one(
     create_poll("Coffee?", "Yes")
     headers = {"Cookie": f"polls_owner_{owners_browser.port}={KEY}"}
 
-    assert (await owners_browser.get("/poll/2/manage", headers=headers)).status == 404
+    response = await owners_browser.get("/poll/2/manage", headers=headers)
+    assert (response.status, response.url.path) == (200, MANAGE), "it leads to its own"
+    assert (await owners_browser.get("/poll/2/edit", headers=headers)).status == 404
     assert (await owners_browser.post("/poll/2/delete", headers=headers)).status == 404
     assert actors(database) == []
 

@@ -356,6 +356,7 @@ async def test_no_page_of_an_owner_has_an_untranslatable_text(
         cursor.execute("INSERT INTO poll_settings (question_id, owner_hash) VALUES (1, %s)", (hash_of("1" * 26),))
     await check_pseudo(pseudo, "GET", "/poll/1/manage", 403)
     await check_pseudo(pseudo, "GET", "/poll/1/as/2", 404)
+    await check_pseudo(pseudo, "POST", "/poll/1/edit", 403)
 
     for page in (f"as/{'1' * 26}", "edit", "new-link", "close", "reopen", "clear", "delete"):
         await check_pseudo(pseudo, "GET", f"/poll/1/{page}", 200)
