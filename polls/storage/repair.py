@@ -32,6 +32,9 @@ _BALLOTS = """
     SELECT ballots, (SELECT count(*) FROM ballot WHERE question_id = %(poll)s) FROM question WHERE id = %(poll)s
 """
 
+# The history has no counts of polls that hide them from their owners, who read it, too.
+_HIDES_COUNTS = "SELECT FROM poll_settings WHERE question_id = %(poll)s AND (is_sealed OR results_from > 0)"
+
 # Triggers raise the revision and announce the change.
 _SET_COUNTS = "UPDATE choice SET votes = %(votes)s, points = %(points)s WHERE id = %(choice)s"
 _SET_BALLOTS = "UPDATE question SET ballots = %(ballots)s WHERE id = %(poll)s AND ballots <> %(ballots)s"
@@ -64,12 +67,15 @@ def _repair_poll(cursor: psycopg2.extensions.cursor, question_id: int) -> None:
     cursor.execute(_BALLOTS, poll)
     ((stored, ballots),) = cursor.fetchall() or [(0, 0)]
     changes = [("ballots", str(stored), str(ballots))] if stored != ballots else []
+    cursor.execute(_HIDES_COUNTS, poll)
+    hides_counts = cursor.rowcount > 0
     cursor.execute(_WRONG_COUNTS, poll)
-    for choice_id, text, old_votes, old_points, votes, points in cursor.fetchall():
+    wrong_counts = cursor.fetchall()
+    for choice_id, text, old_votes, old_points, votes, points in wrong_counts:
         cursor.execute(_SET_COUNTS, {"choice": choice_id, "votes": votes, "points": points})
         for what, before, after in (("votes", old_votes, votes), ("points", old_points, points)):
-            if before != after:
+            if before != after and not hides_counts:
                 changes.append((what, f"{text}: {before}", f"{text}: {after}"))
     cursor.execute(_SET_BALLOTS, poll | {"ballots": ballots})
-    if changes:
+    if changes or wrong_counts:
         cursor.execute(_ADD_TO_HISTORY, poll | {"actor": COMMAND_LINE.name, "changes": json.dumps(changes)})
