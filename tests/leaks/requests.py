@@ -171,7 +171,7 @@ _STATES = [f"?state={state}" for state in State]
 
 OF_THE_SITE: dict[str, Callable[[], Iterable[Request]]] = {
     "index": _site("/", *_PAGES, *_SEARCHES, *_STATES, headers=(_GZIP, _CHINESE)),
-    "ask": _site("/ask"),
+    "ask": _site("/ask", *(f"?copy={poll.slug}" for poll in POLLS)),
     "admin": _site("/admin/", *_ORDERS, *_STATES, "?q=sealed", "?visibility=hidden"),
     "sign_in": _site("/admin/login"),
     "sign_out": lambda: _read("/admin/logout"),  # a POST would end the session
