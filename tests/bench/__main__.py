@@ -4,19 +4,18 @@ Pages, votes, and a mix of nine readers to one voter are measured in turns: poll
 the same bytes and headers. It prints medians of several rounds; look at the ratios, since machines are noisy. Every
 vote is the first ballot of a new voter, with one answer in /poll/1 and with five scores in /poll/91. Then follow:
 cached pages behind nginx; the delay from a vote to thousands of WebSockets, and of page reads meanwhile; the admin's
-list of 200,000 polls, and sign-ins.
+list of 200,000 polls, and sign-ins. Only if named: the limits of one PostgreSQL (`growth`), and a whole audience that
+votes at once (`audience`).
 """
 
 import argparse
 import json
-import os
-import re
 import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -26,12 +25,13 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.bench import admin
+from tests.bench import admin, audience, growth
+from tests.bench.measures import cpu, milliseconds, quantiles, resident
+from tests.bench.wrk import VOTERS, run_wrk
 from tests.support.processes import Polls, command, free_port, processes_in, serving
 from tests.support.site import nginx_in_front_of
 
-HERE = Path(__file__).parent
-CHECKOUT = HERE.parents[1]
+CHECKOUT = Path(__file__).parents[2]
 PAGES = ("/", "/poll/1", "/poll/1/results", "/ask")
 RESULTS, VOTE = "/poll/1/results", "/poll/1/vote"
 VOTES = {  # {path: form}: one answer, and five scores
@@ -54,8 +54,8 @@ CONFIG = {
     "creating": {"who": "anyone"},
     "log": {"access": False, "level": "warning"},
 }
+LIMITS = {"growth": growth.measure, "audience": audience.measure}  # only if they are named
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-TICK = 1_000_000 / os.sysconf("SC_CLK_TCK")  # microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,26 +88,49 @@ class Measure:
 def main() -> None:
     """Run the parts chosen with --only, and print a line for each load."""
     options = _options()
-    with tempfile.TemporaryDirectory() as folder, serving(Path(folder), config=CONFIG) as polls:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if set(options.only) - set(LIMITS):
+            (folder / "usual").mkdir()
+            _measure_usual_parts(folder / "usual", options)
+        for part, measure in LIMITS.items():
+            if part in options.only:
+                (folder / part).mkdir()
+                measure(folder / part, options)
+
+
+def _measure_usual_parts(folder: Path, options: argparse.Namespace) -> None:
+    with serving(folder, config=CONFIG) as polls:
         if loads := [load for part in options.only for load in LOADS.get(part, ())]:
-            _add_score_poll(Path(folder), polls)
-            _compare(polls, Path(folder, "var/postgres"), loads, options)
+            _add_score_poll(folder, polls)
+            _compare(polls, folder / "var/postgres", loads, options)
         if "nginx" in options.only:
-            with nginx_in_front_of(polls.url, Path(folder, "front")) as front:
+            with nginx_in_front_of(polls.url, folder / "front") as front:
                 print("\nBehind nginx, which caches pages for a second; CPU is that of polls only")
-                _compare(polls, Path(folder, "var/postgres"), CACHED, options, front)
+                _compare(polls, folder / "var/postgres", CACHED, options, front)
         if "watchers" in options.only:
             _watch(polls)
         if "admin" in options.only:
-            admin.measure(polls, Path(folder))
+            admin.measure(polls, folder)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5, help="how long a run of wrk takes")
-    parts = [*LOADS, "nginx", "watchers", "admin"]
-    parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="measure these alone")
+    usual = [*LOADS, "nginx", "watchers", "admin"]
+    parser.add_argument("--only", nargs="+", choices=[*usual, *LIMITS], default=usual, help="measure these alone")
+    parser.add_argument(
+        "--ballots",
+        nargs="+",
+        type=int,
+        default=[1_000, 1_000_000],
+        help="sizes of polls, for growth (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--shared-buffers", default="1GB", help="PostgreSQL's setting, for growth (default: %(default)s)"
+    )
+    parser.add_argument("--people", type=int, default=10_000, help="for audience (default: %(default)s)")
     return parser.parse_args()
 
 
@@ -187,31 +210,12 @@ def _answer(method: str, url: str, body: str | None = None, headers: Mapping[str
 
 
 def _measure(url: str, load: Load, server: int, postgres: list[int], seconds: int, threads: int = 1) -> Measure:
-    script = [] if load.readers is None else ["-s", str(HERE / "voters.lua")]
-    arguments = [] if load.readers is None else ["--", str(load.readers), VOTES.get(load.path, VOTES[VOTE])]
-    before = _cpu([server]), _cpu(postgres)
-    done = subprocess.run(
-        ["wrk", f"-t{threads}", f"-c{load.connections}", f"-d{seconds}s", *script, url + load.path, *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    after = _cpu([server]), _cpu(postgres)
-    if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
-        sys.exit(f"{url}{load.path} did not answer every request:\n{done.stdout}")
-    requests = int(re.search(r"(\d+) requests in", done.stdout)[1])  # type: ignore[index]
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)[1])  # type: ignore[index]
+    script = None if load.readers is None else VOTERS
+    arguments = [] if load.readers is None else [str(load.readers), VOTES.get(load.path, VOTES[VOTE])]
+    before = cpu([server]), cpu(postgres)
+    requests, rate = run_wrk(url + load.path, load.connections, seconds, script, *arguments, threads=threads)
+    after = cpu([server]), cpu(postgres)
     return Measure(rate, (after[0] - before[0]) / requests, (after[1] - before[1]) / requests)
-
-
-def _cpu(processes: list[int]) -> float:
-    """Return the CPU that the processes have used, user and kernel, in µs."""
-    ticks = 0
-    for pid in processes:
-        with suppress(FileNotFoundError):  # short-lived processes of PostgreSQL
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks * TICK
 
 
 def _print(name: str, ours: list[Measure], bare: list[Measure]) -> None:
@@ -236,7 +240,7 @@ def _watch(polls: Polls) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     print("\nFrom sending a vote to receiving it, over all votes and WebSockets, in ms")
     for count, seconds, rate in WATCHERS:
-        before = _resident(polls.process.pid)
+        before = resident(polls.process.pid)
         with subprocess.Popen(
             [sys.executable, "-m", "tests.support.watchers", polls.url, *map(str, (count, seconds, rate))],
             cwd=CHECKOUT,
@@ -247,18 +251,18 @@ def _watch(polls: Polls) -> None:
             assert watchers.stdin is not None
             assert watchers.stdout is not None
             assert watchers.stdout.readline() == "ready\n"
-            memory = (_resident(polls.process.pid) - before) / count
+            memory = (resident(polls.process.pid) - before) / count
             watchers.stdin.write("go\n")
             watchers.stdin.flush()
-            cpu, started = _cpu([polls.process.pid]), monotonic()
+            before_cpu, started = cpu([polls.process.pid]), monotonic()
             # Without votes, the CPU of idle WebSockets is measured: reading pages would add to it.
             pages = _read(polls.url, seconds) if rate else sleep(seconds) or []
-            share = (_cpu([polls.process.pid]) - cpu) / (monotonic() - started) / 1_000_000
+            share = (cpu([polls.process.pid]) - before_cpu) / (monotonic() - started) / 1_000_000
             report = json.loads(watchers.stdout.readline())
         print(
-            f"{count:,} watchers, {rate} votes a second for {seconds} s: {_milliseconds(report['delays'])}; "
+            f"{count:,} watchers, {rate} votes a second for {seconds} s: {milliseconds(report['delays'])}; "
             f"{report['open']:,} connected, {report['current']:,} current, {report['went_back']:,} went back; "
-            f"a page {_milliseconds(_quantiles(pages))}; {memory:.0f} kB a watcher; CPU {share:.1%}",
+            f"a page {milliseconds(quantiles(pages))}; {memory:.0f} kB a watcher; CPU {share:.1%}",
             flush=True,
         )
 
@@ -276,21 +280,6 @@ def _read(url: str, seconds: int) -> list[float]:
         sleep(READ_PAUSE)
     connection.close()
     return durations
-
-
-def _quantiles(values: list[float]) -> dict[str, float]:
-    ordered = sorted(values)
-    shares = {"median": 0.5, "p99": 0.99, "max": 1.0}
-    return {name: ordered[int(share * (len(values) - 1))] for name, share in shares.items()} if values else {}
-
-
-def _milliseconds(delays: dict[str, float]) -> str:
-    return ", ".join(f"{name} {1000 * seconds:.0f}" for name, seconds in delays.items()) or "-"
-
-
-def _resident(pid: int) -> int:
-    """Return the resident memory of a process in kB."""
-    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])  # type: ignore[index]
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ local before, after
 function init(args)
   reads = tonumber(args[1]) or 0
   local form = args[2] or "choice=1"
-  local path = form:find("^choice") and "/poll/1/vote" or wrk.path
+  local path = reads > 0 and "/poll/1/vote" or wrk.path
   before = table.concat({
     "POST " .. path .. " HTTP/1.1",
     "Host: " .. wrk.host .. ":" .. wrk.port,

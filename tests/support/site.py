@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import re
 import shutil
 import signal
 import socket
@@ -254,13 +253,19 @@ def kill(pid: int) -> None:
 
 
 @contextmanager
-def nginx_in_front_of(url: str, folder: Path) -> Iterator[str]:
-    """Run nginx with the shipped configuration in front of one process at `url`; yield nginx's URL."""
+def nginx_in_front_of(url: str, folder: Path, *others: str) -> Iterator[str]:
+    """Run nginx with the shipped configuration in front of processes; yield nginx's URL.
+
+    `url` and `others` are `http://...` or, for a socket, `unix:/...`; there may be four.
+    """
+    servers = [urlsplit(each).netloc or each for each in (url, *others)]
     port = free_port()
     (folder / "config").mkdir(parents=True)
     (folder / "var").mkdir()
     (folder / "static").symlink_to(paths.STATIC)
-    text = re.sub(r"unix:/tmp/example_\d\.sock", urlsplit(url).netloc, (paths.CONFIG / "nginx.conf").read_text())
+    text = (paths.CONFIG / "nginx.conf").read_text()
+    for number in range(1, 5):
+        text = text.replace(f"unix:/tmp/example_{number}.sock", servers[number % len(servers)])
     (folder / "config/nginx.conf").write_text(text.replace(f"listen 127.0.0.1:{PORT}", f"listen 127.0.0.1:{port}"))
     argv = ["nginx", "-p", f"{folder}/", "-c", "config/nginx.conf", "-g", "daemon off;"]
     if os.geteuid() == 0:

@@ -28,7 +28,7 @@ from polls.live.broadcast import KEEPALIVE
 RECONNECT_PAUSE = 0.2  # seconds
 
 _REVISION = re.compile(rb'"revision":(\d+)')
-_TEXT, _CLOSE, _PING, _PONG = 0x1, 0x8, 0x9, 0xA
+TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 
 
 @dataclass(slots=True, eq=False)
@@ -60,20 +60,20 @@ class Watcher:
             return False
         self.unread += chunk
         now = monotonic()
-        while (frame := _frame(self.unread)) is not None:
+        while (frame := read_frame(self.unread)) is not None:
             opcode, payload, length = frame
             self.unread = self.unread[length:]
-            if opcode == _TEXT and payload != KEEPALIVE:
+            if opcode == TEXT and payload != KEEPALIVE:
                 self.message = payload
                 revision = int(_REVISION.search(payload)[1])  # type: ignore[index]
                 self.went_back |= revision < self.revision
                 self.revision = revision
                 self.received.append((now, revision))
-            elif opcode == _PING:
-                self.socket.send(_masked(_PONG, payload))
-            elif opcode == _CLOSE:
+            elif opcode == PING:
+                self.socket.send(masked_frame(PONG, payload))
+            elif opcode == CLOSE:
                 self.closed = struct.unpack(">H", payload[:2])[0] if payload else 1005
-                self.socket.send(_masked(_CLOSE, payload))
+                self.socket.send(masked_frame(CLOSE, payload))
         return True
 
 
@@ -182,7 +182,7 @@ def connect(url: str, poll: int = 1) -> Watcher:
     return Watcher(url, connection, unread=response.partition(b"\r\n\r\n")[2])
 
 
-def _frame(data: bytes) -> tuple[int, bytes, int] | None:
+def read_frame(data: bytes) -> tuple[int, bytes, int] | None:
     """Return opcode, payload and length of the first frame, or None if it isn't complete."""
     if len(data) < 2:
         return None
@@ -196,7 +196,7 @@ def _frame(data: bytes) -> tuple[int, bytes, int] | None:
     return data[0] & 0x0F, data[start : start + size], start + size
 
 
-def _masked(opcode: int, payload: bytes) -> bytes:
+def masked_frame(opcode: int, payload: bytes) -> bytes:
     """Return a client's frame. Its mask is zero, which RFC 6455 allows."""
     return bytes((0x80 | opcode, 0x80 | len(payload))) + bytes(4) + payload
 
