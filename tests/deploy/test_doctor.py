@@ -38,6 +38,7 @@ SUBJECTS = [
     "schema",
     "permissions",
     "connections",
+    "memory",
     "log",
     "counts",
 ]
@@ -500,6 +501,20 @@ def standby(server: Server, folder: Path, name: str) -> Iterator[None]:
             yield
         finally:
             process.terminate()
+
+
+def test_an_index_of_ballots_that_does_not_fit_into_memory_is_noted(tmp_path: Path) -> None:
+    with running(tmp_path, {"shared_buffers": "1MB"}) as server, connect(settings_of(server)) as connection:
+        migrations.migrate(settings_of(server), connection)
+        (fits,) = run_checks(connection, settings_of(server), {"memory": CHECKS["memory"]})
+        server.execute(
+            "SET session_replication_role = replica; INSERT INTO ballot (question_id, voter, marks) "
+            "SELECT 1, uuid_send(gen_random_uuid()), '{1}' FROM generate_series(1, 30000)"
+        )
+        (too_large,) = run_checks(connection, settings_of(server), {"memory": CHECKS["memory"]})
+
+    assert str(fits) == "ok    memory: the index of ballots has 8192 bytes, and fits into shared_buffers, 1MB"
+    assert re.match(r"note  memory: the index of ballots has \d+ kB, and shared_buffers is 1MB: .*", str(too_large))
 
 
 def test_a_check_that_fails_is_a_fault_and_the_others_still_run(postgres: Postgres) -> None:

@@ -9,6 +9,7 @@ from polls.storage.checks.counts import check_counts
 from polls.storage.checks.durability import check_settings, check_standbys
 from polls.storage.checks.findings import Check, Finding, fault
 from polls.storage.checks.logs import check_log
+from polls.storage.checks.memory import check_memory
 from polls.storage.checks.permissions import check_permissions
 from polls.storage.checks.schema import check_schema
 from polls.storage.checks.server import check_clock, check_connections, check_encoding, check_version
@@ -27,6 +28,7 @@ CHECKS: Mapping[str, Check] = {
     "schema": check_schema,
     "permissions": check_permissions,
     "connections": check_connections,
+    "memory": check_memory,
     "log": check_log,
     "counts": check_counts,  # last: it makes the session read-only
 }
