@@ -59,7 +59,7 @@ clean: ## remove everything generated, except the data in var/
 	rm -rf .venv build dist .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
-# Programs that the tests run: a browser, network namespaces, nginx, faketime, slow HTTP clients and an HTML checker.
+# Programs that the tests run: a browser, network namespaces, nginx, faketime, slow HTTP clients, etcd, an HTML checker.
 programs:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || command -v chromium-browser >/dev/null \
 	  || { $(call install,chromium); }
@@ -68,6 +68,8 @@ programs:
 	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { $(call install,libfaketime); }
 	@PATH="$$PATH:/usr/sbin" command -v pgbouncer >/dev/null || { $(call install,pgbouncer); }
 	@command -v slowhttptest >/dev/null || { $(call install,slowhttptest); }
+	@command -v etcd >/dev/null || { $(call install,etcd-server); }
+	@command -v etcdctl >/dev/null || { $(call install,etcd-client); }
 	@command -v java >/dev/null || { $(call install,default-jre-headless); }
 	@command -v npm >/dev/null || { $(call install,npm); }
 	@test -e .venv/node_modules/vnu-jar || npm --silent install --prefix .venv --no-save vnu-jar@26.9.27 >/dev/null \

@@ -110,6 +110,7 @@ setup(
             "html5lib >=1.1, <2",
             "hypothesis >=6.100, <7",
             "openpyxl >=3.1, <4",
+            "patroni[etcd3] >=4.0.6, <5",
             "playwright >=1.50, <2",
             "pytest >=9, <10",
             "pytest-aiohttp >=1.1, <2",

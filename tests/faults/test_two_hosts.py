@@ -1,83 +1,20 @@
 """Two hosts of each kind behind nginx, in network namespaces, while hosts are lost and connections cut."""
 
-import shutil
-import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
-
-import pytest
 
 from tests.faults.conftest import assert_exact, pair, settings_by_socket, settings_of_hosts
 from tests.faults.test_lost_database import first_vote_after
 from tests.faults.test_lost_processes import post, read_answer
 from tests.support.crowd import Crowd
+from tests.support.front import nginx
 from tests.support.network import Machine, machines
 from tests.support.processes import Polls, command, eventually, serving, write
 
 RECOVERY_TIMEOUT = 5  # seconds from the promotion to the next counted vote
-
-NGINX = """
-daemon off;
-user root;
-pid nginx.pid;
-worker_processes 1;
-events { worker_connections 1024; }
-http {
-    access_log off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
-    upstream polls {
-        SERVERS
-        keepalive 32;
-    }
-    proxy_http_version 1.1;
-    proxy_set_header Connection "";
-    proxy_set_header Host $http_host;
-    proxy_connect_timeout 1s;
-    proxy_read_timeout 3s;
-    server {
-        listen 80;
-        location / {
-            proxy_pass http://polls;
-        }
-        location ~ ^/poll/[0-9]+/vote$ {
-            error_page 418 = @retry;
-            if ($cookie_voter) { return 418; }
-            proxy_pass http://polls;
-        }
-        # With a voter cookie, a retry at the other host is the same ballot.
-        location @retry {
-            proxy_next_upstream error timeout http_502 http_503 http_504 non_idempotent;
-            proxy_next_upstream_tries 2;
-            proxy_pass http://polls;
-        }
-    }
-}
-"""
-
-
-@contextmanager
-def nginx(folder: Path, machine: Machine, applications: Sequence[str]) -> Iterator[None]:
-    """Run nginx on a machine, port 80, in front of these URLs."""
-    if shutil.which("nginx") is None:
-        pytest.skip("nginx is not installed (on Debian: apt-get install nginx)")
-    folder.mkdir()
-    servers = " ".join(f"server {urlsplit(url).netloc} max_fails=1 fail_timeout=1s;" for url in applications)
-    (folder / "nginx.conf").write_text(NGINX.replace("SERVERS", servers))
-    arguments = [*machine.inside, "nginx", "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"]
-    with subprocess.Popen(arguments) as process:
-        try:
-            assert eventually((folder / "nginx.pid").exists)
-            yield
-        finally:
-            process.terminate()
 
 
 @contextmanager
