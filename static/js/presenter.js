@@ -23,6 +23,7 @@
 
   function showButton(selector, action) {
     const button = document.querySelector(selector);
+    if (!button) return; // nothing can be hidden on this screen while the results are hidden from everybody
     button.hidden = false;
     button.addEventListener("click", action);
   }
@@ -39,6 +40,6 @@
   addEventListener("keydown", ({ key, ctrlKey, metaKey, altKey, repeat }) => {
     if (isOn("no-shortcuts") || ctrlKey || metaKey || altKey || repeat) return;
     const selector = shortcuts[key.toLowerCase()];
-    if (selector) document.querySelector(selector).click();
+    if (selector) document.querySelector(selector)?.click();
   });
 })();

@@ -28,6 +28,7 @@ from polls.live.broadcast import KEEPALIVE
 RECONNECT_PAUSE = 0.2  # seconds
 
 _REVISION = re.compile(rb'"revision":(\d+)')
+_COUNTED = re.compile(r"polls_flash(?:_\d+)?=counted\.(\d+)")
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 
 
@@ -208,7 +209,8 @@ def vote(connection: http.client.HTTPConnection, poll: int = 1, choice: int = 1,
     response = connection.getresponse()
     response.read()
     assert response.status == 303, response.status
-    return int((response.getheader("Location") or "").partition("after=")[2])
+    # The message that the next page shows once. The URL has the revision, too, unless the results are hidden.
+    return int(_COUNTED.search(response.getheader("Set-Cookie") or "")[1])  # type: ignore[index]
 
 
 def main() -> None:

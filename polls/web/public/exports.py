@@ -67,10 +67,10 @@ class ExportView(PollView):
     def tally(self, visible: VisiblePoll) -> Tally:
         """Return the results. Raises ResultsHidden with the words of the results page if the reader can't see them."""
         if visible.tally is None:
-            page = markup(
-                self.request.app, "public/_hidden.html", self.language, poll=visible.poll, hidden=visible.hidden
+            reason = markup(
+                self.request.app, "public/_hidden_reason.html", self.language, poll=visible.poll, hidden=visible.hidden
             )
-            raise ResultsHidden(self.slug, Markup(page).striptags())  # nosec B704 # a page of ours, and only its text
+            raise ResultsHidden(self.slug, Markup(reason).striptags())  # nosec B704 # a page of ours, and only its text
         return visible.tally
 
 

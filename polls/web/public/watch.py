@@ -103,7 +103,7 @@ def encode_results(poll: Poll, role: Role, *, is_live: bool) -> bytes | None:
 
 
 def _encodable_reason(hidden: Hidden) -> dict[str, object]:
-    """Return what `templates/public/_hidden.html` says in place of the results."""
+    """Return what `templates/public/_hidden_reason.html` says in place of the results."""
     return {"hidden": hidden.until, "missing": hidden.missing}
 
 

@@ -21,7 +21,8 @@ async def said(client: Client, path: str = "/poll/1/results", **request: Any) ->
     text = await (await client.get(path, **request)).text()
     hidden = find(parse(text), "section", class_="hidden-results")
     assert bool(hidden) != ("data-choice" in text)
-    return [words(line) for section in hidden for line in find(section, "p")]
+    lines = [line for section in hidden for line in find(section, "p")]
+    return [words(line) for line in lines if line.get("class") not in {"live-status", "visually-hidden"}]
 
 
 async def vote(client: Client, path: str = "/poll/1") -> None:
