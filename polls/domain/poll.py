@@ -111,7 +111,7 @@ class Poll:
     owner_hash: bytes | None = field(default=None, repr=False)
     seal: bytes = field(default=b"", repr=False, compare=False)
 
-    @property
+    @cached_property
     def is_published(self) -> bool:
         """Return whether the public may see it: `pub_date` has come, it has choices, and it isn't hidden.
 
@@ -155,4 +155,8 @@ class Poll:
 
     def offers(self, *choice_ids: int) -> bool:
         """Return whether all `choice_ids` are ids of its choices."""
-        return {choice.id for choice in self.choices}.issuperset(choice_ids)
+        return self._choice_ids.issuperset(choice_ids)
+
+    @cached_property
+    def _choice_ids(self) -> frozenset[int]:
+        return frozenset([choice.id for choice in self.choices])

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -12,7 +13,7 @@ import psycopg2
 from psycopg2.extras import NamedTupleCursor
 
 from polls.domain.ballot import Ballot, Fault
-from polls.domain.methods import method_of
+from polls.domain.methods import Method, method_of
 from polls.domain.poll import Poll
 from polls.storage import ballot_sql
 from polls.storage.postgres.pool import STATEMENT_TIMEOUT, Database
@@ -23,25 +24,30 @@ _ANSWER_TIMEOUT = STATEMENT_TIMEOUT + 1
 _VOTER_BYTES = 16  # of the hash that is stored for a voter
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: cached_property needs __dict__
 class PollRules:
     """A poll as of one edition, and the salt with which its voters' keys are hashed."""
 
     poll: Poll
     salt: bytes
 
-    @property
+    @cached_property
+    def method(self) -> Method:
+        """Return the method by which the poll is voted on."""
+        return method_of(self.poll)
+
+    @cached_property
     def seal(self) -> bytes:
         """Return the poll's seal, or nothing if its results are never hidden."""
         return self.poll.seal if self.poll.settings.hides_results else b""
 
     def fault_of(self, ballot: Ballot) -> Fault | None:
         """Return why `ballot` isn't valid in the poll, or None if it is."""
-        return method_of(self.poll).fault_of(self.poll, ballot)
+        return self.method.fault_of(self.poll, ballot)
 
     def stored(self, ballot: Ballot) -> Ballot:
         """Return a valid ballot as it is stored."""
-        return method_of(self.poll).stored(ballot)
+        return self.method.stored(ballot)
 
     def hash_voter(self, ballot: Ballot) -> str:
         """Return the voter's stored form in hexadecimal digits: a hash that can't be reproduced without the salt."""

@@ -6,7 +6,7 @@ This order prevents deadlocks, and rows that are read after the lock don't chang
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import psycopg2
@@ -107,10 +107,11 @@ class Recorder:
                 logger.info("retrying a batch of ballots after %s", type(error).__name__)
                 continue
             edited = {question_id for question_id, answer in answers.items() if answer == "edited"}
+            counted = self._counted(answers)
             for index in pending:
                 question_id = ballots[index].question_id
                 if question_id not in edited:
-                    outcomes[index] = self._outcome(question_id, answers[question_id])
+                    outcomes[index] = counted.get(question_id) or self._refusal_of(question_id, answers[question_id])
             if not edited:
                 break
             pending = [index for index in pending if index not in outcomes]
@@ -175,10 +176,15 @@ class Recorder:
         question_ids = sorted({question_id for question_id, _ in latest})
         return await self._connection.record({id_: self._rules[id_] for id_ in question_ids}, latest, deadline)
 
-    def _outcome(self, question_id: int, answer: int | str) -> Outcome:
+    def _counted(self, answers: Mapping[int, int | str]) -> dict[int, Counted]:
+        """Return the answer that all counted ballots of a poll have, by question id."""
+        revisions = {question_id: answer for question_id, answer in answers.items() if isinstance(answer, int)}
+        return {
+            question_id: Counted(revision, self._rules[question_id].seal) for question_id, revision in revisions.items()
+        }
+
+    def _refusal_of(self, question_id: int, answer: int | str) -> Refusal:
         match answer:
-            case int(revision):
-                return Counted(revision, self._rules[question_id].seal)
             case "absent":
                 return PollNotFound(question_id)
             case "closed":

@@ -1,6 +1,7 @@
 """Setting, reading and deleting cookies."""
 
 import re
+from typing import NamedTuple
 
 from aiohttp import hdrs, web
 
@@ -51,20 +52,36 @@ def port_suffix(request: web.Request) -> str:
     return f"_{port}" if port.isascii() and port.isdigit() and len(port) <= _MAX_PORT_DIGITS else ""
 
 
-def cookie_pattern(name: str, value: str) -> re.Pattern[str]:
+class CookiePattern(NamedTuple):
+    """A cookie's name, without the port in it, and the pattern that finds it and its value in the header.
+
+    Its name ends with `port_suffix` if it is `of_site`.
+    """
+
+    name: str
+    header: re.Pattern[str]
+    of_site: bool
+
+
+def cookie_pattern(name: str, value: str, *, of_site: bool = False) -> CookiePattern:
     """Compile a pattern for `read_cookie` that finds the cookie `name` if its whole value matches the regex `value`."""
-    return re.compile(rf"(?:^|;)[ \t]*{name}(_[0-9]+)?=({value})[ \t]*(?=;|$)")
+    port = "(_[0-9]+)" if of_site else "()"
+    return CookiePattern(name, re.compile(rf"(?:^|;)[ \t]*{name}{port}?=({value})[ \t]*(?=;|$)"), of_site)
 
 
-def read_cookie(request: web.Request, cookie: re.Pattern[str], suffix: str = "") -> str | None:
-    """Return the value of a cookie, or None if it is missing or malformed. `suffix` is the end of its name.
+def read_cookie(request: web.Request, cookie: CookiePattern) -> str | None:
+    """Return the value of a cookie, or None if it is missing or malformed.
 
     aiohttp's own way parses and copies all cookies, and takes ten times as long.
     """
-    headers = request.headers.getall(hdrs.COOKIE, None)
-    if headers is None:
+    lines = request.headers.getall(hdrs.COOKIE, None)
+    if lines is None:
         return None
-    for found in cookie.finditer(";".join(headers)):
+    header = ";".join(lines)
+    if cookie.name not in header:  # the usual case, which needs no search with the pattern
+        return None
+    suffix = port_suffix(request) if cookie.of_site else ""
+    for found in cookie.header.finditer(header):
         if (found[1] or "") == suffix:
             return found[2]
     return None

@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 
 from polls.domain.errors import PollNotFound
 from polls.domain.poll import Poll
-from polls.domain.visibility import VisiblePoll, visible_to
+from polls.domain.visibility import ANONYMOUS, VisiblePoll, visible_to
 from polls.web.http import compression
 from polls.web.http.page_cache import PRIVATE_NO_CACHE, PRIVATE_NO_STORE, RENDERED_PAGES, Page, RenderedPages
 from polls.web.http.parameters import MAX_NUMBER, parse_number
@@ -133,11 +133,14 @@ class PollView(View):
 
     async def visible(self, poll: Poll) -> VisiblePoll:
         """Return what the visitor may see of `poll`. Raises PollNotFound and PollsUnavailable."""
-        request, viewer = self.request, viewer_of(self.request, poll)
+        request = self.request
+        if hdrs.COOKIE not in request.headers:
+            return visible_to(poll, ANONYMOUS)
+        viewer = viewer_of(request, poll)
         if not poll.is_published:
             account = await signed_in_account(request)
             viewer = viewer._replace(person=account.person if account else owner_of(request, poll))
-        elif hdrs.COOKIE in request.headers and (person := await person_for_links(request) or owner_of(request, poll)):
+        elif person := await person_for_links(request) or owner_of(request, poll):
             viewer = viewer._replace(person=person)
         return visible_to(poll, viewer)
 

@@ -5,11 +5,11 @@ from typing import NamedTuple
 from aiohttp import web
 
 from polls.domain.addresses import WORD
-from polls.web.http.cookies import CookieSetter, cookie_pattern, port_suffix, read_cookie
+from polls.web.http.cookies import CookieSetter, cookie_pattern, read_cookie
 
 _COOKIE = "polls_flash"
 _SECONDS = 60
-_FLASH = cookie_pattern(_COOKIE, rf"[a-z-]{{1,30}}(?:\.[0-9]{{1,18}}){{1,2}}(?:\.{WORD})?")
+_FLASH = cookie_pattern(_COOKIE, rf"[a-z-]{{1,30}}(?:\.[0-9]{{1,18}}){{1,2}}(?:\.{WORD})?", of_site=True)
 
 
 class Flash(NamedTuple):
@@ -38,7 +38,7 @@ def set_flash(cookies: CookieSetter, flash: Flash, *, path: str) -> None:
 
 def read_flash(request: web.Request) -> Flash | None:
     """Return the message in the cookie, whose kind may be made up, or None."""
-    value = read_cookie(request, _FLASH, port_suffix(request))
+    value = read_cookie(request, _FLASH)
     if value is None:
         return None
     kind, *parts = value.split(".")

@@ -5,11 +5,11 @@ from aiohttp import web
 from polls.domain.access_keys import PATTERN
 from polls.domain.permissions import Person, owner
 from polls.domain.poll import Poll
-from polls.web.http.cookies import CookieSetter, cookie_pattern, port_suffix, read_cookie
+from polls.web.http.cookies import CookieSetter, cookie_pattern, read_cookie
 
 OWNER_COOKIE = "polls_owner"
 
-_KEY = cookie_pattern(OWNER_COOKIE, PATTERN)
+_KEY = cookie_pattern(OWNER_COOKIE, PATTERN, of_site=True)
 
 
 def set_owner_cookie(request: web.Request, response: web.StreamResponse, slug: str, key: str) -> None:
@@ -26,7 +26,7 @@ def delete_owner_cookie(request: web.Request, response: web.StreamResponse, slug
 
 def read_owner_key(request: web.Request) -> str | None:
     """Return the access key in the cookie, which may be outdated or made up, or None."""
-    return read_cookie(request, _KEY, port_suffix(request))
+    return read_cookie(request, _KEY)
 
 
 def owner_of(request: web.Request, poll: Poll) -> Person | None:

@@ -5,19 +5,19 @@ from aiohttp import web
 from polls.domain.account import Account
 from polls.domain.permissions import Person
 from polls.storage import sessions
-from polls.web.http.cookies import CookieSetter, cookie_pattern, port_suffix, read_cookie
+from polls.web.http.cookies import CookieSetter, cookie_pattern, read_cookie
 from polls.web.http.forwarded import client_network
 from polls.web.keys import DATABASE, PASSWORDS, SESSION_CACHE
 
 SESSION_COOKIE = "polls_session"
 ACCOUNT = web.RequestKey("account", Account)  # the one that is signed in, as far as the request has looked it up
 
-_TOKEN = cookie_pattern(SESSION_COOKIE, "[0-9A-Za-z_-]{43}")
+_TOKEN = cookie_pattern(SESSION_COOKIE, "[0-9A-Za-z_-]{43}", of_site=True)
 
 
 def session_token(request: web.Request) -> str | None:
     """Return the token in the session cookie, which may be expired or made up, or None."""
-    return read_cookie(request, _TOKEN, port_suffix(request))
+    return read_cookie(request, _TOKEN)
 
 
 async def signed_in_account(request: web.Request) -> Account | None:

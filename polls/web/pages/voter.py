@@ -4,12 +4,12 @@ import hashlib
 import hmac
 import secrets
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from polls.domain.ballot import Ballot
 from polls.domain.poll import Poll
 from polls.domain.visibility import ANONYMOUS, Viewer
-from polls.web.http.cookies import CookieSetter, cookie_pattern, port_suffix, read_cookie
+from polls.web.http.cookies import CookieSetter, cookie_pattern, read_cookie
 from polls.web.http.parameters import NUMBER
 
 VOTER_COOKIE = "polls_voter"  # the voter's id: 128 random bits
@@ -22,9 +22,9 @@ VOTED_COOKIE = "polls_voted"
 _MAX_VOTED = 50  # polls in the cookie
 
 _VOTER_ID = cookie_pattern(VOTER_COOKIE, "[0-9a-f]{32}")
-_VOTED = cookie_pattern(VOTED_COOKIE, rf"{NUMBER}(?:\.{NUMBER}){{0,{_MAX_VOTED - 1}}}")
+_VOTED = cookie_pattern(VOTED_COOKIE, rf"{NUMBER}(?:\.{NUMBER}){{0,{_MAX_VOTED - 1}}}", of_site=True)
 _MARK = rf"{NUMBER}(?:-[0-9]{{1,3}})?"
-_BALLOT = cookie_pattern(BALLOT_COOKIE, rf"{_MARK}(?:\.{_MARK}){{0,99}}(?:_[0-9a-f]{{20}})?")
+_BALLOT = cookie_pattern(BALLOT_COOKIE, rf"{_MARK}(?:\.{_MARK}){{0,99}}(?:_[0-9a-f]{{20}})?", of_site=True)
 
 
 def read_voter_id(request: web.Request) -> str | None:
@@ -87,9 +87,7 @@ def add_to_voted_cookie(cookies: CookieSetter, voted: tuple[int, ...], question_
 
 def voted_polls(request: web.Request) -> tuple[int, ...]:
     """Return the ids of the polls in which this browser voted, as its cookie says, the latest first."""
-    if hdrs.COOKIE not in request.headers:
-        return ()
-    voted = read_cookie(request, _VOTED, port_suffix(request))
+    voted = read_cookie(request, _VOTED)
     return tuple(map(int, voted.split("."))) if voted else ()
 
 
@@ -98,9 +96,7 @@ def viewer_of(request: web.Request, poll: Poll | None) -> Viewer:
 
     In a poll with results that can be hidden, the cookie's signature is checked: marks alone can be made up.
     """
-    if hdrs.COOKIE not in request.headers:
-        return ANONYMOUS
-    ballot = read_cookie(request, _BALLOT, port_suffix(request))
+    ballot = read_cookie(request, _BALLOT)
     if ballot is None or (voter_id := read_voter_id(request)) is None:
         return ANONYMOUS
     ballot, _, signature = ballot.partition("_")

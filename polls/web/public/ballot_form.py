@@ -5,7 +5,7 @@ They say what they are, so that a ballot is read without knowing its poll.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from multidict import MultiMapping
 
@@ -21,8 +21,7 @@ _POINTS_FIELD = re.compile(r"points\.([0-9]{1,10})", re.ASCII)
 _POINTS = re.compile("[0-9]{1,3}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class BallotForm:
+class BallotForm(NamedTuple):
     """A ballot as it was sent: `chosen` are the values of `choice`, `typed` {ID: value of `points.ID`}.
 
     A value is kept even if it isn't valid, so that the form can be shown again as it was.
@@ -54,20 +53,21 @@ class BallotForm:
 
 def read_ballot_form(form: MultiMapping[str]) -> BallotForm:
     """Return the fields of the ballot in `form`; others are ignored."""
-    typed = {
-        match[1]: value[:_MAX_TYPED].strip() for name, value in form.items() if (match := _POINTS_FIELD.fullmatch(name))
-    }
-    return BallotForm(tuple(dict.fromkeys(form.getall("choice", []))), typed or None)
+    typed: dict[str, str] = {}
+    for name, value in form.items():
+        if match := _POINTS_FIELD.fullmatch(name):
+            typed[match[1]] = value[:_MAX_TYPED].strip()
+    return BallotForm(tuple(dict.fromkeys(form.getall("choice", ()))), typed or None)
 
 
 def parse_ballot(form: BallotForm, question_id: int) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
     """Return the marks of a ballot for `question_id`, ascending, and their points or None. Raises InvalidBallot."""
-    values = list(form.chosen) if form.typed is None else [key for key, value in form.typed.items() if value]
+    values = form.chosen if form.typed is None else tuple(key for key, value in form.typed.items() if value)
     if not any(values):
         raise InvalidBallot(question_id, Fault.NO_MARKS)
     if len(values) > _MAX_MARKS:
         raise InvalidBallot(question_id, Fault.TOO_MANY_MARKS)
-    marks = sorted(mark for value in values if (mark := parse_number(value)))
+    marks = sorted([mark for value in values if (mark := parse_number(value))])
     if len(marks) < len(values):
         raise InvalidBallot(question_id, Fault.UNKNOWN_CHOICE)
     if form.typed is None:

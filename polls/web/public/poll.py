@@ -12,16 +12,17 @@ class PollPageView(PollView):
 
     async def get(self) -> web.StreamResponse:
         visible = await self.find()
+        variant = visible.variant
         response = self.cached_page(
             "public/poll.html",
             visible.poll.question,  # the same object when votes are counted: the page shows none
             visible.poll.question.id,
             visible.poll.is_closed,
             visible.poll.is_published,
-            visible.variant,
+            variant,
             cache_control=self.cache_control(visible),
             robots=self.robots(visible),
-            pages=VARIANT_PAGES if visible.variant else RENDERED_PAGES,
+            pages=VARIANT_PAGES if variant else RENDERED_PAGES,
             context=lambda: {
                 **self.links(visible),
                 "poll": visible.poll,

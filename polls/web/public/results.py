@@ -28,7 +28,8 @@ class ResultsView(PollView):
         if visible.hidden:
             after, voted = 0, None
         scored = await self.request.app[SCORE_CACHE].find(visible.poll) if visible.has_distribution else None
-        is_same_for_all = visible.poll.is_published and not visible.variant
+        variant = visible.variant
+        is_same_for_all = visible.poll.is_published and not variant
         cache_control = (
             PRIVATE_NO_STORE if after else SHARED_ONE_SECOND if is_same_for_all else self.cache_control(visible)
         )
@@ -36,11 +37,11 @@ class ResultsView(PollView):
             "public/results.html",
             scored or visible.poll,
             visible.poll.question.id,
-            visible.variant,
+            variant,
             voted,
             cache_control=cache_control,
             robots=self.robots(visible),
-            pages=VARIANT_PAGES if visible.variant or voted else RENDERED_PAGES,
+            pages=VARIANT_PAGES if variant or voted else RENDERED_PAGES,
             context=lambda: self._context(visible, scored, voted),
         )
         if voted and self.request.method == hdrs.METH_GET:  # after HEAD it is still to be shown

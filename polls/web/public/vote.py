@@ -62,24 +62,24 @@ class VoteView(PollView):
         if _has_disconnected(self.request):
             # This process may have stalled, and the voter voted through another process since: this ballot is outdated.
             return web.Response(status=_CLIENT_CLOSED_REQUEST)
-        app = self.request.app
+        app, slug = self.request.app, self.slug
         known_id = read_voter_id(self.request)
         voter_id = known_id or new_voter_id()
         question_id = counted = None
         try:
-            question_id = await locate(app, self.slug)
+            question_id = await locate(app, slug)
             marks, points = parse_ballot(form, question_id)
             # Voters whose network is unknown aren't limited: all of them would share one limit.
             if (rate_limit := app[VOTE_RATE_LIMIT]) and (network := client_network(self.request)):
                 rate_limit.check(network, voter_id)
-            word = None if self.slug[0].isdigit() else self.slug
+            word = None if slug[0].isdigit() else slug
             ballot = Ballot(question_id, voter_key(voter_id, question_id), marks, points, word)
             counted = await app[BALLOT_BOX].cast(ballot)
             url = await self._url_after(counted) if counted.seal else self._results_url(counted)
             response = app[VOTE_REDIRECT].answer(self.request)
             response.headers[hdrs.LOCATION] = url
         except PollNotFound:
-            app[POLL_WORDS].forget(self.slug)  # it may be another poll's by now
+            app[POLL_WORDS].forget(slug)  # it may be another poll's by now
             raise
         except (InvalidBallot, PollClosed) as error:
             response = await self._explain_refusal(error, form)
