@@ -51,6 +51,17 @@ def hidden_from(poll: Poll, role: Role) -> Hidden | None:
     return Hidden("enough", missing) if missing else None
 
 
+def may_reveal(poll: Poll) -> bool:
+    """Return whether the owner of `poll` may show its results to everyone by opening the setting `results`.
+
+    They may if they see them and others don't. What was sealed stays as it was promised, and too few ballots stay
+    hidden: they would tell who voted for what.
+    """
+    if poll.settings.is_sealed or hidden_from(poll, Role.OWNER):
+        return False
+    return hidden_from(poll, Role.STRANGER) is not None
+
+
 class Viewer(NamedTuple):
     """A viewer of a poll. `person` is None if not signed in.
 
@@ -90,6 +101,11 @@ class VisiblePoll(NamedTuple):
     def may_edit(self) -> bool:
         """Return whether the viewer may edit the poll."""
         return self.role is Role.OWNER
+
+    @property
+    def may_reveal(self) -> bool:
+        """Return whether the viewer may show the results to everyone."""
+        return self.may_edit and may_reveal(self.poll)
 
     @property
     def variant(self) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""Actions on several polls: close, reopen, clear and delete, each with an entry in history.
+"""Actions on several polls: close, reopen, reveal, clear and delete, each with an entry in history.
 
 An action is one transaction, which locks as `storage.ballots` does: the questions' rows first, by id, then the choices'
 by id. `in_batches` divides many polls among transactions, so that votes never wait long for a lock.
@@ -6,14 +6,18 @@ by id. `in_batches` divides many polls among transactions, so that votes never w
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
+import aiopg.sa
 import sqlalchemy as sa
 
 from polls.domain.errors import PollsUnavailable
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll, State
-from polls.storage.editing import BATCH_SIZE, delete_ballots, locked
+from polls.domain.settings import Results
+from polls.domain.visibility import may_reveal
+from polls.storage.editing import BATCH_SIZE, delete_ballots, locked, write_settings
 from polls.storage.history import Change, changes_between, record_polls
 from polls.storage.postgres.pool import Database, acquired
 from polls.storage.questions import read_all
@@ -84,6 +88,20 @@ async def reopen(database: Database, person: Person, question_ids: Sequence[int]
     return await _set_end(database, person, "reopened", question_ids, None)
 
 
+async def reveal(database: Database, person: Person, question_ids: Sequence[int]) -> int:
+    """Show everyone the results of those of the polls where `domain.visibility.may_reveal` says so; return how many.
+
+    From how many ballots on stays as it is.
+    """
+    async with locked(database, person, question_ids) as (connection, polls):
+        affected = [poll for poll in polls if may_reveal(poll)]
+        for poll in affected:
+            settings = replace(poll.settings, results=Results.ALWAYS)
+            await write_settings(connection, poll.question.id, poll, settings)
+        await _record(connection, person, "revealed", affected)
+    return len(affected)
+
+
 async def clear(database: Database, person: Person, question_ids: Sequence[int]) -> int:
     """Delete all ballots of the polls, as after a rehearsal, and return how many polls had any."""
     async with locked(database, person, question_ids) as (connection, polls):
@@ -125,12 +143,16 @@ async def _set_end(database: Database, person: Person, verb: str, question_ids: 
         affected = [poll for poll in polls if (_may_reopen(poll) if end is None else _is_open(poll))]
         if not affected:
             return 0
-        ids = _ids(affected)
-        await connection.execute(question.update().where(question.c.id.in_(ids)).values(closes_at=end))
-        after = await read_all(connection, ids)
-        changes = [(poll, changes_between(before, poll)) for before, poll in zip(affected, after, strict=True)]
-        await record_polls(connection, person, verb, changes)
+        await connection.execute(question.update().where(question.c.id.in_(_ids(affected))).values(closes_at=end))
+        await _record(connection, person, verb, affected)
     return len(affected)
+
+
+async def _record(connection: aiopg.sa.SAConnection, person: Person, verb: str, before: Sequence[Poll]) -> None:
+    """Add a history entry for each poll, which was like that in `before`."""
+    after = await read_all(connection, _ids(before))
+    changes = [(poll, changes_between(former, poll)) for former, poll in zip(before, after, strict=True)]
+    await record_polls(connection, person, verb, changes)
 
 
 def _is_open(poll: Poll) -> bool:

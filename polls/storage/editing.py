@@ -91,7 +91,7 @@ async def insert(connection: aiopg.sa.SAConnection, person: Person, draft: Draft
         question_id: int | None = await connection.scalar(statement)
     if question_id is None:
         return None
-    await _write_settings(connection, question_id, None, draft.settings)
+    await write_settings(connection, question_id, None, draft.settings)
     await _write_choices(connection, question_id, None, draft.choices)
     added = await _read_locked(connection, question_id)
     await record_polls(connection, person, "added", [(added, changes_between(None, added))])
@@ -131,7 +131,7 @@ async def change(
         if before.ballots and before.settings.is_sealed:
             _check_sealed(before, draft)
         await _remove_choices(connection, before, draft.removed)
-        await _write_settings(connection, question_id, before, draft.settings)
+        await write_settings(connection, question_id, before, draft.settings)
         await _write_choices(connection, question_id, before, draft.choices)
         values, old = _question_values(person, draft), before.question
         saved = {"question_text": old.text, "pub_date": old.pub_date, "closes_at": old.closes_at, "slug": old.word}
@@ -240,7 +240,7 @@ async def _read_locked(connection: aiopg.sa.SAConnection, question_id: int) -> P
     return poll
 
 
-async def _write_settings(
+async def write_settings(
     connection: aiopg.sa.SAConnection, question_id: int, before: Poll | None, settings: PollSettings
 ) -> None:
     """Store the settings of a poll. The defaults are stored as no row, unless the row says who owns the poll."""

@@ -57,6 +57,7 @@ class OverviewView(OwnPollView):
             "manage/overview.html",
             poll=visible.poll,
             hidden=visible.hidden,
+            may_reveal=visible.may_reveal,
             tally=visible.tally,
             marks=visible.marks,
             points={},

@@ -1,4 +1,4 @@
-"""Actions on polls, each confirmed on a page of its own: close, reopen, clear the ballots, delete; and for admins."""
+"""Actions on polls, each confirmed on a page of its own: those of owners, and those of admins besides."""
 
 from collections.abc import Sequence
 
@@ -12,6 +12,7 @@ from polls.web.pages.private import PersonalView
 ACTIONS = {
     "close": (bulk_editing.close, "closed"),
     "reopen": (bulk_editing.reopen, "reopened"),
+    "reveal": (bulk_editing.reveal, "revealed"),
     "clear": (bulk_editing.clear, "cleared"),
     "delete": (bulk_editing.delete, "deleted"),
 }

@@ -3,6 +3,7 @@
 from aiohttp import web
 from markupsafe import Markup
 
+from polls.domain.visibility import VisiblePoll
 from polls.web.http.origin import is_local, site_origin
 from polls.web.http.page_cache import VARIANT_PAGES
 from polls.web.pages.base import PollView
@@ -14,7 +15,9 @@ class PresenterView(PollView):
     """The results of a poll in large type, with its URL and QR code."""
 
     async def get(self) -> web.StreamResponse:
-        visible = (await self.find()).as_public  # everybody in the room sees it
+        viewers = await self.find()
+        visible = viewers.as_public  # everybody in the room sees it
+        reveal_url = self._reveal_url(viewers)
         site = site_origin(self.request)
         path = self.url("poll", slug=self.slug)
         qr = Markup((await qr_code(site + path)).decode())  # nosec B704 # drawn by segno, and contains no text
@@ -23,6 +26,7 @@ class PresenterView(PollView):
             visible.poll,
             visible.poll.question.id,
             site,
+            reveal_url,
             cache_control=self.cache_control(visible),
             robots=self.robots(visible),
             pages=VARIANT_PAGES,  # the site may be any Host
@@ -31,6 +35,7 @@ class PresenterView(PollView):
                 "poll": visible.poll,
                 "tally": visible.tally and leading_first(visible.tally),
                 "hidden": visible.hidden,
+                "reveal_url": reveal_url,
                 "marks": visible.marks,
                 "points": {},
                 "here": self.url("presenter", slug=self.slug),
@@ -43,3 +48,13 @@ class PresenterView(PollView):
                 **text_sizes(visible.poll),
             },
         )
+
+    def _reveal_url(self, viewers: VisiblePoll) -> str | None:
+        """Return where the viewer may show the results to everyone and is led back from, None if they may not."""
+        if not viewers.may_reveal:
+            return None
+        if viewers.is_admin:
+            path = self.url("poll_action", id=str(viewers.poll.question.id), action="reveal")
+        else:
+            path = self.url("own_poll_action", slug=self.slug, action="reveal")
+        return f"{path}?back={self.url('presenter', slug=self.slug)}"
