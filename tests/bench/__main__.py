@@ -32,22 +32,30 @@ from tests.support.processes import Polls, command, free_port, processes_in, ser
 from tests.support.site import nginx_in_front_of
 
 CHECKOUT = Path(__file__).parents[2]
-PAGES = ("/", "/poll/1", "/poll/1/results", "/ask")
+HIDDEN = 92  # the id of a poll like the first one, but with hidden results
+PAGES = ("/", "/poll/1", "/poll/1/results", f"/poll/{HIDDEN}/results", "/ask")
 RESULTS, VOTE = "/poll/1/results", "/poll/1/vote"
 VOTES = {  # {path: form}: one answer, and five scores
     VOTE: "choice=1",
     "/poll/91/vote": "&".join(f"points.{choice}={choice % 6}" for choice in range(9101, 9106)),
 }
-SCORE_POLL = """
+OTHER_POLLS = f"""
     INSERT INTO question (id, question_text, pub_date) VALUES (91, 'How do you like them?', now());
     INSERT INTO choice (id, question_id, choice_text)
     SELECT id, 91, 'Choice ' || id FROM generate_series(9101, 9105) AS id;
-    INSERT INTO poll_settings (question_id, method, most_marks, most_points) VALUES (91, 'score', NULL, 5)
+    INSERT INTO poll_settings (question_id, method, most_marks, most_points) VALUES (91, 'score', NULL, 5);
+
+    INSERT INTO question (id, question_text, pub_date)
+    SELECT {HIDDEN}, question_text, now() FROM question WHERE id = 1;
+    INSERT INTO choice (id, question_id, choice_text)
+    SELECT {100 * HIDDEN} + id, {HIDDEN}, choice_text FROM choice WHERE question_id = 1;
+    INSERT INTO poll_settings (question_id, results) VALUES ({HIDDEN}, 'after_close')
 """
 FEW, MANY = 64, 256  # connections
 READERS = 9  # for each voter
 NGINX_THREADS = 2  # of wrk: one saturates an aiohttp server, but not nginx
-WATCHERS = ((1000, 20, 0), (3000, 20, 100), (5000, 60, 100))  # watchers, seconds, votes a second
+# Watchers, seconds, votes a second, and the poll.
+WATCHERS = ((1000, 20, 0, 1), (3000, 20, 100, 1), (3000, 20, 100, HIDDEN), (5000, 60, 100, 1))
 READ_PAUSE = 0.05  # seconds between two page reads while clients watch
 CONFIG = {
     "postgres": {"embedded": "var/postgres"},
@@ -101,8 +109,8 @@ def main() -> None:
 
 def _measure_usual_parts(folder: Path, options: argparse.Namespace) -> None:
     with serving(folder, config=CONFIG) as polls:
+        _add_polls(folder, polls)
         if loads := [load for part in options.only for load in LOADS.get(part, ())]:
-            _add_score_poll(folder, polls)
             _compare(polls, folder / "var/postgres", loads, options)
         if "nginx" in options.only:
             with nginx_in_front_of(polls.url, folder / "front") as front:
@@ -134,9 +142,9 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _add_score_poll(folder: Path, polls: Polls) -> None:
-    command(folder, "psql", "--config=polls.yaml", "--", "-c", SCORE_POLL).check_returncode()
-    while _status(polls.url + "/poll/91") != 200:
+def _add_polls(folder: Path, polls: Polls) -> None:
+    command(folder, "psql", "--config=polls.yaml", "--", "-c", OTHER_POLLS).check_returncode()
+    while _status(f"{polls.url}/poll/{HIDDEN}") != 200:
         sleep(0.1)
 
 
@@ -239,10 +247,10 @@ def _watch(polls: Polls) -> None:
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     print("\nFrom sending a vote to receiving it, over all votes and WebSockets, in ms")
-    for count, seconds, rate in WATCHERS:
+    for count, seconds, rate, poll in WATCHERS:
         before = resident(polls.process.pid)
         with subprocess.Popen(
-            [sys.executable, "-m", "tests.support.watchers", polls.url, *map(str, (count, seconds, rate))],
+            [sys.executable, "-m", "tests.support.watchers", polls.url, *map(str, (count, seconds, rate, poll))],
             cwd=CHECKOUT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -256,25 +264,26 @@ def _watch(polls: Polls) -> None:
             watchers.stdin.flush()
             before_cpu, started = cpu([polls.process.pid]), monotonic()
             # Without votes, the CPU of idle WebSockets is measured: reading pages would add to it.
-            pages = _read(polls.url, seconds) if rate else sleep(seconds) or []
+            pages = _read(polls.url, f"/poll/{poll}/results", seconds) if rate else sleep(seconds) or []
             share = (cpu([polls.process.pid]) - before_cpu) / (monotonic() - started) / 1_000_000
             report = json.loads(watchers.stdout.readline())
         print(
-            f"{count:,} watchers, {rate} votes a second for {seconds} s: {milliseconds(report['delays'])}; "
+            f"{count:,} watchers of {'hidden' if poll == HIDDEN else 'shown'} results, "
+            f"{rate} votes a second for {seconds} s: {milliseconds(report['delays'])}; "
             f"{report['open']:,} connected, {report['current']:,} current, {report['went_back']:,} went back; "
             f"a page {milliseconds(quantiles(pages))}; {memory:.0f} kB a watcher; CPU {share:.1%}",
             flush=True,
         )
 
 
-def _read(url: str, seconds: int) -> list[float]:
-    """Read the results page repeatedly for some seconds, and return the durations."""
+def _read(url: str, path: str, seconds: int) -> list[float]:
+    """Read the page at `path` repeatedly for some seconds, and return the durations."""
     connection = HTTPConnection(urlsplit(url).netloc)
     durations = []
     end = monotonic() + seconds
     while monotonic() < end:
         started = monotonic()
-        connection.request("GET", RESULTS)
+        connection.request("GET", path)
         connection.getresponse().read()
         durations.append(monotonic() - started)
         sleep(READ_PAUSE)

@@ -1,6 +1,7 @@
 """Many WebSocket clients of a poll with little CPU each, and what each received when.
 
-`python -m tests.support.watchers URL COUNT SECONDS RATE` opens COUNT clients, casts RATE votes a second, prints JSON.
+`python -m tests.support.watchers URL COUNT SECONDS RATE POLL` opens COUNT clients of a poll, casts RATE votes a
+second in it, and prints JSON.
 """
 
 import base64
@@ -214,9 +215,10 @@ def vote(connection: http.client.HTTPConnection, poll: int = 1, choice: int = 1,
 
 
 def main() -> None:
-    url, count, seconds, rate = sys.argv[1], *map(int, sys.argv[2:5])
+    url, count, seconds, rate, poll = sys.argv[1], *map(int, sys.argv[2:6])
+    choice = 1 if poll == 1 else 100 * poll + 1  # as `tests.bench` has them
     sent_at: dict[int, float] = {}  # by revision
-    with Watchers([url], count) as watchers:
+    with Watchers([url], count, poll=poll) as watchers:
         print("ready", flush=True)
         sys.stdin.readline()
         connection = http.client.HTTPConnection(urlsplit(url).netloc)
@@ -224,7 +226,7 @@ def main() -> None:
         for number in range(seconds * rate):
             sleep(max(0, started + number / rate - monotonic()))
             sent = monotonic()
-            sent_at.setdefault(vote(connection), sent)
+            sent_at.setdefault(vote(connection, poll, choice), sent)
         sleep(1 if rate else seconds)
         newest = max(sent_at, default=-1)
         report: dict[str, object] = {
