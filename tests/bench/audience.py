@@ -100,8 +100,7 @@ def _print(start: float, reports: Sequence[dict[str, Any]], people: int) -> None
     last_vote, last_answer, last_screen = (
         max(report[name] for report in reports) for name in ("last_sent", "last_answered", "last_screen")
     )
+    print(f"from the first vote to the last {last_vote - start:.2f} s, to the last page {last_answer - start:.2f} s")
     right = sum(report["complete"] for report in reports)
-    print(
-        f"from the first vote to the last {last_vote - start:.2f} s, to the last page {last_answer - start:.2f} s; "
-        f"from the last vote to the last screen {last_screen - last_vote:.2f} s: {right:,} of {people:,} show all votes"
-    )
+    after = f", the last one {last_screen - last_vote:.2f} s after the last vote" if right == people else ""
+    print(f"{right:,} of {people:,} screens show all votes{after}")

@@ -18,10 +18,12 @@ from tests.bench.measures import postgres_cpu, resident
 from tests.support.processes import command, serving, write
 from tests.support.servers import Server, running
 
-FILL = Path(__file__).parent / "growth.sql"
-MANY = 100_000  # polls, which have as many ballots together as the largest poll has
+HERE = Path(__file__).parent
+MANY, SHARED = 100_000, 1_000_000  # polls, and the ballots that they have together
 POLLS = 1_000_000  # with which a process starts
 REMEMBERED = 10_000  # polls in the cache of a process
+# Without autovacuum and checkpoints: their work would be counted in the run in which it happens to come.
+SETTINGS = {"max_wal_size": "64GB", "checkpoint_timeout": "1h", "autovacuum": "off"}
 WRITERS = (1, 2, 4, 8, 16, 32)
 WRITERS_SECONDS = 3
 FIRST, FIRST_OF_WRITERS, FIRST_OF_MANY = 10_000, 5_000, 100_000  # ids
@@ -45,8 +47,7 @@ WRITE = (
 
 def measure(folder: Path, options: argparse.Namespace) -> None:
     """Fill a database with polls and ballots, measure, and print tables."""
-    # Without autovacuum: its work would be counted in the run in which it happens to come.
-    settings = {"shared_buffers": options.shared_buffers, "max_wal_size": "4GB", "autovacuum": "off"}
+    settings = SETTINGS | {"shared_buffers": options.shared_buffers}
     with running(folder, settings) as server:
         config = {"postgres": server.address, "log": {"access": False, "level": "warning"}}
         write(folder, config)
@@ -54,6 +55,8 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
         print(f"\nPostgreSQL with {', '.join(f'{name} = {value}' for name, value in settings.items())}")
         targets = _fill(server, options.ballots, options.rounds)
         growth_votes.measure(folder, server.data, config, targets, options.rounds)
+        server.execute("CHECKPOINT")
+        growth_votes.measure_once(folder, server.data, targets[len(options.ballots) - 1], "right after a checkpoint")
         _write(server, folder)
         _remember(folder, config)
         _verify(server, folder)
@@ -68,7 +71,7 @@ def _fill(server: Server, sizes: list[int], rounds: int) -> list[Target]:
         first, is_small = FIRST + 1000 * number, size <= 100_000
         _add(server, first, rounds if is_small else 1, size)
         targets.append(Target(f"a poll of {size:,} ballots", _nth(first) if is_small else _always(first)))
-    each = max(1, max(sizes) // MANY)
+    each = SHARED // MANY
     _add(server, FIRST_OF_MANY, MANY, each)
     targets += [
         Target(f"one of {MANY:,} polls of {each:,} ballots", _nth(FIRST_OF_MANY)),
@@ -76,6 +79,8 @@ def _fill(server: Server, sizes: list[int], rounds: int) -> list[Target]:
     ]
     server.execute("VACUUM ANALYZE")
     server.execute("CHECKPOINT")
+    for number, size in enumerate(sizes):
+        _run_script(server, "growth_warm.sql", poll=FIRST + 1000 * number, ballots=size // 25)
     return targets
 
 
@@ -89,11 +94,13 @@ def _always(poll: int) -> Callable[[int], int]:
 
 def _add(server: Server, first: int, polls: int, ballots: int) -> None:
     started = monotonic()
-    values = {"first": first, "polls": polls, "ballots": ballots}
-    _program(
-        server, "psql", "-q", "-vON_ERROR_STOP=1", *(f"-v{key}={value}" for key, value in values.items()), f"-f{FILL}"
-    )
+    _run_script(server, "growth.sql", first=first, polls=polls, ballots=ballots)
     print(f"{polls:,} polls with {ballots:,} ballots each, written in {monotonic() - started:.0f} s", flush=True)
+
+
+def _run_script(server: Server, name: str, **values: int) -> None:
+    variables = [f"-v{key}={value}" for key, value in values.items()]
+    _program(server, "psql", "-q", "-vON_ERROR_STOP=1", *variables, f"-f{HERE / name}")
 
 
 def _program(server: Server, program: str, *arguments: str) -> str:

@@ -1,4 +1,4 @@
--- Fills polls :first to :first + :polls - 1, with two choices and :ballots ballots each, for the benchmark of growth.
+-- Adds polls :first to :first + :polls - 1, with two choices and :ballots ballots each, for the benchmark of growth.
 -- A salt that the number tells lets pgbench vote in them. Triggers are off: `polls verify` must find the counts exact.
 
 SET statement_timeout = 0;

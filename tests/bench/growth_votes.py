@@ -64,6 +64,12 @@ def measure(folder: Path, data: Path, config: Mapping[str, object], targets: lis
         print(f"{target.name:42}{columns[0]:>30}{columns[1]:>32}", flush=True)
 
 
+def measure_once(folder: Path, data: Path, target: Target, state: str) -> None:
+    """Vote in the target by one writer for one run, and print a line."""
+    rate, spent = asyncio.run(_write(folder, data, target.polls(0)))
+    print(f"{target.name}, {state}: {rate:,.0f} votes/s by one writer, {spent:.1f} µs of CPU a vote", flush=True)
+
+
 def _columns(runs: list[tuple[float, float]], reference: list[tuple[float, float]]) -> str:
     """Return the medians, and that of the ratios of CPU in the same round."""
     if not runs:

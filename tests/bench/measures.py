@@ -23,8 +23,10 @@ def cpu(processes: Iterable[int]) -> float:
 
 def postgres_cpu(data: Path) -> float:
     """Return the CPU in µs of the server on a data folder: its processes, and those that have ended."""
-    fields = Path(f"/proc/{_postmaster(data)}/stat").read_text().rpartition(")")[2].split()
-    return cpu(processes_in(data)) + (int(fields[13]) + int(fields[14])) * TICK
+    postmaster = _postmaster(data)
+    fields = Path(f"/proc/{postmaster}/stat").read_text().rpartition(")")[2].split()
+    # Its children, instead of all that work in the folder: a process that has just ended has no folder any more.
+    return cpu(descendants(postmaster)) + (int(fields[13]) + int(fields[14])) * TICK
 
 
 def _postmaster(data: Path) -> int:
