@@ -1,5 +1,6 @@
 """Three hosts on which Patroni promotes standbys: no fault loses or repeats an acknowledged vote."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -18,7 +19,7 @@ from tests.support.failover import (
     switch_over,
 )
 from tests.support.patroni import is_whole
-from tests.support.processes import eventually
+from tests.support.processes import command, eventually, write
 from tests.support.three_hosts import Site, site
 
 # Seconds without a counted vote. A lost host is waited for until `ttl` has passed, 20 seconds.
@@ -63,10 +64,49 @@ def test_no_vote_is_lost_and_voting_goes_on(three_hosts: Site, fault: Fault, max
     assert gaps[-1] < max_gap, gaps
 
 
+def doctor(three_hosts: Site, hosts: int, role: str) -> list[str]:
+    """Return what `polls doctor` says about Patroni, with this many hosts named, the leader among them."""
+    named = sorted(three_hosts.hosts, key=lambda host: host is not three_hosts.leader)[:hosts]
+    postgres = {
+        "host": [host.machine.address for host in named],
+        "user": role,
+        "password": "polls",
+        "database": "polls",
+    }
+    folder = three_hosts.folder / "doctor"
+    folder.mkdir(exist_ok=True)
+    file = write(folder, {"postgres": postgres})
+    done = three_hosts.front.call(lambda: command(folder, "doctor", f"--config={file}"))
+    return [line for line in done.stdout.splitlines() if " Patroni: " in line]
+
+
+def test_doctor_recognizes_patroni_and_notes_what_endangers_votes(three_hosts: Site) -> None:
+    assert eventually(lambda: is_whole(three_hosts.hosts))
+    (sound,) = doctor(three_hosts, 3, "polls")
+    three_hosts.set_cluster(
+        synchronous_mode_strict="false", ttl=60, **{"postgresql.parameters.wal_sender_timeout": "60s"}
+    )
+    try:
+        assert eventually(lambda: three_hosts.leader.execute("SHOW wal_sender_timeout") == [("1min",)])
+        notes = doctor(three_hosts, 2, "polls")
+    finally:
+        three_hosts.set_cluster(
+            synchronous_mode_strict="true", ttl=20, **{"postgresql.parameters.wal_sender_timeout": "3s"}
+        )
+
+    assert sound == "ok    Patroni: it promotes synchronous standbys only; all 3 hosts are named in postgres.host"
+    assert [re.sub(r"[.:,] .*", "", line.removeprefix("note  Patroni: ")) for line in notes] == [
+        "postgres.host names 2 of 3 hosts",
+        "wal_sender_timeout is 60 s (0",
+        "a failover can lose counted votes",
+        "ttl is 60 s",
+    ]
+
+
 @pytest.mark.timeout(300)
 def test_without_synchronous_mode_acknowledged_votes_are_lost(three_hosts: Site) -> None:
     """The negative control: the same voters and counts find the loss."""
-    three_hosts.leader.ctl("edit-config", "polls", "--set", "synchronous_mode=false", "--force")
+    three_hosts.set_cluster(synchronous_mode="false")
     try:
         assert eventually(
             lambda: (
@@ -76,7 +116,7 @@ def test_without_synchronous_mode_acknowledged_votes_are_lost(three_hosts: Site)
 
         outcome = survive(three_hosts, lose_cut_off_leader)
     finally:
-        three_hosts.leader.ctl("edit-config", "polls", "--set", "synchronous_mode=true", "--force")
+        three_hosts.set_cluster(synchronous_mode="true")
 
     print(outcome)
     assert outcome.stored < outcome.acknowledged

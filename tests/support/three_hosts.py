@@ -49,6 +49,11 @@ class Site:
             old.ctl("switchover", "polls", f"--leader={old.name}", "--force")
             assert eventually(lambda: self.leader is not old)
 
+    def set_cluster(self, **settings: object) -> None:
+        """Change settings of the cluster with patronictl."""
+        words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+        self.leader.ctl("edit-config", "polls", *words, "--force")
+
     def others(self, host: Host) -> list[Host]:
         return [other for other in self.hosts if other is not host]
 

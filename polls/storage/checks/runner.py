@@ -10,6 +10,7 @@ from polls.storage.checks.durability import check_settings, check_standbys
 from polls.storage.checks.findings import Check, Finding, fault
 from polls.storage.checks.logs import check_log
 from polls.storage.checks.memory import check_memory
+from polls.storage.checks.patroni import check_patroni
 from polls.storage.checks.permissions import check_permissions
 from polls.storage.checks.schema import check_schema
 from polls.storage.checks.server import check_clock, check_connections, check_encoding, check_version
@@ -24,6 +25,7 @@ CHECKS: Mapping[str, Check] = {
     "writing": check_writing,
     "settings": check_settings,
     "standbys": check_standbys,
+    "Patroni": check_patroni,
     "clock": check_clock,
     "schema": check_schema,
     "permissions": check_permissions,
