@@ -31,6 +31,20 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     assert lines == ["polls@1.service: Command /srv/polls/.venv/bin/polls is not executable: No such file or directory"]
 
 
+def test_systemd_accepts_the_unit_of_patroni(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    shutil.copy(paths.CONFIG / "patroni.service", tmp_path)
+
+    result = subprocess.run(
+        ["systemd-analyze", "verify", tmp_path / "patroni.service"], capture_output=True, text=True, check=False
+    )
+
+    # Patroni is not installed in /srv on this machine; there are no other complaints.
+    lines = [line for line in result.stderr.splitlines() if line.startswith("patroni")]
+    assert lines == ["patroni.service: Command /srv/patroni/bin/patroni is not executable: No such file or directory"]
+
+
 def test_nginx_conf_names_the_group_that_may_connect() -> None:
     unit = UNIT.read_text()
 
