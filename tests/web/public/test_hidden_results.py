@@ -125,6 +125,19 @@ async def test_made_up_and_foreign_ballot_cookies_show_nothing(client: TestClien
     await stranger.session.close()
 
 
+async def test_without_its_cookies_a_browser_sees_nothing_until_it_votes_again(
+    client: Client, create_poll: CreatePoll
+) -> None:
+    create_poll("Tea?", "Yes", "No", settings=AFTER_VOTE)
+    await vote(client)
+
+    client.session.cookie_jar.clear()
+
+    assert await said(client) == ["Vote to see the results.", "1 vote so far"]
+    await vote(client)
+    assert await said(client) == []
+
+
 async def test_cleared_ballots_show_nothing_more(
     client: Client, ada: Client, create_poll: CreatePoll, caught_up: CaughtUp
 ) -> None:
