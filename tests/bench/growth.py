@@ -54,9 +54,7 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
         command(folder, "migrate", "--config=polls.yaml").check_returncode()
         print(f"\nPostgreSQL with {', '.join(f'{name} = {value}' for name, value in settings.items())}")
         targets = _fill(server, options.ballots, options.rounds)
-        growth_votes.measure(folder, server.data, config, targets, options.rounds)
-        server.execute("CHECKPOINT")
-        growth_votes.measure_once(folder, server.data, targets[len(options.ballots) - 1], "right after a checkpoint")
+        growth_votes.measure(folder, server, config, targets, options.rounds)
         _write(server, folder)
         _remember(folder, config)
         _verify(server, folder)
@@ -70,7 +68,7 @@ def _fill(server: Server, sizes: list[int], rounds: int) -> list[Target]:
     for number, size in enumerate(sizes):
         first, is_small = FIRST + 1000 * number, size <= 100_000
         _add(server, first, rounds if is_small else 1, size)
-        targets.append(Target(f"a poll of {size:,} ballots", _nth(first) if is_small else _always(first)))
+        targets.append(Target(f"a poll of {size:,} ballots", _nth(first) if is_small else _always(first), size))
     each = SHARED // MANY
     _add(server, FIRST_OF_MANY, MANY, each)
     targets += [
@@ -78,9 +76,6 @@ def _fill(server: Server, sizes: list[int], rounds: int) -> list[Target]:
         Target("all of these, each ballot in another one", _always(0), spread=(FIRST_OF_MANY, MANY)),
     ]
     server.execute("VACUUM ANALYZE")
-    server.execute("CHECKPOINT")
-    for number, size in enumerate(sizes):
-        _run_script(server, "growth_warm.sql", poll=FIRST + 1000 * number, ballots=size // 25)
     return targets
 
 
