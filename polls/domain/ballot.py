@@ -1,10 +1,12 @@
 """A ballot: the marks of one voter in one poll, the faults that it may have, and the answer to a counted one."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 
-class Ballot(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Ballot:
     """A voter's ballot in one poll: `marks` are the ids of the choices that they marked, ascending.
 
     `points` are the points of each mark, None where the poll's method has none. `voter` is the voter's key in this

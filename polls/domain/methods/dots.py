@@ -1,5 +1,7 @@
 """Dots: each ballot spreads a budget of points over choices; it may spend less."""
 
+from dataclasses import replace
+
 from polls.domain.ballot import Ballot, Fault
 from polls.domain.methods.rules import fault_of_marks, fault_of_points
 from polls.domain.poll import Poll
@@ -27,7 +29,7 @@ def stored(ballot: Ballot) -> Ballot:
     if ballot.points is None or len(ballot.points) != len(ballot.marks):
         return ballot
     points = {mark: number for mark, number in zip(ballot.marks, ballot.points, strict=True) if number}
-    return ballot._replace(marks=tuple(points), points=tuple(points.values()))
+    return replace(ballot, marks=tuple(points), points=tuple(points.values()))
 
 
 def tally(poll: Poll) -> Tally:

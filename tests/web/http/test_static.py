@@ -164,6 +164,7 @@ async def test_a_style_sheet_is_all_files_of_its_folder(client: TestClient) -> N
 def test_every_style_sheet_and_script_is_linked() -> None:
     pages = [page.read_text() for page in paths.TEMPLATES.rglob("*.html")]
 
-    linked = {found for page in pages for found in re.findall(r"static\('(?:css|js)/([a-z.-]+)'\)", page)}
+    calls = [call for page in pages for call in re.findall(r"static\((.*?)\)", page)]
+    linked = {found for call in calls for found in re.findall(r"'(?:css|js)/([a-z.-]+)'", call)}
     scripts = {file.name for file in (paths.STATIC / "js").iterdir()}
     assert linked == scripts | {f"{folder.name}.css" for folder in (paths.STATIC / "css").iterdir()}

@@ -168,8 +168,9 @@ async def pages_of_the_site(browser: Client, database: Connection, create_poll: 
 
 
 async def keep_pages_of_the_owner(browser: Client, keep: Callable[..., Awaitable[None]]) -> None:
-    await keep("manage/overview.html", f"/poll/{OWN}/as/{KEY}")
     edit = f"/poll/{OWN}/edit"
+    await keep("manage/not_saved.html", edit, {"text": 'Tea & "co"?', "choice.0.text": "<b>"})
+    await keep("manage/overview.html", f"/poll/{OWN}/as/{KEY}")
     form = await form_of(browser, edit)
     await keep("manage/edit.html", edit)
     await keep("manage/overview.html saved", edit, {**form, "text": "Coffee?"})
