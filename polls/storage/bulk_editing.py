@@ -17,10 +17,11 @@ from polls.domain.permissions import Person
 from polls.domain.poll import Poll, State
 from polls.domain.settings import Results
 from polls.domain.visibility import may_reveal
-from polls.storage.editing import BATCH_SIZE, delete_ballots, locked, write_settings
+from polls.storage.editing import BATCH_SIZE, delete_ballots, locked
 from polls.storage.history import Change, changes_between, record_polls
 from polls.storage.postgres.pool import Database, acquired
 from polls.storage.questions import read_all
+from polls.storage.settings import write_settings
 from polls.storage.tables import choice, question
 
 MAX_POLLS = 50  # in one transaction of `in_batches`

@@ -5,7 +5,6 @@ They lock as `storage.ballots` does: the question's row first, polls by id, then
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict
 
 import aiopg.sa
 import psycopg2
@@ -25,12 +24,12 @@ from polls.domain.errors import (
 from polls.domain.methods import method_of
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
-from polls.domain.settings import DEFAULT_SETTINGS, PollSettings
 from polls.domain.visibility import Role, hidden_from
 from polls.storage.history import changes_between, record_polls
 from polls.storage.postgres.pool import Database, acquired, transaction
 from polls.storage.questions import read, read_all
-from polls.storage.tables import choice, poll_settings, question
+from polls.storage.settings import write_settings
+from polls.storage.tables import choice, question
 
 _LOCK_QUESTIONS = "SELECT id FROM question WHERE id = ANY (%(ids)s) ORDER BY id FOR NO KEY UPDATE"
 _ADDED_BY_FORM = "SELECT id FROM question WHERE form_key = %(form_key)s"
@@ -238,20 +237,3 @@ async def _read_locked(connection: aiopg.sa.SAConnection, question_id: int) -> P
     poll = await read(connection, question_id)
     assert poll is not None  # nosec B101 # other transactions can't delete it
     return poll
-
-
-async def write_settings(
-    connection: aiopg.sa.SAConnection, question_id: int, before: Poll | None, settings: PollSettings
-) -> None:
-    """Store the settings of a poll. The defaults are stored as no row, unless the row says who owns the poll."""
-    if settings == (before.settings if before else DEFAULT_SETTINGS):
-        return
-    if settings == DEFAULT_SETTINGS and before and not before.is_asked_by_visitor:
-        await connection.execute(poll_settings.delete().where(poll_settings.c.question_id == question_id))
-        return
-    values = asdict(settings)
-    await connection.execute(
-        postgresql.insert(poll_settings)
-        .values(question_id=question_id, **values)
-        .on_conflict_do_update(index_elements=[poll_settings.c.question_id], set_=values)
-    )

@@ -11,19 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.conftest import CHECKOUT
+from tests.support.overlay import OVERLAY
 from tests.support.processes import eventually
 from tests.support.site import Site, exclusive_ports
 
 # A copy of this machine's file system whose changes are kept in memory, in its own process namespace: all processes end
 # with the first one. The network is this machine's. $1 is the checkout, $2 the commands to run.
-NAMESPACE = """
-    mount -t tmpfs tmpfs /mnt
-    cd /mnt
-    mkdir upper work root
-    mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root
-    mount -t proc proc root/proc
-    mount --rbind /dev root/dev
-    cp -r "$1" root/root/polls
+NAMESPACE = f"""
+    {OVERLAY}
     exec chroot root sh -euc "cd /root/polls; $2"
 """
 INSTALL_TIMEOUT = 900  # seconds

@@ -15,6 +15,7 @@ from tests.deploy.conftest import CHECKOUT
 from tests.support import systemctl
 from tests.support.crowd import Crowd
 from tests.support.network import Machine, machines
+from tests.support.overlay import OVERLAY
 from tests.support.processes import command, eventually, serving
 
 TEST_TIMEOUT = 600  # seconds
@@ -23,14 +24,8 @@ WHOLE = ["Leader running", "Replica streaming", "Sync Standby streaming"]
 
 # A machine's file system whose changes are kept in memory, with the packages. $1 is the checkout, $2 systemctl, $3 the
 # commands that install the packages; the network is this machine's.
-IMAGE = """
-    mount -t tmpfs tmpfs /mnt
-    cd /mnt
-    mkdir upper work root
-    mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root
-    mount -t proc proc root/proc
-    mount --rbind /dev root/dev
-    cp -r "$1" root/root/polls
+IMAGE = f"""
+    {OVERLAY}
     install -m 755 "$2" root/usr/local/sbin/systemctl
     chroot root sh -euc "cd /root/polls; $3"
     umount --lazy root/dev root/proc root

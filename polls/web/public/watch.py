@@ -130,7 +130,7 @@ def _encodable(tally: Tally) -> dict[str, object]:
 
 @dataclass(eq=False, frozen=True, slots=True)
 class _WebSocketSubscriber:
-    """A WebSocket as a subscriber (`live.channel.Subscriber`).
+    """A subscriber (`live.channel.Subscriber`) that gets messages over a WebSocket.
 
     `account` is the person signed in with the cookies of its handshake, None if nobody is. If it `is_public`, it gets
     what strangers may see, whatever its cookies prove.
