@@ -10,13 +10,13 @@ from aiohttp import web
 from polls.live.ballot_box import BallotBox
 from polls.live.broadcast import GOING_AWAY
 from polls.live.poll_cache import PollCache
-from polls.live.poll_words import PollWords
 from polls.live.score_cache import ScoreCache
+from polls.live.slug_cache import SlugCache
 from polls.storage import poll_list, questions, scores
 from polls.storage.ballots import open_recorder
 from polls.storage.listener import listen
 from polls.web.http.slow_readers import SLOW_READERS
-from polls.web.keys import BALLOT_BOX, BROADCASTER, CONFIG, DATABASE, POLL_CACHE, POLL_WORDS, SCORE_CACHE
+from polls.web.keys import BALLOT_BOX, BROADCASTER, CONFIG, DATABASE, POLL_CACHE, SCORE_CACHE, SLUG_CACHE
 from polls.web.ops.meter import METER
 
 _SYNC_TIMEOUT = 2  # seconds that the start waits for the database's notifications
@@ -67,7 +67,7 @@ async def poll_cache(app: web.Application) -> AsyncIterator[None]:
         app[BROADCASTER],
         max_polls=app[CONFIG].cache.polls,
     )
-    app[POLL_WORDS] = PollWords(partial(questions.find_id, database), max_words=app[CONFIG].cache.polls)
+    app[SLUG_CACHE] = SlugCache(partial(questions.find_id, database), max_slugs=app[CONFIG].cache.polls)
     events = listen(database)
     app[POLL_CACHE].open(meter.count_events(events) if meter else events)
     try:

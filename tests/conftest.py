@@ -107,7 +107,7 @@ def create_poll(database: Connection) -> CreatePoll:
     """Create a poll: `create_poll("Tea?", "Yes", "No", votes=(2, 1))`.
 
     `ago` and `closed` are how long ago it was published and closed. `votes` are ballots with one mark and no points.
-    A poll with a `word` is at its own address; it is unlisted unless `is_listed`.
+    A poll with a `slug` has it in its URL instead of its id; it is unlisted unless `is_listed`.
     """
 
     def create_poll(
@@ -117,15 +117,15 @@ def create_poll(database: Connection) -> CreatePoll:
         closed: timedelta | None = None,
         votes: tuple[int, ...] = (),
         settings: PollSettings = DEFAULT_SETTINGS,
-        word: str | None = None,
+        slug: str | None = None,
         is_listed: bool | None = None,
     ) -> Poll:
-        is_listed = is_listed if is_listed is not None else word is None
+        is_listed = is_listed if is_listed is not None else slug is None
         with database.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO question (question_text, pub_date, slug, is_listed) VALUES (%s, now() - %s, %s, %s) "
                 "RETURNING id, pub_date",
-                (text, ago, word, is_listed),
+                (text, ago, slug, is_listed),
             )
             question_id, pub_date = cursor.fetchone() or ()
             if settings != DEFAULT_SETTINGS:
@@ -156,7 +156,7 @@ def create_poll(database: Connection) -> CreatePoll:
                 (closed, sum(votes), question_id),
             )
             closes_at, *rest = cursor.fetchone() or ()
-        asked = Question(question_id, text, pub_date.astimezone(UTC), closes_at, word=word, is_listed=is_listed)
+        asked = Question(question_id, text, pub_date.astimezone(UTC), closes_at, custom_slug=slug, is_listed=is_listed)
         return Poll(asked, tuple(added), *rest, settings)
 
     return create_poll

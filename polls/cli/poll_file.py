@@ -35,14 +35,14 @@ def load(file: Path) -> tuple[list[PollCopy], YAMLFile]:
     problems += [
         (found.line((str(key),)), f"{key}: unknown key; the file has only polls") for key in content if key != "polls"
     ]
-    words: dict[str, int] = {}
+    slugs: dict[str, int] = {}
     for number, values in enumerate(polls, start=1):
         checks = PollChecks(values, ("polls", str(number)), found)
         copy = checks.poll()
-        if copy.word in words:
-            checks.report(("slug",), f"poll {words[copy.word]} of this file has the same")
-        elif copy.word:
-            words[copy.word] = number
+        if copy.custom_slug in slugs:
+            checks.report(("slug",), f"poll {slugs[copy.custom_slug]} of this file has the same")
+        elif copy.custom_slug:
+            slugs[copy.custom_slug] = number
         copies.append(copy)
         problems += checks.problems
     if problems:
@@ -56,7 +56,7 @@ def _values(copy: PollCopy) -> dict[str, object]:
     settings = {field.name: getattr(copy.settings, field.name) for field in fields(PollSettings)}
     return {
         "question": copy.text,
-        **({"slug": copy.word} if copy.word else {}),
+        **({"slug": copy.custom_slug} if copy.custom_slug else {}),
         "listed": copy.is_listed,
         "published": copy.pub_date,
         **({"closes": copy.closes_at} if copy.closes_at else {}),

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from polls.config.yaml_file import Key, YAMLFile
-from polls.domain.addresses import WORD
 from polls.domain.draft import MAX_CHOICES, MAX_TEXT_LENGTH, comparison_key, is_blank, replace_unprintable
 from polls.domain.methods import METHODS, Method
 from polls.domain.poll import FIRST_DAY, LAST_DAY
@@ -22,6 +21,7 @@ from polls.domain.settings import (
     PollSettings,
     Results,
 )
+from polls.domain.slugs import CUSTOM_SLUG
 
 _SETTINGS = tuple(field.name for field in fields(PollSettings))
 _NUMBERS = ("budget", "fewest_marks", "most_marks", "most_points")  # in an order in which they refer to earlier ones
@@ -61,7 +61,7 @@ class PollChecks:
             choices,
             self._moment("published", _REQUIRED) or datetime.now(UTC),
             self._moment("closes", None),
-            self._word(),
+            self._slug(),
             self._is_true("listed", default=True),
             self._moment("taken_down", None),
             self._settings(len(choices)),
@@ -116,9 +116,9 @@ class PollChecks:
             self.report((name,), "value is not a date and time with its zone, like 2026-05-03 18:00:00+02:00")
         return None
 
-    def _word(self) -> str | None:
+    def _slug(self) -> str | None:
         value = self._get("slug", None)
-        if value is None or (isinstance(value, str) and re.fullmatch(WORD, value)):
+        if value is None or (isinstance(value, str) and re.fullmatch(CUSTOM_SLUG, value)):
             return value
         self.report(("slug",), "value is not 3 to 40 small letters, digits and hyphens, beginning with a letter")
         return None

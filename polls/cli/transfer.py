@@ -8,13 +8,13 @@ from polls.cli.poll_file import as_yaml, load
 from polls.cli.pooled import with_database
 from polls.config.settings import Config
 from polls.config.yaml_file import InvalidFile
-from polls.domain.errors import AddressTaken
+from polls.domain.errors import SlugTaken
 from polls.domain.permissions import COMMAND_LINE
 from polls.domain.poll import Poll
 from polls.domain.poll_copy import copy_of
 from polls.storage.postgres.pool import Database
 from polls.storage.recount import count_of
-from polls.storage.transfer import add_every, read_every, taken_words
+from polls.storage.transfer import add_every, read_every, taken_slugs
 
 _STANDARD_OUTPUT = Path("-")
 
@@ -39,17 +39,17 @@ def export_polls(config: Config, file: Path, *, overwrite: bool = False) -> None
 def import_polls(config: Config, file: Path) -> None:
     """Add the polls in `file`, or none of them. Raises InvalidFile, CommandFailed."""
     copies, found = load(file)
-    words = {copy.word: number for number, copy in enumerate(copies, start=1) if copy.word}
+    slugs = {copy.custom_slug: number for number, copy in enumerate(copies, start=1) if copy.custom_slug}
 
     async def add(database: Database) -> list[Poll]:
-        if taken := await taken_words(database, list(words)):
-            keys = [("polls", str(words[word]), "slug") for word in taken]
+        if taken := await taken_slugs(database, list(slugs)):
+            keys = [("polls", str(slugs[slug]), "slug") for slug in taken]
             raise InvalidFile(file, *((found.line(key), f"{'.'.join(key)}: another poll has it") for key in keys))
         return await add_every(database, COMMAND_LINE, copies)
 
     try:
         added = with_database(config, add)
-    except AddressTaken:
+    except SlugTaken:
         raise CommandFailed("a poll with one of the slugs was added meanwhile; nothing was imported") from None
     for poll in added:
         print(f"added /poll/{poll.question.slug}: {poll.question.text}")

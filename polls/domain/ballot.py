@@ -10,15 +10,15 @@ class Ballot:
     """A voter's ballot in one poll: `marks` are the ids of the choices that they marked, ascending.
 
     `points` are the points of each mark, None where the poll's method has none. `voter` is the voter's key in this
-    poll: bytes that are unique to the voter and the same in each of their ballots. `word` is the poll's, as the voter's
-    browser was sent to it; None: it was sent to the poll's number.
+    poll: bytes that are unique to the voter and the same in each of their ballots. `custom_slug` is that of the URL
+    to which the voter's browser sent the ballot, None if the URL has the poll's id.
     """
 
     question_id: int
     voter: bytes
     marks: tuple[int, ...]
     points: tuple[int, ...] | None = None
-    word: str | None = None
+    custom_slug: str | None = None
 
 
 class Fault(StrEnum):

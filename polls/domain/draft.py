@@ -40,8 +40,8 @@ class Draft:
     """A poll's new contents: its `choices` in their order, and the ids of the choices to be `removed`.
 
     Saved choices that are in neither are kept. The dates are aware datetimes. `edition` is the edition of the poll from
-    which the draft was made. `at_once` means that `pub_date` is the time at which the form was sent. `word` is the
-    poll's new word, empty for its number; None keeps what it has.
+    which the draft was made. `at_once` means that `pub_date` is the time at which the form was sent. `custom_slug` is
+    the poll's new one, empty for none; None keeps what it has.
     """
 
     text: str
@@ -52,7 +52,7 @@ class Draft:
     edition: int = 0
     at_once: bool = False
     settings: PollSettings = DEFAULT_SETTINGS
-    word: str | None = None
+    custom_slug: str | None = None
 
     def is_open(self, now: datetime) -> bool:
         """Return whether a poll with these contents is public and accepts votes at `now`."""
@@ -64,8 +64,8 @@ class Draft:
         pub_date = question.pub_date if self.at_once else self.pub_date
         saved = (question.text, question.pub_date, question.closes_at, *(choice.text for choice in poll.choices))
         ours = (self.text, pub_date, self.closes_at, *(choice.text for choice in self.choices))
-        is_same_word = self.word is None or self.word == (question.word or "")
-        is_same = saved == ours and self.settings == poll.settings and is_same_word
+        is_same_slug = self.custom_slug is None or self.custom_slug == (question.custom_slug or "")
+        is_same = saved == ours and self.settings == poll.settings and is_same_slug
         return is_same and self.removed.isdisjoint(choice.id for choice in poll.choices)
 
 

@@ -87,8 +87,8 @@ class PollEdited(Exception):
     question_id: int
 
 
-class AddressTaken(Exception):
-    """A word that another poll has; nothing was saved."""
+class SlugTaken(Exception):
+    """A custom slug that another poll has; nothing was saved."""
 
 
 @dataclass(eq=False)

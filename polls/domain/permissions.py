@@ -35,7 +35,7 @@ class Person:
 
     @property
     def may_moderate(self) -> bool:
-        """Return whether they may list polls, take them down, and give them a word of their own."""
+        """Return whether they may list polls, take them down, and give them custom slugs."""
         return self.is_admin
 
     @property

@@ -34,7 +34,7 @@ class Question:
 
     `pub_date` and `closes_at` are aware datetimes: the public may see it from `pub_date` on, and it accepts no ballots
     from `closes_at` on (None: it has no end). `edited_at` is when its text or choices were last changed after there
-    were votes, None if they weren't. `word` is its part of URLs if it has one of its own. It is in the public list if
+    were votes, None if they weren't. `custom_slug`, if not None, stands for its id in URLs. It is in the public list if
     `is_listed`; from `hidden_at` on, if not None, the public may not see it.
     """
 
@@ -43,14 +43,14 @@ class Question:
     pub_date: datetime
     closes_at: datetime | None = None
     edited_at: datetime | None = None
-    word: str | None = None
+    custom_slug: str | None = None
     is_listed: bool = True
     hidden_at: datetime | None = None
 
     @property
     def slug(self) -> str:
-        """Return the part of URLs that identifies this question: its word, else its number."""
-        return self.word or str(self.id)
+        """Return the part of URLs that identifies this question: its custom slug, else its id."""
+        return self.custom_slug or str(self.id)
 
     @property
     def is_hidden(self) -> bool:

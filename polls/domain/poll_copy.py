@@ -16,7 +16,7 @@ class PollCopy:
     choices: tuple[str, ...]
     pub_date: datetime
     closes_at: datetime | None = None
-    word: str | None = None
+    custom_slug: str | None = None
     is_listed: bool = True
     hidden_at: datetime | None = None
     settings: PollSettings = DEFAULT_SETTINGS
@@ -25,7 +25,9 @@ class PollCopy:
     def draft(self) -> Draft:
         """Return the draft of a poll like this; the rest isn't written by forms."""
         choices = tuple(DraftChoice(text) for text in self.choices)
-        return Draft(self.text, self.pub_date, self.closes_at, choices, settings=self.settings, word=self.word)
+        return Draft(
+            self.text, self.pub_date, self.closes_at, choices, settings=self.settings, custom_slug=self.custom_slug
+        )
 
 
 def copy_of(poll: Poll) -> PollCopy:
@@ -36,7 +38,7 @@ def copy_of(poll: Poll) -> PollCopy:
         tuple(choice.text for choice in poll.choices),
         question.pub_date,
         question.closes_at,
-        question.word,
+        question.custom_slug,
         question.is_listed,
         question.hidden_at,
         poll.settings,

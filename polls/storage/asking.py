@@ -1,14 +1,14 @@
-"""Polls that visitors ask: each has the hash of its owner's key, and a random word as its address."""
+"""Polls that visitors ask: each has the hash of its owner's key, and a random slug."""
 
 from collections.abc import Sequence
 
 import aiopg.sa
 import psycopg2
 
-from polls.domain.addresses import new_slug
 from polls.domain.draft import Draft
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
+from polls.domain.slugs import new_slug
 from polls.storage import editing, questions
 from polls.storage.postgres.pool import Database, acquired, transaction
 

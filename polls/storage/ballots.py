@@ -127,7 +127,7 @@ class Recorder:
 
     def _refusal(self, ballot: Ballot) -> Refusal | None:
         rules = self._rules.get(ballot.question_id)
-        if rules is None or rules.poll.question.word != ballot.word:
+        if rules is None or rules.poll.question.custom_slug != ballot.custom_slug:
             return PollNotFound(ballot.question_id)
         if rules.poll.question.is_hidden:
             return PollHidden(ballot.question_id)

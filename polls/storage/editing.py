@@ -12,7 +12,6 @@ from sqlalchemy.dialects import postgresql
 
 from polls.domain.draft import Draft, DraftChoice
 from polls.domain.errors import (
-    AddressTaken,
     ChoicesHaveVotes,
     ChoicesMarkedBesideOthers,
     PollEdited,
@@ -20,6 +19,7 @@ from polls.domain.errors import (
     PollSealed,
     RemovalTellsResults,
     RulesFixed,
+    SlugTaken,
 )
 from polls.domain.methods import method_of
 from polls.domain.permissions import Person
@@ -67,7 +67,7 @@ _DELETE_BALLOTS = f"""
 
 
 async def add(database: Database, person: Person, draft: Draft, *, form_key: bytes | None = None) -> int:
-    """Add a poll, and return its id. Raises AddressTaken, and PollEdited if a form with the same key has added one."""
+    """Add a poll, and return its id. Raises SlugTaken, and PollEdited if a form with the same key has added one."""
     async with transaction(database) as connection:
         added = await insert(connection, person, draft, form_key=form_key)
         if added is None:
@@ -78,7 +78,7 @@ async def add(database: Database, person: Person, draft: Draft, *, form_key: byt
 async def insert(connection: aiopg.sa.SAConnection, person: Person, draft: Draft, **others: object) -> Poll | None:
     """Add a poll in the transaction of `connection`, with `others`, columns of its question, and return it.
 
-    Return None if there is one with the same `form_key`. Raises AddressTaken.
+    Return None if there is one with the same `form_key`. Raises SlugTaken.
     """
     statement = (
         postgresql.insert(question)
@@ -86,7 +86,7 @@ async def insert(connection: aiopg.sa.SAConnection, person: Person, draft: Draft
         .on_conflict_do_nothing(index_elements=[question.c.form_key])
         .returning(question.c.id)
     )
-    with _address_is_free():
+    with _slug_is_free():
         question_id: int | None = await connection.scalar(statement)
     if question_id is None:
         return None
@@ -115,7 +115,7 @@ async def change(
     """Change a poll to `draft`.
 
     Choices are removed together with their ballots; those that have any must be `confirmed`, by their ids. Raises
-    PollNotFound, PollEdited, AddressTaken, RemovalTellsResults, ChoicesHaveVotes, ChoicesMarkedBesideOthers,
+    PollNotFound, PollEdited, SlugTaken, RemovalTellsResults, ChoicesHaveVotes, ChoicesMarkedBesideOthers,
     RulesFixed, PollSealed.
     """
     async with locked(database, person, [question_id]) as (connection, polls):
@@ -133,9 +133,14 @@ async def change(
         await write_settings(connection, question_id, before, draft.settings)
         await _write_choices(connection, question_id, before, draft.choices)
         values, old = _question_values(person, draft), before.question
-        saved = {"question_text": old.text, "pub_date": old.pub_date, "closes_at": old.closes_at, "slug": old.word}
+        saved = {
+            "question_text": old.text,
+            "pub_date": old.pub_date,
+            "closes_at": old.closes_at,
+            "slug": old.custom_slug,
+        }
         if values != {name: saved[name] for name in values}:
-            with _address_is_free():
+            with _slug_is_free():
                 await connection.execute(question.update().where(question.c.id == question_id).values(**values))
         after = await _read_locked(connection, question_id)
         if changes := changes_between(before, after):
@@ -143,17 +148,19 @@ async def change(
 
 
 def _question_values(person: Person, draft: Draft) -> dict[str, object]:
-    """Return the columns of the question. Only those who moderate give a poll a word of its own."""
+    """Return the columns of the question. Only those who moderate give a poll a custom slug."""
     values = {"question_text": draft.text, "pub_date": draft.pub_date, "closes_at": draft.closes_at}
-    return {**values, "slug": draft.word or None} if draft.word is not None and person.may_moderate else values
+    if draft.custom_slug is None or not person.may_moderate:
+        return values
+    return {**values, "slug": draft.custom_slug or None}
 
 
 @contextmanager
-def _address_is_free() -> Iterator[None]:
+def _slug_is_free() -> Iterator[None]:
     try:
         yield
     except psycopg2.errors.UniqueViolation:
-        raise AddressTaken from None
+        raise SlugTaken from None
 
 
 def _check_removal(before: Poll, draft: Draft, confirmed: frozenset[int]) -> None:

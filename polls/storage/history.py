@@ -154,7 +154,7 @@ def _values(poll: Poll | None) -> dict[tuple[str, int], str | None]:
         return {}
     return {
         ("text", 0): poll.question.text,
-        ("address", 0): poll.question.word,
+        ("address", 0): poll.question.custom_slug,
         ("published", 0): _iso(poll.question.pub_date),
         ("closes", 0): _iso(poll.question.closes_at),
         ("ballots", 0): str(poll.ballots) if poll.ballots else None,

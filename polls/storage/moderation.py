@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import aiopg.sa
 import sqlalchemy as sa
 
-from polls.domain.addresses import new_slug
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
+from polls.domain.slugs import new_slug
 from polls.storage.editing import locked
 from polls.storage.history import changes_between, record_polls
 from polls.storage.postgres.pool import Database
@@ -37,7 +37,7 @@ async def make_listed(database: Database, person: Person, question_ids: Sequence
 async def unlist(database: Database, person: Person, question_ids: Sequence[int]) -> int:
     """Take those of the polls that are listed out of the public list, and return how many.
 
-    Those that are at their number, which can be guessed, get a random word, and are no longer at their number.
+    Those without a custom slug get a random one, since their id in the URL can be guessed.
     """
     async with _affected(database, person, "unlisted", question_ids, lambda poll: poll.question.is_listed) as found:
         connection, ids = found

@@ -58,7 +58,7 @@ _FIND_ALL = compiled(
     .order_by(question.c.id, choice.c.position, choice.c.id)
 )
 
-_FIND_ID = "SELECT id FROM question WHERE slug = %(word)s"
+_FIND_ID = "SELECT id FROM question WHERE slug = %(custom_slug)s"
 
 
 async def find(database: Database, question_id: int) -> Poll | None:
@@ -67,10 +67,10 @@ async def find(database: Database, question_id: int) -> Poll | None:
         return await read(connection, question_id)
 
 
-async def find_id(database: Database, word: str) -> int | None:
-    """Return the id of the poll with this word, or None."""
+async def find_id(database: Database, custom_slug: str) -> int | None:
+    """Return the id of the poll with this custom slug, or None."""
     async with acquired(database) as connection:
-        question_id: int | None = await connection.scalar(_FIND_ID, {"word": word})
+        question_id: int | None = await connection.scalar(_FIND_ID, {"custom_slug": custom_slug})
         return question_id
 
 
@@ -101,7 +101,7 @@ def as_question(row: Any) -> Question:  # noqa: ANN401 - aiopg has no types
         row.pub_date,
         row.closes_at,
         row.edited_at,
-        word=row.slug,
+        custom_slug=row.slug,
         is_listed=row.is_listed,
         hidden_at=row.hidden_at,
     )

@@ -13,7 +13,7 @@ _BATCH_SIZE = 500  # polls that a statement reads; none may take longer than 2 s
 
 _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _IDS = "SELECT id FROM question ORDER BY id"
-_TAKEN = "SELECT slug FROM question WHERE slug = ANY (%(words)s)"
+_TAKEN = "SELECT slug FROM question WHERE slug = ANY (%(slugs)s)"
 
 
 async def read_every(database: Database) -> list[Poll]:
@@ -27,14 +27,14 @@ async def read_every(database: Database) -> list[Poll]:
         return polls
 
 
-async def taken_words(database: Database, words: Sequence[str]) -> set[str]:
-    """Return those of `words` that polls have. Raises PollsUnavailable."""
+async def taken_slugs(database: Database, slugs: Sequence[str]) -> set[str]:
+    """Return those of `slugs` that polls have. Raises PollsUnavailable."""
     async with acquired(database) as connection:
-        return {row.slug for row in await (await connection.execute(_TAKEN, {"words": list(words)})).fetchall()}
+        return {row.slug for row in await (await connection.execute(_TAKEN, {"slugs": list(slugs)})).fetchall()}
 
 
 async def add_every(database: Database, person: Person, copies: Sequence[PollCopy]) -> list[Poll]:
-    """Add polls, or none of them, and return them. Raises AddressTaken, PollsUnavailable."""
+    """Add polls, or none of them, and return them. Raises SlugTaken, PollsUnavailable."""
     async with transaction(database) as connection:
         added = []
         for copy in copies:

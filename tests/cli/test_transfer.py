@@ -64,14 +64,14 @@ def settings(draw: st.DrawFn) -> PollSettings:
     )
 
 
-def copies(word: st.SearchStrategy[str | None]) -> st.SearchStrategy[PollCopy]:
+def copies(slug: st.SearchStrategy[str | None]) -> st.SearchStrategy[PollCopy]:
     return st.builds(
         PollCopy,
         text=texts(200),
         choices=st.lists(texts(200), min_size=2, max_size=5, unique_by=comparison_key).map(tuple),
         pub_date=moments,
         closes_at=st.none() | moments,
-        word=word,
+        custom_slug=slug,
         is_listed=st.booleans(),
         hidden_at=st.none() | moments,
         settings=settings(),
@@ -79,7 +79,7 @@ def copies(word: st.SearchStrategy[str | None]) -> st.SearchStrategy[PollCopy]:
 
 
 words = st.none() | st.from_regex("[a-z][a-z0-9-]{2,39}", fullmatch=True)
-polls = st.lists(copies(words), max_size=3, unique_by=lambda copy: copy.word or object())
+polls = st.lists(copies(words), max_size=3, unique_by=lambda copy: copy.custom_slug or object())
 
 
 @given(polls)
@@ -106,7 +106,7 @@ def test_what_is_exported_is_imported_again(
         is_sealed=True,
     )
     create_poll("=1+1", "Tea", "- Coffee: yes", votes=(2, 1), closed=timedelta(minutes=1))
-    create_poll("שלום?", "א", "ב", settings=score, word="tea-time")
+    create_poll("שלום?", "א", "ב", settings=score, slug="tea-time")
     create_poll("Later?", ago=timedelta(days=-2))
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET hidden_at = '2026-05-03 18:00:00.123456+02' WHERE id = 1")
@@ -140,7 +140,7 @@ def test_the_example_in_the_readme_is_valid() -> None:
 
     (copy,), _ = load(Path("polls.yaml"))
 
-    assert (copy.word, copy.choices, copy.settings.most_marks) == ("tea-time", ("Green", "Black"), 2)
+    assert (copy.custom_slug, copy.choices, copy.settings.most_marks) == ("tea-time", ("Green", "Black"), 2)
 
 
 def test_a_file_is_overwritten_only_with_force(
@@ -257,9 +257,9 @@ def test_a_file_without_polls_is_refused(content: str, problem: str) -> None:
 def test_slugs_that_are_taken_are_told_before_anything_is_added(
     config: Config, database: Connection, create_poll: CreatePoll
 ) -> None:
-    create_poll("Tea?", "Yes", word="tea-time")
+    create_poll("Tea?", "Yes", slug="tea-time")
     poll = PollCopy("Tea?", ("Yes",), datetime.now(UTC))
-    Path("polls.yaml").write_text(as_yaml([poll, replace(poll, word="tea-time")]))
+    Path("polls.yaml").write_text(as_yaml([poll, replace(poll, custom_slug="tea-time")]))
 
     with pytest.raises(InvalidFile, match=r"polls\.yaml:10: polls\.2\.slug: another poll has it"):
         import_polls(config, Path("polls.yaml"))

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from polls.domain.access_keys import new_key
-from polls.domain.addresses import new_slug
+from polls.domain.slugs import new_slug
 from tests.journeys.conftest import Open, psql, shifts, violations
 from tests.support.processes import Polls
 

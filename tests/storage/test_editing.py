@@ -321,11 +321,11 @@ async def test_a_choice_that_is_marked_beside_others_is_kept(
 
 
 @pytest.mark.usefixtures("database")
-async def test_only_those_who_moderate_give_a_poll_a_word(pool: Database) -> None:
-    draft = Draft("Tea?", datetime.now(UTC), None, (DraftChoice("Yes"),), word="team-lunch")
+async def test_only_those_who_moderate_give_a_poll_a_slug(pool: Database) -> None:
+    draft = Draft("Tea?", datetime.now(UTC), None, (DraftChoice("Yes"),), custom_slug="team-lunch")
 
     by_others = await editing.add(pool, Person("visitor"), draft)
     by_admin = await editing.add(pool, COMMAND_LINE, draft)
 
     found = [await questions.find(pool, question_id) for question_id in (by_others, by_admin)]
-    assert [poll and poll.question.word for poll in found] == [None, "team-lunch"]
+    assert [poll and poll.question.custom_slug for poll in found] == [None, "team-lunch"]

@@ -53,7 +53,7 @@ async def test_polls_that_are_not_listed_or_hidden_are_left_out(
     pool: Database, create_poll: CreatePoll, database: Connection
 ) -> None:
     create_poll("Tea?", "Yes")
-    create_poll("unlisted", "Yes", word="k7m2q9xdtb")
+    create_poll("unlisted", "Yes", slug="k7m2q9xdtb")
     create_poll("hidden", "Yes")
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET hidden_at = now() WHERE question_text = 'hidden'")

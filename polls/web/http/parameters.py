@@ -2,10 +2,10 @@
 
 import re
 
-from polls.domain.addresses import WORD
+from polls.domain.slugs import CUSTOM_SLUG
 
 NUMBER = "[1-9][0-9]{0,9}"  # ASCII digits, no leading zeros: a page has one URL
-SLUG = f"(?:{NUMBER}|{WORD})"  # of a poll
+SLUG = f"(?:{NUMBER}|{CUSTOM_SLUG})"  # of a poll
 MAX_NUMBER = 2**31 - 1  # the largest id: PostgreSQL's integer
 
 _NUMBER = re.compile(NUMBER)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 
-from polls.domain.addresses import WORD
 from polls.domain.draft import (
     MAX_CHOICES,
     MAX_TEXT_LENGTH,
@@ -17,12 +16,13 @@ from polls.domain.draft import (
 )
 from polls.domain.poll import Poll
 from polls.domain.settings import DEFAULT_SETTINGS
+from polls.domain.slugs import CUSTOM_SLUG
 from polls.web.http.parameters import parse_number
 from polls.web.manage.poll_form import DateTimeFields, PollForm, format_moment, local_time, moments_at, row_order
 from polls.web.manage.settings_validation import SettingsValidation
 from polls.web.pages.languages import Language
 
-_WORD = re.compile(WORD)
+_CUSTOM_SLUG = re.compile(CUSTOM_SLUG)
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Validation:
     """The validation of a `form` that edits `poll` (None: adds one), with times in `zone`.
 
     `now` is the database's time. `form` is replaced if its next version confirms something. `errors` are messages by
-    field: "text", "word", "published", "closes", "choices", for a row "choice.3" and "choice.3.position", and those of
+    field: "text", "slug", "published", "closes", "choices", for a row "choice.3" and "choice.3.position", and those of
     `SettingsValidation`.
     """
 
@@ -46,7 +46,7 @@ class Validation:
         _ = self.language.gettext
         form, poll, question = self.form, self.poll, self.poll.question if self.poll else None
         text = self._text("text", form.text, _("Enter a question."))
-        word = self._word()
+        slug = self._slug()
         settings_validation = self._settings_validation()
         settings = settings_validation.settings()
         at_once = poll is None and form.published.is_empty
@@ -68,7 +68,7 @@ class Validation:
         settings_validation.check_choices(settings, len(choices) + unlisted)
         if self.errors or published is None:
             return None
-        return Draft(text, published, closes, choices, removed, form.edition, at_once, settings, word)
+        return Draft(text, published, closes, choices, removed, form.edition, at_once, settings, slug)
 
     def _text(self, field: str, raw: str, if_blank: str) -> str:
         _, text = self.language.gettext, raw.strip()
@@ -78,16 +78,16 @@ class Validation:
             self._check_text(field, text, MAX_TEXT_LENGTH)
         return text
 
-    def _word(self) -> str | None:
-        """Return the poll's word, empty for its number, or None if the form has no such field."""
-        if self.form.word is None:
+    def _slug(self) -> str | None:
+        """Return the poll's custom slug, empty for none, or None if the form has no such field."""
+        if self.form.slug is None:
             return None
-        _, word = self.language.gettext, self.form.word.strip().lower()
-        if word and not _WORD.fullmatch(word):
-            self.errors["word"] = _("Use 3 to 40 letters from a to z, digits and hyphens. Begin with a letter.")
-        elif not word and self.poll and not self.poll.question.is_listed:
-            self.errors["word"] = _("A poll that isn't listed needs an address of its own.")
-        return word
+        _, slug = self.language.gettext, self.form.slug.strip().lower()
+        if slug and not _CUSTOM_SLUG.fullmatch(slug):
+            self.errors["slug"] = _("Use 3 to 40 letters from a to z, digits and hyphens. Begin with a letter.")
+        elif not slug and self.poll and not self.poll.question.is_listed:
+            self.errors["slug"] = _("A poll that isn't listed needs an address of its own.")
+        return slug
 
     def _check_text(self, field: str, text: str, max_length: int) -> None:
         _ = self.language.gettext

@@ -9,7 +9,6 @@ from multidict import MultiMapping
 
 from polls.domain.draft import Draft
 from polls.domain.errors import (
-    AddressTaken,
     ChoicesHaveVotes,
     ChoicesMarkedBesideOthers,
     PollEdited,
@@ -17,6 +16,7 @@ from polls.domain.errors import (
     PollSealed,
     RemovalTellsResults,
     RulesFixed,
+    SlugTaken,
 )
 from polls.domain.methods import METHODS
 from polls.domain.poll import FIRST_DAY, LAST_DAY, Poll
@@ -101,8 +101,8 @@ class PollFormView(PersonalView):
         except (ChoicesMarkedBesideOthers, RemovalTellsResults, RulesFixed, PollSealed) as error:
             errors = self._errors_of_ballots(form, error)
             return self.show_form(form, await self.find_poll(), status=409, errors=errors)
-        except AddressTaken:
-            errors = {"word": self.language.gettext("Another poll has this address. Choose another one.")}
+        except SlugTaken:
+            errors = {"slug": self.language.gettext("Another poll has this address. Choose another one.")}
             return self.show_form(form, poll, status=409, errors=errors)
         except PollEdited as error:
             question_id, saved = error.question_id, await questions.find(self.database, error.question_id)
@@ -111,8 +111,8 @@ class PollFormView(PersonalView):
             if not draft.is_saved_in(saved):
                 return await self._show_conflict(form, saved)
         kind = "saved" if poll else "published" if draft.is_open(moment) else "added"
-        word = (poll.question.word if poll else None) if draft.word is None else draft.word
-        flash = Flash(kind, question_id, word=word or "")
+        custom_slug = (poll.question.custom_slug if poll else None) if draft.custom_slug is None else draft.custom_slug
+        flash = Flash(kind, question_id, custom_slug=custom_slug or "")
         return self.redirect(self.next_url(action, question_id, self.back_url(form.back)), flash)
 
     def _checked(self, validation: Validation) -> Draft | None:
@@ -168,7 +168,7 @@ class PollFormView(PersonalView):
                 "errors": {},
                 "removed_votes": {},
                 "conflict": None,
-                "may_set_word": self.person.may_moderate,
+                "may_set_slug": self.person.may_moderate,
                 "back": self.back_url(form.back),
                 **self.urls(form, poll),
                 **context,

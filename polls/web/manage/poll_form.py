@@ -64,7 +64,7 @@ class PollForm:
 
     `edition` is the edition of the poll that the form was filled from, `confirmed` the ids of the choices that may be
     removed with their votes, `confirmed_end` the fields of a closing time that may be in the past, as one text,
-    `back` the page that the form came from, `key` the random key of a form that adds a poll. `word` is None in a form
+    `back` the page that the form came from, `key` the random key of a form that adds a poll. `slug` is None in a form
     without that field.
     """
 
@@ -78,7 +78,7 @@ class PollForm:
     confirmed_end: str = ""
     back: str = ""
     key: str = ""
-    word: str | None = None
+    slug: str | None = None
 
     def with_rows_added(self, count: int) -> "PollForm":
         """Return a copy with `count` more empty rows."""
@@ -104,7 +104,7 @@ def poll_form(poll: Poll, zone: tzinfo) -> PollForm:
     )
     published, closes = format_moment(question.pub_date, zone), format_moment(question.closes_at, zone)
     form = PollForm(question.text, published, closes, rows, settings_form(poll.settings), poll.edition)
-    form = replace(form, word=question.word)
+    form = replace(form, slug=question.custom_slug)
     return form.with_rows_added(min(EMPTY_ROWS, max(0, MAX_CHOICES - len(rows))))
 
 
@@ -117,7 +117,7 @@ def copy_form(poll: Poll, zone: tzinfo) -> PollForm:
         closes=form.closes if question.closes_at and question.closes_at > poll.as_of else DateTimeFields(),
         rows=tuple(replace(row, id="") for row in form.rows),
         edition=0,
-        word=None,
+        slug=None,
     )
 
 
@@ -175,7 +175,7 @@ def parse_form(fields: MultiMapping[str]) -> PollForm:
         text_field(fields, "confirmed_end"),
         text_field(fields, "back"),
         fields.get("key", "") if FORM_KEY.fullmatch(fields.get("key", "")) else "",
-        text_field(fields, "word") if "word" in fields else None,
+        text_field(fields, "slug") if "slug" in fields else None,
     )
 
 

@@ -5,12 +5,12 @@ import time
 
 from aiohttp import hdrs, web
 
-from polls.domain.addresses import WORD
+from polls.domain.slugs import CUSTOM_SLUG
 from polls.web.http.cookies import CookieSetter, port_suffix
 
-_COOKIE = "polls_asked-"  # and the poll's word: browsers send them to one page only, but other pages set them, too
-_ASKED = re.compile(rf"(?:^|;)[ \t]*{_COOKIE}({WORD})(_[0-9]+)?=([0-9]{{1,15}})[ \t]*(?=;|$)")
-_WORD = re.compile(WORD)
+_COOKIE = "polls_asked-"  # and the poll's slug: browsers send them to one page only, but other pages set them, too
+_ASKED = re.compile(rf"(?:^|;)[ \t]*{_COOKIE}({CUSTOM_SLUG})(_[0-9]+)?=([0-9]{{1,15}})[ \t]*(?=;|$)")
+_CUSTOM_SLUG = re.compile(CUSTOM_SLUG)
 _MAX_ASKED = 20
 
 
@@ -21,7 +21,7 @@ def asked_slugs(request: web.Request) -> tuple[str, ...]:
 
 def add_to_asked(request: web.Request, response: web.StreamResponse, slug: str) -> None:
     """Set the cookie of a poll, as the latest one. A poll at its number has none: it is in the public list."""
-    if _WORD.fullmatch(slug):
+    if _CUSTOM_SLUG.fullmatch(slug):
         cookies, milliseconds = CookieSetter(request, response), time.time_ns() // 1_000_000
         cookies.set(f"{_COOKIE}{slug}{cookies.suffix}", str(milliseconds), path=_path(request))
 

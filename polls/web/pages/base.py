@@ -12,7 +12,7 @@ from polls.web.http import compression
 from polls.web.http.page_cache import PRIVATE_NO_CACHE, PRIVATE_NO_STORE, RENDERED_PAGES, Page, RenderedPages
 from polls.web.http.parameters import MAX_NUMBER, parse_number
 from polls.web.http.security_headers import RESPONSE_HEADERS
-from polls.web.keys import POLL_CACHE, POLL_WORDS
+from polls.web.keys import POLL_CACHE, SLUG_CACHE
 from polls.web.pages.languages import Language
 from polls.web.pages.owner import owner_of
 from polls.web.pages.rendering import VARY, language_of, markup
@@ -121,7 +121,7 @@ class PollView(View):
 
     @property
     def slug(self) -> str:
-        """The slug in the path: the poll's word, or its number if it has no word."""
+        """The slug in the path: the poll's custom slug, or its id if it has none."""
         return self.request.match_info["slug"]
 
     async def find(self, *, after: int = 0) -> VisiblePoll:
@@ -167,21 +167,21 @@ async def locate(app: web.Application, slug: str) -> int:
 
     Raises PollNotFound, PollsUnavailable.
     """
-    return _id_of(slug) if slug[0].isdigit() else await app[POLL_WORDS].find(slug)
+    return _id_of(slug) if slug[0].isdigit() else await app[SLUG_CACHE].find(slug)
 
 
 async def find_poll(app: web.Application, slug: str, *, after: int = 0) -> Poll:
     """Return the poll at `slug`, at revision `after` or later. Raises PollNotFound, PollsUnavailable."""
     if slug[0].isdigit():
         poll = await app[POLL_CACHE].find(_id_of(slug), after=after)
-        if poll.question.word is None:
+        if poll.question.custom_slug is None:
             return poll
         raise PollNotFound(slug)
     for _ in range(2):
-        poll = await app[POLL_CACHE].find(await app[POLL_WORDS].find(slug), after=after)
-        if poll.question.word == slug:
+        poll = await app[POLL_CACHE].find(await app[SLUG_CACHE].find(slug), after=after)
+        if poll.question.custom_slug == slug:
             return poll
-        app[POLL_WORDS].forget(slug)  # it may be another poll's by now
+        app[SLUG_CACHE].invalidate(slug)  # it may be another poll's by now
     raise PollNotFound(slug)
 
 

@@ -4,35 +4,35 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from polls.domain.addresses import WORD
+from polls.domain.slugs import CUSTOM_SLUG
 from polls.web.http.cookies import CookieSetter, cookie_pattern, read_cookie
 
 _COOKIE = "polls_flash"
 _SECONDS = 60
-_FLASH = cookie_pattern(_COOKIE, rf"[a-z-]{{1,30}}(?:\.[0-9]{{1,18}}){{1,2}}(?:\.{WORD})?", of_site=True)
+_FLASH = cookie_pattern(_COOKIE, rf"[a-z-]{{1,30}}(?:\.[0-9]{{1,18}}){{1,2}}(?:\.{CUSTOM_SLUG})?", of_site=True)
 
 
 class Flash(NamedTuple):
     """A message: its `kind`, and how many polls it is about, the id of one, or its revision, depending on the kind.
 
-    `others` is how many selected polls an action had nothing to do for, `word` that of the poll, empty if it has none.
+    `others` is how many selected polls an action had nothing to do for, `custom_slug` that of the poll, empty if none.
     """
 
     kind: str
     number: int = 0
     others: int = 0
-    word: str = ""
+    custom_slug: str = ""
 
     @property
     def slug(self) -> str:
         """Return the slug of the poll whose id is `number`."""
-        return self.word or str(self.number)
+        return self.custom_slug or str(self.number)
 
 
 def set_flash(cookies: CookieSetter, flash: Flash, *, path: str) -> None:
     """Set the cookie with `flash` for the pages below `path`, for a minute."""
-    parts = [flash.kind, flash.number, *([flash.others] if flash.others else []), *([flash.word] if flash.word else [])]
-    value = ".".join(map(str, parts))
+    optional = [part for part in (flash.others, flash.custom_slug) if part]
+    value = ".".join(map(str, (flash.kind, flash.number, *optional)))
     cookies.set(_COOKIE + cookies.suffix, value, path=path, seconds=_SECONDS)
 
 
@@ -42,9 +42,9 @@ def read_flash(request: web.Request) -> Flash | None:
     if value is None:
         return None
     kind, *parts = value.split(".")
-    word = "" if parts[-1].isdecimal() else parts.pop()
+    custom_slug = "" if parts[-1].isdecimal() else parts.pop()
     number, others = (*map(int, parts), 0)[:2]
-    return Flash(kind, number, others, word)
+    return Flash(kind, number, others, custom_slug)
 
 
 def read_vote_flash(request: web.Request) -> Flash | None:

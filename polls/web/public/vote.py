@@ -23,7 +23,7 @@ from polls.web.http.cookies import CookieSetter
 from polls.web.http.forms import read_form
 from polls.web.http.forwarded import client_network
 from polls.web.http.prebuilt import PrebuiltAnswer
-from polls.web.keys import BALLOT_BOX, POLL_CACHE, POLL_WORDS, VOTE_RATE_LIMIT
+from polls.web.keys import BALLOT_BOX, POLL_CACHE, SLUG_CACHE, VOTE_RATE_LIMIT
 from polls.web.pages.base import PollView, find_poll, locate
 from polls.web.pages.error_responses import error_response, wants_json
 from polls.web.pages.flash import Flash, set_flash
@@ -72,14 +72,14 @@ class VoteView(PollView):
             # Voters whose network is unknown aren't limited: all of them would share one limit.
             if (rate_limit := app[VOTE_RATE_LIMIT]) and (network := client_network(self.request)):
                 rate_limit.check(network, voter_id)
-            word = None if slug[0].isdigit() else slug
-            ballot = Ballot(question_id, voter_key(voter_id, question_id), marks, points, word)
+            custom_slug = None if slug[0].isdigit() else slug
+            ballot = Ballot(question_id, voter_key(voter_id, question_id), marks, points, custom_slug)
             counted = await app[BALLOT_BOX].cast(ballot)
             url = await self._url_after(counted) if counted.seal else self._results_url(counted)
             response = app[VOTE_REDIRECT].answer(self.request)
             response.headers[hdrs.LOCATION] = url
         except PollNotFound:
-            app[POLL_WORDS].forget(slug)  # it may be another poll's by now
+            app[SLUG_CACHE].invalidate(slug)  # it may be another poll's by now
             raise
         except (InvalidBallot, PollClosed) as error:
             response = await self._explain_refusal(error, form)

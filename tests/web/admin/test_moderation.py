@@ -19,7 +19,7 @@ SELECTED = "/admin/polls/selected"
 def three_polls(create_poll: CreatePoll, database: Connection) -> None:
     """A listed poll, an unlisted one and a hidden one."""
     create_poll("Tea?", "Yes")
-    create_poll("Cake?", "Yes", word="k7m2q9xdtb")
+    create_poll("Cake?", "Yes", slug="k7m2q9xdtb")
     create_poll("Juice?", "Yes")
     with database.cursor() as cursor:
         cursor.execute("UPDATE question SET hidden_at = now() WHERE id = 3")

@@ -22,7 +22,7 @@ LINK = f"{POLL}/as/{KEY}"
 @pytest.fixture
 def poll(create_poll: CreatePoll, database: Connection) -> None:
     """A poll with votes, whose owner has KEY."""
-    create_poll("Tea?", "Yes", "No", votes=(2, 1), word="k7m2q9xdtb")
+    create_poll("Tea?", "Yes", "No", votes=(2, 1), slug="k7m2q9xdtb")
     with database.cursor() as cursor:
         cursor.execute(
             "INSERT INTO poll_settings (question_id, owner_hash, asked_at) VALUES (1, %s, now())", (hash_of(KEY),)

@@ -1,4 +1,4 @@
-"""The word of a poll in the admin's form: the poll is at its word instead of its number."""
+"""The custom slug of a poll in the admin's form: the poll is at it instead of its id."""
 
 from typing import Any
 
@@ -37,19 +37,19 @@ async def test_a_poll_gets_a_word_and_gives_it_up_again(
 ) -> None:
     create_poll("Tea?", "Yes")
 
-    saved = await save(ada, word=" Team-Lunch ")
+    saved = await save(ada, slug=" Team-Lunch ")
 
     assert links(saved)["View on site"] == "/poll/team-lunch"
     await caught_up(client)
     assert [(await client.get(f"/poll/{slug}")).status for slug in ("team-lunch", "1")] == [200, 404]
-    await save(ada, word="")
+    await save(ada, slug="")
     await caught_up(client)
     assert [(await client.get(f"/poll/{slug}")).status for slug in ("team-lunch", "1")] == [404, 200]
     assert changes(database) == [["address", None, "team-lunch"], ["address", "team-lunch", None]]
 
 
 async def test_a_poll_is_added_with_a_word_and_shared_at_it(ada: Client, database: Connection) -> None:
-    added = await save(ada, "/admin/polls/add", text="Tea?", word="team-lunch", **{"choice.0.text": "Yes"})
+    added = await save(ada, "/admin/polls/add", text="Tea?", slug="team-lunch", **{"choice.0.text": "Yes"})
 
     assert slugs(database) == ["team-lunch"]
     assert links(added)["View on site"] == "/poll/team-lunch"
@@ -71,28 +71,28 @@ async def test_what_is_no_word_or_another_polls_is_refused(
     ada: Client, create_poll: CreatePoll, database: Connection, typed: str, error: str
 ) -> None:
     create_poll("Tea?", "Yes")
-    create_poll("Cake?", "Yes", word="taken", is_listed=True)
+    create_poll("Cake?", "Yes", slug="taken", is_listed=True)
 
-    page = await save(ada, word=typed, text="Coffee?")
+    page = await save(ada, slug=typed, text="Coffee?")
 
-    assert field_errors(page) == {"word": error}
-    assert fields(page, FORM)["word"] == typed
+    assert field_errors(page) == {"slug": error}
+    assert fields(page, FORM)["slug"] == typed
     assert fields(page, FORM)["text"] == "Coffee?"
     assert slugs(database) == [None, "taken"]
 
 
-async def test_an_unlisted_poll_keeps_a_word(ada: Client, create_poll: CreatePoll, database: Connection) -> None:
-    create_poll("Tea?", "Yes", word="k7m2q9xdtb")
+async def test_an_unlisted_poll_keeps_a_slug(ada: Client, create_poll: CreatePoll, database: Connection) -> None:
+    create_poll("Tea?", "Yes", slug="k7m2q9xdtb")
 
-    page = await save(ada, word="")
+    page = await save(ada, slug="")
 
-    assert field_errors(page) == {"word": "A poll that isn't listed needs an address of its own."}
+    assert field_errors(page) == {"slug": "A poll that isn't listed needs an address of its own."}
     assert slugs(database) == ["k7m2q9xdtb"]
 
 
-async def test_a_copy_has_no_word(ada: Client, create_poll: CreatePoll) -> None:
-    create_poll("Tea?", "Yes", word="team-lunch", is_listed=True)
+async def test_a_copy_has_no_slug(ada: Client, create_poll: CreatePoll) -> None:
+    create_poll("Tea?", "Yes", slug="team-lunch", is_listed=True)
 
     page = parse(await (await ada.get("/admin/polls/add?copy=1")).text())
 
-    assert [element.get("value") for element in find(page, "input", name="word")] == [""]
+    assert [element.get("value") for element in find(page, "input", name="slug")] == [""]

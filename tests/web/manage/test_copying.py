@@ -47,7 +47,7 @@ async def test_visitors_copy_a_poll_at_its_address_without_votes(
     asker: Client, create_poll: CreatePoll, database: Connection
 ) -> None:
     settings = PollSettings("Which <ones>?", "multiple", fewest_marks=2, most_marks=None)
-    create_poll("Tea?", "Yes", "No", settings=settings, closed=timedelta(hours=1), word="k7m2q9xdtb")
+    create_poll("Tea?", "Yes", "No", settings=settings, closed=timedelta(hours=1), slug="k7m2q9xdtb")
 
     page = parse(await (await asker.get("/ask?copy=k7m2q9xdtb")).text())
 

@@ -26,9 +26,9 @@ async def replace_key(browser: Client) -> str:
     return words(find(page, "p", class_="share-url")[0]).partition(str(browser.port))[2]
 
 
-def rename(database: Connection, word: str) -> None:
+def rename(database: Connection, slug: str) -> None:
     with database.cursor() as cursor:
-        cursor.execute("UPDATE question SET slug = %s WHERE id = 1", (word,))
+        cursor.execute("UPDATE question SET slug = %s WHERE id = 1", (slug,))
 
 
 def question(database: Connection) -> str:
@@ -147,19 +147,19 @@ async def test_a_poll_that_its_owner_deletes_is_forgotten(asker: Client) -> None
     assert list(await your_polls(asker)) == ["Cake 2?", "Cake 1?", "Cake 0?"]
 
 
-async def give_word(admin: Client, word: str) -> Any:
-    """Give the poll another word in the admin's form, and return what the form says about that."""
+async def give_slug(admin: Client, slug: str) -> Any:
+    """Give the poll another slug in the admin's form, and return what the form says about that."""
     form = await page_of(admin, ADMINS)
-    response = await send(admin, ADMINS, form, word=word)
+    response = await send(admin, ADMINS, form, slug=slug)
     assert response.url.path == "/admin/"
-    (hint,) = find(form, "p", id="hint-word")
+    (hint,) = find(form, "p", id="hint-slug")
     return words(hint)
 
 
 async def test_an_owner_keeps_access_when_an_admin_changes_the_address(
     owners_browser: Client, browser: Client, ada: Client, caught_up: CaughtUp
 ) -> None:
-    hint = await give_word(ada, "team-lunch")
+    hint = await give_slug(ada, "team-lunch")
     await caught_up(ada)
 
     assert hint.endswith("The owner's access link keeps working.")
@@ -177,7 +177,7 @@ async def test_voters_have_one_vote_when_an_admin_changes_the_address(
     await client.post(f"{POLL}/vote", data={"choice": "1"})
     assert votes() == [3, 1]
 
-    hint = await give_word(ada, "team-lunch")
+    hint = await give_slug(ada, "team-lunch")
     await caught_up(ada)
 
     assert "Voters keep their one vote" in hint

@@ -23,7 +23,7 @@ AFTER_VOTE = PollSettings(results=Results.AFTER_VOTE, results_from=2)
 
 def create(create_poll: CreatePoll, database: Connection, settings: PollSettings, **options: Any) -> None:
     """Create a poll whose owner has KEY."""
-    create_poll("Tea?", "Yes", "No", votes=(2, 1), settings=settings, word="k7m2q9xdtb", **options)
+    create_poll("Tea?", "Yes", "No", votes=(2, 1), settings=settings, slug="k7m2q9xdtb", **options)
     with database.cursor() as cursor:
         cursor.execute(
             "INSERT INTO poll_settings (question_id, owner_hash, asked_at) VALUES (1, %s, now()) "

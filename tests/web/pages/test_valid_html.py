@@ -96,7 +96,7 @@ def create_polls(database: Connection, create_poll: CreatePoll) -> None:
     create_poll("Later?", "Yes", ago=timedelta(days=-3))
     for settings, _ in METHODS.values():
         create_poll("Sure?", "Yes <b>", "No", settings=settings)
-    create_poll("Juice?", "Yes <b>", "No", votes=(2, 1), word=OWN)
+    create_poll("Juice?", "Yes <b>", "No", votes=(2, 1), slug=OWN)
     create_poll("Sure?", "Yes <b>", "No", settings=HIDDEN)
     with database.cursor() as cursor:
         cursor.execute("INSERT INTO poll_settings (question_id, owner_hash) VALUES (13, %s)", (hash_of(KEY),))

@@ -1,4 +1,4 @@
-"""Addresses of polls: a poll with a word is at its word, on every route, and at its number nowhere."""
+"""Addresses of polls: a poll with a custom slug is at it, on every route, and at its id nowhere."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from aiohttp import WSMsgType
 from aiohttp.test_utils import TestClient
 
-from polls.domain.addresses import WORD, new_slug
+from polls.domain.slugs import CUSTOM_SLUG, new_slug
 from polls.storage.postgres.connect import Connection
 from polls.web.routes import POLL, VIEWS
 from tests.conftest import CaughtUp, CreatePoll
@@ -33,7 +33,7 @@ async def statuses(client: TestClient[Any, Any], slug: str) -> dict[str, int]:
 
 
 async def test_a_poll_with_a_word_is_at_its_word(client: TestClient, create_poll: CreatePoll, votes: Any) -> None:
-    create_poll("Tea?", "Yes", word=SLUG)
+    create_poll("Tea?", "Yes", slug=SLUG)
 
     found = await statuses(client, SLUG)
 
@@ -48,7 +48,7 @@ async def test_a_poll_with_a_word_is_at_its_word(client: TestClient, create_poll
 async def test_its_number_is_not_found_on_any_route(
     client: TestClient, create_poll: CreatePoll, votes: Any, *, is_listed: bool
 ) -> None:
-    create_poll("Tea?", "Yes", word=SLUG, is_listed=is_listed)
+    create_poll("Tea?", "Yes", slug=SLUG, is_listed=is_listed)
     methods = await statuses(client, SLUG)  # in a process that knows the poll by now
     before = votes()
 
@@ -61,7 +61,7 @@ async def test_its_number_is_not_found_on_any_route(
 async def test_its_number_is_not_found_in_a_process_that_has_never_seen_it(
     serve: Serve, create_poll: CreatePoll, votes: Any
 ) -> None:
-    create_poll("Tea?", "Yes", word=SLUG)
+    create_poll("Tea?", "Yes", slug=SLUG)
     client = await serve()
 
     # The vote comes first: nothing has read the poll.
@@ -74,7 +74,7 @@ async def test_its_number_is_not_found_in_a_process_that_has_never_seen_it(
 async def test_a_vote_at_a_word_counts_in_a_process_that_has_never_seen_it(
     serve: Serve, create_poll: CreatePoll, votes: Any
 ) -> None:
-    create_poll("Tea?", "Yes", word="team-lunch", is_listed=True)
+    create_poll("Tea?", "Yes", slug="team-lunch", is_listed=True)
 
     response = await (await serve()).post("/poll/team-lunch/vote", data={"choice": "1"}, allow_redirects=False)
 
@@ -91,8 +91,8 @@ async def test_a_word_that_no_poll_has_is_not_found(client: TestClient, create_p
 async def test_an_address_that_was_changed_is_followed_at_once(
     client: TestClient, create_poll: CreatePoll, database: Connection, caught_up: CaughtUp, votes: Any
 ) -> None:
-    create_poll("Tea?", "Yes", word="first")
-    create_poll("Cake?", "Yes", word="second")
+    create_poll("Tea?", "Yes", slug="first")
+    create_poll("Cake?", "Yes", slug="second")
     assert (await client.get("/poll/first")).status == 200
     assert (await client.get("/poll/second")).status == 200
     with database.cursor() as cursor:
@@ -117,7 +117,7 @@ def test_random_slugs_are_words_that_do_not_repeat() -> None:
     slugs = {new_slug() for _ in range(1000)}
 
     assert len(slugs) == 1000
-    assert all(re.fullmatch(WORD, slug) and re.fullmatch("[a-z0-9]{10}", slug) for slug in slugs)
+    assert all(re.fullmatch(CUSTOM_SLUG, slug) and re.fullmatch("[a-z0-9]{10}", slug) for slug in slugs)
 
 
 def test_the_database_has_the_same_words(database: Connection) -> None:
@@ -125,13 +125,13 @@ def test_the_database_has_the_same_words(database: Connection) -> None:
         cursor.execute("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'address_check'")
         ((definition,),) = cursor.fetchall()
 
-    assert f"'^{WORD}$'" in definition
+    assert f"'^{CUSTOM_SLUG}$'" in definition
 
 
 async def test_an_unlisted_poll_is_in_no_list_no_search_and_no_file_for_robots(
     client: Client, create_poll: CreatePoll
 ) -> None:
-    create_poll("Tea?", "Yes", word=SLUG)
+    create_poll("Tea?", "Yes", slug=SLUG)
     create_poll("Cake?", "Yes")
 
     for path in ("/", "/?state=open", "/?q=tea", f"/?q={SLUG}", "/?page=2", "/robots.txt", "/manifest.webmanifest"):
@@ -141,7 +141,7 @@ async def test_an_unlisted_poll_is_in_no_list_no_search_and_no_file_for_robots(
 
 
 async def test_search_engines_are_told_to_leave_an_unlisted_poll_out(client: Client, create_poll: CreatePoll) -> None:
-    create_poll("Tea?", "Yes", word=SLUG)
+    create_poll("Tea?", "Yes", slug=SLUG)
     create_poll("Cake?", "Yes")
     pages = ("", "/results", "/present", "/share", "/qr.svg", "/qr.png")
 

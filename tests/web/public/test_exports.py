@@ -217,7 +217,7 @@ async def test_a_hundred_choices_and_small_shares(
 
 
 async def test_json_has_the_counts(client: Client, create_poll: CreatePoll) -> None:
-    poll = create_poll("Tea?", "Yes", "No", votes=(3, 1), word="tea-time", closed=timedelta(hours=-1))
+    poll = create_poll("Tea?", "Yes", "No", votes=(3, 1), slug="tea-time", closed=timedelta(hours=-1))
 
     document = await document_of(client, "/poll/tea-time/results.json")
 
@@ -330,7 +330,7 @@ async def test_ballots_are_read_one_at_a_time_and_others_are_refused(
 
 @pytest.mark.parametrize("name", ["results.csv", "results.json", "results.xlsx", "ballots.csv", "ballots.json"])
 async def test_files_are_downloads_that_no_cache_keeps(client: Client, create_poll: CreatePoll, name: str) -> None:
-    create_poll("Tea?", "Yes", word="tea-time")
+    create_poll("Tea?", "Yes", slug="tea-time")
     path = f"/poll/tea-time/{name}"
 
     response = await client.get(path)

@@ -40,7 +40,7 @@ async def browsers(client: Client) -> AsyncIterator[list[Client]]:
 @pytest.fixture
 def poll(create_poll: CreatePoll, database: Connection) -> None:
     """A poll that shows its results after voting, whose owner has KEY."""
-    create_poll("Tea?", "Yes", "No", votes=(2, 1), settings=AFTER_VOTE, word="k7m2q9xdtb")
+    create_poll("Tea?", "Yes", "No", votes=(2, 1), settings=AFTER_VOTE, slug="k7m2q9xdtb")
     execute(database, "UPDATE poll_settings SET owner_hash = %s, asked_at = now()", hash_of(KEY))
 
 
