@@ -9,8 +9,8 @@ from aiohttp import web
 
 from polls.aio import CountedSemaphore, SingleFlight
 from polls.config.settings import Config, Postgres
-from polls.domain.creating import RefusedWords
 from polls.domain.errors import TooManyAttempts, TooManyVoters
+from polls.domain.refused_words import RefusedWords
 from polls.live.broadcast import Broadcaster
 from polls.live.rate_limit import HOUR, PollRateLimit, RateLimit
 from polls.live.session_cache import SessionCache
@@ -47,7 +47,7 @@ from polls.web.ops.health import READINESS
 from polls.web.ops.meter import METER, Meter
 from polls.web.pages.languages import TRANSLATIONS, load_languages
 from polls.web.pages.rendering import setup_templates
-from polls.web.public.ballot_exports import EXPORT_TURN
+from polls.web.public.ballot_exports import EXPORT_SLOT
 from polls.web.public.site_texts import SITE_TEXTS, read_site_texts
 from polls.web.public.vote import VOTE_REDIRECT
 from polls.web.public.watch import encode_results
@@ -75,7 +75,7 @@ def create_app(config: Config) -> web.Application:
     app[VOTE_REDIRECT] = PrebuiltAnswer(HTTPStatus.SEE_OTHER, app[RESPONSE_HEADERS])
     app[CROSS_SITE_LOG] = CrossSiteLog()
     app[READINESS] = SingleFlight()
-    app[EXPORT_TURN] = CountedSemaphore(1)
+    app[EXPORT_SLOT] = CountedSemaphore(1)
     app[PASSWORDS] = Passwords()
     app[SESSION_CACHE] = SessionCache(lambda token: sessions.find(app[DATABASE], token))
     app[BROADCASTER] = Broadcaster(encode_results)

@@ -1,4 +1,4 @@
-"""The parts of the application that run as long as it does: each is a context manager that opens and closes one."""
+"""The long-running parts of the application; each function is a context manager that opens and closes one."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -82,7 +82,7 @@ async def poll_cache(app: web.Application) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def score_cache(app: web.Application) -> AsyncIterator[None]:
-    """Count scores for the results that are looked at."""
+    """Cache counts of scores, read when results are requested."""
     app[SCORE_CACHE] = ScoreCache(
         partial(scores.count, app[DATABASE]),
         lambda: app[POLL_CACHE].generation,

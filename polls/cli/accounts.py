@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from polls.cli import CommandFailed
-from polls.cli.pooled import with_database
+from polls.cli.pool import with_database
 from polls.config.settings import Config
 from polls.domain.account import MAX_PASSWORD_LENGTH, MAX_USERNAME_LENGTH, MIN_PASSWORD_LENGTH, validate_username
 from polls.domain.errors import AccountNotFound, InvalidPassword, InvalidUsername, UsernameTaken

@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def announce(line: str) -> None:
-    """Print a line, or log it: a server goes on without standard output."""
+    """Print a line, or log it: a server keeps running without standard output."""
     try:
         print(line, flush=True)
     except OSError as error:
@@ -46,7 +46,7 @@ def status_without_output(error: OSError) -> int:
 
 
 def _discard(stream: TextIO) -> None:
-    """Send the rest of the output nowhere: Python writes it again at its exit, and would fail with status 120."""
+    """Discard the rest of the output: Python writes it again at its exit, and would fail with status 120."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, stream.fileno())
     os.close(null)

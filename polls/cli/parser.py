@@ -180,7 +180,7 @@ def _add_account_commands(add: _AddCommand) -> None:
 
 
 def _file(text: str) -> Path:
-    # "-" is a standard stream, but "./-" is a file, which Path alone doesn't tell apart.
+    # "-" is a standard stream, but "./-" is a file; Path("./-") equals Path("-").
     return Path(text).absolute() if text != "-" and text.endswith("/-") else Path(text)
 
 

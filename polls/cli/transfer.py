@@ -5,7 +5,7 @@ from pathlib import Path
 
 from polls.cli import CommandFailed
 from polls.cli.poll_file import as_yaml, load
-from polls.cli.pooled import with_database
+from polls.cli.pool import with_database
 from polls.config.settings import Config
 from polls.config.yaml_file import InvalidFile
 from polls.domain.errors import SlugTaken
@@ -14,14 +14,14 @@ from polls.domain.poll import Poll
 from polls.domain.poll_copy import copy_of
 from polls.storage.postgres.pool import Database
 from polls.storage.recount import count_of
-from polls.storage.transfer import add_every, read_every, taken_slugs
+from polls.storage.transfer import add_polls, read_polls, taken_slugs
 
 _STANDARD_OUTPUT = Path("-")
 
 
 def export_polls(config: Config, file: Path, *, overwrite: bool = False) -> None:
     """Write all polls to `file`, or to standard output if it is `-`. Raises CommandFailed."""
-    polls = with_database(config, read_every)
+    polls = with_database(config, read_polls)
     text = as_yaml([copy_of(poll) for poll in polls])
     if file == _STANDARD_OUTPUT:
         sys.stdout.write(text)
@@ -45,7 +45,7 @@ def import_polls(config: Config, file: Path) -> None:
         if taken := await taken_slugs(database, list(slugs)):
             keys = [("polls", str(slugs[slug]), "slug") for slug in taken]
             raise InvalidFile(file, *((found.line(key), f"{'.'.join(key)}: another poll has it") for key in keys))
-        return await add_every(database, COMMAND_LINE, copies)
+        return await add_polls(database, COMMAND_LINE, copies)
 
     try:
         added = with_database(config, add)

@@ -22,22 +22,22 @@ class Ballot:
 
 
 class Fault(StrEnum):
-    """Why a ballot isn't valid in its poll."""
+    """A reason why a ballot isn't valid in its poll."""
 
     NO_MARKS = "no marks"
     TOO_FEW_MARKS = "too few marks"
     TOO_MANY_MARKS = "too many marks"
     REPEATED_MARK = "repeated mark"
     UNKNOWN_CHOICE = "unknown choice"  # a choice that was removed, or of another poll
-    WRONG_POINTS = "wrong points"  # none where there must be some, or outside the range of one choice
-    OVER_BUDGET = "over budget"  # more points together than a voter may spread
+    WRONG_POINTS = "wrong points"  # missing, not allowed, or outside the range for one choice
+    OVER_BUDGET = "over budget"  # more points in all than a voter may spread
 
 
 class Counted(NamedTuple):
     """The answer to a ballot that is stored and counted: the poll counts it from this `revision` on.
 
-    `seal` is that of the poll (see `Poll`), empty if its results are never hidden.
+    `signing_key` is that of the poll, empty if its results are never hidden.
     """
 
     revision: int
-    seal: bytes = b""
+    signing_key: bytes = b""

@@ -24,7 +24,7 @@ class ScoreCounts:
 
 @dataclass(frozen=True, slots=True)
 class ScoreResult:
-    """How many voters gave a choice a score; `bar` is their share of its ratings in percent, for a bar."""
+    """The number of voters who gave a choice a score; `bar` is their share of its ratings in percent, for a bar."""
 
     score: int
     voters: int

@@ -13,12 +13,12 @@ MAX_TEXT_LENGTH = 200  # characters of a question or a choice
 REPLACEMENT_CHARACTER = "\ufffd"  # Unicode's replacement character; decoding also puts it in place of invalid bytes
 
 
-# Characters that show nothing: those that Unicode says to ignore by default, and the anchors of annotations.
+# Invisible characters: those that Unicode ignores by default, and the anchors of annotations.
 _HIDDEN = (
     "\u00ad\u034f\u061c\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff0-\ufffb"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-# Characters that show an empty space: controls, fillers, and symbols without ink. str.split() knows the others.
+# Characters displayed as an empty space: controls, fillers, and blank symbols. str.split() handles the others.
 _BLANK = re.compile("[\x00-\x1f\x7f-\x9f\u115f\u1160\u2800\u3164\uffa0\U00013441\U00013442\U00016fe4\U0001d159]")
 # Joined emojis look different from separate ones, and so do the flags that tags spell.
 _EMOJI = "\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff"
@@ -70,7 +70,7 @@ class Draft:
 
 
 def is_blank(text: str) -> bool:
-    """Return whether `text` shows nothing."""
+    """Return whether nothing of `text` is visible."""
     return not _visible(text)
 
 
@@ -85,7 +85,7 @@ def comparison_key(text: str) -> str:
 
 
 def _visible(text: str) -> str:
-    """Return `text` without what shows nothing, and with single spaces for what shows an empty space."""
+    """Return `text` without invisible characters, and with single spaces for blank ones."""
     return " ".join(_BLANK.sub(" ", _HIDDEN_OR_JOINING.sub(r"\1", text)).split())
 
 

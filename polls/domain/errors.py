@@ -47,7 +47,7 @@ class VoteNotStored(Exception):
 
 
 class VotingBroken(Exception):
-    """A vote that can't be stored until an operator mends the database. The argument is the poll's id, if known."""
+    """A vote that can't be stored until an operator repairs the database. The argument is the poll's id, if known."""
 
 
 @dataclass(eq=False)
@@ -103,7 +103,7 @@ class ChoicesHaveVotes(Exception):
 
 @dataclass(eq=False)
 class ChoicesMarkedBesideOthers(Exception):
-    """Choices to be removed that voters have marked beside other ones; nothing was saved.
+    """Choices to be removed that are marked on ballots together with other ones; nothing was saved.
 
     `votes` is {choice id: votes}. They can be removed after the poll's ballots were cleared.
     """
@@ -112,10 +112,10 @@ class ChoicesMarkedBesideOthers(Exception):
 
 
 @dataclass(eq=False)
-class RemovalTellsResults(Exception):
+class RemovalRevealsResults(Exception):
     """Choices to be removed whose votes are hidden from the poll's owner, too; nothing was saved.
 
-    They are refused whether or not they have votes: the refusal must not tell that. They can be removed after the
+    They are refused whether or not they have votes: the refusal must not reveal that. They can be removed after the
     poll's ballots were cleared.
     """
 
@@ -166,6 +166,6 @@ class SignInFailed(Exception):
 
 @dataclass(eq=False)
 class TooManyAttempts(Exception):
-    """Too many failed or concurrent attempts to sign in; the next one is accepted in `seconds`."""
+    """Too many attempts to sign in, to enter a password or to change a poll; the next one is accepted in `seconds`."""
 
     seconds: int

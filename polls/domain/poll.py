@@ -95,9 +95,9 @@ class Poll:
 
     `as_of` is an aware datetime by the database's clock, which opens and closes polls. `ballots` is the number of
     ballots. `revision` rises with every change, `edition` with changes of text, choices, dates and settings.
-    `is_asked_by_visitor`: it was made by someone without an account. `owner_hash` is the hash of its owner's access
-    key, if it has an owner.
-    `seal` is the key of the signatures by which browsers prove that they have voted.
+    `is_asked_by_visitor`: a visitor without an account made it. `owner_hash` is the hash of its owner's access key, if
+    it has an owner.
+    `signing_key` is the key of the signatures by which browsers prove that they have voted.
     """
 
     question: Question
@@ -109,7 +109,7 @@ class Poll:
     settings: PollSettings = DEFAULT_SETTINGS
     is_asked_by_visitor: bool = False
     owner_hash: bytes | None = field(default=None, repr=False)
-    seal: bytes = field(default=b"", repr=False, compare=False)
+    signing_key: bytes = field(default=b"", repr=False, compare=False)
 
     @cached_property
     def is_published(self) -> bool:
@@ -145,12 +145,12 @@ class Poll:
 
     @cached_property
     def hides_results(self) -> bool:
-        """Return `settings.hides_results`, which is asked at every request for a page of the poll."""
+        """Return `settings.hides_results`, cached because every request for a page of the poll reads it."""
         return self.settings.hides_results
 
     @cached_property
     def without_counts(self) -> "Poll":
-        """Return the same poll without what its ballots say: only their number, `ballots`, is left."""
+        """Return the same poll without votes and points: only the number of its ballots, `ballots`, is kept."""
         return replace(self, choices=tuple(replace(choice, votes=0, points=0) for choice in self.choices))
 
     def offers(self, *choice_ids: int) -> bool:

@@ -1,4 +1,4 @@
-"""The public list of polls: what is asked for, and a page of it."""
+"""The public list of polls: queries for it, and its pages."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

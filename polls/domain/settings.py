@@ -11,7 +11,7 @@ MAX_RESULTS_FROM = 1_000_000  # ballots
 
 
 class Results(StrEnum):
-    """When the results of a poll can be seen, by others than its owner."""
+    """The rule by which viewers other than the owner see the results of a poll."""
 
     ALWAYS = "always"
     AFTER_VOTE = "after_vote"

@@ -74,7 +74,7 @@ def tally_averages(choices: Sequence[Choice], voters: int, highest: int) -> Tall
 
 
 def shares(counts: Sequence[int], total: int) -> list[Figure]:
-    """Return the shares of `total`, rounded to whole percent, or to one decimal if that tells more of them apart.
+    """Return the shares of `total`, rounded to whole percent, or to one decimal if more of them differ then.
 
     Equal counts have equal shares, therefore the shares may not add up to 100%.
     """
@@ -120,7 +120,7 @@ def _tally(
 
 
 def _written_averages(averages: Sequence[Fraction | None]) -> list[Figure | None]:
-    """Return averages rounded to one decimal, or to two if that tells more of them apart."""
+    """Return averages rounded to one decimal, or to two if more of them differ then."""
     coarse, fine = (
         [average if average is None else Figure(_round(average, decimals), decimals) for average in averages]
         for decimals in (1, 2)

@@ -15,15 +15,16 @@ from polls.domain.tally import Tally
 class Role(StrEnum):
     """The role of a viewer in a poll."""
 
-    STRANGER = "stranger"
-    VOTER = "voter"  # has proved it; not asked for where it doesn't matter
+    STRANGER = "stranger"  # neither of the others
+    VOTER = "voter"  # has proved a vote; checked only in polls that hide results
     OWNER = "owner"  # may edit the poll
 
 
 class Hidden(NamedTuple):
-    """Why results are hidden from a viewer: `until` they vote, the poll has closed, or there are enough ballots.
+    """The reason why results are hidden from a viewer.
 
-    `missing` is the number of ballots without which the results stay hidden from all in any case.
+    They are `until` the viewer votes, the poll has closed, or there are enough ballots. `missing` is the number of
+    ballots without which the results stay hidden from all in any case.
     """
 
     until: Literal["vote", "close", "enough", "never"]
@@ -54,8 +55,8 @@ def hidden_from(poll: Poll, role: Role) -> Hidden | None:
 def may_reveal(poll: Poll) -> bool:
     """Return whether the owner of `poll` may show its results to everyone by opening the setting `results`.
 
-    They may if they see them and others don't. What was sealed stays as it was promised, and too few ballots stay
-    hidden: they would tell who voted for what.
+    They may if they see them and others don't. Sealed results stay hidden as was promised, and so do those of too few
+    ballots, which would reveal who voted for what.
     """
     if poll.settings.is_sealed or hidden_from(poll, Role.OWNER):
         return False
@@ -66,7 +67,7 @@ class Viewer(NamedTuple):
     """A viewer of a poll. `person` is None if not signed in.
 
     `marks` are the ids of the choices on their ballot, `points` the pairs of such an id and its points, if it has any:
-    for showing, as the browser says. `has_voted` if it has proved that; it isn't asked where it doesn't matter.
+    for display only, unverified. `has_voted`: their browser has proved a vote; checked only in polls that hide results.
     """
 
     marks: frozenset[int] = frozenset()
@@ -121,7 +122,7 @@ class VisiblePoll(NamedTuple):
 
     @property
     def as_public(self) -> "VisiblePoll":
-        """Return what visitors who haven't voted may see of it, for a screen that everybody sees."""
+        """Return what visitors who haven't voted may see of it, for a screen in public."""
         return visible_to_role(self.poll, Role.STRANGER)
 
     @property

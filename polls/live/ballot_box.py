@@ -36,8 +36,8 @@ class BallotBox(Generic[Answer]):
 
     `record` takes a list of ballots, and the seconds after which none of them may be stored any more. It returns the
     answer to each, or the exception that refuses it, in the same order; it raises VotingBroken if none can be stored
-    until the database is mended, and others if the outcomes are unknown. There is one call at a time: immediately for a
-    ballot that arrives while none runs, and then with all ballots that have queued meanwhile. At most `queue_size`
+    until the database is repaired, and others if the outcomes are unknown. There is one call at a time: immediately for
+    a ballot that arrives while none runs, and then with all ballots that have queued meanwhile. At most `queue_size`
     ballots are pending, each for at most `timeout` seconds.
 
     `waiting` is the number of ballots that wait for an answer. `rejected` counts those that were never passed to

@@ -9,7 +9,7 @@ from polls.live.channel import SENDS_PER_ITERATION, Channel, Group, Subscriber, 
 
 MIN_INTERVAL = 0.1  # seconds between two messages about a poll
 KEEPALIVE_INTERVAL = 5  # seconds between two keepalives; static/js/live.js waits 12 seconds for one
-KEEPALIVE = b"{}"  # what the subscriber has is still so
+KEEPALIVE = b"{}"  # nothing has changed
 
 # Close codes of WebSockets (RFC 6455, section 7.4.1, and IANA's registry).
 NORMAL_CLOSURE = 1000

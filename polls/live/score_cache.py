@@ -39,9 +39,9 @@ class _Entry:
 
 
 class ScoreCache:
-    """Counts of the scores of at most `max_polls` polls, read with `read` when they are asked for.
+    """Counts of the scores of at most `max_polls` polls, read with `read` when results are requested.
 
-    One poll is read at a time, and each at most once every `interval` seconds. Callers wait `patience` seconds for a
+    One poll is read at a time, and each at most once every `interval` seconds. Callers wait `max_wait` seconds for a
     read, or not at all if the last one took longer: they get the former counts. `generation` returns that of the poll
     cache.
     """
@@ -53,15 +53,15 @@ class ScoreCache:
         *,
         max_polls: int,
         interval: float = 1,
-        patience: float = 0.3,
+        max_wait: float = 0.3,
     ) -> None:
         self._read = read
         self._generation = generation
         self._max_polls = max_polls
         self._interval = interval
-        self._patience = patience
+        self._max_wait = max_wait
         self._entries: OrderedDict[int, _Entry] = OrderedDict()  # least recently used first
-        self._turn = asyncio.Semaphore(1)
+        self._read_slot = asyncio.Semaphore(1)
 
     async def find(self, poll: Poll) -> ScoredPoll:
         """Return a poll with its counts: the same object while neither has changed."""
@@ -95,13 +95,13 @@ class ScoreCache:
     async def _refresh(self, question_id: int, entry: _Entry) -> None:
         """Start to read the counts, and wait for them if that won't take long."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._patience if entry.took < self._patience else 0):
+            async with asyncio.timeout(self._max_wait if entry.took < self._max_wait else 0):
                 await entry.reading.run(partial(self._read_into, question_id, entry))
 
     async def _read_into(self, question_id: int, entry: _Entry) -> None:
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
-        async with self._turn:
+        async with self._read_slot:
             began_at = loop.time()
             generation = self._generation()
             try:

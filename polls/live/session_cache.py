@@ -1,4 +1,4 @@
-"""A cache of sessions: who is signed in, for the links that public pages show to them."""
+"""A cache of sessions: the accounts that are signed in, for the links that public pages show to them."""
 
 import asyncio
 from collections import OrderedDict

@@ -73,7 +73,7 @@ class OpenFileErrors:
         self._next_warning = 0.0
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Handle an error of `loop`: those of other kinds are handled as by default."""
+        """Log an error of `loop`; errors of other kinds go to the default handler."""
         error = context.get("exception")
         if not isinstance(error, OSError) or error.errno not in {errno.EMFILE, errno.ENFILE}:
             loop.default_exception_handler(context)

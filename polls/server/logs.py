@@ -41,7 +41,7 @@ def configure_logging(log: Log) -> None:
             "root": {"level": log.level.upper(), "handlers": ["stderr"]},
             "loggers": {
                 "aiohttp.server": {"filters": ["bad_requests"]},
-                # Its warnings tell client addresses, and any client can fill the log with them.
+                # Its warnings contain client addresses, and any client can fill the log with them.
                 "aiohttp.websocket": {"level": "ERROR"},
                 "asyncio": {"level": "WARNING"},  # at INFO it logs each server that starts
             },
@@ -50,7 +50,7 @@ def configure_logging(log: Log) -> None:
 
 
 class RequestIdFilter(logging.Filter):
-    """Adds `request_id` to each record that is logged while a request is handled."""
+    """A filter that adds `request_id` to each record that is logged while a request is handled."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if current := request_id():
@@ -59,7 +59,7 @@ class RequestIdFilter(logging.Filter):
 
 
 class TextFormatter(logging.Formatter):
-    """Lines of text that end with the request id."""
+    """A formatter of lines that end with the request id."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
         current = getattr(record, "request_id", None)
@@ -68,9 +68,9 @@ class TextFormatter(logging.Formatter):
 
 
 class RedactValues(logging.Filter):
-    """Removes what PostgreSQL adds to its error messages: excerpts of statements and of rows, with the values in them.
+    """A filter that removes excerpts of statements and rows from PostgreSQL's error messages.
 
-    These may be ballots, password hashes and keys of sessions.
+    Their values may be ballots, password hashes and keys of sessions.
     """
 
     _ADDITION = re.compile(r"\s*\b(LINE \d+|DETAIL|CONTEXT|QUERY): .*(\n +\^$)?", re.MULTILINE)
@@ -85,7 +85,7 @@ class RedactValues(logging.Filter):
 
 
 class RedactBadRequests(logging.Filter):
-    """Replaces aiohttp's messages about requests that fail before they reach the application.
+    """A filter that replaces aiohttp's messages about requests that fail before they reach the application.
 
     aiohttp logs the raw lines of an invalid request with a traceback: client address, query string and cookies, and any
     client can fill the log with them.

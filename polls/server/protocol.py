@@ -1,4 +1,4 @@
-"""The HTTP protocol of each connection: aiohttp's, with our own answer to what never reaches the application."""
+"""The HTTP protocol of each connection: aiohttp's, with other responses to what fails outside of the application."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Protocol(web.RequestHandler):
-    """aiohttp's protocol. Its own answer to invalid HTTP repeats the invalid header, and tells the versions it runs."""
+    """aiohttp's protocol with another error response: its own repeats the invalid header and the versions."""
 
     __slots__ = ("_headers",)
 

@@ -28,7 +28,7 @@ _IDS = """
 
 
 class _AskedAlready(Exception):
-    """The owner has added a poll already."""
+    """A poll with this owner exists."""
 
 
 async def add(database: Database, person: Person, draft: Draft, owner_hash: bytes) -> str:
@@ -37,7 +37,7 @@ async def add(database: Database, person: Person, draft: Draft, owner_hash: byte
     try:
         async with transaction(database) as connection:
             added = await editing.insert(connection, person, draft, slug=slug, is_listed=False)
-            if added is not None:  # as it always is without a form's key
+            if added is not None:  # always: without a form key no row conflicts
                 await _write_owner(connection, added.question.id, owner_hash)
     except _AskedAlready:
         async with acquired(database) as connection:

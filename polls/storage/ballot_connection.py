@@ -37,9 +37,9 @@ class PollRules:
         return method_of(self.poll)
 
     @cached_property
-    def seal(self) -> bytes:
-        """Return the poll's seal, or nothing if its results are never hidden."""
-        return self.poll.seal if self.poll.settings.hides_results else b""
+    def signing_key(self) -> bytes:
+        """Return the poll's signing key, or nothing if its results are never hidden."""
+        return self.poll.signing_key if self.poll.settings.hides_results else b""
 
     def fault_of(self, ballot: Ballot) -> Fault | None:
         """Return why `ballot` isn't valid in the poll, or None if it is."""

@@ -119,7 +119,7 @@ PREPARE = """
     LEFT JOIN updated_question ON updated_question.id = poll.id
 """
 
-# PostgreSQL logs the text of a statement that fails. So what is said of voters isn't in the text of RECORD, which can
+# PostgreSQL logs the text of a statement that fails. So the values of voters aren't in the text of RECORD, which can
 # fail, but in session parameters; setting these takes no lock and writes nothing.
 SET_VALUES = (
     "SET polls.salts = %(salts)s; SET polls.voters = %(voters)s; SET polls.marks = %(marks)s; "

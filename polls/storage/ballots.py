@@ -43,7 +43,7 @@ async def open_recorder(postgres: Postgres, database: Database) -> "Recorder":
 
 
 class Recorder:
-    """Stores ballots over a dedicated connection, one batch at a time.
+    """A recorder that stores ballots over a dedicated connection, one batch at a time.
 
     The rules of at most `max_cached_polls` polls are kept from one batch to the next.
     """
@@ -180,7 +180,8 @@ class Recorder:
         """Return the answer that all counted ballots of a poll have, by question id."""
         revisions = {question_id: answer for question_id, answer in answers.items() if isinstance(answer, int)}
         return {
-            question_id: Counted(revision, self._rules[question_id].seal) for question_id, revision in revisions.items()
+            question_id: Counted(revision, self._rules[question_id].signing_key)
+            for question_id, revision in revisions.items()
         }
 
     def _refusal_of(self, question_id: int, answer: int | str) -> Refusal:

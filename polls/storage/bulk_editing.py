@@ -33,7 +33,7 @@ Action = Callable[[Database, Person, Sequence[int]], Awaitable[int]]
 
 
 class Progress(NamedTuple):
-    """How many polls an action has changed, and the ids of those that it hasn't come to."""
+    """The number of polls that an action has changed, and the ids of the remaining ones."""
 
     changed: int
     rest: Sequence[int]
@@ -92,7 +92,7 @@ async def reopen(database: Database, person: Person, question_ids: Sequence[int]
 async def reveal(database: Database, person: Person, question_ids: Sequence[int]) -> int:
     """Show everyone the results of those of the polls where `domain.visibility.may_reveal` says so; return how many.
 
-    From how many ballots on stays as it is.
+    The number of ballots that the results need (`results_from`) stays the same.
     """
     async with locked(database, person, question_ids) as (connection, polls):
         affected = [poll for poll in polls if may_reveal(poll)]

@@ -17,7 +17,7 @@ from polls.domain.errors import (
     PollEdited,
     PollNotFound,
     PollSealed,
-    RemovalTellsResults,
+    RemovalRevealsResults,
     RulesFixed,
     SlugTaken,
 )
@@ -115,7 +115,7 @@ async def change(
     """Change a poll to `draft`.
 
     Choices are removed together with their ballots; those that have any must be `confirmed`, by their ids. Raises
-    PollNotFound, PollEdited, SlugTaken, RemovalTellsResults, ChoicesHaveVotes, ChoicesMarkedBesideOthers,
+    PollNotFound, PollEdited, SlugTaken, RemovalRevealsResults, ChoicesHaveVotes, ChoicesMarkedBesideOthers,
     RulesFixed, PollSealed.
     """
     async with locked(database, person, [question_id]) as (connection, polls):
@@ -167,7 +167,7 @@ def _check_removal(before: Poll, draft: Draft, confirmed: frozenset[int]) -> Non
     """Raise an error unless the choices that `draft` removes can be removed, with their ballots."""
     removed = [choice for choice in before.choices if choice.id in draft.removed]
     if removed and before.ballots and hidden_from(before, Role.OWNER):
-        raise RemovalTellsResults(frozenset(choice.id for choice in removed))
+        raise RemovalRevealsResults(frozenset(choice.id for choice in removed))
     votes = {choice.id: choice.votes for choice in removed if choice.votes}
     if votes and not method_of(before).HAS_ONE_MARK:
         raise ChoicesMarkedBesideOthers(votes)

@@ -25,7 +25,7 @@ _RECORD_POLLS = """
 
 
 class Change(NamedTuple):
-    """A changed value: the name of `what` changed, and its values before and after (None: no value).
+    """A changed value: `what` is its name; `old` and `new` are its values before and after (None: no value).
 
     The name of a limit or label of a method is `multiple.most_marks`; its value is empty if there is no limit.
     """
@@ -137,7 +137,7 @@ async def latest(  # noqa: PLR0913 - each is a filter or a page
 def changes_between(before: Poll | None, after: Poll | None) -> list[Change]:
     """Return the changes from one state to another; None is a poll that doesn't exist (yet, or any more)."""
     old, new = _values(before), _values(after)
-    # An empty text, which is no limit, comes and goes with its method: that isn't told.
+    # An empty text, which is no limit, comes and goes with its method: that is no change.
     changes = [
         Change(key[0], old.get(key), new.get(key))
         for key in old | new

@@ -36,7 +36,7 @@ def validate_password(password: str, username: str) -> None:
 
 
 class Passwords:
-    """Hashes and compares passwords in threads.
+    """A hasher and verifier of passwords, in threads.
 
     Slots limit how many are hashed at once, and how many from each origin may wait for one.
     """

@@ -38,8 +38,8 @@ POLL = (
     poll_settings.c.question_id.label("settings_id"),  # null: the poll has the defaults
     poll_settings.c.owner_hash,
     poll_settings.c.asked_at.is_not(None).label("is_asked_by_visitor"),
-    # A hash: the salt itself, which would tell whose a ballot is, stays where ballots are recorded.
-    sa.literal_column("substring(sha256(voter_salt || 'seal'), 1, 16)").label("seal"),
+    # A hash: the salt itself, which links ballots to voters, is read only where ballots are recorded.
+    sa.literal_column("substring(sha256(voter_salt || 'seal'), 1, 16)").label("signing_key"),
     sa.func.now().label("as_of"),
 )
 POLL_TABLES = question.outerjoin(choice).outerjoin(poll_settings, poll_settings.c.question_id == question.c.id)
@@ -124,7 +124,7 @@ def as_poll(rows: Sequence[Any]) -> Poll:
         settings,
         is_asked_by_visitor=first.is_asked_by_visitor,
         owner_hash=first.owner_hash and bytes(first.owner_hash),
-        seal=bytes(first.seal),
+        signing_key=bytes(first.signing_key),
     )
 
 

@@ -13,7 +13,7 @@ from polls.storage.tables import poll_settings
 async def write_settings(
     connection: aiopg.sa.SAConnection, question_id: int, before: Poll | None, settings: PollSettings
 ) -> None:
-    """Store the settings of a poll. The defaults are stored as no row, unless the row says who owns the poll."""
+    """Store the settings of a poll. The defaults are stored as no row, unless the row has the owner of the poll."""
     if settings == (before.settings if before else DEFAULT_SETTINGS):
         return
     if settings == DEFAULT_SETTINGS and before and not before.is_asked_by_visitor:

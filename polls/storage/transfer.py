@@ -1,4 +1,4 @@
-"""Reading of all polls for an export, and adding of those that are imported: all or none."""
+"""Reading of all polls for an export, and adding of imported ones: all or none."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ _IDS = "SELECT id FROM question ORDER BY id"
 _TAKEN = "SELECT slug FROM question WHERE slug = ANY (%(slugs)s)"
 
 
-async def read_every(database: Database) -> list[Poll]:
+async def read_polls(database: Database) -> list[Poll]:
     """Return all polls, by id. Raises PollsUnavailable."""
     async with transaction(database) as connection:
         await connection.execute(_SNAPSHOT)
@@ -33,7 +33,7 @@ async def taken_slugs(database: Database, slugs: Sequence[str]) -> set[str]:
         return {row.slug for row in await (await connection.execute(_TAKEN, {"slugs": list(slugs)})).fetchall()}
 
 
-async def add_every(database: Database, person: Person, copies: Sequence[PollCopy]) -> list[Poll]:
+async def add_polls(database: Database, person: Person, copies: Sequence[PollCopy]) -> list[Poll]:
     """Add polls, or none of them, and return them. Raises SlugTaken, PollsUnavailable."""
     async with transaction(database) as connection:
         added = []

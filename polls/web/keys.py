@@ -1,4 +1,4 @@
-"""The keys of objects shared through the application."""
+"""Keys of shared objects whose classes may not import aiohttp; other keys stand beside their class."""
 
 from aiohttp import web
 

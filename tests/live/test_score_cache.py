@@ -46,7 +46,7 @@ def ballots(now: datetime) -> FakeBallots:
 
 @pytest.fixture
 def cache(ballots: FakeBallots) -> ScoreCache:
-    return ScoreCache(ballots.count, lambda: ballots.generation, max_polls=3, interval=INTERVAL, patience=PATIENCE)
+    return ScoreCache(ballots.count, lambda: ballots.generation, max_polls=3, interval=INTERVAL, max_wait=PATIENCE)
 
 
 def poll(revision: int = 1, question_id: int = 1, edition: int = 1) -> Poll:

@@ -86,6 +86,6 @@ async def test_clearing_the_ballots_opens_the_seal_and_changes_the_key(pool: Dat
     after = await questions.find(pool, 1)
     assert before
     assert after
-    assert len(before.seal) == len(after.seal) == 16
-    assert before.seal != after.seal
+    assert len(before.signing_key) == len(after.signing_key) == 16
+    assert before.signing_key != after.signing_key
     await editing.change(pool, COMMAND_LINE, 1, draft_of(poll, settings=OPEN, edition=after.edition))

@@ -3,7 +3,7 @@
 import psycopg2
 
 from polls.config.settings import Postgres
-from polls.storage.checks.findings import Results, fault, note, ok
+from polls.storage.checks.findings import CheckResults, fault, note, ok
 from polls.storage.postgres.connect import Connection, query
 from polls.storage.recount import recount
 
@@ -11,7 +11,7 @@ _MAX_BALLOTS = 1_000_000  # a second or so
 _MAX_FAULTS = 10
 
 
-def check_counts(connection: Connection, _: Postgres) -> Results:
+def check_counts(connection: Connection, _: Postgres) -> CheckResults:
     """Check that the counts of every poll equal its ballots: else votes may be refused, and results are wrong."""
     try:
         ((ballots,),) = query(connection, "SELECT coalesce(sum(ballots), 0) FROM question")

@@ -33,7 +33,7 @@ class Difference(NamedTuple):
 
     @property
     def generated_as(self) -> str:
-        """How the expected schema generates this column; empty for other columns."""
+        """The expected expression of a generated column; empty for other columns."""
         default = expected_schema()["default"].get(self.name, "")
         return default if default.startswith("GENERATED ALWAYS AS (") else ""
 

@@ -1,7 +1,7 @@
 """Checks that committed votes survive a crash and the loss of a disk: server settings, synchronous standbys."""
 
 from polls.config.settings import Postgres
-from polls.storage.checks.findings import Results, fault, note, ok
+from polls.storage.checks.findings import CheckResults, fault, note, ok
 from polls.storage.postgres.connect import Connection, query
 
 _OFF = "SELECT name FROM pg_settings WHERE name = ANY (%s) AND setting = 'off' ORDER BY name"
@@ -23,7 +23,7 @@ def weak_settings(connection: Connection) -> list[str]:
     return [f"{name} is off in PostgreSQL: a crash can lose counted votes. Set it to on" for (name,) in off]
 
 
-def check_settings(connection: Connection, _: Postgres) -> Results:
+def check_settings(connection: Connection, _: Postgres) -> CheckResults:
     """Check the server settings with which committed votes survive a crash."""
     weak = weak_settings(connection)
     yield from map(fault, weak)
@@ -31,7 +31,7 @@ def check_settings(connection: Connection, _: Postgres) -> Results:
         yield ok("with fsync, full_page_writes and synchronous_commit on, counted votes survive a crash")
 
 
-def check_standbys(connection: Connection, _: Postgres) -> Results:
+def check_standbys(connection: Connection, _: Postgres) -> CheckResults:
     """Check that commits wait for a synchronous standby, and that one is connected."""
     ((names, synchronous_commit, connected, synchronous, hidden),) = query(connection, _STANDBYS)
     if not names:

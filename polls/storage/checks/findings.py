@@ -27,8 +27,8 @@ class Finding(NamedTuple):
         return f"{self.verdict:<6}{self.subject}: {self.text}"
 
 
-Results: TypeAlias = Iterator[tuple[Verdict, str]]
-Check: TypeAlias = Callable[[Connection, Postgres], Results]
+CheckResults: TypeAlias = Iterator[tuple[Verdict, str]]
+Check: TypeAlias = Callable[[Connection, Postgres], CheckResults]
 
 
 def ok(text: str) -> tuple[Verdict, str]:
@@ -37,7 +37,7 @@ def ok(text: str) -> tuple[Verdict, str]:
 
 
 def note(text: str) -> tuple[Verdict, str]:
-    """Return a result that operators should know."""
+    """Return a result that may matter to operators."""
     return Verdict.NOTE, text
 
 

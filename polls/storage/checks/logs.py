@@ -1,7 +1,7 @@
 """Check that PostgreSQL logs no values of statements: ballots, password hashes, keys of sessions."""
 
 from polls.config.settings import Postgres
-from polls.storage.checks.findings import Results, fault, note, ok
+from polls.storage.checks.findings import CheckResults, fault, note, ok
 from polls.storage.postgres.connect import Connection, query
 
 _FAILED_STATEMENTS = {"log_min_error_statement": "panic", "log_error_verbosity": "terse"}
@@ -17,7 +17,7 @@ _ALL_STATEMENTS = """
 """
 
 
-def check_log(connection: Connection, _: Postgres) -> Results:
+def check_log(connection: Connection, _: Postgres) -> CheckResults:
     """Check that neither failed statements nor all of them are logged with their values."""
     ((role, *found),) = query(
         connection,

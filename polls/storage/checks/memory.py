@@ -1,7 +1,7 @@
 """Check that the index of ballots fits into PostgreSQL's memory."""
 
 from polls.config.settings import Postgres
-from polls.storage.checks.findings import Results, note, ok
+from polls.storage.checks.findings import CheckResults, note, ok
 from polls.storage.postgres.connect import Connection, query
 
 _SIZES = """
@@ -13,7 +13,7 @@ _SIZES = """
 """
 
 
-def check_memory(connection: Connection, _: Postgres) -> Results:
+def check_memory(connection: Connection, _: Postgres) -> CheckResults:
     """Check that PostgreSQL can keep the index of ballots in memory: each vote writes to a page anywhere in it."""
     ((index, memory, is_too_large),) = query(connection, _SIZES)
     if is_too_large:

@@ -6,7 +6,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from polls.config.settings import Postgres
-from polls.storage.checks.findings import Results, note, ok
+from polls.storage.checks.findings import CheckResults, note, ok
 from polls.storage.postgres.connect import Connection, query
 
 _PORT = 8008  # of Patroni's REST API, in config/patroni.yml
@@ -23,7 +23,7 @@ _STATE = """
 """
 
 
-def check_patroni(connection: Connection, postgres: Postgres) -> Results:
+def check_patroni(connection: Connection, postgres: Postgres) -> CheckResults:
     """Check Patroni's settings, and that all its hosts are named. Yields nothing if Patroni doesn't run the server."""
     ((is_patroni, followers, wal_sender_timeout),) = query(connection, _STATE)
     if not is_patroni:
@@ -38,11 +38,11 @@ def _notes(host: str, named: int, followers: int, wal_sender_timeout: int) -> It
     if named <= followers:
         yield (
             f"postgres.host names {named} of {followers + 1} hosts. Name all: "
-            "votes stop when Patroni promotes one that polls doesn't know"
+            "votes stop when Patroni promotes one that polls can't find"
         )
     if not 0 < wal_sender_timeout <= _MAX_WAL_SENDER_TIMEOUT:
         yield (
-            f"wal_sender_timeout is {wal_sender_timeout} s (0: none): so long votes wait for a vanished standby, "
+            f"wal_sender_timeout is {wal_sender_timeout} s (0: none): votes wait as long for a lost standby, "
             "and get 503. Set it to 3s by `patronictl edit-config`"
         )
     settings = _settings(host)
@@ -57,7 +57,7 @@ def _notes(host: str, named: int, followers: int, wal_sender_timeout: int) -> It
     ttl = settings.get("ttl", _MAX_TTL)
     if ttl > _MAX_TTL:
         yield (
-            f"ttl is {ttl} s: so long votes get 503 when the leader's host is lost, since each waits 5 s at most. "
+            f"ttl is {ttl} s: votes get 503 as long when the leader's host is lost, since each waits 5 s at most. "
             "Set it to 20 by `patronictl edit-config`"
         )
 

@@ -1,7 +1,7 @@
 """Check of the role's privileges on our tables and schema."""
 
 from polls.config.settings import Postgres
-from polls.storage.checks.findings import Results, fault, ok
+from polls.storage.checks.findings import CheckResults, fault, ok
 from polls.storage.postgres.connect import Connection, query
 from polls.storage.tables import account, history, metadata
 
@@ -36,7 +36,7 @@ _TABLES_OF_OTHER_OWNERS = """
 """
 
 
-def check_permissions(connection: Connection, postgres: Postgres) -> Results:
+def check_permissions(connection: Connection, postgres: Postgres) -> CheckResults:
     """Check that the role may use the schema, its tables and, if `postgres.migrate` is on, change them."""
     ((role, schema, may_create),) = query(connection, _ROLE_AND_SCHEMA)
     if schema is None:

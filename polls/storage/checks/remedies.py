@@ -93,5 +93,5 @@ def _default(difference: Difference, alter: str) -> str:
         return f"{alter} SET {expected.removesuffix(' AS IDENTITY')}"
     drop = f"{alter} DROP DEFAULT; " if found else ""
     # The new sequence would begin at 1, with ids that exist.
-    go_on = f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table}"  # nosec B608 # of our own data
-    return f"{drop}{alter} ADD {expected}; {go_on}"
+    set_sequence = f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table}"  # nosec B608 # of our own data
+    return f"{drop}{alter} ADD {expected}; {set_sequence}"

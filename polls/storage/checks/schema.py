@@ -5,7 +5,7 @@ import re
 from polls.config.settings import Postgres
 from polls.storage.checks.catalog import read_schema
 from polls.storage.checks.differences import differences, expected_schema, expected_tables
-from polls.storage.checks.findings import Results, fault, note, ok
+from polls.storage.checks.findings import CheckResults, fault, note, ok
 from polls.storage.checks.remedies import describe
 from polls.storage.postgres import migrations
 from polls.storage.postgres.connect import Connection, query
@@ -44,7 +44,7 @@ _DISABLED_TRIGGERS = """
 """
 
 
-def check_schema(connection: Connection, postgres: Postgres) -> Results:
+def check_schema(connection: Connection, postgres: Postgres) -> CheckResults:
     """Check that all migrations are applied and that what they made exists unchanged."""
     if problem := describe_unusable_tables(connection):
         yield fault(problem)

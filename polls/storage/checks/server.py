@@ -3,7 +3,7 @@
 import time
 
 from polls.config.settings import Postgres
-from polls.storage.checks.findings import Results, fault, ok
+from polls.storage.checks.findings import CheckResults, fault, ok
 from polls.storage.postgres.connect import Connection, query
 from polls.storage.postgres.pool import DEDICATED_CONNECTIONS
 
@@ -29,7 +29,7 @@ _LIMIT_AND_USE = """
 """
 
 
-def check_version(connection: Connection, _: Postgres) -> Results:
+def check_version(connection: Connection, _: Postgres) -> CheckResults:
     """Check that the server's major version is supported."""
     if problem := describe_old_version(connection):
         yield fault(problem)
@@ -46,7 +46,7 @@ def describe_old_version(connection: Connection) -> str | None:
     return f"PostgreSQL {version} is too old. Upgrade it to {OLDEST_VERSION} or later"
 
 
-def check_encoding(connection: Connection, _: Postgres) -> Results:
+def check_encoding(connection: Connection, _: Postgres) -> CheckResults:
     """Check that the database can store every text."""
     if problem := describe_encoding(connection):
         yield fault(problem)
@@ -66,7 +66,7 @@ def describe_encoding(connection: Connection) -> str | None:
     )
 
 
-def check_clock(connection: Connection, _: Postgres) -> Results:
+def check_clock(connection: Connection, _: Postgres) -> CheckResults:
     """Compare this machine's clock with the server's."""
     before = time.time()
     ((server_time,),) = query(connection, "SELECT extract(epoch FROM clock_timestamp())::double precision")
@@ -82,7 +82,7 @@ def check_clock(connection: Connection, _: Postgres) -> Results:
         yield ok(f"this machine and the database differ by {abs(difference):.3f} seconds")
 
 
-def check_connections(connection: Connection, postgres: Postgres) -> Results:
+def check_connections(connection: Connection, postgres: Postgres) -> CheckResults:
     """Check that PostgreSQL allows as many connections as one process may open."""
     ((limit, in_use),) = query(connection, _LIMIT_AND_USE)
     needed = postgres.maxsize + DEDICATED_CONNECTIONS

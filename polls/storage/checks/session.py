@@ -1,11 +1,11 @@
-"""Check that a session of ours is a session of PostgreSQL: a pooler may give each transaction another one."""
+"""Check that a connection keeps its session of PostgreSQL: a pooler may give each transaction another one."""
 
 import select
 
 import psycopg2
 
 from polls.config.settings import Postgres
-from polls.storage.checks.findings import Results, fault, ok
+from polls.storage.checks.findings import CheckResults, fault, ok
 from polls.storage.postgres.connect import Connection, connect, query
 
 _NOTIFICATION_TIMEOUT = 2  # seconds
@@ -13,19 +13,21 @@ _NOTIFICATION_TIMEOUT = 2  # seconds
 _PID = "SELECT pg_backend_pid()"
 
 
-def check_session(connection: Connection, postgres: Postgres) -> Results:
+def check_session(connection: Connection, postgres: Postgres) -> CheckResults:
     """Check that prepared statements and LISTEN last longer than a transaction."""
     if problem := describe_shared_session(connection, postgres):
         yield fault(problem)
         return
     try:
-        is_heard = _hears_notifications(connection)
+        is_received = _receives_notifications(connection)
     except psycopg2.InternalError:  # on a standby or a read-only database, which is reported already
-        is_heard = True
-    if is_heard:
-        yield ok("prepared statements last, and LISTEN is heard")
+        is_received = True
+    if is_received:
+        yield ok("prepared statements last, and notifications arrive")
     else:
-        yield fault("LISTEN isn't heard, so pages would be stale. Connect to PostgreSQL directly, not through a proxy")
+        yield fault(
+            "notifications don't arrive, so pages would be stale. Connect to PostgreSQL directly, not through a proxy"
+        )
 
 
 def describe_shared_session(connection: Connection, postgres: Postgres) -> str | None:
@@ -44,7 +46,7 @@ def describe_shared_session(connection: Connection, postgres: Postgres) -> str |
     )
 
 
-def _hears_notifications(connection: Connection) -> bool:
+def _receives_notifications(connection: Connection) -> bool:
     query(connection, "LISTEN polls_check")
     try:
         query(connection, "NOTIFY polls_check")

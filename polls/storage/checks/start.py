@@ -33,7 +33,7 @@ def prepare(postgres: Postgres, connection: Connection, cancelled: threading.Eve
 
 
 def check_fitness(postgres: Postgres, connection: Connection) -> None:
-    """Refuse a database in which polls would fail or lose what it relies on. Raises UnusableDatabase."""
+    """Raise UnusableDatabase if polls would fail in this database, or if a pooler shares its sessions."""
     problem = (
         describe_old_version(connection)
         or describe_encoding(connection)

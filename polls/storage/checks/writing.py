@@ -1,10 +1,10 @@
-"""Checks whether rows can be written, by writing some and undoing that."""
+"""Checks that rows can be written, by writing some and rolling back."""
 
 import psycopg2
 
 from polls.config.settings import Postgres
 from polls.domain.errors import PollsUnavailable
-from polls.storage.checks.findings import Results, fault, ok
+from polls.storage.checks.findings import CheckResults, fault, ok
 from polls.storage.postgres.connect import Connection, query
 from polls.storage.postgres.pool import Database, transaction
 
@@ -23,7 +23,7 @@ _WRITE_HERE = f"SET LOCAL synchronous_commit = local; SET LOCAL lock_timeout = '
 
 
 async def try_writing(database: Database) -> None:
-    """Write rows as for a vote, and undo that. Raises PollsUnavailable if it fails."""
+    """Write rows as for a vote, and roll back. Raises PollsUnavailable if it fails."""
     try:
         async with transaction(database) as connection:
             await connection.execute(_WRITE_AND_UNDO)
@@ -31,7 +31,7 @@ async def try_writing(database: Database) -> None:
         raise PollsUnavailable from error
 
 
-def check_writing(connection: Connection, _: Postgres) -> Results:
+def check_writing(connection: Connection, _: Postgres) -> CheckResults:
     """Check that the server is a primary that stores ballots, and that LISTEN works on it."""
     ((is_standby, is_read_only),) = query(
         connection, "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"
@@ -51,4 +51,4 @@ def check_writing(connection: Connection, _: Postgres) -> Results:
     except psycopg2.Error as error:
         yield fault(f"PostgreSQL can't store ballots: {error.diag.message_primary or error}")
     else:
-        yield ok("the database stores ballots (a try was undone), and LISTEN works")
+        yield ok("the database stores ballots (tried and rolled back), and LISTEN works")

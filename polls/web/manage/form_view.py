@@ -14,7 +14,7 @@ from polls.domain.errors import (
     PollEdited,
     PollNotFound,
     PollSealed,
-    RemovalTellsResults,
+    RemovalRevealsResults,
     RulesFixed,
     SlugTaken,
 )
@@ -98,7 +98,7 @@ class PollFormView(PersonalView):
             question_id = await self.save(form, draft, poll)
         except ChoicesHaveVotes as error:
             return self.show_form(form, poll, status=409, removed_votes=error.votes)
-        except (ChoicesMarkedBesideOthers, RemovalTellsResults, RulesFixed, PollSealed) as error:
+        except (ChoicesMarkedBesideOthers, RemovalRevealsResults, RulesFixed, PollSealed) as error:
             errors = self._errors_of_ballots(form, error)
             return self.show_form(form, await self.find_poll(), status=409, errors=errors)
         except SlugTaken:
@@ -128,7 +128,7 @@ class PollFormView(PersonalView):
         if isinstance(error, ChoicesMarkedBesideOthers):
             message = _("Voters have marked this choice beside others. Untick “Remove”, or clear the ballots first.")
             return {f"choice.{row.number}": message for row in form.rows if row.id and int(row.id) in error.votes}
-        if isinstance(error, RemovalTellsResults):
+        if isinstance(error, RemovalRevealsResults):
             message = _(
                 "The results are hidden, and removing this choice would tell some. Untick “Remove”, or clear the "
                 "ballots first."

@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
-from polls.domain.creating import RefusedWords
 from polls.domain.draft import Draft
 from polls.domain.methods import METHODS
+from polls.domain.refused_words import RefusedWords
 from polls.web.manage.form_validation import Validation
 from polls.web.pages.rendering import language_of
 

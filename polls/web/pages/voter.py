@@ -61,21 +61,23 @@ def ensure_voter_cookie(request: web.Request, response: web.StreamResponse) -> N
 
 
 def set_ballot_cookie(
-    cookies: CookieSetter, ballot: Ballot, voter_id: str = "", seal: bytes = b"", *, path: str
+    cookies: CookieSetter, ballot: Ballot, voter_id: str = "", signing_key: bytes = b"", *, path: str
 ) -> None:
     """Set the cookie with the marks and points of `ballot`, for the pages of the poll at `path`.
 
-    With the poll's `seal` it is signed, and proves that the voter has voted.
+    With the poll's `signing_key` it is signed, and proves that the voter has voted.
     """
     marks = [str(mark) for mark in ballot.marks]
     if ballot.points is not None:
         marks = [f"{mark}-{points}" for mark, points in zip(marks, ballot.points, strict=True)]
     value = ".".join(marks)
-    cookies.set(BALLOT_COOKIE + cookies.suffix, f"{value}_{_sign(value, voter_id, seal)}" if seal else value, path=path)
+    if signing_key:
+        value = f"{value}_{_sign(value, voter_id, signing_key)}"
+    cookies.set(BALLOT_COOKIE + cookies.suffix, value, path=path)
 
 
-def _sign(marks: str, voter_id: str, seal: bytes) -> str:
-    return hashlib.blake2b(f"{voter_id}:{marks}".encode(), key=seal, digest_size=10).hexdigest()
+def _sign(marks: str, voter_id: str, signing_key: bytes) -> str:
+    return hashlib.blake2b(f"{voter_id}:{marks}".encode(), key=signing_key, digest_size=10).hexdigest()
 
 
 def add_to_voted_cookie(cookies: CookieSetter, voted: tuple[int, ...], question_id: int) -> None:
@@ -102,7 +104,7 @@ def viewer_of(request: web.Request, poll: Poll | None) -> Viewer:
     ballot, _, signature = ballot.partition("_")
     has_voted = False
     if signature and poll and poll.hides_results:
-        has_voted = hmac.compare_digest(signature, _sign(ballot, voter_id, poll.seal))
+        has_voted = hmac.compare_digest(signature, _sign(ballot, voter_id, poll.signing_key))
     marks = [mark.partition("-") for mark in ballot.split(".")]
     points = frozenset((int(choice_id), int(number)) for choice_id, _, number in marks if number)
     return Viewer(frozenset(int(choice_id) for choice_id, *_ in marks), points, has_voted=has_voted)

@@ -11,16 +11,16 @@ from polls.aio import CountedSemaphore
 from polls.domain.errors import ExportTooLarge, PollNotFound, TooManyExports
 from polls.domain.poll import Poll
 from polls.domain.visibility import VisiblePoll
-from polls.storage.profiles import ProfileRow, open_profile
+from polls.storage.distinct_ballots import DistinctBallot, open_distinct_ballots
 from polls.web.keys import DATABASE
 from polls.web.public.exports import CSV, JSON, ExportView
 from polls.web.public.result_sheet import about, document_head
 from polls.web.public.spreadsheets import Cell, Sheet, csv_head, csv_lines
 
-EXPORT_TURN = web.AppKey("export_turn", CountedSemaphore)  # one at a time for each process
+EXPORT_SLOT = web.AppKey("export_slot", CountedSemaphore)  # one at a time for each process
 MAX_WAITING = 5
 # Together less than nginx waits for a response (proxy_read_timeout).
-MAX_WAIT = 2  # seconds, for the turn
+MAX_WAIT = 2  # seconds, for the slot
 MAX_SECONDS = 6  # for reading, of which the database may take 5 to group the ballots
 MAX_BYTES = 16 * 1024 * 1024  # of a file: hundreds of thousands of different ballots
 
@@ -33,7 +33,10 @@ class BallotsView(ExportView):
         if self.request.method == hdrs.METH_HEAD:
             return b""
         app = self.request.app
-        async with _turn(app[EXPORT_TURN]), open_profile(app[DATABASE], visible.poll.question.id) as (found, batches):
+        async with (
+            _slot(app[EXPORT_SLOT]),
+            open_distinct_ballots(app[DATABASE], visible.poll.question.id) as (found, batches),
+        ):
             if found is None:
                 raise PollNotFound(self.slug)
             # Decided again for the state that is exported: the poll may have been edited meanwhile.
@@ -47,7 +50,7 @@ class BallotsView(ExportView):
                     raise ExportTooLarge
         return bytes(content)
 
-    def parts(self, poll: Poll, batches: AsyncIterator[Sequence[ProfileRow]]) -> AsyncIterator[bytes]:
+    def parts(self, poll: Poll, batches: AsyncIterator[Sequence[DistinctBallot]]) -> AsyncIterator[bytes]:
         """Yield the parts of the file."""
         raise NotImplementedError
 
@@ -57,7 +60,7 @@ class BallotsCSVView(BallotsView):
 
     name, content_type = "ballots.csv", CSV
 
-    async def parts(self, poll: Poll, batches: AsyncIterator[Sequence[ProfileRow]]) -> AsyncIterator[bytes]:
+    async def parts(self, poll: Poll, batches: AsyncIterator[Sequence[DistinctBallot]]) -> AsyncIterator[bytes]:
         header = (self.language.gettext("Ballots"), *(choice.text for choice in poll.choices))
         rows = about(self.request.app, poll, poll.as_of, self.language)
         yield csv_head(Sheet("", poll.as_of, rows, header, ()))
@@ -70,7 +73,7 @@ class BallotsJSONView(BallotsView):
 
     name, content_type = "ballots.json", JSON
 
-    async def parts(self, poll: Poll, batches: AsyncIterator[Sequence[ProfileRow]]) -> AsyncIterator[bytes]:
+    async def parts(self, poll: Poll, batches: AsyncIterator[Sequence[DistinctBallot]]) -> AsyncIterator[bytes]:
         choices = [{"id": choice.id, "text": choice.text} for choice in poll.choices]
         head = json.dumps({**document_head(poll, poll.as_of), "choices": choices}, ensure_ascii=False, indent=1)
         yield f'{head.removesuffix("}").rstrip()},\n "different_ballots": ['.encode()
@@ -83,27 +86,27 @@ class BallotsJSONView(BallotsView):
 
 
 @asynccontextmanager
-async def _turn(turn: CountedSemaphore) -> AsyncIterator[None]:
-    """Wait for the turn, and hold it. Raises TooManyExports."""
-    if turn.waiting >= MAX_WAITING:
+async def _slot(slot: CountedSemaphore) -> AsyncIterator[None]:
+    """Wait for the slot, and hold it. Raises TooManyExports."""
+    if slot.waiting >= MAX_WAITING:
         raise TooManyExports
     try:
         async with asyncio.timeout(MAX_WAIT):
-            await turn.acquire()
+            await slot.acquire()
     except TimeoutError:
         raise TooManyExports from None
     try:
         yield
     finally:
-        turn.release()
+        slot.release()
 
 
-def _row(poll: Poll, ballot: ProfileRow) -> list[Cell]:
+def _row(poll: Poll, ballot: DistinctBallot) -> list[Cell]:
     """Return how often a ballot was cast, and for each choice its points, 1 for a mark without, or nothing."""
     given = dict(zip(ballot.marks, ballot.points or [1] * len(ballot.marks), strict=True))
     return [ballot.ballots, *(given.get(choice.id, "") for choice in poll.choices)]
 
 
-def _document(ballot: ProfileRow) -> dict[str, object]:
+def _document(ballot: DistinctBallot) -> dict[str, object]:
     points = {} if ballot.points is None else {"points": ballot.points}
     return {"ballots": ballot.ballots, "choices": ballot.marks, **points}

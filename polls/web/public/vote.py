@@ -75,7 +75,7 @@ class VoteView(PollView):
             custom_slug = None if slug[0].isdigit() else slug
             ballot = Ballot(question_id, voter_key(voter_id, question_id), marks, points, custom_slug)
             counted = await app[BALLOT_BOX].cast(ballot)
-            url = await self._url_after(counted) if counted.seal else self._results_url(counted)
+            url = await self._url_after(counted) if counted.signing_key else self._results_url(counted)
             response = app[VOTE_REDIRECT].answer(self.request)
             response.headers[hdrs.LOCATION] = url
         except PollNotFound:
@@ -118,7 +118,7 @@ class VoteView(PollView):
         request, path = self.request, self.url("poll", slug=self.slug)
         if poll := request.app[POLL_CACHE].last_known(ballot.question_id):
             ballot = method_of(poll).stored(ballot)
-        set_ballot_cookie(cookies, ballot, voter_id, counted.seal, path=path)
+        set_ballot_cookie(cookies, ballot, voter_id, counted.signing_key, path=path)
         add_to_voted_cookie(cookies, voted_polls(request), ballot.question_id)
         kind = "changed" if _has_changed(ballot, viewer_of(request, poll), poll) else "counted"
         set_flash(cookies, Flash(kind, counted.revision), path=path)

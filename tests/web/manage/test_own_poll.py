@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from polls.domain.access_keys import hash_of, new_key
-from polls.domain.creating import RefusedWords
 from polls.domain.permissions import owner
+from polls.domain.refused_words import RefusedWords
 from polls.storage import editing, owners
 from polls.storage.postgres.connect import Connection
 from polls.web.keys import DATABASE

@@ -15,7 +15,7 @@ from polls.aio import CountedSemaphore
 from polls.domain.settings import PollSettings, Results
 from polls.storage.postgres.connect import Connection
 from polls.web.public import ballot_exports
-from polls.web.public.ballot_exports import EXPORT_TURN, MAX_WAITING
+from polls.web.public.ballot_exports import EXPORT_SLOT, MAX_WAITING
 from tests.conftest import CreatePoll
 from tests.support.pages import find, links, parse, words
 
@@ -303,21 +303,21 @@ async def test_ballots_are_read_one_at_a_time_and_others_are_refused(
 ) -> None:
     create_poll("Tea?", "Yes", votes=(1,))
     assert client.app
-    turn: CountedSemaphore = client.app[EXPORT_TURN]
-    await turn.acquire()
+    slot: CountedSemaphore = client.app[EXPORT_SLOT]
+    await slot.acquire()
     waiting = [asyncio.create_task(client.get("/poll/1/ballots.csv")) for _ in range(MAX_WAITING)]
     async with asyncio.timeout(10):
-        while turn.waiting < MAX_WAITING:
+        while slot.waiting < MAX_WAITING:
             await asyncio.sleep(0.01)
 
     refused = await client.get("/poll/1/ballots.json")
     await client.get("/poll/1")
     voted = await client.post("/poll/1/vote", data={"choice": "1"}, allow_redirects=False)
     monkeypatch.setattr(ballot_exports, "MAX_WAIT", 0.01)
-    turn.waiting = 0
+    slot.waiting = 0
     too_late = await client.get("/poll/1/ballots.json")
-    turn.waiting = MAX_WAITING
-    turn.release()
+    slot.waiting = MAX_WAITING
+    slot.release()
 
     assert too_late.status == 503
     assert (refused.status, refused.headers["Retry-After"]) == (503, "3")
@@ -407,15 +407,15 @@ async def test_ballots_are_hidden_by_the_state_that_is_exported(
 ) -> None:
     create_poll("Tea?", "Yes", votes=(1,))
     assert client.app
-    turn = client.app[EXPORT_TURN]
-    await turn.acquire()
+    slot = client.app[EXPORT_SLOT]
+    await slot.acquire()
     waiting = asyncio.create_task(client.get("/poll/1/ballots.csv"))
     async with asyncio.timeout(10):
-        while not turn.waiting:
+        while not slot.waiting:
             await asyncio.sleep(0.01)
     with database.cursor() as cursor:
         cursor.execute("INSERT INTO poll_settings (question_id, results) VALUES (1, 'owner')")
-    turn.release()
+    slot.release()
 
     assert (await waiting).status == 403
 

@@ -1,4 +1,4 @@
-"""The process of a private server: whether it runs, its start and its stop."""
+"""The process of a private server: its state, start and stop."""
 
 import hashlib
 import logging
@@ -44,7 +44,7 @@ class PrivateServer:
         if self._child is not None and self._child.poll() is None:
             return self._child.pid
         pid = self._pid_file()[0]
-        return int(pid) if pid.isdigit() and _works_in(int(pid), self.folder) else None
+        return int(pid) if pid.isdigit() and _runs_in(int(pid), self.folder) else None
 
     @property
     def is_ready(self) -> bool:
@@ -83,7 +83,7 @@ class PrivateServer:
             if (pid := self.pid) is not None:
                 with suppress(ProcessLookupError):
                     os.kill(pid, number)
-                becomes_true(lambda: self.pid is None, STOP_TIMEOUT)
+                wait_until(lambda: self.pid is None, STOP_TIMEOUT)
         if (pid := self.pid) is not None:
             logger.error("the private PostgreSQL (process %d) does not stop", pid)
         with suppress(OSError):
@@ -109,7 +109,7 @@ class PrivateServer:
         # The pid file of a killed server, whose id another program has since a restart of the container, would prevent
         # the start. It stays if processes of that server still run, or if there is no /proc to find them.
         pids = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
-        if pids and not any(_works_in(pid, self.folder) for pid in pids):
+        if pids and not any(_runs_in(pid, self.folder) for pid in pids):
             (self.folder / "postmaster.pid").unlink(missing_ok=True)
         with open(self._log, "ab", opener=private_opener) as log:
             self._log_offset = log.tell()
@@ -138,7 +138,7 @@ class PrivateServer:
         return lines + [""] * (8 - len(lines))
 
 
-def becomes_true(condition: Callable[[], bool], timeout: float) -> bool:
+def wait_until(condition: Callable[[], bool], timeout: float) -> bool:
     """Wait until `condition` is true, and return whether that was within `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not (is_true := condition()) and time.monotonic() < deadline:
@@ -154,7 +154,7 @@ def _default_socket_folder(folder: Path) -> Path:
     return Path("/tmp", name) if is_too_long else path  # nosec B108 # its owner is checked before it is used
 
 
-def _works_in(pid: int, folder: Path) -> bool:
+def _runs_in(pid: int, folder: Path) -> bool:
     """Return whether the process's working directory is `folder`, as PostgreSQL's is; a process id may be reused."""
     try:
         if not Path("/proc/self/cwd").exists():  # not Linux: the process id has to do

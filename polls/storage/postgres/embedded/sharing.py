@@ -20,7 +20,7 @@ from psycopg2.sql import SQL, Identifier
 from polls.config.settings import Postgres
 from polls.storage.postgres.connect import UnusableDatabase, connect, query
 from polls.storage.postgres.embedded.data_folder import ROLE, initialize, is_initialized, open_lock_file
-from polls.storage.postgres.embedded.server import PORT, START_TIMEOUT, STOP_TIMEOUT, PrivateServer, becomes_true
+from polls.storage.postgres.embedded.server import PORT, START_TIMEOUT, STOP_TIMEOUT, PrivateServer, wait_until
 from polls.storage.postgres.primary import database_name
 
 STARTUP_LOCK_TIMEOUT = START_TIMEOUT + 2 * STOP_TIMEOUT  # one start, or one stop, in another process
@@ -139,7 +139,7 @@ def _release(
 @contextmanager
 def startup_lock(file: IO[bytes], timeout: float = STARTUP_LOCK_TIMEOUT) -> Iterator[None]:
     """Hold the lock on starting and stopping the server. Raises UnusableDatabase after `timeout` seconds."""
-    if not becomes_true(lambda: _try_lock(file), timeout):
+    if not wait_until(lambda: _try_lock(file), timeout):
         raise UnusableDatabase(
             f"another process has been starting or stopping the private PostgreSQL for {timeout:g} seconds; "
             f"find the one that has locked {file.name}, and end it"

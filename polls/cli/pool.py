@@ -1,4 +1,4 @@
-"""Running of coroutines of a command on the database."""
+"""A connection pool for the work of one command."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

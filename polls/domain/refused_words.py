@@ -1,4 +1,4 @@
-"""Rules for polls that visitors make without an account: the words that these may not contain."""
+"""Words that polls of visitors without an account may not contain."""
 
 import re
 import unicodedata
@@ -15,7 +15,7 @@ _STARTS_WORD, _ENDS_WORD = (re.compile(pattern) for pattern in (_OF_SPACED_SCRIP
 
 
 class RefusedWords:
-    """Words that a poll may not contain, compared without their case, their width and characters that don't show."""
+    """Words that a poll may not contain, compared without case, width and invisible characters."""
 
     def __init__(self, words: Iterable[str]) -> None:
         patterns = [_pattern(folded) for word in words if (folded := _fold(word))]

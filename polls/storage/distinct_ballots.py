@@ -1,4 +1,4 @@
-"""Reading of a poll's profile: each different ballot, and how often it was cast."""
+"""Reading of the distinct ballots of a poll, each with the number of voters who cast it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,19 +19,19 @@ _BEGIN = """
     SET LOCAL max_parallel_workers_per_gather = 0
 """
 
-# Not in an order of time, which might tell who cast a ballot.
+# Not in an order of time, which might reveal who cast a ballot.
 _DECLARE = """
-    DECLARE profile NO SCROLL CURSOR FOR
+    DECLARE distinct_ballots NO SCROLL CURSOR FOR
     SELECT marks, points, count(*) AS ballots
     FROM ballot
     WHERE question_id = %(question_id)s
     GROUP BY marks, points
     ORDER BY ballots DESC, marks, points
 """
-_FETCH = f"FETCH {BATCH_SIZE} FROM profile"
+_FETCH = f"FETCH {BATCH_SIZE} FROM distinct_ballots"
 
 
-class ProfileRow(NamedTuple):
+class DistinctBallot(NamedTuple):
     """A ballot, as its `marks` (ids of choices) and `points` (None: the poll has none), and how often it was cast."""
 
     marks: tuple[int, ...]
@@ -40,10 +40,10 @@ class ProfileRow(NamedTuple):
 
 
 @asynccontextmanager
-async def open_profile(
+async def open_distinct_ballots(
     database: Database, question_id: int
-) -> AsyncIterator[tuple[Poll | None, AsyncIterator[list[ProfileRow]]]]:
-    """Yield a poll, or None if it doesn't exist, and its profile in batches, the most frequent ballots first.
+) -> AsyncIterator[tuple[Poll | None, AsyncIterator[list[DistinctBallot]]]]:
+    """Yield a poll, or None if it doesn't exist, and its distinct ballots in batches, the most frequent first.
 
     Raises PollsUnavailable, also if counting takes too long.
     """
@@ -52,12 +52,12 @@ async def open_profile(
         yield await read(connection, question_id), _batches(connection, question_id)
 
 
-async def _batches(connection: aiopg.sa.SAConnection, question_id: int) -> AsyncIterator[list[ProfileRow]]:
+async def _batches(connection: aiopg.sa.SAConnection, question_id: int) -> AsyncIterator[list[DistinctBallot]]:
     await connection.execute(_DECLARE, {"question_id": question_id})
     while True:
         rows = await (await connection.execute(_FETCH)).fetchall()
         yield [
-            ProfileRow(tuple(row.marks), tuple(row.points) if row.points is not None else None, row.ballots)
+            DistinctBallot(tuple(row.marks), tuple(row.points) if row.points is not None else None, row.ballots)
             for row in rows
         ]
         if len(rows) < BATCH_SIZE:

@@ -1,6 +1,6 @@
 import pytest
 
-from polls.domain.creating import RefusedWords
+from polls.domain.refused_words import RefusedWords
 
 REFUSED = RefusedWords(["Spam", "buy now", "垃圾", "c++", "é"])
 
