@@ -60,7 +60,7 @@ def _values(copy: PollCopy) -> dict[str, object]:
         "listed": copy.is_listed,
         "published": copy.pub_date,
         **({"closes": copy.closes_at} if copy.closes_at else {}),
-        **({"taken_down": copy.hidden_at} if copy.hidden_at else {}),
+        **({"taken_down": copy.taken_down_at} if copy.taken_down_at else {}),
         **{
             name: value.value if isinstance(value, Enum) else value
             for name, value in settings.items()

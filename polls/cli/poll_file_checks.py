@@ -62,7 +62,7 @@ class PollChecks:
             self._moment("published", _REQUIRED) or datetime.now(UTC),
             self._moment("closes", None),
             self._slug(),
-            self._is_true("listed", default=True),
+            self._boolean("listed", default=True),
             self._moment("taken_down", None),
             self._settings(len(choices)),
         )
@@ -123,7 +123,7 @@ class PollChecks:
         self.report(("slug",), "value is not 3 to 40 small letters, digits and hyphens, beginning with a letter")
         return None
 
-    def _is_true(self, name: str, *, default: bool) -> bool:
+    def _boolean(self, name: str, *, default: bool) -> bool:
         value = self._get(name, default)
         if isinstance(value, bool):
             return value
@@ -157,7 +157,7 @@ class PollChecks:
         results_from = self._get("results_from", 0)
         if type(results_from) is not int or not 0 <= results_from <= MAX_RESULTS_FROM:
             self.report(("results_from",), f"value is not a whole number from 0 to {MAX_RESULTS_FROM}")
-        is_sealed = self._is_true("is_sealed", default=False)
+        is_sealed = self._boolean("is_sealed", default=False)
         if is_sealed and results not in _SEALABLE:
             self.report(("is_sealed",), f"only with results: {' or '.join(_SEALABLE)}")
         return {"results": Results(results), "results_from": results_from, "is_sealed": is_sealed}

@@ -12,7 +12,7 @@ class PollNotFound(Exception):
     """A poll, whose id or slug is the argument, that doesn't exist or that the viewer may not see."""
 
 
-class PollHidden(PollNotFound):
+class PollTakenDown(PollNotFound):
     """A poll, whose id is the argument, that an admin has taken down."""
 
 

@@ -25,7 +25,7 @@ class Visibility(StrEnum):
 
     LISTED = "listed"
     UNLISTED = "unlisted"
-    HIDDEN = "hidden"
+    TAKEN_DOWN = "hidden"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Question:
     `pub_date` and `closes_at` are aware datetimes: the public may see it from `pub_date` on, and it accepts no ballots
     from `closes_at` on (None: it has no end). `edited_at` is when its text or choices were last changed after there
     were votes, None if they weren't. `custom_slug`, if not None, stands for its id in URLs. It is in the public list if
-    `is_listed`; from `hidden_at` on, if not None, the public may not see it.
+    `is_listed`; from `taken_down_at` on, if not None, the public may not see it.
     """
 
     id: int
@@ -45,7 +45,7 @@ class Question:
     edited_at: datetime | None = None
     custom_slug: str | None = None
     is_listed: bool = True
-    hidden_at: datetime | None = None
+    taken_down_at: datetime | None = None
 
     @property
     def slug(self) -> str:
@@ -53,15 +53,15 @@ class Question:
         return self.custom_slug or str(self.id)
 
     @property
-    def is_hidden(self) -> bool:
+    def is_taken_down(self) -> bool:
         """Return whether an admin has taken it down."""
-        return self.hidden_at is not None
+        return self.taken_down_at is not None
 
     @property
     def visibility(self) -> Visibility:
         """Return where the public finds it. `storage.listing` has the same rule in SQL."""
-        if self.is_hidden:
-            return Visibility.HIDDEN
+        if self.is_taken_down:
+            return Visibility.TAKEN_DOWN
         return Visibility.LISTED if self.is_listed else Visibility.UNLISTED
 
     def was_published_recently(self, now: datetime) -> bool:
@@ -113,11 +113,11 @@ class Poll:
 
     @cached_property
     def is_published(self) -> bool:
-        """Return whether the public may see it: `pub_date` has come, it has choices, and it isn't hidden.
+        """Return whether the public may see it: `pub_date` has come, it has choices, and it isn't taken down.
 
         `storage.poll_list` has the same rule in SQL.
         """
-        return self.question.pub_date <= self.as_of and bool(self.choices) and not self.question.is_hidden
+        return self.question.pub_date <= self.as_of and bool(self.choices) and not self.question.is_taken_down
 
     @property
     def is_closed(self) -> bool:

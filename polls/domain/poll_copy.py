@@ -18,7 +18,7 @@ class PollCopy:
     closes_at: datetime | None = None
     custom_slug: str | None = None
     is_listed: bool = True
-    hidden_at: datetime | None = None
+    taken_down_at: datetime | None = None
     settings: PollSettings = DEFAULT_SETTINGS
 
     @property
@@ -40,6 +40,6 @@ def copy_of(poll: Poll) -> PollCopy:
         question.closes_at,
         question.custom_slug,
         question.is_listed,
-        question.hidden_at,
+        question.taken_down_at,
         poll.settings,
     )

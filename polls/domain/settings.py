@@ -50,7 +50,7 @@ class PollSettings:
         return self.method, self.fewest_marks, self.most_marks, self.most_points, self.budget
 
     @property
-    def visibility(self) -> tuple[object, ...]:
+    def results_visibility(self) -> tuple[object, ...]:
         """Return the settings that decide who may see the results: if sealed, they can't change with ballots."""
         return self.is_sealed, self.results, self.results_from
 

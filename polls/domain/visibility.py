@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from polls.domain.distribution import Distribution, ScoreCounts, distribution_of
-from polls.domain.errors import PollHidden, PollNotFound
+from polls.domain.errors import PollNotFound, PollTakenDown
 from polls.domain.methods import method_of
 from polls.domain.permissions import Person
 from polls.domain.poll import Poll
@@ -136,9 +136,9 @@ class VisiblePoll(NamedTuple):
 
 
 def visible_to(poll: Poll, viewer: Viewer) -> VisiblePoll:
-    """Return what `viewer` may see of `poll`. Raises PollNotFound or PollHidden if they may not at all."""
+    """Return what `viewer` may see of `poll`. Raises PollNotFound or PollTakenDown if they may not at all."""
     if not (poll.is_published or (viewer.person and viewer.person.may_see(poll))):
-        raise (PollHidden if poll.question.is_hidden else PollNotFound)(poll.question.id)
+        raise (PollTakenDown if poll.question.is_taken_down else PollNotFound)(poll.question.id)
     marks = viewer.marks and frozenset(mark for mark in viewer.marks if poll.offers(mark))
     points = viewer.points and frozenset(pair for pair in viewer.points if pair[0] in marks)
     role = role_of(poll, viewer)

@@ -14,7 +14,7 @@ import psycopg2
 from polls.aio import is_cancelled
 from polls.config.settings import Postgres
 from polls.domain.ballot import Ballot, Counted
-from polls.domain.errors import InvalidBallot, PollClosed, PollHidden, PollNotFound, VoteNotStored, VotingBroken
+from polls.domain.errors import InvalidBallot, PollClosed, PollNotFound, PollTakenDown, VoteNotStored, VotingBroken
 from polls.storage import ballot_sql
 from polls.storage.ballot_connection import BallotConnection, PollRules
 from polls.storage.postgres.connect import UnusableDatabase, connect_error_message
@@ -129,8 +129,8 @@ class Recorder:
         rules = self._rules.get(ballot.question_id)
         if rules is None or rules.poll.question.custom_slug != ballot.custom_slug:
             return PollNotFound(ballot.question_id)
-        if rules.poll.question.is_hidden:
-            return PollHidden(ballot.question_id)
+        if rules.poll.question.is_taken_down:
+            return PollTakenDown(ballot.question_id)
         fault = rules.fault_of(ballot)
         return InvalidBallot(ballot.question_id, fault, rules.poll.settings) if fault else None
 

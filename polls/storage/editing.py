@@ -178,7 +178,7 @@ def _check_removal(before: Poll, draft: Draft, confirmed: frozenset[int]) -> Non
 def _check_sealed(before: Poll, draft: Draft) -> None:
     """Raise PollSealed if `draft` changes who sees the results of a sealed poll, or reopens it."""
     is_reopened = before.is_closed and (draft.closes_at is None or draft.closes_at > before.as_of)
-    if is_reopened or before.settings.visibility != draft.settings.visibility:
+    if is_reopened or before.settings.results_visibility != draft.settings.results_visibility:
         raise PollSealed(before.question.id, is_reopened=is_reopened)
 
 

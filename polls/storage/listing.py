@@ -24,7 +24,7 @@ MAX_COUNT = 10_000  # matching polls are counted up to this number
 _VISIBLE = {
     Visibility.LISTED: sa.and_(question.c.is_listed, question.c.hidden_at.is_(None)),
     Visibility.UNLISTED: sa.and_(sa.not_(question.c.is_listed), question.c.hidden_at.is_(None)),
-    Visibility.HIDDEN: question.c.hidden_at.is_not(None),
+    Visibility.TAKEN_DOWN: question.c.hidden_at.is_not(None),
 }
 
 _FIRST_ROUNDED = 16  # smaller magnitudes are exact numbers of ballots: see question.magnitude in sql/README.md

@@ -1,4 +1,4 @@
-"""Actions on several polls for admins only: list, unlist, hide and show, each with an entry in history.
+"""Actions on several polls for admins only: list, unlist, take down and put back up, each with an entry in history.
 
 They are transactions like those in `bulk_editing`, whose `in_batches` runs them.
 """
@@ -45,17 +45,19 @@ async def unlist(database: Database, person: Person, question_ids: Sequence[int]
     return len(ids)
 
 
-async def hide(database: Database, person: Person, question_ids: Sequence[int]) -> int:
-    """Hide those of the polls that aren't hidden from everyone but admins and owners, and return how many."""
-    async with _affected(database, person, "hidden", question_ids, lambda poll: not poll.question.is_hidden) as found:
+async def take_down(database: Database, person: Person, question_ids: Sequence[int]) -> int:
+    """Take down those of the polls that aren't: only admins and their owner see them then. Return how many."""
+    async with _affected(
+        database, person, "hidden", question_ids, lambda poll: not poll.question.is_taken_down
+    ) as found:
         connection, ids = found
         await connection.execute(question.update().where(question.c.id.in_(ids)).values(hidden_at=sa.func.now()))
     return len(ids)
 
 
-async def show(database: Database, person: Person, question_ids: Sequence[int]) -> int:
-    """Show those of the polls that are hidden again, and return how many."""
-    async with _affected(database, person, "shown", question_ids, lambda poll: poll.question.is_hidden) as found:
+async def put_back_up(database: Database, person: Person, question_ids: Sequence[int]) -> int:
+    """Put back up those of the polls that were taken down, and return how many."""
+    async with _affected(database, person, "shown", question_ids, lambda poll: poll.question.is_taken_down) as found:
         connection, ids = found
         await connection.execute(question.update().where(question.c.id.in_(ids)).values(hidden_at=None))
     return len(ids)

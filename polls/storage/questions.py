@@ -103,7 +103,7 @@ def as_question(row: Any) -> Question:  # noqa: ANN401 - aiopg has no types
         row.edited_at,
         custom_slug=row.slug,
         is_listed=row.is_listed,
-        hidden_at=row.hidden_at,
+        taken_down_at=row.hidden_at,
     )
 
 

@@ -38,7 +38,7 @@ async def add_polls(database: Database, person: Person, copies: Sequence[PollCop
     async with transaction(database) as connection:
         added = []
         for copy in copies:
-            others = {"is_listed": copy.is_listed, "hidden_at": copy.hidden_at}
+            others = {"is_listed": copy.is_listed, "hidden_at": copy.taken_down_at}
             poll = await insert(connection, person, copy.draft, **others)
             assert poll is not None  # nosec B101 # none has the key of a form
             added.append(poll)

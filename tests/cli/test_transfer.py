@@ -73,7 +73,7 @@ def copies(slug: st.SearchStrategy[str | None]) -> st.SearchStrategy[PollCopy]:
         closes_at=st.none() | moments,
         custom_slug=slug,
         is_listed=st.booleans(),
-        hidden_at=st.none() | moments,
+        taken_down_at=st.none() | moments,
         settings=settings(),
     )
 

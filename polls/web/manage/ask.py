@@ -91,7 +91,7 @@ class AskView(PollFormView):
     async def _copy_form(self) -> PollForm:
         """Return the form filled with the texts and settings of the poll to copy, which all visitors may see.
 
-        Raises PollNotFound, PollHidden and PollsUnavailable.
+        Raises PollNotFound, PollTakenDown and PollsUnavailable.
         """
         # Owners' cookies aren't sent here, so a poll that isn't public can't be copied.
         visible = visible_to(await find_poll(self.request.app, self.copied), ANONYMOUS)

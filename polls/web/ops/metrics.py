@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from polls import __version__
 from polls.domain.ballot import Counted
-from polls.domain.errors import InvalidBallot, PollClosed, PollHidden, PollNotFound, VoteNotStored, VotingBroken
+from polls.domain.errors import InvalidBallot, PollClosed, PollNotFound, PollTakenDown, VoteNotStored, VotingBroken
 from polls.web.keys import BALLOT_BOX, BROADCASTER, CONFIG, DATABASE, POLL_CACHE
 from polls.web.ops.meter import Histogram, Meter
 
@@ -29,7 +29,7 @@ _OUTCOME_LABELS: dict[type, str] = {
     Counted: "stored",
     PollClosed: "closed",
     PollNotFound: "no_such_poll",
-    PollHidden: "hidden",
+    PollTakenDown: "hidden",
     InvalidBallot: "invalid",
     VoteNotStored: "not_stored",
     VotingBroken: "broken",

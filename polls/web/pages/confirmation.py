@@ -20,8 +20,8 @@ ADMIN_ACTIONS = {
     **ACTIONS,
     "list": (moderation.make_listed, "listed"),
     "unlist": (moderation.unlist, "unlisted"),
-    "hide": (moderation.hide, "hidden"),
-    "show": (moderation.show, "shown"),
+    "hide": (moderation.take_down, "hidden"),
+    "show": (moderation.put_back_up, "shown"),
 }
 
 _SHOWN = 12  # polls that a confirmation names

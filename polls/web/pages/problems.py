@@ -50,7 +50,7 @@ N_ = str  # marks messages, which describe_error() translates
 
 _PROBLEMS: dict[type[Exception], Problem] = {
     errors.PollNotFound: Problem(404, N_("Poll not found"), N_("This poll doesn't exist or isn't published yet.")),
-    errors.PollHidden: Problem(
+    errors.PollTakenDown: Problem(
         410, N_("Poll taken down"), N_("The people who run this site have taken this poll down.")
     ),
     errors.AccessKeyRequired: Problem(

@@ -142,6 +142,6 @@ async def test_the_poll_itself_offers_the_actions(ada: Client) -> None:
 async def test_others_than_admins_may_not(ada: Client, database: Connection) -> None:
     pool, before = ada.app[DATABASE], stored(database)  # type: ignore[union-attr]
 
-    for action in (moderation.make_listed, moderation.unlist, moderation.hide, moderation.show):
+    for action in (moderation.make_listed, moderation.unlist, moderation.take_down, moderation.put_back_up):
         assert await action(pool, Person("visitor"), [1, 2, 3]) == 0
     assert stored(database) == before

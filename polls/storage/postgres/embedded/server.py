@@ -141,9 +141,9 @@ class PrivateServer:
 def wait_until(condition: Callable[[], bool], timeout: float) -> bool:
     """Wait until `condition` is true, and return whether that was within `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    while not (is_true := condition()) and time.monotonic() < deadline:
+    while not (is_met := condition()) and time.monotonic() < deadline:
         time.sleep(_CHECK_INTERVAL)
-    return is_true
+    return is_met
 
 
 def _default_socket_folder(folder: Path) -> Path:
