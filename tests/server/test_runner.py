@@ -45,6 +45,25 @@ async def test_all_sockets_share_one_connection_limit(app: web.Application) -> N
     assert connections == 5
 
 
+async def test_closed_connections_make_room_for_others(app: web.Application) -> None:
+    runner = LimitedRunner(app)
+    await runner.setup()
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        await web.SockSite(runner, listener).start()
+        for _ in range(3):
+            clients = [stack.enter_context(socket.create_connection(listener.getsockname())) for _ in range(5)]
+            await asyncio.sleep(0.1)
+
+            connections = len(web.AppRunner.server.fget(runner).connections)  # type: ignore[attr-defined]
+
+            assert connections == 5
+            for client in clients:
+                client.close()
+            await asyncio.sleep(0.1)
+        await runner.cleanup()
+
+
 async def test_a_signal_ends_the_server_after_the_cleanup(app: web.Application) -> None:
     steps = []
 
