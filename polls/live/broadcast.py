@@ -8,6 +8,8 @@ from polls.domain.visibility import Role
 from polls.live.channel import SENDS_PER_ITERATION, Channel, Group, Subscriber, send_version
 
 MIN_INTERVAL = 0.1  # seconds between two messages about a poll
+MAX_INTERVAL = 1  # seconds between them if there are so many subscribers that sending takes more than MAX_SHARE
+MAX_SHARE = 0.1  # of the time of the event loop
 KEEPALIVE_INTERVAL = 5  # seconds between two keepalives; static/js/live.js waits 12 seconds for one
 KEEPALIVE = b"{}"  # nothing has changed
 
@@ -31,8 +33,10 @@ class Broadcaster:
     """The subscribers of each poll.
 
     A message is encoded once for each role that subscribers of the poll have in it, and once for all if the poll never
-    hides its results. At most one message per poll is sent in `interval` seconds, and KEEPALIVE to all subscribers
-    every `keepalive` seconds. A subscriber that doesn't keep up gets no message until it does, and then the newest.
+    hides its results. At most one message per poll is sent in `interval` seconds, and with so many subscribers that
+    sending takes more than MAX_SHARE of the time, in up to `max_interval` seconds. KEEPALIVE is sent to all subscribers
+    every `keepalive` seconds. A subscriber that doesn't keep up gets no message
+    until it does, and then the newest.
     """
 
     def __init__(
@@ -40,10 +44,12 @@ class Broadcaster:
         encode: Encode,
         *,
         interval: float = MIN_INTERVAL,
+        max_interval: float = MAX_INTERVAL,
         keepalive: float = KEEPALIVE_INTERVAL,
     ) -> None:
         self._encode = encode
         self._interval = interval
+        self._max_interval = max_interval
         self._keepalive = keepalive
         self._channels: dict[int, Channel] = {}
         self._closing: set[asyncio.Future[list[BaseException | None]]] = set()
@@ -148,16 +154,18 @@ class Broadcaster:
         return channel
 
     async def _send_to_all(self, channel: Channel) -> None:
-        """Send the newest message to all subscribers, again after the interval, until all have it."""
+        """Send the newest message to all subscribers, again after the interval, until all have it.
+
+        With many subscribers the interval is longer: each message is work for a proxy, too, and votes need both.
+        """
         loop = asyncio.get_running_loop()
         try:
             while messages := self._messages(channel):
                 version, started = channel.version, loop.time()
                 sent = [await send_version(group, message, version) for group, message in messages]
-                took = loop.time() - started
-                # Leave the loop to other tasks for at least half the time that sending to many subscribers takes.
-                await asyncio.sleep(max(self._interval - took, took / 2))
-                if all(sent) and version == channel.version:
+                interval = max(self._interval, min(sum(seconds for _, seconds in sent) / MAX_SHARE, self._max_interval))
+                await asyncio.sleep(started + interval - loop.time())
+                if all(have_it for have_it, _ in sent) and version == channel.version:
                     break
         finally:
             channel.sender = None

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import chain
+from time import monotonic
 from typing import Protocol
 
 from polls.domain.poll import Poll
@@ -107,9 +108,12 @@ class Channel:
         return self.latest.revision, self.latest.is_published, self.latest.is_closed, self.is_live
 
 
-async def send_version(group: Group, message: bytes, version: int) -> bool:
-    """Send a message to the subscribers in `group` that don't have it. Return whether all have it now."""
-    all_have_it = True
+async def send_version(group: Group, message: bytes, version: int) -> tuple[bool, float]:
+    """Send a message to the subscribers in `group` that don't have it.
+
+    Return whether all have it now, and the seconds that this took, without those of other tasks meanwhile.
+    """
+    all_have_it, seconds, since = True, 0.0, monotonic()
     for position, subscriber in enumerate(list(group), start=1):
         if group.get(subscriber, version) < version:
             if subscriber.keeps_up:
@@ -118,5 +122,7 @@ async def send_version(group: Group, message: bytes, version: int) -> bool:
             else:
                 all_have_it = False
         if position % SENDS_PER_ITERATION == 0:
+            seconds += monotonic() - since
             await asyncio.sleep(0)
-    return all_have_it
+            since = monotonic()
+    return all_have_it, seconds + monotonic() - since

@@ -1,15 +1,16 @@
 """Broadcasts of polls to fake subscribers, which a test can make slow."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from time import monotonic, sleep
 
 import pytest
 
 from polls.domain.poll import Choice, Poll, Question
 from polls.domain.settings import DEFAULT_SETTINGS, PollSettings, Results
 from polls.domain.visibility import Role
-from polls.live.broadcast import GOING_AWAY, NORMAL_CLOSURE, Broadcaster
+from polls.live.broadcast import GOING_AWAY, MAX_SHARE, NORMAL_CLOSURE, Broadcaster
 from tests.live.fakes import FakeSubscriber
 
 INTERVAL = 0.05
@@ -173,6 +174,66 @@ async def test_other_tasks_run_while_a_message_is_sent_to_many(broadcaster: Broa
 
     assert subscribers[0].messages == ["1", "2"]
     assert subscribers[-1].messages == ["1"]  # after five iterations of the loop, some have yet to get it
+
+
+class BusySubscriber(FakeSubscriber):
+    """A subscriber to whom sending takes a millisecond of the event loop."""
+
+    async def send(self, message: bytes) -> None:
+        block(0.001)
+        await super().send(message)
+
+
+async def test_messages_that_take_long_to_send_are_sent_less_often(broadcaster: Broadcaster, at: At) -> None:
+    subscribers = [BusySubscriber() for _ in range(20)]
+
+    assert await seconds_between_changes(broadcaster, subscribers, at) > 0.75 * 20 * 0.001 / MAX_SHARE
+
+
+async def test_they_are_sent_once_within_the_longest_interval(encode: Encoder, at: At) -> None:
+    broadcaster = Broadcaster(encode, interval=INTERVAL, max_interval=2 * INTERVAL)
+    subscribers = [BusySubscriber() for _ in range(60)]
+
+    assert await seconds_between_changes(broadcaster, subscribers, at) < 0.75 * 60 * 0.001 / MAX_SHARE
+
+
+async def seconds_between_changes(broadcaster: Broadcaster, subscribers: Sequence[FakeSubscriber], at: At) -> float:
+    """Return the seconds from a change that all have got until all have got another, published at once."""
+    for subscriber in subscribers:
+        await broadcaster.subscribe(at(1), subscriber)
+    broadcaster.publish(at(2))
+    await until_all_have(subscribers, "2")
+    started = monotonic()
+    broadcaster.publish(at(3))
+    await until_all_have(subscribers, "3")
+    return monotonic() - started
+
+
+def block(seconds: float) -> None:
+    """Keep the event loop busy."""
+    sleep(seconds)
+
+
+async def test_other_tasks_do_not_make_messages_less_frequent(broadcaster: Broadcaster, at: At) -> None:
+    subscribers = [FakeSubscriber() for _ in range(1000)]  # sending to them takes ten iterations of the event loop
+    for subscriber in subscribers:
+        await broadcaster.subscribe(at(1), subscriber)
+
+    broadcaster.publish(at(2))
+    for _ in range(10):
+        block(0.02)
+        await asyncio.sleep(0)
+    broadcaster.publish(at(3))
+    started = monotonic()
+    await until_all_have(subscribers, "3")
+
+    assert monotonic() - started < 0.4  # a tenth of the time is more: 0.2 s were others
+
+
+async def until_all_have(subscribers: Sequence[FakeSubscriber], message: str) -> None:
+    async with asyncio.timeout(10):
+        while any(subscriber.messages[-1] != message for subscriber in subscribers):
+            await asyncio.sleep(0.005)
 
 
 async def test_a_slow_subscriber_delays_no_other_and_gets_the_newest_state_later(
