@@ -1,6 +1,7 @@
 """Broadcasts of each poll's newest state to its subscribers; a slow subscriber delays no other."""
 
 import asyncio
+from time import monotonic
 from typing import Protocol
 
 from polls.domain.poll import Poll
@@ -10,7 +11,7 @@ from polls.live.channel import SENDS_PER_ITERATION, Channel, Group, Subscriber, 
 MIN_INTERVAL = 0.1  # seconds between two messages about a poll
 MAX_INTERVAL = 1  # seconds between them if there are so many subscribers that sending takes more than MAX_SHARE
 MAX_SHARE = 0.1  # of the time of the event loop
-KEEPALIVE_INTERVAL = 5  # seconds between two keepalives; static/js/live.js waits 12 seconds for one
+KEEPALIVE_INTERVAL = 5  # seconds between two keepalives; static/js/live.js waits 12 seconds for a message
 KEEPALIVE = b"{}"  # nothing has changed
 
 # Close codes of WebSockets (RFC 6455, section 7.4.1, and IANA's registry).
@@ -35,7 +36,7 @@ class Broadcaster:
     A message is encoded once for each role that subscribers of the poll have in it, and once for all if the poll never
     hides its results. At most one message per poll is sent in `interval` seconds, and with so many subscribers that
     sending takes more than MAX_SHARE of the time, in up to `max_interval` seconds. KEEPALIVE is sent to all subscribers
-    every `keepalive` seconds. A subscriber that doesn't keep up gets no message
+    every `keepalive` seconds, unless they have just got a message. A subscriber that doesn't keep up gets no message
     until it does, and then the newest.
     """
 
@@ -98,10 +99,15 @@ class Broadcaster:
                 self.publish(channel.latest, is_live=False)
 
     async def send_keepalives(self) -> None:
-        """Send KEEPALIVE to all subscribers after each interval; one that hasn't read its messages gets none."""
+        """Send KEEPALIVE to all subscribers after each interval, except those who haven't read their messages.
+
+        Nor is it sent about a poll that has changed in the last half of the interval: its subscribers get that.
+        """
         while True:
             await asyncio.sleep(self._keepalive)
-            subscribers = [subscriber for channel in self._channels.values() for subscriber in channel.subscribers]
+            lately = monotonic() - self._keepalive / 2
+            channels = [channel for channel in self._channels.values() if channel.changed_at <= lately]
+            subscribers = [subscriber for channel in channels for subscriber in channel.subscribers]
             for position, subscriber in enumerate(subscribers, start=1):
                 if subscriber.keeps_up:
                     await subscriber.send(KEEPALIVE)

@@ -49,6 +49,7 @@ class Channel:
     messages: dict[Role, bytes] = field(default_factory=dict)  # of the newest version, each encoded when it is needed
     groups: dict[Role, Group] = field(default_factory=dict)
     sender: asyncio.Task[None] | None = None
+    changed_at: float = float("-inf")  # when the newest version was published, in seconds of monotonic()
 
     @property
     def subscribers(self) -> Iterator[Subscriber]:
@@ -82,6 +83,7 @@ class Channel:
             return False
         self.messages = {}
         self.version += 1
+        self.changed_at = monotonic()
         return True
 
     def _is_newer(self, poll: Poll) -> bool:

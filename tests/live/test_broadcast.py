@@ -322,6 +322,27 @@ async def test_subscribers_that_keep_up_get_keepalives(encode: Encoder, at: At) 
     assert slow.messages == ["1"]
 
 
+async def test_subscribers_that_have_just_got_a_change_get_no_keepalive(encode: Encoder, at: At) -> None:
+    broadcaster = Broadcaster(encode, interval=0.01, keepalive=0.2)
+    one, stuck = FakeSubscriber(), FakeSubscriber()
+    await broadcaster.subscribe(at(0), one)
+    await broadcaster.subscribe(at(0), stuck)
+    stuck.keeps_up = False  # it is tried again and again: nothing that the other gets
+
+    task = asyncio.create_task(broadcaster.send_keepalives())
+    for revision in range(1, 13):
+        broadcaster.publish(at(revision))
+        await asyncio.sleep(0.05)
+    before = list(one.messages)
+    async with asyncio.timeout(10):
+        while one.messages[-1] != "{}":
+            await asyncio.sleep(0.01)
+    task.cancel()
+
+    assert "{}" not in before
+    assert before[-1] == "12"
+
+
 async def test_an_unsubscribed_connection_gets_no_message(broadcaster: Broadcaster, at: At) -> None:
     subscriber = FakeSubscriber()
     await broadcaster.subscribe(at(1), subscriber)
