@@ -25,6 +25,7 @@ coverage: .venv/develops programs ## run all tests and list the lines of polls t
 check: .venv/develops ## check format, lint, security, types and imports between layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/ruff check --preview --select PLC2701 tests  # no import of a private name
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive polls 2>/dev/null  # it warns of comments that it needs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
