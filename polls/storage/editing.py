@@ -23,7 +23,7 @@ from polls.domain.errors import (
 )
 from polls.domain.methods import method_of
 from polls.domain.permissions import Person
-from polls.domain.poll import Poll
+from polls.domain.poll import Poll, Question
 from polls.domain.visibility import Role, hidden_from
 from polls.storage.history import changes_between, record_polls
 from polls.storage.postgres.pool import Database, acquired, transaction
@@ -132,16 +132,7 @@ async def change(
         await _remove_choices(connection, before, draft.removed)
         await write_settings(connection, question_id, before, draft.settings)
         await _write_choices(connection, question_id, before, draft.choices)
-        values, old = _question_values(person, draft), before.question
-        saved = {
-            "question_text": old.text,
-            "pub_date": old.pub_date,
-            "closes_at": old.closes_at,
-            "slug": old.custom_slug,
-        }
-        if values != {name: saved[name] for name in values}:
-            with _slug_is_free():
-                await connection.execute(question.update().where(question.c.id == question_id).values(**values))
+        await _update_question(connection, before.question, _question_values(person, draft))
         after = await _read_locked(connection, question_id)
         if changes := changes_between(before, after):
             await record_polls(connection, person, "changed", [(after, changes)])
@@ -153,6 +144,14 @@ def _question_values(person: Person, draft: Draft) -> dict[str, object]:
     if draft.custom_slug is None or not person.may_moderate:
         return values
     return {**values, "slug": draft.custom_slug or None}
+
+
+async def _update_question(connection: aiopg.sa.SAConnection, old: Question, values: dict[str, object]) -> None:
+    """Write the columns `values` unless they are the same already: an update would raise the edition."""
+    saved = {"question_text": old.text, "pub_date": old.pub_date, "closes_at": old.closes_at, "slug": old.custom_slug}
+    if values != {name: saved[name] for name in values}:
+        with _slug_is_free():
+            await connection.execute(question.update().where(question.c.id == old.id).values(**values))
 
 
 @contextmanager
