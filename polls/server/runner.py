@@ -88,7 +88,7 @@ def stop_signals() -> Iterator[asyncio.Event]:
 
 
 async def _set_up(runner: LimitedRunner, stopping: asyncio.Event) -> bool:
-    """Start the application, or cancel its startup when `stopping` is set. Return whether to go on."""
+    """Start the application, or cancel its startup when `stopping` is set. Return whether to continue."""
     startup, stop = asyncio.create_task(runner.setup()), asyncio.create_task(stopping.wait())
     await asyncio.wait({startup, stop}, return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()

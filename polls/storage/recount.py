@@ -94,7 +94,7 @@ class Recount:
 
 
 def recount(connection: Connection, question_id: int | None = None) -> Iterator[Recount]:
-    """Recount all polls, or one. Reads a single snapshot of the database, so voting may go on meanwhile."""
+    """Recount all polls, or one. Reads a single snapshot of the database, so voting may continue meanwhile."""
     connection.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
     with connection, connection.cursor() as cursor:
         cursor.execute(_BALLOTS, {"poll": question_id})

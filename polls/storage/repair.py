@@ -50,7 +50,7 @@ _ADD_TO_HISTORY = """
 def repair(connection: Connection, recounts: Sequence[Recount]) -> Iterator[int]:
     """Set the counts of those that are wrong from the ballots, and yield the ids of these polls.
 
-    Each poll is counted again in a transaction of its own, in which it is locked: voting may go on meanwhile.
+    Each poll is counted again in a transaction of its own, in which it is locked: voting may continue meanwhile.
     """
     connection.set_session(isolation_level="READ COMMITTED", readonly=False)
     for result in recounts:

@@ -63,7 +63,7 @@ def _initdb(unfinished: Path, folder: Path) -> None:
         try:
             _, output = initdb.communicate()
         except BaseException:
-            # The whole process group: initdb's children would go on writing to a folder that is being removed.
+            # The whole process group: initdb's children would keep writing to a folder that is being removed.
             os.killpg(initdb.pid, signal.SIGKILL)
             raise
     if initdb.returncode != 0:
