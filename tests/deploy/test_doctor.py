@@ -13,7 +13,7 @@ import pytest
 
 from polls.config.settings import Postgres
 from polls.storage.checks import server as server_checks
-from polls.storage.checks.findings import Results, Verdict
+from polls.storage.checks.findings import CheckResults, Verdict
 from polls.storage.checks.runner import CHECKS, run_checks
 from polls.storage.checks.start import prepare
 from polls.storage.postgres import migrations
@@ -518,7 +518,7 @@ def test_an_index_of_ballots_that_does_not_fit_into_memory_is_noted(tmp_path: Pa
 
 
 def test_a_check_that_fails_is_a_fault_and_the_others_still_run(postgres: Postgres) -> None:
-    def failing(connection: Connection, _: Postgres) -> Results:
+    def failing(connection: Connection, _: Postgres) -> CheckResults:
         with connection, connection.cursor() as cursor:
             cursor.execute("SELECT 1 / 0")
         yield from ()
