@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 MAX_BATCH = 1000  # ballots in one transaction
 _MIN_TIME_LEFT = 0.1  # share of the time-out: a ballot with less time left isn't sent
 _MAX_ITERATIONS = 10  # of the event loop that a batch waits for more ballots
+_MAX_GATHERING = 0.01  # seconds of these iterations: with thousands of requests, one takes longer than that
 
 Answer = TypeVar("Answer")
 
@@ -118,11 +119,12 @@ class BallotBox(Generic[Answer]):
         A request takes two iterations of the loop from its socket to `cast`. On an idle loop these take no time.
         """
         iterations_without_more = 0
+        end = self._loop.time() + _MAX_GATHERING
         for _ in range(_MAX_ITERATIONS):
             before = len(self._queue)
             await asyncio.sleep(0)
             iterations_without_more = iterations_without_more + 1 if len(self._queue) <= before else 0
-            if iterations_without_more == 2:
+            if iterations_without_more == 2 or self._loop.time() >= end:
                 return
 
     async def _store(self, batch: Sequence[_PendingBallot[Answer]]) -> None:

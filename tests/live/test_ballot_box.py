@@ -104,6 +104,18 @@ async def test_ballots_cast_while_a_batch_is_recorded_form_the_next_batch(
     assert database.sizes == [1, 50]
 
 
+@pytest.mark.parametrize(("iteration", "is_stored"), [(0.0001, False), (0.006, True)])
+async def test_a_batch_waits_for_more_ballots_only_while_that_takes_no_time(
+    box: BallotBox[str], database: FakeDatabase, advance: Callable[[float], None], iteration: float, is_stored: bool
+) -> None:
+    for voter in range(6):
+        cast(box, voter)
+        await asyncio.sleep(0)
+        advance(iteration)
+
+    assert bool(database.batches) == is_stored
+
+
 async def test_a_refused_ballot_raises_its_refusal_and_leaves_the_others_counted() -> None:
     async def record(ballots: Sequence[Ballot], _: float) -> Sequence[str | Exception]:
         return [InvalidBallot(1, Fault.NO_MARKS) if ballot.voter == b"bob" else "stored" for ballot in ballots]
