@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.bench.measures import cpu, descendants, milliseconds, postgres_cpu
+from tests.bench.measures import cpu, descendants, machine_cpu, milliseconds, postgres_cpu
 from tests.support.processes import command, serving
 from tests.support.site import nginx_in_front_of
 
@@ -44,12 +44,14 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
             "the clients": [client.pid for client in clients],
         }
         before, postgres = {name: cpu(pids) for name, pids in parts.items()}, postgres_cpu(folder / "var/postgres")
+        machine = machine_cpu()
         start = monotonic() + PAUSE
         for client in clients:
             _send(client, f"{start}\n")
         reports = [json.loads(_line_of(client)) for client in clients]
         spent = {name: cpu(pids) - before[name] for name, pids in parts.items()}
         spent["PostgreSQL"] = postgres_cpu(folder / "var/postgres") - postgres
+        spent["others on this machine"] = machine_cpu() - machine - sum(spent.values())
         _print(start, reports, options.people)
         print("CPU in s: " + ", ".join(f"{name} {used / 1_000_000:.1f}" for name, used in spent.items()))
         print(command(folder, "verify", "--config=polls.yaml", f"--poll={POLL}").stdout, end="", flush=True)

@@ -29,6 +29,13 @@ def postgres_cpu(data: Path) -> float:
     return cpu(descendants(postmaster)) + (int(fields[13]) + int(fields[14])) * TICK
 
 
+def machine_cpu() -> float:
+    """Return the CPU in µs that all processes of the machine and its kernel have used."""
+    times = Path("/proc/stat").read_text().split("\n")[0].split()[1:8]
+    user, nice, system, _idle, _iowait, *interrupts = map(int, times)
+    return (user + nice + system + sum(interrupts)) * TICK
+
+
 def _postmaster(data: Path) -> int:
     """Return the process of the server that has started the others."""
     processes = processes_in(data)
