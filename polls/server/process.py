@@ -14,8 +14,9 @@ from polls.web.http.limits import handler_args, max_connections
 
 logger = logging.getLogger(__name__)
 
-# Connections that the kernel queues while the process is busy. A UNIX socket whose queue is full refuses new ones.
-BACKLOG = 2048
+# Connections that the kernel queues while the process is busy. A UNIX socket whose queue is full refuses new ones, and
+# nginx answers 502. Linux allows no more by default (net.core.somaxconn).
+BACKLOG = 4096
 
 # Seconds at the shutdown in which clients that have connected already may still send their request. Otherwise they
 # would be cut off, and a proxy can't know whether it may send a vote to another process instead.

@@ -2,8 +2,10 @@ import asyncio
 import os
 import signal
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -11,6 +13,8 @@ from aiohttp import web
 from polls.config.settings import Config, Limits, Postgres
 from polls.server.runner import LimitedRunner, run, stop_signals
 from polls.web.keys import CONFIG
+
+SOMAXCONN = int(Path("/proc/sys/net/core/somaxconn").read_text())
 
 
 @pytest.fixture
@@ -62,6 +66,21 @@ async def test_closed_connections_make_room_for_others(app: web.Application) -> 
                 client.close()
             await asyncio.sleep(0.1)
         await runner.cleanup()
+
+
+async def test_the_kernel_queues_as_many_connections_as_linux_allows(app: web.Application) -> None:
+    sizes = []
+
+    async def read_size() -> None:
+        # tcpi_sacked of a listening socket is the size of its queue (tcp_get_info() in the kernel).
+        info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        sizes.append(struct.unpack_from("I", info, 28)[0])
+        await stop_process()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        await run(app, [listener], read_size)
+
+    assert sizes == [min(SOMAXCONN, 4096)]
 
 
 async def test_a_signal_ends_the_server_after_the_cleanup(app: web.Application) -> None:
