@@ -36,9 +36,13 @@ async def open_recorder(postgres: Postgres, database: Database) -> "Recorder":
     recorder = Recorder(database)
     try:
         await recorder.open()
-    except (psycopg2.Error, TimeoutError) as error:
+    except BaseException as error:
         recorder.close()
-        raise UnusableDatabase(connect_error_message(postgres, error)) from error
+        if isinstance(error, asyncio.CancelledError) and not is_cancelled():
+            error = TimeoutError("PostgreSQL has cancelled the statement")
+        if isinstance(error, (psycopg2.Error, TimeoutError)):
+            raise UnusableDatabase(connect_error_message(postgres, error)) from error
+        raise
     return recorder
 
 

@@ -5,6 +5,7 @@ import json
 import logging
 import random
 from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
 
 import aiopg
 import psycopg2
@@ -33,13 +34,14 @@ async def listen(database: Database, *, heartbeat: float = HEARTBEAT) -> AsyncGe
     is_listening = True
     while True:
         try:
-            async for event in _events_of_one_connection(database, heartbeat):
-                if isinstance(event, CacheInvalidated) and not is_listening:
-                    logger.info("listening for changes in the database again; pages are served from the cache")
-                    is_listening = True
-                elif is_listening:
-                    pause = _MIN_PAUSE
-                yield event
+            async with aclosing(_events_of_one_connection(database, heartbeat)) as events:
+                async for event in events:
+                    if isinstance(event, CacheInvalidated) and not is_listening:
+                        logger.info("listening for changes in the database again; pages are served from the cache")
+                        is_listening = True
+                    elif is_listening:
+                        pause = _MIN_PAUSE
+                    yield event
         except (psycopg2.Error, OSError, ValueError, TimeoutError, asyncio.CancelledError) as error:
             # aiopg reports a statement time-out as a CancelledError.
             if isinstance(error, asyncio.CancelledError) and is_cancelled():

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import aiopg
 import aiopg.connection
@@ -29,12 +30,22 @@ class _DescriptorCheck:
 
 
 class _SafelyClosedConnection(aiopg.Connection):
-    """A connection that unregisters its descriptor from the event loop only once.
+    """A connection that is closed if it can't be registered, and unregisters its descriptor only once.
+
+    `Connection.__init__` leaves the connection open if the event loop refuses its descriptor.
 
     `Connection._close` in aiopg/connection.py does it at each call: a second call would unregister another connection
     that has got the same descriptor meanwhile. https://github.com/aio-libs/aiopg/issues/138 was the same fault after a
     failed connection, the only case that was fixed.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
+        try:
+            super().__init__(*args, **kwargs)
+        except BaseException:
+            if hasattr(self, "_conn"):
+                self._conn.close()
+            raise
 
     def _close(self) -> None:
         super()._close()

@@ -118,10 +118,13 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection; those in use are closed when they are released."""
-        await self._search.cancel()
-        if self._primary:
-            self.pool.close()
-            await asyncio.gather(self.pool.wait_closed(), *self._closing_pools)
+        try:
+            await self._search.cancel()
+        finally:
+            if self._primary:
+                self.pool.close()
+                await self.pool.wait_closed()  # closes the free ones at once, even if it is cancelled then
+                await asyncio.gather(*self._closing_pools)
 
     async def _run_search(self) -> None:
         loop = asyncio.get_running_loop()
@@ -187,12 +190,12 @@ async def _fill(pool: aiopg.sa.Engine, size: int) -> None:
     """Open `size` connections or none; aiopg's `minsize` would leave a half-filled pool behind after an error."""
     try:
         connections = [await pool.acquire() for _ in range(size)]
+        for connection in connections:
+            await pool.release(connection)
     except BaseException:
         pool.terminate()
         await pool.wait_closed()
         raise
-    for connection in connections:
-        await pool.release(connection)
 
 
 @asynccontextmanager
