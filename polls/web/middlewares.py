@@ -37,7 +37,7 @@ async def handle_errors_and_headers(request: web.Request, handler: Handler) -> w
     if config.log.client_addresses:
         request[CLIENT_NETWORK] = client_network(request)
     try:
-        check_header_size(request)
+        check_header_size(request, config.limits.max_header_bytes)
         if request.method not in _SAFE_METHODS:
             check_same_origin(request)
         is_redirected = config.site.is_https and request.method in _SAFE_METHODS and is_http_visit(request)

@@ -1,13 +1,13 @@
 """Limits of a process on time, sizes and numbers of connections."""
 
 import resource
+from itertools import chain
 from typing import Any
 
 from aiohttp import web
 from aiohttp.log import server_logger
 
 from polls.config.settings import Limits
-from polls.web.keys import CONFIG
 
 DEFAULT_MAX_CONNECTIONS = 20_000  # more than one process has the CPU time for
 MAX_HEADERS = 64
@@ -36,10 +36,9 @@ def handler_args(limits: Limits) -> dict[str, Any]:
     }
 
 
-def check_header_size(request: web.Request) -> None:
+def check_header_size(request: web.Request, max_header_bytes: int) -> None:
     """Raise aiohttp's HTTPRequestHeaderFieldsTooLarge (431) if all headers together are too large."""
-    size = sum([len(name) + len(value) for name, value in request.raw_headers])
-    if size > _MAX_LONG_HEADERS * request.app[CONFIG].limits.max_header_bytes:
+    if sum(map(len, chain.from_iterable(request.raw_headers))) > _MAX_LONG_HEADERS * max_header_bytes:
         raise web.HTTPRequestHeaderFieldsTooLarge
 
 

@@ -71,7 +71,7 @@ class PrebuiltResponse(web.StreamResponse):
         added = f"{_REQUEST_ID_PREFIX}{self.request_id}\r\n"
         if self.headers:
             added += "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
-        await writer.write_eof(b"%b%b%b\r\n%b" % (self._head, _date(int(time())), added.encode(), self._prebuilt_body))
+        await writer.write_eof(b"".join((self._head, _date(int(time())), added.encode(), b"\r\n", self._prebuilt_body)))
 
 
 def _can_send_as_is(request: web.Request) -> bool:

@@ -31,8 +31,10 @@ class Flash(NamedTuple):
 
 def set_flash(cookies: CookieSetter, flash: Flash, *, path: str) -> None:
     """Set the cookie with `flash` for the pages below `path`, for a minute."""
-    optional = [part for part in (flash.others, flash.custom_slug) if part]
-    value = ".".join(map(str, (flash.kind, flash.number, *optional)))
+    value = f"{flash.kind}.{flash.number}"
+    for part in (flash.others, flash.custom_slug):
+        if part:
+            value += f".{part}"
     cookies.set(_COOKIE + cookies.suffix, value, path=path, seconds=_SECONDS)
 
 

@@ -204,8 +204,9 @@ def _has_changed(ballot: Ballot, earlier: Viewer, poll: Poll | None) -> bool:
 
 def _has_disconnected(request: web.Request) -> bool:
     """Return whether the client has closed its connection; asks the kernel, which may know before the event loop."""
-    if request.transport is None or request.transport.is_closing():
+    transport = request.transport
+    if transport is None or transport.is_closing():
         return True
     connection = select.poll()
-    connection.register(request.transport.get_extra_info("socket"), _DISCONNECTED)
+    connection.register(transport.get_extra_info("socket"), _DISCONNECTED)
     return bool(connection.poll(0))
