@@ -1,4 +1,4 @@
-"""How the results of a poll fit on one screen: the choices that are shown, and the sizes of texts."""
+"""The layout of results on one screen: the choices that are shown, and the sizes of texts."""
 
 from dataclasses import replace
 from unicodedata import east_asian_width

@@ -16,7 +16,7 @@ class PresenterView(PollView):
 
     async def get(self) -> web.StreamResponse:
         viewers = await self.find()
-        visible = viewers.as_public  # everybody in the room sees it
+        visible = viewers.as_public  # all people in the room see it
         reveal_url = self._reveal_url(viewers)
         site = site_origin(self.request)
         path = self.url("poll", slug=self.slug)

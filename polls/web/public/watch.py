@@ -24,7 +24,7 @@ from polls.web.pages.voter import viewer_of
 
 HEARTBEAT = 20  # seconds between two pings; a client that doesn't answer within half of that is disconnected
 SESSION_INTERVAL = 10  # seconds between two looks at whether an account is still signed in
-_AS_PUBLIC = "as=public"  # the query of a screen that everybody sees
+_AS_PUBLIC = "as=public"  # the query of a screen that all people in the room see
 _MAX_MESSAGES, _MESSAGES_PERIOD = 20, 10  # messages that a client may send in so many seconds; none is needed
 _MAX_MESSAGE_SIZE = 1024  # bytes
 _CLOSE_TIMEOUT = 1  # seconds to wait for a client's close frame
@@ -33,7 +33,7 @@ _CLOSE_TIMEOUT = 1  # seconds to wait for a client's close frame
 class WatchView(PollView):
     """A WebSocket that sends the poll's results at once and after each change, and keepalives between them.
 
-    The client gets what its cookies may see; with `?as=public`, what everybody may.
+    The client gets what its cookies may see; with `?as=public`, what strangers may.
     """
 
     async def get(self) -> web.StreamResponse:
@@ -132,8 +132,8 @@ def _encodable(tally: Tally) -> dict[str, object]:
 class _WebSocketSubscriber:
     """A subscriber (`live.channel.Subscriber`) that gets messages over a WebSocket.
 
-    `account` is the person signed in with the cookies of its handshake, None if nobody is. If it `is_public`, it gets
-    what strangers may see, whatever its cookies prove.
+    `account` is the person signed in with the cookies of its handshake, None without a sign-in. If it `is_public`, it
+    gets what strangers may see, whatever its cookies prove.
     """
 
     request: web.Request
