@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -59,6 +59,12 @@ def draft_of(poll: Poll, **changes: object) -> Draft:
     return replace(draft, **changes)  # type: ignore[arg-type]
 
 
+@pytest.fixture
+def recorder(pool: Database) -> Iterator[Recorder]:
+    with contextlib.closing(Recorder(pool)) as recorder:
+        yield recorder
+
+
 async def find(pool: Database) -> Poll:
     poll = await questions.find(pool, 1)
     assert poll
@@ -74,13 +80,13 @@ async def test_counts_stay_exact_while_admins_edit_and_voters_vote(
 
     async def vote() -> None:
         nonlocal counted
-        recorder = Recorder(pool)
-        while counted < BALLOTS:
-            poll = await find(pool)
-            ballots = [Ballot(1, b"voter %d" % dice.randrange(300), (dice.choice(poll.choices).id,)) for _ in range(20)]
-            outcomes = await recorder.record(ballots, 3)
-            counted += sum(isinstance(outcome, Counted) for outcome in outcomes)
-        recorder.close()
+        with contextlib.closing(Recorder(pool)) as recorder:
+            while counted < BALLOTS:
+                poll = await find(pool)
+                voters = [b"voter %d" % dice.randrange(300) for _ in range(20)]
+                ballots = [Ballot(1, voter, (dice.choice(poll.choices).id,)) for voter in voters]
+                outcomes = await recorder.record(ballots, 3)
+                counted += sum(isinstance(outcome, Counted) for outcome in outcomes)
 
     async def edit() -> None:
         while counted < BALLOTS:
@@ -136,17 +142,15 @@ async def test_more_ballots_are_deleted_than_one_statement_deletes(
 
 
 async def test_a_ballot_for_a_choice_that_was_removed_meanwhile_is_refused(
-    pool: Database, create_poll: CreatePoll
+    pool: Database, recorder: Recorder, create_poll: CreatePoll
 ) -> None:
     poll = create_poll("Tea?", "Yes", "No")
-    recorder = Recorder(pool)
     yes, no = (Ballot(1, voter, (choice.id,)) for voter, choice in zip((b"one", b"two"), poll.choices, strict=True))
     assert all(isinstance(outcome, Counted) for outcome in await recorder.record([yes, no], 3))
 
     draft = draft_of(await find(pool), choices=draft_of(poll).choices[1:], removed=frozenset(yes.marks))
     await editing.change(pool, ADA, 1, draft, confirmed=frozenset(yes.marks))
     outcomes = await recorder.record([replace(yes, voter=b"three"), replace(no, voter=b"one")], 3)
-    recorder.close()
 
     assert [type(outcome).__name__ for outcome in outcomes] == ["InvalidBallot", "Counted"]
     assert [choice.votes for choice in (await find(pool)).choices] == [2]
@@ -168,12 +172,10 @@ async def test_a_person_without_permission_finds_no_poll_and_changes_nothing(
 
 
 async def test_removing_a_choice_that_got_votes_meanwhile_needs_confirmation(
-    pool: Database, create_poll: CreatePoll
+    pool: Database, recorder: Recorder, create_poll: CreatePoll
 ) -> None:
     poll = create_poll("Tea?", "Yes", "No")
-    recorder = Recorder(pool)
     await recorder.record([Ballot(1, b"one", (poll.choices[0].id,))], 3)
-    recorder.close()
 
     with pytest.raises(ChoicesHaveVotes) as refused:
         await editing.change(

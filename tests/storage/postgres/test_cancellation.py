@@ -20,7 +20,7 @@ from polls.storage import ballot_sql
 from polls.storage.ballots import Recorder, open_recorder
 from polls.storage.listener import listen
 from polls.storage.postgres.connect import UnusableDatabase
-from polls.storage.postgres.pool import Database, open_database, transaction
+from polls.storage.postgres.pool import STATEMENT_TIMEOUT, Database, open_database, transaction
 from tests.conftest import CreatePoll
 
 # Before what the task waits for is done, or in the same iteration of the event loop.
@@ -129,11 +129,21 @@ async def test_no_connection_is_dropped_unclosed(
     assert point > 1
 
 
+async def test_a_listener_that_is_closed_closes_its_connection_at_once(postgres: Postgres, opened: Connections) -> None:
+    database = Database(postgres)
+    events = listen(database)
+    await anext(events)
+
+    await events.aclose()
+
+    assert [connection for connection in opened if not connection.closed] == []
+    await database.close()
+
+
 async def test_a_recorder_that_cannot_prepare_its_statements_in_time_is_closed(
     postgres: Postgres, opened: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("polls.storage.postgres.pool._SESSION", "-c statement_timeout=50ms")
-    monkeypatch.setattr(ballot_sql, "PREPARE", "SELECT pg_sleep(1)")
+    monkeypatch.setattr(ballot_sql, "PREPARE", f"SELECT pg_sleep({STATEMENT_TIMEOUT + 1})")
     database = Database(postgres)
 
     with pytest.raises(UnusableDatabase, match="cancelled the statement"):
