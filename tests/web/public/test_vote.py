@@ -236,6 +236,24 @@ async def test_an_invalid_body_is_refused_and_nothing_is_counted(
     assert votes() == [0, 0]
 
 
+async def test_a_chunked_form_that_arrives_with_its_headers_is_limited(
+    client: TestClient, create_poll: CreatePoll, votes: Votes
+) -> None:
+    create_poll("Tea?", "Yes")
+    body = b"choice=1&padding=" + b"x" * 20_000  # one read of the socket is more
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(
+        b"POST /poll/1/vote HTTP/1.1\r\nHost: polls\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    )
+
+    status = await reader.readline()
+
+    writer.close()
+    assert b" 413 " in status
+    assert votes() == [0]
+
+
 async def test_an_incomplete_ballot_is_not_counted(
     client: TestClient, create_poll: CreatePoll, votes: Votes, caplog: pytest.LogCaptureFixture
 ) -> None:
