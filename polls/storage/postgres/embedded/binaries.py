@@ -49,7 +49,7 @@ def major_version(program: Path | str) -> str:
 def unprivileged_prefix() -> list[str]:
     """Return the command prefix that drops root's privileges, or [] if not root: PostgreSQL doesn't run as root.
 
-    In a user namespace of its own the server runs as "nobody", and its files still belong to root.
+    In a user namespace of its own the server has no privileges, and its files still belong to root.
     Raises UnusableDatabase if the machine doesn't allow user namespaces.
     """
     if os.geteuid() != 0:
