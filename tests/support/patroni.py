@@ -193,7 +193,10 @@ def leader(hosts: Sequence[Host]) -> Host:
 
 
 def is_whole(hosts: Sequence[Host]) -> bool:
-    """Return whether all others follow the leader, synchronously as far as commits wait for them."""
+    """Return whether all others follow the leader, one of them synchronously if commits wait for that.
+
+    Patroni must know of that one, too: until then it drops the request of a switchover.
+    """
     leaders = [host for host in hosts if host.is_leader]
     if len(leaders) != 1:
         return False
@@ -201,7 +204,10 @@ def is_whole(hosts: Sequence[Host]) -> bool:
         ((names, states),) = leaders[0].execute(_FOLLOWERS)
     except psycopg2.Error:
         return False
-    return len(states) == len(hosts) - 1 and (not names or any(state in {"sync", "quorum"} for state in states))
+    if len(states) != len(hosts) - 1:
+        return False
+    is_synchronous = any(state in {"sync", "quorum"} for state in states)
+    return not names or (is_synchronous and any(host.status().get("sync_standby") for host in hosts))
 
 
 @contextmanager
